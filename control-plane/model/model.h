@@ -1,0 +1,108 @@
+// The mesh: services with their endpoints, the routes attached to them, the policies in force. All references
+// are resolved; what could not be resolved was reported when the model was built. Immutable, shared between
+// threads.
+#ifndef PILLION_CONTROL_PLANE_MODEL_MODEL_H_
+#define PILLION_CONTROL_PLANE_MODEL_MODEL_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control-plane/model/objects.h"
+
+namespace pillion::control {
+
+struct MeshEndpoint {
+  std::string ip;
+  uint16_t port = 0;
+  Health health = Health::kReady;
+  bool peer = false;
+  std::string zone;
+};
+
+struct MeshPort {
+  std::string name;
+  uint16_t port = 0;
+  AppProtocol protocol = AppProtocol::kHttp1;
+  std::vector<MeshEndpoint> endpoints;  // in the order of slices and endpoints; no address twice
+};
+
+struct MeshBackend {
+  ObjectName service;
+  uint16_t port = 0;
+  uint32_t weight = 1;
+  bool valid = true;  // false: this share of the requests gets an error, as Gateway API has it
+};
+
+struct MeshRule {
+  std::string name;  // "<namespace>/<route>/<rule>"
+  std::vector<HttpMatch> matches;
+  std::vector<MeshBackend> backends;
+  std::chrono::milliseconds request_timeout{0};
+  std::chrono::milliseconds backend_request_timeout{0};
+  std::optional<RetryRule> retry;  // its own, else of the policy on its route
+};
+
+struct MeshRoute {
+  ObjectName name;
+  int64_t created = 0;
+  std::vector<MeshRule> rules;
+};
+
+// A route on a Service. A route of another namespace speaks only for the clients of its own.
+struct Attachment {
+  std::shared_ptr<const MeshRoute> route;
+  std::optional<uint16_t> port;
+};
+
+struct MeshService {
+  ObjectName name;
+  std::vector<MeshPort> ports;  // HTTP ones, in the Service's order
+  std::vector<Attachment> routes;
+  std::optional<RetryRule> retry;  // for requests whose rule has none
+
+  const MeshPort* FindPort(uint16_t port) const;
+};
+
+struct MeshTracing {
+  ObjectName collector;
+  uint16_t collector_port = 0;
+  double sampling_percent = 100;
+};
+
+struct Model {
+  std::map<ObjectName, MeshService> services;
+  std::map<ObjectName, MeshTracing> tracing;     // by the service whose sidecars trace
+  std::optional<MeshTracing> mesh_wide_tracing;  // for all others
+  size_t route_count = 0;
+  size_t policy_count = 0;
+
+  const MeshService* FindService(const ObjectName& name) const;
+  const MeshTracing* TracingOf(const ObjectName& service) const;
+};
+
+struct BuiltModel {
+  std::shared_ptr<const Model> model;
+  // Dangling references, conflicts, names given twice. The model is usable all the same.
+  std::vector<Problem> problems;
+};
+
+BuiltModel BuildModel(const std::vector<std::shared_ptr<const Object>>& objects);
+
+// One match of one rule with its place in the order of precedence.
+struct RankedMatch {
+  const MeshRoute* route = nullptr;
+  const MeshRule* rule = nullptr;
+  const HttpMatch* match = nullptr;
+  size_t written = 0;  // its place in the text: within a route the first rule and match win what is left
+};
+
+// All matches of `routes`, the one to try first in front: exact path, longest prefix, method, more headers;
+// then the oldest route, its name, its rule (Gateway API, "must").
+std::vector<RankedMatch> InPrecedence(const std::vector<const MeshRoute*>& routes);
+
+}  // namespace pillion::control
+
+#endif  // PILLION_CONTROL_PLANE_MODEL_MODEL_H_

@@ -1,0 +1,198 @@
+// References, conflicts and precedence. Objects are read from YAML by the file source: it is how they come.
+#include "control-plane/model/model.h"
+
+#include <gtest/gtest.h>
+
+#include "control-plane/model/report.h"
+#include "control-plane/source/file/decode.h"
+
+namespace pillion::control {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+std::string ServiceYaml(const std::string& name, const std::string& more = "{port: 80}") {
+  return "--- {apiVersion: v1, kind: Service, metadata: {name: " + name + "}, spec: {ports: [" + more +
+         "]}}\n";
+}
+// `rules`: flow YAML of the list's inside.
+std::string RouteYaml(const std::string& name, const std::string& parent, const std::string& rules,
+                      const std::string& metadata = "") {
+  return "--- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: " + name +
+         metadata + "}, spec: {parentRefs: [{group: '', kind: Service, " + parent + "}], rules: [" + rules +
+         "]}}\n";
+}
+std::string RetryYaml(const std::string& name, const std::string& target, int attempts,
+                      const std::string& metadata = "") {
+  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: " + name +
+         metadata + "}, spec: {targetRefs: [" + target +
+         "], retryOn: [5xx], attempts: " + std::to_string(attempts) + "}}\n";
+}
+
+BuiltModel Build(const std::string& yaml) {
+  const DecodedFile file = DecodeFile(yaml, "f");
+  for (const Problem& problem : file.problems) ADD_FAILURE() << problem.ToString();
+  return BuildModel(file.objects);
+}
+// Without the position, which decode_test looks at.
+Lines Problems(const BuiltModel& built) {
+  Lines lines;
+  for (const Problem& problem : built.problems) {
+    EXPECT_GT(problem.position.line, 0);
+    lines.push_back(problem.path + ": " + problem.message);
+  }
+  return lines;
+}
+const MeshService& ServiceOf(const BuiltModel& built, const std::string& name) {
+  return *built.model->FindService({"default", name});
+}
+
+uint32_t AttemptsOf(const std::optional<RetryRule>& retry) { return retry.has_value() ? retry->attempts : 0; }
+
+TEST(ModelTest, EndpointsComeFromTheSlicesOfTheServiceByPortName) {
+  const BuiltModel built = Build(
+      ServiceYaml("a", "{name: x, port: 80}, {name: y, port: 81}") +
+      "--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a1, labels: "
+      "{kubernetes.io/service-name: a}}, addressType: IPv4, endpoints: [{addresses: [10.0.0.1]}, {addresses: "
+      "[10.0.0.2]}], ports: [{name: y, port: 8081}]}\n"
+      "--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a2, labels: "
+      "{kubernetes.io/service-name: a, pillion/sidecar: 'true'}}, addressType: IPv4, endpoints: [{addresses: "
+      "[10.0.0.2]}, {addresses: [10.0.0.3]}], ports: [{name: y, port: 8081}]}\n");
+  EXPECT_EQ(Problems(built), Lines{});
+  EXPECT_TRUE(ServiceOf(built, "a").ports[0].endpoints.empty());
+  const std::vector<MeshEndpoint>& endpoints = ServiceOf(built, "a").ports[1].endpoints;
+  ASSERT_EQ(endpoints.size(), 3u) << "10.0.0.2 is in both slices";
+  EXPECT_FALSE(endpoints[0].peer);
+  EXPECT_TRUE(endpoints[2].peer);
+  EXPECT_EQ(endpoints[2].port, 8081);
+}
+
+TEST(ModelTest, TheLabelOfASliceOverridesThatOfItsService) {
+  const auto slice = [](const std::string& labels) {
+    return "--- {apiVersion: v1, kind: Service, metadata: {name: a, labels: {pillion/sidecar: 'true'}}, "
+           "spec: {ports: "
+           "[{port: 80}]}}\n--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a1, "
+           "labels: "
+           "{kubernetes.io/service-name: a" +
+           labels + "}}, addressType: IPv4, endpoints: [{addresses: [10.0.0.1]}], ports: [{port: 1}]}\n";
+  };
+  EXPECT_TRUE(ServiceOf(Build(slice("")), "a").ports[0].endpoints[0].peer);
+  EXPECT_FALSE(ServiceOf(Build(slice(", pillion/sidecar: 'false'")), "a").ports[0].endpoints[0].peer);
+}
+
+TEST(ModelTest, DanglingReferencesAreReportedAndTheRestIsKept) {
+  const BuiltModel built = Build(
+      ServiceYaml("a") +
+      RouteYaml("r", "name: a",
+                "{backendRefs: [{name: nowhere, port: 80}, {name: a, port: 81}, {name: a, port: 80}]}") +
+      RouteYaml("s", "name: nowhere", "{backendRefs: [{name: a, port: 80}]}") +
+      RouteYaml("t", "name: a, port: 81", "{backendRefs: [{name: a, namespace: other, port: 80}]}") +
+      RetryYaml(
+          "p", "{kind: Service, name: nowhere}, {group: gateway.networking.k8s.io, kind: HTTPRoute, name: n}",
+          1));
+  const std::string no_grant =
+      "spec.rules[0].backendRefs[0]: expected a Service of this namespace: ReferenceGrant is not implemented "
+      "yet";
+  EXPECT_EQ(
+      Problems(built),
+      (Lines{"spec.rules[0].backendRefs[0]: expected a Service, there is no default/nowhere",
+             "spec.rules[0].backendRefs[1].port: expected an HTTP port of the Service, default/a has no 81",
+             no_grant, "spec.targetRefs[0]: expected a Service, there is no default/nowhere",
+             "spec.targetRefs[1]: expected an HTTPRoute, there is no default/n",
+             "spec.parentRefs[0]: expected a Service, there is no default/nowhere",
+             "spec.parentRefs[0].port: expected an HTTP port of the Service, default/a has no 81"}));
+  ASSERT_EQ(ServiceOf(built, "a").routes.size(), 1u);
+  const MeshRule& rule = ServiceOf(built, "a").routes[0].route->rules[0];
+  EXPECT_FALSE(rule.backends[0].valid);
+  EXPECT_FALSE(rule.backends[1].valid);
+  EXPECT_TRUE(rule.backends[2].valid);
+}
+
+TEST(ModelTest, ANameGivenTwiceIsReportedAndTheFirstStays) {
+  const BuiltModel built = Build(ServiceYaml("a") + ServiceYaml("a", "{port: 81}"));
+  EXPECT_EQ(Problems(built), Lines{"metadata.name: expected another name, Service default/a is also in f"});
+  EXPECT_EQ(ServiceOf(built, "a").ports[0].port, 80);
+}
+
+TEST(ModelTest, TheNearerRetryPolicyWinsAndTheOlderOfTwo) {
+  const std::string route_target = "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}";
+  const BuiltModel built = Build(ServiceYaml("a") +
+                                 RouteYaml("r", "name: a",
+                                           "{backendRefs: [{name: a, port: 80}], retry: {attempts: 5}}, "
+                                           "{backendRefs: [{name: a, port: 80}]}") +
+                                 RetryYaml("young", "{kind: Service, name: a}, " + route_target, 1) +
+                                 RetryYaml("old", "{kind: Service, name: a}, " + route_target, 3,
+                                           ", creationTimestamp: '2026-01-01T00:00:00Z'"));
+  const MeshService& service = ServiceOf(built, "a");
+  EXPECT_EQ(AttemptsOf(service.retry), 3u);
+  EXPECT_EQ(AttemptsOf(service.routes[0].route->rules[0].retry), 5u);
+  EXPECT_EQ(AttemptsOf(service.routes[0].route->rules[1].retry), 3u);
+  EXPECT_EQ(Problems(built).size(), 2u);
+}
+
+TEST(ModelTest, TracingIsOfTheServiceElseOfTheMesh) {
+  const auto policy = [](const std::string& name, const std::string& spec) {
+    return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: " + name +
+           "}, spec: {collector: {name: otel, port: 4317}, " + spec + "}}\n";
+  };
+  const std::string services = ServiceYaml("a") + ServiceYaml("otel", "{port: 4317, appProtocol: grpc}");
+  const BuiltModel built = Build(services + policy("m", "samplingPercent: 1") +
+                                 policy("s", "samplingPercent: 50, targetRefs: [{kind: Service, name: a}]"));
+  EXPECT_EQ(Problems(built), Lines{});
+  EXPECT_EQ(built.model->TracingOf({"default", "a"})->sampling_percent, 50);
+  EXPECT_EQ(built.model->TracingOf({"default", "other"})->sampling_percent, 1);
+  EXPECT_EQ(Problems(Build(services + policy("m", "") + policy("n", ""))).size(), 1u);
+}
+
+TEST(ModelTest, ACollectorThatDoesNotSpeakGrpcIsRefused) {
+  const BuiltModel built =
+      Build(ServiceYaml("otel", "{port: 4317}") +
+            "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: "
+            "m}, spec: {collector: {name: otel, port: 4317}}}\n");
+  EXPECT_EQ(Problems(built).size(), 1u);
+  EXPECT_EQ(built.model->TracingOf({"default", "a"}), nullptr);
+}
+
+// The names of the rules in the order in which they are tried.
+Lines Order(const std::string& routes) {
+  const BuiltModel built = Build(ServiceYaml("a") + routes);
+  std::vector<const MeshRoute*> attached;
+  for (const Attachment& attachment : ServiceOf(built, "a").routes)
+    attached.push_back(attachment.route.get());
+  Lines names;
+  for (const RankedMatch& ranked : InPrecedence(attached)) names.push_back(ranked.rule->name.substr(8));
+  return names;
+}
+
+TEST(PrecedenceTest, ExactThenLongestPrefixThenMethodThenHeaders) {
+  EXPECT_EQ(Order(RouteYaml("r", "name: a",
+                            "{name: root}, {name: one, matches: [{path: {value: /a}}]}, "
+                            "{name: headers, matches: [{path: {value: /a}, headers: [{name: x, value: y}, "
+                            "{name: z, value: z}]}]}, "
+                            "{name: header, matches: [{path: {value: /a}, headers: [{name: x, value: y}]}]}, "
+                            "{name: method, matches: [{path: {value: /a}, method: GET}]}, "
+                            "{name: long, matches: [{path: {value: /a/b}}]}, "
+                            "{name: exact, matches: [{path: {type: Exact, value: /a}}]}")),
+            (Lines{"r/exact", "r/long", "r/method", "r/headers", "r/header", "r/one", "r/root"}));
+}
+
+TEST(PrecedenceTest, TiesGoToTheOldestThenTheNameThenTheFirstRule) {
+  const std::string rules = "{name: x}, {name: y}";
+  EXPECT_EQ(Order(RouteYaml("c", "name: a", rules) + RouteYaml("b", "name: a", rules) +
+                  RouteYaml("z", "name: a", "{name: x}", ", creationTimestamp: '2026-01-01T00:00:00Z'")),
+            (Lines{"z/x", "b/x", "b/y", "c/x", "c/y"}));
+}
+
+TEST(DurationTest, IsGep2257) {
+  using std::chrono::milliseconds;
+  EXPECT_EQ(ParseGatewayDuration("500ms"), milliseconds(500));
+  EXPECT_EQ(ParseGatewayDuration("1m30s"), milliseconds(90'000));
+  EXPECT_EQ(ParseGatewayDuration("1h1m1s1ms"), milliseconds(3'661'001));
+  EXPECT_EQ(ParseGatewayDuration("0s"), milliseconds(0));
+  for (const char* bad : {"", "1", "1.5s", "-1s", "1d", "ms", "100000s", "1s1s1s1s1s", "1 s"}) {
+    EXPECT_EQ(ParseGatewayDuration(bad), std::nullopt) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace pillion::control

@@ -1,0 +1,160 @@
+// What users write, checked and in our own types: each object by itself, references not yet looked up.
+#ifndef PILLION_CONTROL_PLANE_MODEL_OBJECTS_H_
+#define PILLION_CONTROL_PLANE_MODEL_OBJECTS_H_
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "control-plane/model/origin.h"
+
+namespace pillion::control {
+
+struct ObjectName {
+  std::string ns;
+  std::string name;
+  auto operator<=>(const ObjectName&) const = default;
+  std::string ToString() const { return ns + "/" + name; }
+};
+
+// What every kind has.
+struct Metadata {
+  ObjectName name;
+  // Seconds since 1970; max when the object does not say: it then counts as the youngest.
+  int64_t created = 0;
+  std::shared_ptr<const Origin> origin;
+};
+
+enum class AppProtocol : uint8_t {
+  kHttp1,
+  kHttp2,
+  kNotHttp,  // stays out of the mesh
+};
+
+struct ServicePort {
+  std::string name;
+  uint16_t port = 0;
+  AppProtocol protocol = AppProtocol::kHttp1;
+};
+
+struct Service {
+  Metadata metadata;
+  bool peer = false;  // Pillion sidecars listen at its endpoints
+  // TCP ports; of an ExternalName service none.
+  std::vector<ServicePort> ports;
+};
+
+enum class Health : uint8_t { kReady, kDraining, kNotReady };
+
+struct SliceEndpoint {
+  std::string ip;
+  Health health = Health::kReady;
+  std::string zone;
+};
+
+struct SlicePort {
+  std::string name;
+  uint16_t port = 0;
+};
+
+struct EndpointSlice {
+  Metadata metadata;
+  ObjectName service;
+  std::optional<bool> peer;  // overrides the Service's
+  std::vector<SlicePort> ports;
+  std::vector<SliceEndpoint> endpoints;
+};
+
+struct PathMatch {
+  bool exact = false;  // else by whole elements
+  std::string path = "/";
+};
+
+struct HeaderValueMatch {
+  std::string name;  // lower case
+  bool regex = false;
+  std::string value;
+};
+
+struct HttpMatch {
+  PathMatch path;
+  std::vector<HeaderValueMatch> headers;
+  std::string method;  // "": any
+};
+
+struct BackendRef {
+  ObjectName service;
+  uint16_t port = 0;
+  uint32_t weight = 1;
+  std::string path;  // in the document
+};
+
+struct RetryRule {
+  uint32_t attempts = 1;              // retries after the first attempt
+  std::vector<std::string> retry_on;  // xDS names
+  std::vector<uint32_t> codes;
+  std::chrono::milliseconds per_try_timeout{0};  // 0: none
+  std::chrono::milliseconds backoff_base{25};
+  std::chrono::milliseconds backoff_max{250};
+};
+
+struct HttpRule {
+  std::string name;
+  std::vector<HttpMatch> matches;  // never empty
+  std::vector<BackendRef> backends;
+  std::chrono::milliseconds request_timeout{0};  // 0: none
+  std::chrono::milliseconds backend_request_timeout{0};
+  std::optional<RetryRule> retry;
+};
+
+struct ParentRef {
+  ObjectName service;
+  std::optional<uint16_t> port;  // absent: all
+  std::string path;
+};
+
+struct HttpRoute {
+  Metadata metadata;
+  std::vector<ParentRef> parents;
+  std::vector<HttpRule> rules;
+};
+
+enum class TargetKind : uint8_t { kService, kHttpRoute };
+
+struct Target {
+  TargetKind kind = TargetKind::kService;
+  ObjectName name;
+  std::string path;
+};
+
+struct RetryPolicy {
+  Metadata metadata;
+  std::vector<Target> targets;
+  RetryRule rule;
+};
+
+struct TracingPolicy {
+  Metadata metadata;
+  std::vector<Target> targets;  // Services; none: the whole mesh
+  ObjectName collector;
+  uint16_t collector_port = 0;
+  double sampling_percent = 100;
+};
+
+using Object = std::variant<Service, EndpointSlice, HttpRoute, RetryPolicy, TracingPolicy>;
+
+inline const Metadata& MetadataOf(const Object& object) {
+  return std::visit([](const auto& o) -> const Metadata& { return o.metadata; }, object);
+}
+// "Service", "HTTPRoute", ...
+std::string_view KindOf(const Object& object);
+
+}  // namespace pillion::control
+
+#endif  // PILLION_CONTROL_PLANE_MODEL_OBJECTS_H_

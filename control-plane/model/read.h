@@ -1,0 +1,35 @@
+// From the messages of protos/pillion/kube to objects. Every problem of an object is reported, with its path;
+// an object with one is not made. Pure.
+#ifndef PILLION_CONTROL_PLANE_MODEL_READ_H_
+#define PILLION_CONTROL_PLANE_MODEL_READ_H_
+
+#include <optional>
+
+#include "control-plane/model/objects.h"
+#include "control-plane/model/report.h"
+#include "pillion/kube/core/v1/core.pb.h"
+#include "pillion/kube/discovery/v1/discovery.pb.h"
+#include "pillion/kube/gateway/v1/gateway.pb.h"
+#include "pillion/kube/policy/v1alpha1/policy.pb.h"
+
+namespace pillion::control {
+
+std::optional<Service> Read(const kube::core::v1::Service& message, Report& report);
+std::optional<EndpointSlice> Read(const kube::discovery::v1::EndpointSlice& message, Report& report);
+std::optional<HttpRoute> Read(const kube::gateway::v1::HTTPRoute& message, Report& report);
+std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& message, Report& report);
+std::optional<TracingPolicy> Read(const kube::policy::v1alpha1::TracingPolicy& message, Report& report);
+
+// Used by the readers of several kinds.
+Metadata ReadMetadata(const kube::meta::v1::ObjectMeta& message, Report& report);
+// The label `pillion/sidecar`.
+std::optional<bool> ReadPeerLabel(const kube::meta::v1::ObjectMeta& message, Report& report);
+// Positive, or zero where `zero` allows it.
+std::chrono::milliseconds ReadDuration(const std::string& text, const std::string& path, bool zero,
+                                       Report& report);
+std::vector<uint32_t> ReadStatusCodes(const google::protobuf::RepeatedField<int32_t>& codes,
+                                      const std::string& path, Report& report);
+
+}  // namespace pillion::control
+
+#endif  // PILLION_CONTROL_PLANE_MODEL_READ_H_

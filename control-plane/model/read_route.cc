@@ -1,0 +1,232 @@
+// HTTPRoute: the subset of Gateway API v1 that is implemented (specs/mesh.md 3).
+#include <re2/re2.h>
+
+#include <algorithm>
+
+#include "control-plane/model/read.h"
+#include "sidecar/base/text.h"
+#include "sidecar/config/field_path.h"
+
+namespace pillion::control {
+namespace {
+
+using config::ElementPath;
+using config::FieldPath;
+using kube::gateway::v1::HTTPHeaderMatch;
+using kube::gateway::v1::HTTPPathMatch;
+
+// The limits of the Gateway API itself.
+constexpr int kMaxRules = 16;
+constexpr int kMaxMatches = 64;
+constexpr int kMaxBackends = 16;
+constexpr int32_t kMaxWeight = 1'000'000;
+constexpr size_t kMaxRegexBytes = 4096;  // as the sidecar: RE2 is linear in the text, not in the expression
+constexpr uint32_t kMaxAttempts = 10;    // ours: an operator's slip must not multiply load without end
+
+bool IsServiceRef(const std::string& group, const std::string& kind) {
+  return (group.empty() || group == "core") && kind == "Service";
+}
+
+ParentRef ReadParent(const kube::gateway::v1::ParentReference& message, const std::string& path,
+                     const std::string& ns, Report& report) {
+  ParentRef parent;
+  parent.path = path;
+  if (!message.has_group() || !IsServiceRef(message.group(), message.kind())) {
+    report.Add(path, "expected group: \"\" and kind: Service, other parents are not implemented yet");
+  }
+  if (!message.section_name().empty()) report.NotImplemented(FieldPath(path, "section_name"));
+  if (message.name().empty()) report.Add(path, "expected a name");
+  parent.service = {message.namespace_().empty() ? ns : message.namespace_(), message.name()};
+  if (message.has_port()) parent.port = ReadPort(message.port(), FieldPath(path, "port"), report);
+  return parent;
+}
+
+// The rules that the Gateway API has for paths: nothing that another hop could read as another path.
+bool IsCleanPath(std::string_view path) {
+  constexpr std::string_view kSymbols = "-._~!$&'()*+,;=:@/%";
+  if (!path.starts_with("/") || path.ends_with("/..") || path.ends_with("/.")) return false;
+  for (const std::string_view bad : {"//", "/./", "/../", "%2f", "%2F", "#"}) {
+    if (path.find(bad) != std::string_view::npos) return false;
+  }
+  return std::all_of(path.begin(), path.end(), [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           kSymbols.find(c) != std::string_view::npos;
+  });
+}
+
+PathMatch ReadPath(const HTTPPathMatch& message, const std::string& path, Report& report) {
+  PathMatch match;
+  if (message.type() == HTTPPathMatch::RegularExpression) report.NotImplemented(FieldPath(path, "type"));
+  match.exact = message.type() == HTTPPathMatch::Exact;
+  if (message.has_value()) match.path = message.value();
+  if (!IsCleanPath(match.path)) {
+    report.Add(FieldPath(path, "value"),
+               "expected a path that starts with / and has no //, /./, /../, # or %2f");
+  }
+  // "/a/" and "/a" are one prefix.
+  if (!match.exact && match.path.size() > 1 && match.path.ends_with("/")) match.path.pop_back();
+  return match;
+}
+
+HttpMatch ReadMatch(const kube::gateway::v1::HTTPRouteMatch& message, const std::string& path,
+                    Report& report) {
+  HttpMatch match;
+  match.path = ReadPath(message.path(), FieldPath(path, "path"), report);
+  if (message.query_params_size() > 0) report.NotImplemented(FieldPath(path, "query_params"));
+  if (!message.method().empty() && !IsToken(message.method())) {
+    report.Add(FieldPath(path, "method"), "expected a method");
+  }
+  match.method = message.method();
+  for (int i = 0; i < message.headers_size(); ++i) {
+    const HTTPHeaderMatch& header = message.headers(i);
+    const std::string at = ElementPath(FieldPath(path, "headers"), static_cast<size_t>(i));
+    if (!IsToken(header.name())) report.Add(FieldPath(at, "name"), "expected the name of a header");
+    if (header.value().empty()) report.Add(FieldPath(at, "value"), "expected a value");
+    HeaderValueMatch value{header.name(), header.type() == HTTPHeaderMatch::RegularExpression,
+                           header.value()};
+    std::transform(value.name.begin(), value.name.end(), value.name.begin(), AsciiLower);
+    if (value.regex && value.value.size() > kMaxRegexBytes) {
+      report.Add(FieldPath(at, "value"), "expected at most 4096 bytes");
+    } else if (value.regex) {
+      RE2::Options quiet;
+      quiet.set_log_errors(false);
+      if (const RE2 regex(value.value, quiet); !regex.ok()) {
+        report.Add(FieldPath(at, "value"), "expected a regular expression (RE2): " + regex.error());
+      }
+    }
+    const bool again = std::any_of(match.headers.begin(), match.headers.end(),
+                                   [&](const auto& other) { return other.name == value.name; });
+    if (!again) match.headers.push_back(std::move(value));
+  }
+  return match;
+}
+
+BackendRef ReadBackend(const kube::gateway::v1::HTTPBackendRef& message, const std::string& path,
+                       const std::string& ns, Report& report) {
+  BackendRef backend;
+  backend.path = path;
+  if (!IsServiceRef(message.group(), message.kind().empty() ? "Service" : message.kind())) {
+    report.Add(path, "expected kind: Service, other backends are not implemented yet");
+  }
+  if (message.filters_size() > 0) report.NotImplemented(FieldPath(path, "filters"));
+  if (message.name().empty()) report.Add(path, "expected a name");
+  backend.service = {message.namespace_().empty() ? ns : message.namespace_(), message.name()};
+  if (!message.has_port()) {
+    report.Add(path, "expected a port");
+  } else {
+    backend.port = ReadPort(message.port(), FieldPath(path, "port"), report).value_or(0);
+  }
+  if (message.has_weight()) {
+    if (message.weight() < 0 || message.weight() > kMaxWeight) {
+      report.Add(FieldPath(path, "weight"), "expected 0 to 1000000");
+    }
+    backend.weight = static_cast<uint32_t>(std::max(message.weight(), 0));
+  }
+  return backend;
+}
+
+RetryRule ReadRetry(const kube::gateway::v1::HTTPRouteRetry& message, const std::string& path,
+                    Report& report) {
+  RetryRule retry;
+  // GEP-1731: connection errors are retried wherever there is a retry stanza; `reset` covers attempts that
+  // ran into `backendRequest`.
+  retry.retry_on = {"connect-failure", "refused-stream", "reset"};
+  retry.codes = ReadStatusCodes(message.codes(), FieldPath(path, "codes"), report);
+  if (!retry.codes.empty()) retry.retry_on.emplace_back("retriable-status-codes");
+  if (message.has_attempts()) {
+    if (message.attempts() < 1 || message.attempts() > static_cast<int32_t>(kMaxAttempts)) {
+      report.Add(FieldPath(path, "attempts"), "expected 1 to 10");
+    }
+    retry.attempts = static_cast<uint32_t>(std::max(message.attempts(), 0));
+  }
+  if (message.has_backoff()) {
+    retry.backoff_base = ReadDuration(message.backoff(), FieldPath(path, "backoff"), false, report);
+    retry.backoff_max = retry.backoff_base * 10;
+  }
+  return retry;
+}
+
+void ReadTimeouts(const kube::gateway::v1::HTTPRouteTimeouts& message, const std::string& path,
+                  HttpRule& rule, Report& report) {
+  if (message.has_request()) {
+    rule.request_timeout = ReadDuration(message.request(), FieldPath(path, "request"), true, report);
+  }
+  if (!message.has_backend_request()) return;
+  const std::string at = FieldPath(path, "backend_request");
+  rule.backend_request_timeout = ReadDuration(message.backend_request(), at, true, report);
+  if (rule.request_timeout.count() > 0 && rule.backend_request_timeout > rule.request_timeout) {
+    report.Add(at, "expected at most the request time-out");
+  }
+}
+
+HttpRule ReadRule(const kube::gateway::v1::HTTPRouteRule& message, const std::string& path,
+                  const std::string& ns, Report& report) {
+  HttpRule rule;
+  rule.name = message.name();
+  if (message.filters_size() > 0) report.NotImplemented(FieldPath(path, "filters"));
+  if (message.has_session_persistence()) report.NotImplemented(FieldPath(path, "session_persistence"));
+  if (message.matches_size() > kMaxMatches) report.Add(FieldPath(path, "matches"), "expected at most 64");
+  if (message.backend_refs_size() > kMaxBackends) {
+    report.Add(FieldPath(path, "backend_refs"), "expected at most 16");
+  }
+  for (int i = 0; i < message.matches_size(); ++i) {
+    rule.matches.push_back(ReadMatch(
+        message.matches(i), ElementPath(FieldPath(path, "matches"), static_cast<size_t>(i)), report));
+  }
+  if (rule.matches.empty()) rule.matches.emplace_back();
+  for (int i = 0; i < message.backend_refs_size(); ++i) {
+    rule.backends.push_back(ReadBackend(message.backend_refs(i),
+                                        ElementPath(FieldPath(path, "backend_refs"), static_cast<size_t>(i)),
+                                        ns, report));
+  }
+  ReadTimeouts(message.timeouts(), FieldPath(path, "timeouts"), rule, report);
+  if (message.has_retry()) rule.retry = ReadRetry(message.retry(), FieldPath(path, "retry"), report);
+  return rule;
+}
+
+}  // namespace
+
+std::chrono::milliseconds ReadDuration(const std::string& text, const std::string& path, bool zero,
+                                       Report& report) {
+  const std::optional<std::chrono::milliseconds> duration = ParseGatewayDuration(text);
+  if (!duration.has_value()) {
+    report.Add(path, "expected a duration such as 500ms, 10s or 1m30s");
+    return {};
+  }
+  if (!zero && duration->count() == 0) report.Add(path, "expected more than 0");
+  return *duration;
+}
+
+std::vector<uint32_t> ReadStatusCodes(const google::protobuf::RepeatedField<int32_t>& codes,
+                                      const std::string& path, Report& report) {
+  std::vector<uint32_t> result;
+  for (int i = 0; i < codes.size(); ++i) {
+    if (codes[i] < 400 || codes[i] > 599) {
+      report.Add(ElementPath(path, static_cast<size_t>(i)), "expected a status code, 400 to 599");
+    } else {
+      result.push_back(static_cast<uint32_t>(codes[i]));
+    }
+  }
+  return result;
+}
+
+std::optional<HttpRoute> Read(const kube::gateway::v1::HTTPRoute& message, Report& report) {
+  HttpRoute route;
+  route.metadata = ReadMetadata(message.metadata(), report);
+  const std::string& ns = route.metadata.name.ns;
+  if (message.spec().parent_refs_size() == 0) report.Add("spec", "expected parentRefs");
+  if (message.spec().rules_size() > kMaxRules) report.Add("spec.rules", "expected at most 16");
+  for (int i = 0; i < message.spec().parent_refs_size(); ++i) {
+    route.parents.push_back(ReadParent(message.spec().parent_refs(i),
+                                       ElementPath("spec.parent_refs", static_cast<size_t>(i)), ns, report));
+  }
+  for (int i = 0; i < message.spec().rules_size(); ++i) {
+    route.rules.push_back(
+        ReadRule(message.spec().rules(i), ElementPath("spec.rules", static_cast<size_t>(i)), ns, report));
+  }
+  if (message.spec().rules_size() == 0) report.Add("spec", "expected rules");
+  if (report.failed()) return std::nullopt;
+  return route;
+}
+
+}  // namespace pillion::control

@@ -1,0 +1,74 @@
+// The ADS service: one reactor per stream, each with its Stream (xds/). Thin: it moves messages, locks, and
+// builds a node's resources when the model or the node is new.
+#ifndef PILLION_CONTROL_PLANE_SERVER_ADS_SERVICE_H_
+#define PILLION_CONTROL_PLANE_SERVER_ADS_SERVICE_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "control-plane/model/model.h"
+#include "envoy/service/discovery/v3/discovery.grpc.pb.h"
+#include "pillion/control/v1/control.pb.h"
+
+namespace pillion::control {
+
+class AdsReactor;
+
+// Any thread. Outlives the grpc::Server it is registered with; Drain before that one's Shutdown.
+class AdsService final : public envoy::service::discovery::v3::AggregatedDiscoveryService::CallbackService {
+ public:
+  AdsService();
+  ~AdsService() override;
+
+  // Every stream gets the new model; status answers have it before any stream does.
+  void Publish(std::shared_ptr<const Model> model);
+
+  // Ends all streams (UNAVAILABLE: they come back, here or elsewhere) and takes no new ones.
+  void Drain();
+
+  // Connected nodes first.
+  std::vector<v1::NodeStatus> Nodes() const;
+
+  grpc::ServerBidiReactor<envoy::service::discovery::v3::DiscoveryRequest,
+                          envoy::service::discovery::v3::DiscoveryResponse>*
+  StreamAggregatedResources(grpc::CallbackServerContext* context) override;
+
+ private:
+  friend class AdsReactor;
+
+  struct Published {
+    std::shared_ptr<const Model> model;  // null before the first
+    uint64_t revision = 0;
+  };
+
+  // For reactors. None may hold its own lock here: Publish locks this, then theirs.
+  Published published() const;
+  void Remove(AdsReactor& reactor);
+  // For reactors, with or without their lock: some stream waits for a time.
+  void NoteDeadline();
+
+  void RunTimer();
+
+  mutable std::mutex mutex_;
+  Published published_;
+  bool draining_ = false;
+  std::set<AdsReactor*> reactors_;
+  std::list<v1::NodeStatus> departed_;  // the latest first
+
+  std::mutex timer_mutex_;
+  std::condition_variable timer_wake_;
+  bool deadlines_ = false;
+  bool stopping_ = false;
+  std::thread timer_;
+};
+
+}  // namespace pillion::control
+
+#endif  // PILLION_CONTROL_PLANE_SERVER_ADS_SERVICE_H_

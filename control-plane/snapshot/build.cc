@@ -1,0 +1,77 @@
+#include "control-plane/snapshot/build.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "control-plane/snapshot/parts.h"
+#include "sidecar/base/check.h"
+
+namespace pillion::control {
+namespace {
+
+// What the local app speaks: what the Service says of the port whose endpoints are this sidecar's inbound
+// address; without such endpoints, of its first port.
+AppProtocol LocalProtocol(const MeshService* service, const LocalApp& local) {
+  if (service == nullptr || service->ports.empty()) return AppProtocol::kHttp1;
+  for (const MeshPort& port : service->ports) {
+    for (const MeshEndpoint& endpoint : port.endpoints) {
+      if (endpoint.port == local.inbound.port) return port.protocol;
+    }
+  }
+  return service->ports.front().protocol;
+}
+
+std::vector<Reference> ClusterReferences(const std::set<std::string>& clusters) {
+  std::vector<Reference> references;
+  references.reserve(clusters.size());
+  for (const std::string& name : clusters) references.push_back({ResourceType::kCluster, name});
+  return references;
+}
+
+void AddListener(ResourceSet& set, const envoy::config::listener::v3::Listener& listener,
+                 const MeshTracing* tracing) {
+  std::vector<Reference> references = {{ResourceType::kRoutes, listener.name()}};
+  if (tracing != nullptr) {
+    references.push_back(
+        {ResourceType::kCluster, OutboundCluster(tracing->collector, tracing->collector_port)});
+  }
+  set.Add(ResourceType::kListener, listener.name(), listener, std::move(references));
+}
+
+}  // namespace
+
+std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node) {
+  auto set = std::make_shared<ResourceSet>();
+  for (const auto& [name, service] : model.services) {
+    for (const MeshPort& port : service.ports) {
+      const std::string cluster = OutboundCluster(name, port.port);
+      set->Add(ResourceType::kCluster, cluster, MakeOutboundCluster(service, port),
+               {{ResourceType::kEndpoints, cluster}});
+      set->Add(ResourceType::kEndpoints, cluster, MakeEndpoints(service, port));
+    }
+  }
+  const MeshTracing* tracing = model.TracingOf(node.service);
+  if (node.outbound.has_value()) {
+    std::set<std::string> clusters;
+    const auto routes = MakeOutboundRoutes(model, node, clusters);
+    if (clusters.contains(kInvalidBackend)) {
+      set->Add(ResourceType::kCluster, kInvalidBackend, MakeInvalidBackend());
+    }
+    set->Add(ResourceType::kRoutes, kOutbound, routes, ClusterReferences(clusters));
+    AddListener(*set, MakeOutboundListener(node, *node.outbound, tracing), tracing);
+  }
+  if (node.local.has_value()) {
+    const LocalApp& local = *node.local;
+    const std::string cluster = InboundCluster(node.service, local);
+    const AppProtocol protocol = LocalProtocol(model.FindService(node.service), local);
+    set->Add(ResourceType::kCluster, cluster, MakeInboundCluster(cluster, local.app, protocol));
+    set->Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster),
+             {{ResourceType::kCluster, cluster}});
+    AddListener(*set, MakeInboundListener(node, local.inbound, tracing), tracing);
+  }
+  set->Seal();
+  PILLION_CHECK(set->DanglingReferences().empty());
+  return set;
+}
+
+}  // namespace pillion::control

@@ -1,0 +1,311 @@
+// What a node gets, read back from the resources; each set also passes the sidecar's own checks.
+#include "control-plane/snapshot/build.h"
+
+#include <gtest/gtest.h>
+
+#include "control-plane/snapshot/check.h"
+#include "control-plane/source/file/decode.h"
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/config/trace/v3/trace.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "pillion/sidecar/v1/peering.pb.h"
+
+namespace pillion::control {
+namespace {
+
+using envoy::config::cluster::v3::Cluster;
+using envoy::config::core::v3::Node;
+using envoy::config::endpoint::v3::ClusterLoadAssignment;
+using envoy::config::listener::v3::Listener;
+using envoy::config::route::v3::Route;
+using envoy::config::route::v3::RouteConfiguration;
+using envoy::config::route::v3::VirtualHost;
+using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+using Lines = std::vector<std::string>;
+using enum ResourceType;
+
+constexpr char kServices[] = R"(
+--- {apiVersion: v1, kind: Service, metadata: {name: orders, namespace: shop}, spec: {ports: [{name: admin, port: 9000}, {name: http, port: 80}]}}
+--- {apiVersion: v1, kind: Service, metadata: {name: v2, namespace: shop}, spec: {ports: [{port: 8080}]}}
+--- {apiVersion: v1, kind: Service, metadata: {name: greeter, namespace: shop}, spec: {ports: [{name: g, port: 50051, appProtocol: grpc}]}}
+--- {apiVersion: v1, kind: Service, metadata: {name: db, namespace: shop}, spec: {ports: [{port: 3306, appProtocol: mysql}]}}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: g1, namespace: shop, labels: {kubernetes.io/service-name: greeter, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [10.0.0.1], zone: a}, {addresses: [10.0.0.2], zone: b, conditions: {ready: false}}, {addresses: [10.0.0.3], zone: a}], ports: [{name: g, port: 15006}]}
+)";
+
+Node MakeNode(const std::map<std::string, std::string>& metadata) {
+  Node node;
+  node.set_id("n");
+  for (const auto& [key, value] : metadata) {
+    (*node.mutable_metadata()->mutable_fields())[key].set_string_value(value);
+  }
+  return node;
+}
+
+std::shared_ptr<const ResourceSet> Build(const std::string& yaml, const Node& node) {
+  const DecodedFile file = DecodeFile(kServices + yaml, "f");
+  for (const Problem& problem : file.problems) ADD_FAILURE() << problem.ToString();
+  auto set = BuildSnapshot(*BuildModel(file.objects).model, ReadNode(node));
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+  EXPECT_EQ(set->DanglingReferences(), Lines{});
+  return set;
+}
+std::shared_ptr<const ResourceSet> Build(const std::string& yaml = "") {
+  return Build(yaml, MakeNode({{"namespace", "shop"}}));
+}
+
+Lines Names(const ResourceSet& set, ResourceType type) {
+  Lines names;
+  for (const auto& [name, resource] : set.of(type)) names.push_back(name);
+  return names;
+}
+template <typename Message>
+Message Get(const ResourceSet& set, ResourceType type, const std::string& name) {
+  Message message;
+  const auto it = set.of(type).find(name);
+  if (it == set.of(type).end()) {
+    ADD_FAILURE() << "no " << name;
+  } else {
+    EXPECT_TRUE(it->second->body.UnpackTo(&message));
+  }
+  return message;
+}
+HttpConnectionManager ManagerOf(const ResourceSet& set, const std::string& name) {
+  const auto listener = Get<Listener>(set, kListener, name);
+  HttpConnectionManager hcm;
+  EXPECT_TRUE(listener.filter_chains(0).filters(0).typed_config().UnpackTo(&hcm));
+  return hcm;
+}
+VirtualHost Host(const ResourceSet& set, const std::string& name) {
+  const auto table = Get<RouteConfiguration>(set, kRoutes, "outbound");
+  for (const VirtualHost& host : table.virtual_hosts()) {
+    if (host.name() == name) return host;
+  }
+  ADD_FAILURE() << "no virtual host " << name;
+  return {};
+}
+bool IsHttp2(const Cluster& cluster) {
+  envoy::extensions::upstreams::http::v3::HttpProtocolOptions options;
+  EXPECT_TRUE(cluster.typed_extension_protocol_options().begin()->second.UnpackTo(&options));
+  return options.explicit_http_config().has_http2_protocol_options();
+}
+std::string RouteYaml(const std::string& spec, const std::string& ns = "shop") {
+  return "--- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: " +
+         ns + "}, spec: {parentRefs: [{group: '', kind: Service, name: orders, namespace: shop}], rules: [" +
+         spec + "]}}\n";
+}
+
+constexpr char kOrders80[] = "orders.shop.svc.cluster.local:80";
+constexpr char kOrdersCluster[] = "outbound|80||orders.shop.svc.cluster.local";
+
+TEST(BuildTest, ANodeWithoutMetadataGetsTheOutboundListenerOnly) {
+  const auto set = Build("", MakeNode({}));
+  EXPECT_EQ(Names(*set, kListener), Lines{"outbound"});
+  const auto listener = Get<Listener>(*set, kListener, "outbound");
+  EXPECT_EQ(listener.address().socket_address().address(), "127.0.0.1");
+  EXPECT_EQ(listener.address().socket_address().port_value(), 15001u);
+  EXPECT_EQ(listener.traffic_direction(), envoy::config::core::v3::OUTBOUND);
+}
+
+TEST(BuildTest, EachHttpPortIsAClusterWithEndpoints) {
+  const auto set = Build();
+  const Lines expected = {"outbound|50051||greeter.shop.svc.cluster.local",
+                          "outbound|8080||v2.shop.svc.cluster.local", kOrdersCluster,
+                          "outbound|9000||orders.shop.svc.cluster.local"};
+  EXPECT_EQ(Names(*set, kCluster), expected) << "mysql is not HTTP";
+  EXPECT_EQ(Names(*set, kEndpoints), expected);
+  EXPECT_TRUE(IsHttp2(Get<Cluster>(*set, kCluster, expected[0])));
+  EXPECT_FALSE(IsHttp2(Get<Cluster>(*set, kCluster, kOrdersCluster)));
+}
+
+TEST(BuildTest, EndpointsSayWhoIsAPeerAndWhoIsUsable) {
+  const auto endpoints =
+      Get<ClusterLoadAssignment>(*Build(), kEndpoints, "outbound|50051||greeter.shop.svc.cluster.local");
+  ASSERT_EQ(endpoints.endpoints_size(), 2) << "one group per zone";
+  EXPECT_EQ(endpoints.endpoints(0).lb_endpoints_size(), 2);
+  const auto& first = endpoints.endpoints(0).lb_endpoints(0);
+  EXPECT_EQ(first.endpoint().address().socket_address().port_value(), 15006u);
+  EXPECT_TRUE(first.metadata().filter_metadata().at("pillion").fields().at("sidecar").bool_value());
+  EXPECT_EQ(first.health_status(), envoy::config::core::v3::HEALTHY);
+  EXPECT_EQ(endpoints.endpoints(1).lb_endpoints(0).health_status(), envoy::config::core::v3::UNHEALTHY);
+}
+
+TEST(BuildTest, AHostIsKnownByAllItsNamesAndTheBareOnesMeanPort80) {
+  const auto set = Build();
+  const VirtualHost host = Host(*set, kOrders80);
+  EXPECT_EQ(
+      Lines(host.domains().begin(), host.domains().end()),
+      (Lines{"orders", "orders:80", "orders.shop", "orders.shop:80", "orders.shop.svc", "orders.shop.svc:80",
+             "orders.shop.svc.cluster.local", "orders.shop.svc.cluster.local:80"}));
+  EXPECT_EQ(Host(*set, "orders.shop.svc.cluster.local:9000").domains(0), "orders:9000");
+  EXPECT_EQ(Host(*set, "v2.shop.svc.cluster.local:8080").domains(0), "v2") << "no port 80: the first";
+  EXPECT_EQ(Host(*Build("", MakeNode({})), kOrders80).domains(0), "orders.shop") << "a client elsewhere";
+}
+
+TEST(BuildTest, WithoutARouteEverythingGoesToTheServiceAndNothingTimesOut) {
+  const VirtualHost host = Host(*Build(), kOrders80);
+  ASSERT_EQ(host.routes_size(), 1);
+  EXPECT_EQ(host.routes(0).match().prefix(), "/");
+  EXPECT_EQ(host.routes(0).route().cluster(), kOrdersCluster);
+  ASSERT_TRUE(host.routes(0).route().has_timeout()) << "absent would be 15 s";
+  EXPECT_EQ(host.routes(0).route().timeout().seconds(), 0);
+  EXPECT_FALSE(host.routes(0).route().has_retry_policy());
+}
+
+TEST(BuildTest, MatchesAndWeightsOfARouteArrive) {
+  const auto set =
+      Build(RouteYaml("{name: x, matches: [{path: {value: /a/}, method: GET, headers: [{name: Version, "
+                      "value: two}, {name: n, type: "
+                      "RegularExpression, value: 'a+'}]}, {path: {type: Exact, value: /b}}], backendRefs: "
+                      "[{name: orders, port: 80, "
+                      "weight: 3}, {name: v2, port: 8080, weight: 1}, {name: v2, port: 8080, weight: 0}]}"));
+  const VirtualHost host = Host(*set, kOrders80);
+  ASSERT_EQ(host.routes_size(), 2) << "what matches no rule gets 404";
+  EXPECT_EQ(host.routes(0).match().path(), "/b");
+  const Route& route = host.routes(1);
+  EXPECT_EQ(route.name(), "shop/r/x");
+  EXPECT_EQ(route.match().path_separated_prefix(), "/a");
+  EXPECT_EQ(route.match().headers(0).name(), ":method");
+  EXPECT_EQ(route.match().headers(1).name(), "version");
+  EXPECT_EQ(route.match().headers(2).string_match().safe_regex().regex(), "a+");
+  ASSERT_EQ(route.route().weighted_clusters().clusters_size(), 2);
+  EXPECT_EQ(route.route().weighted_clusters().clusters(0).weight().value(), 3u);
+  EXPECT_EQ(Host(*set, "orders.shop.svc.cluster.local:9000").routes_size(), 2) << "no port: all ports";
+}
+
+TEST(BuildTest, WithoutAValidBackendARuleAnswers500) {
+  for (const char* backends :
+       {"", "backendRefs: [{name: nowhere, port: 80}]", "backendRefs: [{name: v2, port: 8080, weight: 0}]"}) {
+    const auto set = Build(RouteYaml("{" + std::string(backends) + "}"));
+    EXPECT_EQ(Host(*set, kOrders80).routes(0).direct_response().status(), 500u) << backends;
+  }
+}
+
+TEST(BuildTest, AnInvalidShareGoesToAClusterWithoutEndpoints) {
+  const auto set = Build(
+      RouteYaml("{backendRefs: [{name: nowhere, port: 80, weight: 1}, {name: v2, port: 8080, weight: 9}]}"));
+  const Route route = Host(*set, kOrders80).routes(0);
+  EXPECT_EQ(route.route().weighted_clusters().clusters(0).name(), "invalid-backend");
+  EXPECT_EQ(Get<Cluster>(*set, kCluster, "invalid-backend").load_assignment().endpoints_size(), 0);
+}
+
+TEST(BuildTest, TimeoutsAndRetriesOfARule) {
+  const std::string backends = "backendRefs: [{name: v2, port: 8080}]";
+  const auto action = [&](const std::string& rule, const std::string& more = "") {
+    return Host(*Build(RouteYaml("{" + backends + rule + "}") + more), kOrders80).routes(0).route();
+  };
+  EXPECT_EQ(action(", timeouts: {request: 1500ms}").timeout().nanos(), 500'000'000);
+  EXPECT_EQ(action(", timeouts: {request: 3s, backendRequest: 2s}").timeout().seconds(), 2) << "one attempt";
+  const auto retried = action(
+      ", timeouts: {request: 3s, backendRequest: 2s}, retry: {codes: [503], attempts: 4, backoff: 100ms}");
+  EXPECT_EQ(retried.timeout().seconds(), 3);
+  EXPECT_EQ(retried.retry_policy().per_try_timeout().seconds(), 2);
+  EXPECT_EQ(retried.retry_policy().num_retries().value(), 4u);
+  EXPECT_EQ(retried.retry_policy().retry_on(), "connect-failure,refused-stream,reset,retriable-status-codes");
+  EXPECT_EQ(retried.retry_policy().retriable_status_codes(0), 503u);
+  EXPECT_EQ(retried.retry_policy().retry_back_off().base_interval().nanos(), 100'000'000);
+  const std::string policy =
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: p, namespace: "
+      "shop}, spec: "
+      "{targetRefs: [{kind: Service, name: orders}], retryOn: [gateway-error, unavailable], perTryTimeout: "
+      "7s}}\n";
+  EXPECT_EQ(action("", policy).retry_policy().retry_on(), "gateway-error,unavailable");
+  EXPECT_EQ(action("", policy).retry_policy().per_try_timeout().seconds(), 7);
+  EXPECT_EQ(action(", retry: {attempts: 2}", policy).retry_policy().retry_on(),
+            "connect-failure,refused-stream,reset");
+  EXPECT_TRUE(Host(*Build(policy), kOrders80).routes(0).route().has_retry_policy()) << "also without a route";
+}
+
+TEST(BuildTest, ARouteOfAnotherNamespaceSpeaksForItsOwnClientsAndReplacesTheProducers) {
+  const std::string routes =
+      RouteYaml("{name: producer, backendRefs: [{name: v2, port: 8080}]}") +
+      RouteYaml("{name: consumer, backendRefs: [{name: orders, namespace: shop, port: 80}]}", "other");
+  const auto names = [&](const std::string& ns) {
+    Lines names;
+    const VirtualHost host = Host(*Build(routes, MakeNode({{"namespace", ns}})), kOrders80);
+    for (const Route& route : host.routes()) {
+      names.push_back(route.name());
+    }
+    return names;
+  };
+  EXPECT_EQ(names("shop"), Lines{"shop/r/producer"});
+  EXPECT_EQ(names("third"), Lines{"shop/r/producer"});
+  EXPECT_EQ(names("other"), Lines{"other/r/consumer"});
+}
+
+TEST(BuildTest, ASidecarBesideAnAppGetsAnInboundListenerForPeers) {
+  const std::map<std::string, std::string> metadata = {{"namespace", "shop"},
+                                                       {"service", "greeter"},
+                                                       {"inbound_listener", "10.0.0.1:15006"},
+                                                       {"app", "127.0.0.1:50051"}};
+  const auto set = Build("", MakeNode(metadata));
+  EXPECT_EQ(Names(*set, kListener), (Lines{"inbound", "outbound"}));
+  EXPECT_EQ(Get<Listener>(*set, kListener, "inbound").traffic_direction(), envoy::config::core::v3::INBOUND);
+  const HttpConnectionManager hcm = ManagerOf(*set, "inbound");
+  EXPECT_EQ(hcm.rds().route_config_name(), "inbound");
+  sidecar::v1::Peering peering;
+  ASSERT_TRUE(hcm.http_filters(0).typed_config().UnpackTo(&peering));
+  EXPECT_TRUE(peering.accept_peer_headers());
+  const std::string app = "inbound|50051||greeter.shop.svc.cluster.local";
+  EXPECT_EQ(Get<RouteConfiguration>(*set, kRoutes, "inbound").virtual_hosts(0).routes(0).route().cluster(),
+            app);
+  const auto cluster = Get<Cluster>(*set, kCluster, app);
+  EXPECT_TRUE(IsHttp2(cluster)) << "appProtocol grpc";
+  const auto& address =
+      cluster.load_assignment().endpoints(0).lb_endpoints(0).endpoint().address().socket_address();
+  EXPECT_EQ(address.address() + ":" + std::to_string(address.port_value()), "127.0.0.1:50051");
+}
+
+TEST(BuildTest, OnlyAnInboundListenerAcceptsPeerHeaders) {
+  const auto set = Build();
+  const HttpConnectionManager hcm = ManagerOf(*set, "outbound");
+  for (const auto& filter : hcm.http_filters()) EXPECT_NE(filter.name(), "pillion.peering");
+}
+
+TEST(BuildTest, TracingGoesToTheCollectorOfThePolicy) {
+  const std::string yaml =
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: t, namespace: "
+      "shop}, spec: "
+      "{targetRefs: [{kind: Service, name: orders}], collector: {name: greeter, port: 50051}, "
+      "samplingPercent: 12.5}}\n";
+  const auto set = Build(yaml, MakeNode({{"namespace", "shop"}, {"service", "orders"}}));
+  const HttpConnectionManager hcm = ManagerOf(*set, "outbound");
+  EXPECT_EQ(hcm.tracing().random_sampling().value(), 12.5);
+  envoy::config::trace::v3::OpenTelemetryConfig config;
+  ASSERT_TRUE(hcm.tracing().provider().typed_config().UnpackTo(&config));
+  EXPECT_EQ(config.grpc_service().envoy_grpc().cluster_name(),
+            "outbound|50051||greeter.shop.svc.cluster.local");
+  EXPECT_EQ(config.service_name(), "orders");
+  EXPECT_FALSE(ManagerOf(*Build(yaml), "outbound").has_tracing()) << "another service's sidecar";
+}
+
+TEST(NodeFactsTest, BadMetadataIsReportedAndThatPartLeftOut) {
+  Node node = MakeNode({{"outbound_listener", "localhost:1"},
+                        {"inbound_listener", "127.0.0.1:15006"},
+                        {"namespace", "UPPER"},
+                        {"explain", "maybe"}});
+  (*node.mutable_metadata()->mutable_fields())["access_log"].set_number_value(1);
+  const NodeFacts facts = ReadNode(node);
+  EXPECT_FALSE(facts.outbound.has_value());
+  EXPECT_FALSE(facts.local.has_value());
+  EXPECT_EQ(facts.service.ns, "default");
+  EXPECT_EQ(facts.problems.size(), 5u);
+}
+
+TEST(NodeFactsTest, TheServiceIsTheClusterUnlessSaidOtherwise) {
+  Node node = MakeNode({});
+  node.set_cluster("web");
+  EXPECT_EQ(ReadNode(node).service.name, "web");
+  node.set_cluster("Not a Label");
+  EXPECT_EQ(ReadNode(node).service.name, "");
+  EXPECT_TRUE(ReadNode(node).problems.empty());
+  EXPECT_FALSE(ReadNode(MakeNode({{"outbound_listener", "none"}})).outbound.has_value());
+  EXPECT_EQ(ReadNode(MakeNode({{"outbound_listener", "[::1]:15001"}})).outbound.value_or(SocketAddress{}).ip,
+            "::1");
+}
+
+}  // namespace
+}  // namespace pillion::control

@@ -1,0 +1,52 @@
+#include "control-plane/snapshot/check.h"
+
+#include "sidecar/config/parse_cluster.h"
+#include "sidecar/config/parse_endpoints.h"
+#include "sidecar/config/parse_listener.h"
+#include "sidecar/config/parse_route.h"
+
+namespace pillion::control {
+namespace {
+
+// `parse`: (message, version) -> config::Validated<...>.
+template <typename Message, typename Parse>
+void CheckAll(const ResourceSet& set, ResourceType type, Parse parse, std::vector<std::string>& problems) {
+  for (const auto& [name, resource] : set.of(type)) {
+    const std::string who = Message::descriptor()->name() + " " + name + ": ";
+    Message message;
+    if (!resource->body.UnpackTo(&message)) {
+      problems.push_back(who + "not such a message");
+      continue;
+    }
+    const auto validated = parse(message, resource->version);
+    for (const auto& errors : {validated.errors, validated.unsupported}) {
+      for (const config::ConfigError& error : errors)
+        problems.push_back(who + error.path + ": " + error.message);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> CheckAsSidecar(const ResourceSet& set) {
+  std::vector<std::string> problems;
+  const auto pushed = config::Origin::kPushed;
+  CheckAll<envoy::config::cluster::v3::Cluster>(set, ResourceType::kCluster, config::ParseCluster, problems);
+  CheckAll<envoy::config::endpoint::v3::ClusterLoadAssignment>(set, ResourceType::kEndpoints,
+                                                               config::ParseAssignment, problems);
+  CheckAll<envoy::config::listener::v3::Listener>(
+      set, ResourceType::kListener,
+      [&](const auto& message, const auto& version) {
+        return config::ParseListener(message, version, pushed);
+      },
+      problems);
+  CheckAll<envoy::config::route::v3::RouteConfiguration>(
+      set, ResourceType::kRoutes,
+      [&](const auto& message, const auto& version) {
+        return config::ParseRouteTable(message, version, pushed);
+      },
+      problems);
+  return problems;
+}
+
+}  // namespace pillion::control

@@ -1,0 +1,17 @@
+// A set read with the sidecar's own config/: what it says here, every sidecar of this version would say.
+#ifndef PILLION_CONTROL_PLANE_SNAPSHOT_CHECK_H_
+#define PILLION_CONTROL_PLANE_SNAPSHOT_CHECK_H_
+
+#include <string>
+#include <vector>
+
+#include "control-plane/snapshot/resource_set.h"
+
+namespace pillion::control {
+
+// "<kind> <name>: <path>: <what was expected>" for each thing that a sidecar would reject.
+std::vector<std::string> CheckAsSidecar(const ResourceSet& set);
+
+}  // namespace pillion::control
+
+#endif  // PILLION_CONTROL_PLANE_SNAPSHOT_CHECK_H_

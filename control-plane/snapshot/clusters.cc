@@ -1,0 +1,122 @@
+// Clusters and endpoints.
+#include "control-plane/snapshot/parts.h"
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+
+namespace pillion::control {
+namespace {
+
+using envoy::config::cluster::v3::Cluster;
+using envoy::config::endpoint::v3::ClusterLoadAssignment;
+using envoy::config::endpoint::v3::LbEndpoint;
+using envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+
+constexpr char kProtocolOptions[] = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+constexpr std::chrono::seconds kConnectTimeout{5};
+// Less than the keep-alive time of common servers (nginx: 75 s), so that it is mostly us who close an idle
+// connection and no request meets a closing one.
+constexpr std::chrono::seconds kHttp1Idle{60};
+constexpr std::chrono::hours kHttp2Idle{1};
+constexpr uint32_t kMaxStreams = 1024;
+constexpr uint32_t kStreamWindowBytes = 256 * 1024;
+
+Cluster MakeCluster(const std::string& name, AppProtocol protocol) {
+  Cluster cluster;
+  cluster.set_name(name);
+  SetDuration(cluster.mutable_connect_timeout(), kConnectTimeout);
+  cluster.set_lb_policy(Cluster::ROUND_ROBIN);
+  HttpProtocolOptions options;
+  auto* explicit_config = options.mutable_explicit_http_config();
+  if (protocol == AppProtocol::kHttp2) {
+    auto* http2 = explicit_config->mutable_http2_protocol_options();
+    http2->mutable_max_concurrent_streams()->set_value(kMaxStreams);
+    http2->mutable_initial_stream_window_size()->set_value(kStreamWindowBytes);
+    SetDuration(options.mutable_common_http_protocol_options()->mutable_idle_timeout(), kHttp2Idle);
+  } else {
+    explicit_config->mutable_http_protocol_options()->set_enable_trailers(true);
+    SetDuration(options.mutable_common_http_protocol_options()->mutable_idle_timeout(), kHttp1Idle);
+  }
+  (*cluster.mutable_typed_extension_protocol_options())[kProtocolOptions].PackFrom(options);
+  return cluster;
+}
+
+void SetAddress(LbEndpoint& endpoint, const std::string& ip, uint16_t port) {
+  auto* address = endpoint.mutable_endpoint()->mutable_address()->mutable_socket_address();
+  address->set_address(ip);
+  address->set_port_value(port);
+}
+
+envoy::config::core::v3::HealthStatus HealthStatusOf(Health health) {
+  switch (health) {
+    case Health::kReady:
+      return envoy::config::core::v3::HEALTHY;
+    case Health::kDraining:
+      return envoy::config::core::v3::DRAINING;
+    case Health::kNotReady:
+      return envoy::config::core::v3::UNHEALTHY;
+  }
+  return envoy::config::core::v3::UNHEALTHY;
+}
+
+}  // namespace
+
+std::string FullName(const ObjectName& service) {
+  return service.name + "." + service.ns + ".svc.cluster.local";
+}
+
+std::string OutboundCluster(const ObjectName& service, uint16_t port) {
+  return "outbound|" + std::to_string(port) + "||" + FullName(service);
+}
+
+std::string InboundCluster(const ObjectName& service, const LocalApp& local) {
+  return "inbound|" + std::to_string(local.app.port) + "||" + (service.name.empty() ? "" : FullName(service));
+}
+
+Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port) {
+  Cluster cluster = MakeCluster(OutboundCluster(service.name, port.port), port.protocol);
+  cluster.set_type(Cluster::EDS);
+  auto* config = cluster.mutable_eds_cluster_config();
+  config->mutable_eds_config()->mutable_ads();
+  config->mutable_eds_config()->set_resource_api_version(envoy::config::core::v3::V3);
+  config->set_service_name(cluster.name());
+  return cluster;
+}
+
+ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& port) {
+  ClusterLoadAssignment assignment;
+  assignment.set_cluster_name(OutboundCluster(service.name, port.port));
+  // One group per zone: a locality may be named only once, and gRPC skips one without a weight.
+  std::map<std::string, envoy::config::endpoint::v3::LocalityLbEndpoints*> zones;
+  for (const MeshEndpoint& endpoint : port.endpoints) {
+    auto*& group = zones[endpoint.zone];
+    if (group == nullptr) {
+      group = assignment.add_endpoints();
+      if (!endpoint.zone.empty()) group->mutable_locality()->set_zone(endpoint.zone);
+      group->mutable_load_balancing_weight()->set_value(1);
+    }
+    LbEndpoint& made = *group->add_lb_endpoints();
+    SetAddress(made, endpoint.ip, endpoint.port);
+    made.set_health_status(HealthStatusOf(endpoint.health));
+    made.mutable_load_balancing_weight()->set_value(1);
+    if (!endpoint.peer) continue;
+    auto& pillion = (*made.mutable_metadata()->mutable_filter_metadata())["pillion"];
+    (*pillion.mutable_fields())["sidecar"].set_bool_value(true);
+  }
+  return assignment;
+}
+
+Cluster MakeInboundCluster(const std::string& name, const SocketAddress& app, AppProtocol protocol) {
+  Cluster cluster = MakeCluster(name, protocol);
+  cluster.set_type(Cluster::STATIC);
+  cluster.mutable_load_assignment()->set_cluster_name(name);
+  SetAddress(*cluster.mutable_load_assignment()->add_endpoints()->add_lb_endpoints(), app.ip, app.port);
+  return cluster;
+}
+
+Cluster MakeInvalidBackend() {
+  Cluster cluster = MakeCluster(kInvalidBackend, AppProtocol::kHttp1);
+  cluster.set_type(Cluster::STATIC);
+  cluster.mutable_load_assignment()->set_cluster_name(kInvalidBackend);
+  return cluster;
+}
+
+}  // namespace pillion::control

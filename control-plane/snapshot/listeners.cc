@@ -1,0 +1,121 @@
+// Listeners with their HTTP connection managers.
+#include "control-plane/snapshot/parts.h"
+#include "envoy/config/trace/v3/trace.pb.h"
+#include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "pillion/sidecar/v1/peering.pb.h"
+
+namespace pillion::control {
+namespace {
+
+using envoy::config::listener::v3::Listener;
+using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+
+constexpr std::chrono::hours kIdle{1};
+// Long polls and quiet gRPC streams are the app's business; an hour only ends what leaked.
+constexpr std::chrono::hours kStreamIdle{1};
+constexpr std::chrono::seconds kRequestHeaders{60};
+constexpr std::chrono::seconds kDrain{5};
+constexpr uint32_t kStreamBufferBytes = 256 * 1024;
+constexpr uint32_t kMaxHeadKb = 60;
+constexpr uint32_t kMaxFields = 100;
+constexpr uint32_t kMaxStreams = 1024;
+constexpr uint32_t kStreamWindowBytes = 256 * 1024;
+
+void SetTracing(HttpConnectionManager& hcm, const MeshTracing& tracing, const NodeFacts& node) {
+  auto& to = *hcm.mutable_tracing();
+  to.mutable_client_sampling()->set_value(100);
+  to.mutable_random_sampling()->set_value(tracing.sampling_percent);
+  to.mutable_overall_sampling()->set_value(100);
+  envoy::config::trace::v3::OpenTelemetryConfig exporter;
+  exporter.mutable_grpc_service()->mutable_envoy_grpc()->set_cluster_name(
+      OutboundCluster(tracing.collector, tracing.collector_port));
+  exporter.set_service_name(!node.service.name.empty() ? node.service.name : node.id);
+  to.mutable_provider()->set_name("envoy.tracers.opentelemetry");
+  to.mutable_provider()->mutable_typed_config()->PackFrom(exporter);
+}
+
+void SetProtocols(HttpConnectionManager& hcm) {
+  hcm.set_codec_type(HttpConnectionManager::AUTO);
+  hcm.mutable_http_protocol_options()->set_accept_http_10(true);
+  hcm.mutable_http_protocol_options()->set_enable_trailers(true);
+  auto& http2 = *hcm.mutable_http2_protocol_options();
+  http2.mutable_max_concurrent_streams()->set_value(kMaxStreams);
+  http2.mutable_initial_stream_window_size()->set_value(kStreamWindowBytes);
+  SetDuration(hcm.mutable_common_http_protocol_options()->mutable_idle_timeout(), kIdle);
+  hcm.mutable_common_http_protocol_options()->mutable_max_headers_count()->set_value(kMaxFields);
+  hcm.mutable_max_request_headers_kb()->set_value(kMaxHeadKb);
+  SetDuration(hcm.mutable_stream_idle_timeout(), kStreamIdle);
+  SetDuration(hcm.mutable_request_timeout(), std::chrono::milliseconds(0));
+  SetDuration(hcm.mutable_request_headers_timeout(), kRequestHeaders);
+  SetDuration(hcm.mutable_drain_timeout(), kDrain);
+  // The app's request must reach the other app as it was; x-request-id would be an addition.
+  hcm.mutable_generate_request_id()->set_value(false);
+}
+
+HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node, const MeshTracing* tracing,
+                                  const sidecar::v1::Peering& peering) {
+  HttpConnectionManager hcm;
+  hcm.set_stat_prefix(name);
+  auto& rds = *hcm.mutable_rds();
+  rds.mutable_config_source()->mutable_ads();
+  rds.mutable_config_source()->set_resource_api_version(envoy::config::core::v3::V3);
+  rds.set_route_config_name(name);
+  SetProtocols(hcm);
+  if (tracing != nullptr) SetTracing(hcm, *tracing, node);
+  if (!node.access_log.empty()) {
+    envoy::extensions::access_loggers::file::v3::FileAccessLog file;
+    file.set_path(node.access_log);
+    auto& log = *hcm.add_access_log();
+    log.set_name("envoy.access_loggers.file");
+    log.mutable_typed_config()->PackFrom(file);
+  }
+  if (peering.accept_peer_headers() || peering.allow_explain()) {
+    auto& filter = *hcm.add_http_filters();
+    filter.set_name("pillion.peering");
+    filter.mutable_typed_config()->PackFrom(peering);
+    // A foreign proxy skips it: it grants nothing that one could not do without.
+    filter.set_is_optional(true);
+  }
+  auto& router = *hcm.add_http_filters();
+  router.set_name("envoy.filters.http.router");
+  router.mutable_typed_config()->PackFrom(envoy::extensions::filters::http::router::v3::Router());
+  return hcm;
+}
+
+Listener MakeListener(const std::string& name, const SocketAddress& address,
+                      const HttpConnectionManager& hcm) {
+  Listener listener;
+  listener.set_name(name);
+  auto& socket = *listener.mutable_address()->mutable_socket_address();
+  socket.set_address(address.ip);
+  socket.set_port_value(address.port);
+  listener.mutable_per_connection_buffer_limit_bytes()->set_value(kStreamBufferBytes);
+  auto& filter = *listener.add_filter_chains()->add_filters();
+  filter.set_name("envoy.filters.network.http_connection_manager");
+  filter.mutable_typed_config()->PackFrom(hcm);
+  return listener;
+}
+
+}  // namespace
+
+Listener MakeOutboundListener(const NodeFacts& node, const SocketAddress& address,
+                              const MeshTracing* tracing) {
+  sidecar::v1::Peering peering;
+  peering.set_allow_explain(node.explain);
+  Listener listener = MakeListener(kOutbound, address, MakeManager(kOutbound, node, tracing, peering));
+  listener.set_traffic_direction(envoy::config::core::v3::OUTBOUND);
+  return listener;
+}
+
+Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
+                             const MeshTracing* tracing) {
+  sidecar::v1::Peering peering;
+  peering.set_accept_peer_headers(true);
+  Listener listener = MakeListener(kInbound, address, MakeManager(kInbound, node, tracing, peering));
+  listener.set_traffic_direction(envoy::config::core::v3::INBOUND);
+  return listener;
+}
+
+}  // namespace pillion::control

@@ -1,0 +1,53 @@
+// What a sidecar says about itself in Node.metadata: the only source of facts about one pod, so that the
+// control plane needs no configuration per pod.
+//
+//   key                what                                                    default
+//   namespace          whose short names it can use, whose policies it obeys   default
+//   service            the Service whose app it stands beside                  node.cluster
+//   outbound_listener  ip:port for the app's requests; "none"                  127.0.0.1:15001
+//   inbound_listener   ip:port for other sidecars; needs `app`                 none
+//   app                ip:port of the local app; needs `inbound_listener`      none
+//   access_log         path, or /dev/stdout                                    none
+//   explain            true: answer x-pillion-explain on the outbound listener false
+#ifndef PILLION_CONTROL_PLANE_SNAPSHOT_NODE_FACTS_H_
+#define PILLION_CONTROL_PLANE_SNAPSHOT_NODE_FACTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control-plane/model/objects.h"
+#include "envoy/config/core/v3/core.pb.h"
+
+namespace pillion::control {
+
+struct SocketAddress {
+  std::string ip;  // an IPv4 or IPv6 literal
+  uint16_t port = 0;
+};
+
+// The app that the sidecar stands before, and where it takes requests for it.
+struct LocalApp {
+  SocketAddress inbound;
+  SocketAddress app;
+};
+
+struct NodeFacts {
+  std::string id;
+  std::string cluster;
+  ObjectName service;  // name "": beside no Service
+  std::optional<SocketAddress> outbound;
+  std::optional<LocalApp> local;
+  std::string access_log;
+  bool explain = false;
+
+  // For `status`: what is wrong with the metadata. The part concerned is left out.
+  std::vector<std::string> problems;
+};
+
+NodeFacts ReadNode(const envoy::config::core::v3::Node& node);
+
+}  // namespace pillion::control
+
+#endif  // PILLION_CONTROL_PLANE_SNAPSHOT_NODE_FACTS_H_

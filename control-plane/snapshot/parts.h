@@ -1,0 +1,53 @@
+// The parts of a snapshot; used by build.cc only.
+#ifndef PILLION_CONTROL_PLANE_SNAPSHOT_PARTS_H_
+#define PILLION_CONTROL_PLANE_SNAPSHOT_PARTS_H_
+
+#include <set>
+#include <string>
+
+#include "control-plane/model/model.h"
+#include "control-plane/snapshot/node_facts.h"
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "google/protobuf/duration.pb.h"
+
+namespace pillion::control {
+
+inline constexpr char kOutbound[] = "outbound";
+inline constexpr char kInbound[] = "inbound";
+// Takes the share of requests whose backend does not exist.
+inline constexpr char kInvalidBackend[] = "invalid-backend";
+
+// "orders.default.svc.cluster.local"
+std::string FullName(const ObjectName& service);
+std::string OutboundCluster(const ObjectName& service, uint16_t port);
+std::string InboundCluster(const ObjectName& service, const LocalApp& local);
+inline void SetDuration(google::protobuf::Duration* to, std::chrono::milliseconds from) {
+  to->set_seconds(from.count() / 1000);
+  to->set_nanos(static_cast<int32_t>(from.count() % 1000 * 1'000'000));
+}
+
+envoy::config::cluster::v3::Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port);
+envoy::config::endpoint::v3::ClusterLoadAssignment MakeEndpoints(const MeshService& service,
+                                                                 const MeshPort& port);
+// `name`: InboundCluster.
+envoy::config::cluster::v3::Cluster MakeInboundCluster(const std::string& name, const SocketAddress& app,
+                                                       AppProtocol protocol);
+envoy::config::cluster::v3::Cluster MakeInvalidBackend();
+
+// `clusters` gets the names of those that the routes use.
+envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
+                                                                std::set<std::string>& clusters);
+envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string& cluster);
+
+envoy::config::listener::v3::Listener MakeOutboundListener(const NodeFacts& node,
+                                                           const SocketAddress& address,
+                                                           const MeshTracing* tracing);
+envoy::config::listener::v3::Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
+                                                          const MeshTracing* tracing);
+
+}  // namespace pillion::control
+
+#endif  // PILLION_CONTROL_PLANE_SNAPSHOT_PARTS_H_

@@ -1,0 +1,185 @@
+// Route tables.
+#include <algorithm>
+
+#include "control-plane/snapshot/parts.h"
+
+namespace pillion::control {
+namespace {
+
+using envoy::config::route::v3::Route;
+using envoy::config::route::v3::RouteAction;
+using envoy::config::route::v3::RouteConfiguration;
+using envoy::config::route::v3::VirtualHost;
+
+constexpr uint32_t kNoBackendStatus = 500;
+
+void SetMatch(envoy::config::route::v3::RouteMatch& to, const HttpMatch& from) {
+  if (from.path.exact) {
+    to.set_path(from.path.path);
+  } else if (from.path.path == "/") {
+    to.set_prefix("/");
+  } else {
+    to.set_path_separated_prefix(from.path.path);
+  }
+  if (!from.method.empty()) {
+    auto& header = *to.add_headers();
+    header.set_name(":method");
+    header.mutable_string_match()->set_exact(from.method);
+  }
+  for (const HeaderValueMatch& value : from.headers) {
+    auto& header = *to.add_headers();
+    header.set_name(value.name);
+    if (value.regex) {
+      header.mutable_string_match()->mutable_safe_regex()->set_regex(value.value);
+    } else {
+      header.mutable_string_match()->set_exact(value.value);
+    }
+  }
+}
+
+void SetRetry(RouteAction& action, const RetryRule& rule, std::chrono::milliseconds per_try) {
+  auto& retry = *action.mutable_retry_policy();
+  std::string conditions;
+  for (const std::string& condition : rule.retry_on)
+    conditions += (conditions.empty() ? "" : ",") + condition;
+  retry.set_retry_on(conditions);
+  retry.mutable_num_retries()->set_value(rule.attempts);
+  for (const uint32_t code : rule.codes) retry.add_retriable_status_codes(code);
+  if (per_try.count() > 0) SetDuration(retry.mutable_per_try_timeout(), per_try);
+  SetDuration(retry.mutable_retry_back_off()->mutable_base_interval(), rule.backoff_base);
+  SetDuration(retry.mutable_retry_back_off()->mutable_max_interval(), rule.backoff_max);
+}
+
+// Time-outs and retries of a rule, or (`rule` null) of the default route.
+void SetLimits(RouteAction& action, const MeshRule* rule, const MeshService& service) {
+  const std::optional<RetryRule>& retry =
+      rule != nullptr && rule->retry.has_value() ? rule->retry : service.retry;
+  std::chrono::milliseconds timeout{0};
+  std::chrono::milliseconds per_try{0};
+  if (rule != nullptr) {
+    timeout = rule->request_timeout;
+    per_try = rule->backend_request_timeout;
+  }
+  if (retry.has_value()) {
+    SetRetry(action, *retry, per_try.count() > 0 ? per_try : retry->per_try_timeout);
+  } else if (per_try.count() > 0) {
+    // One attempt only: its limit is the limit of the whole (and never the larger one of the two).
+    timeout = per_try;
+  }
+  SetDuration(action.mutable_timeout(), timeout);  // 0: none
+}
+
+// Only backends that get something.
+std::vector<const MeshBackend*> Weighted(const MeshRule& rule) {
+  std::vector<const MeshBackend*> backends;
+  for (const MeshBackend& backend : rule.backends) {
+    if (backend.weight > 0) backends.push_back(&backend);
+  }
+  return backends;
+}
+
+void SetBackends(Route& route, const MeshRule& rule, const MeshService& service,
+                 std::set<std::string>& clusters) {
+  const std::vector<const MeshBackend*> backends = Weighted(rule);
+  const bool any = std::any_of(backends.begin(), backends.end(), [](const auto* b) { return b->valid; });
+  if (!any) {
+    route.mutable_direct_response()->set_status(kNoBackendStatus);
+    return;
+  }
+  RouteAction& action = *route.mutable_route();
+  if (backends.size() == 1) {
+    action.set_cluster(OutboundCluster(backends[0]->service, backends[0]->port));
+    clusters.insert(action.cluster());
+  } else {
+    for (const MeshBackend* backend : backends) {
+      auto& share = *action.mutable_weighted_clusters()->add_clusters();
+      share.set_name(backend->valid ? OutboundCluster(backend->service, backend->port) : kInvalidBackend);
+      share.mutable_weight()->set_value(backend->weight);
+      clusters.insert(share.name());
+    }
+  }
+  SetLimits(action, &rule, service);
+}
+
+// The routes that speak for this client on this port. A consumer's own routes replace the producer's.
+std::vector<const MeshRoute*> AttachedRoutes(const MeshService& service, uint16_t port,
+                                             const NodeFacts& node) {
+  std::vector<const MeshRoute*> producer;
+  std::vector<const MeshRoute*> consumer;
+  for (const Attachment& attachment : service.routes) {
+    if (attachment.port.value_or(port) != port) continue;
+    const std::string& ns = attachment.route->name.ns;
+    if (ns == service.name.ns) {
+      producer.push_back(attachment.route.get());
+    } else if (ns == node.service.ns) {
+      consumer.push_back(attachment.route.get());
+    }
+  }
+  return consumer.empty() ? producer : consumer;
+}
+
+// A request without a port in its Host means port 80; of a Service without one, its first.
+uint16_t BarePort(const MeshService& service) {
+  return service.FindPort(80) != nullptr ? 80 : service.ports.front().port;
+}
+
+void SetDomains(VirtualHost& host, const MeshService& service, uint16_t port, const NodeFacts& node) {
+  const std::string in_namespace = service.name.name + "." + service.name.ns;
+  std::vector<std::string> names;
+  if (service.name.ns == node.service.ns) names.push_back(service.name.name);
+  names.insert(names.end(), {in_namespace, in_namespace + ".svc", FullName(service.name)});
+  for (const std::string& name : names) {
+    if (port == BarePort(service)) host.add_domains(name);
+    host.add_domains(name + ":" + std::to_string(port));
+  }
+}
+
+}  // namespace
+
+RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
+                                      std::set<std::string>& clusters) {
+  RouteConfiguration table;
+  table.set_name(kOutbound);
+  for (const auto& [name, service] : model.services) {
+    for (const MeshPort& port : service.ports) {
+      VirtualHost& host = *table.add_virtual_hosts();
+      host.set_name(FullName(name) + ":" + std::to_string(port.port));
+      SetDomains(host, service, port.port, node);
+      const std::vector<const MeshRoute*> attached = AttachedRoutes(service, port.port, node);
+      for (const RankedMatch& ranked : InPrecedence(attached)) {
+        Route& route = *host.add_routes();
+        route.set_name(ranked.rule->name);
+        SetMatch(*route.mutable_match(), *ranked.match);
+        SetBackends(route, *ranked.rule, service, clusters);
+      }
+      // With a route attached, what matches none of it gets 404.
+      if (!attached.empty()) continue;
+      Route& route = *host.add_routes();
+      route.set_name(host.name());
+      route.mutable_match()->set_prefix("/");
+      route.mutable_route()->set_cluster(OutboundCluster(name, port.port));
+      clusters.insert(route.route().cluster());
+      SetLimits(*route.mutable_route(), nullptr, service);
+    }
+  }
+  // Its clusters were sent before it, and stay until it is replaced.
+  table.mutable_validate_clusters()->set_value(false);
+  return table;
+}
+
+RouteConfiguration MakeInboundRoutes(const std::string& cluster) {
+  RouteConfiguration table;
+  table.set_name(kInbound);
+  VirtualHost& host = *table.add_virtual_hosts();
+  host.set_name(kInbound);
+  host.add_domains("*");
+  Route& route = *host.add_routes();
+  route.set_name(kInbound);
+  route.mutable_match()->set_prefix("/");
+  route.mutable_route()->set_cluster(cluster);
+  SetDuration(route.mutable_route()->mutable_timeout(), std::chrono::milliseconds(0));
+  table.mutable_validate_clusters()->set_value(false);
+  return table;
+}
+
+}  // namespace pillion::control

@@ -1,0 +1,271 @@
+// Objects as Kubernetes prints them load; what is wrong is said with file, line, column and the path as
+// written.
+#include "control-plane/source/file/decode.h"
+
+#include <gtest/gtest.h>
+
+namespace pillion::control {
+namespace {
+
+std::vector<std::string> Problems(const std::string& text) {
+  std::vector<std::string> lines;
+  for (const Problem& problem : DecodeFile(text, "f.yaml").problems) lines.push_back(problem.ToString());
+  return lines;
+}
+using Lines = std::vector<std::string>;
+
+constexpr char kRealService[] = R"(apiVersion: v1
+kind: Service
+metadata:
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: |
+      {"apiVersion":"v1","kind":"Service"}
+  creationTimestamp: "2026-01-31T12:00:00Z"
+  finalizers:
+  - service.kubernetes.io/load-balancer-cleanup
+  labels:
+    app: orders
+    pillion/sidecar: "true"
+  managedFields:
+  - apiVersion: v1
+    fieldsType: FieldsV1
+    fieldsV1:
+      f:spec:
+        f:ports:
+          .: {}
+          k:{"port":80,"protocol":"TCP"}: {}
+    manager: kubectl
+    operation: Update
+    time: "2026-01-31T12:00:00Z"
+  name: orders
+  namespace: shop
+  ownerReferences:
+  - apiVersion: apps/v1
+    blockOwnerDeletion: true
+    kind: Deployment
+    name: orders
+    uid: 1f6f3a2e
+  resourceVersion: "123"
+  uid: 7f0c
+spec:
+  allocateLoadBalancerNodePorts: true
+  clusterIP: 10.96.1.2
+  clusterIPs:
+  - 10.96.1.2
+  externalTrafficPolicy: Cluster
+  internalTrafficPolicy: Cluster
+  ipFamilies:
+  - IPv4
+  ipFamilyPolicy: SingleStack
+  ports:
+  - appProtocol: kubernetes.io/h2c
+    name: grpc
+    nodePort: 30080
+    port: 50051
+    protocol: TCP
+    targetPort: grpc
+  - name: http
+    port: 80
+    targetPort: 8080
+  - name: dns
+    port: 53
+    protocol: UDP
+    targetPort: 53
+  - appProtocol: mysql
+    name: db
+    port: 3306
+    targetPort: 3306
+  selector:
+    app: orders
+  sessionAffinity: ClientIP
+  sessionAffinityConfig:
+    clientIP:
+      timeoutSeconds: 10800
+  type: LoadBalancer
+status:
+  loadBalancer:
+    ingress:
+    - ip: 192.0.2.1
+)";
+
+TEST(DecodeTest, AServiceAsKubectlPrintsItLoads) {
+  const DecodedFile file = DecodeFile(kRealService, "f.yaml");
+  ASSERT_EQ(Problems(kRealService), Lines{});
+  ASSERT_EQ(file.objects.size(), 1u);
+  const auto& service = std::get<Service>(*file.objects[0]);
+  EXPECT_EQ(service.metadata.name, (ObjectName{"shop", "orders"}));
+  EXPECT_EQ(service.metadata.created, 1769860800);
+  EXPECT_TRUE(service.peer);
+  ASSERT_EQ(service.ports.size(), 3u) << "UDP is not ours";
+  EXPECT_EQ(service.ports[0].protocol, AppProtocol::kHttp2);
+  EXPECT_EQ(service.ports[1].protocol, AppProtocol::kHttp1);
+  EXPECT_EQ(service.ports[2].protocol, AppProtocol::kNotHttp);
+}
+
+TEST(DecodeTest, AnEndpointSliceAsKubectlPrintsItLoads) {
+  const std::string text = R"(addressType: IPv4
+apiVersion: discovery.k8s.io/v1
+endpoints:
+- addresses:
+  - 10.0.0.1
+  conditions:
+    ready: true
+    serving: true
+    terminating: false
+  hints:
+    forZones:
+    - name: a
+  nodeName: node-1
+  targetRef:
+    kind: Pod
+    name: orders-1
+    namespace: shop
+    uid: 55
+  zone: a
+- addresses:
+  - 10.0.0.2
+  conditions:
+    ready: false
+    serving: true
+    terminating: true
+- addresses:
+  - 10.0.0.3
+  conditions:
+    ready: false
+kind: EndpointSlice
+metadata:
+  creationTimestamp: null
+  generateName: orders-
+  generation: 4
+  labels:
+    endpointslice.kubernetes.io/managed-by: endpointslice-controller.k8s.io
+    kubernetes.io/service-name: orders
+  name: orders-x7k
+  namespace: shop
+ports:
+- name: http
+  port: 8080
+  protocol: TCP
+)";
+  ASSERT_EQ(Problems(text), Lines{});
+  const DecodedFile file = DecodeFile(text, "f.yaml");
+  const auto& slice = std::get<EndpointSlice>(*file.objects.at(0));
+  EXPECT_EQ(slice.service, (ObjectName{"shop", "orders"}));
+  EXPECT_FALSE(slice.peer.has_value());
+  ASSERT_EQ(slice.endpoints.size(), 3u);
+  EXPECT_EQ(slice.endpoints[0].health, Health::kReady);
+  EXPECT_EQ(slice.endpoints[0].zone, "a");
+  EXPECT_EQ(slice.endpoints[1].health, Health::kDraining);
+  EXPECT_EQ(slice.endpoints[2].health, Health::kNotReady);
+}
+
+TEST(DecodeTest, AnEmptySliceHasNullsWhereListsWere) {
+  EXPECT_EQ(
+      Problems("{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: IPv4, endpoints: null, "
+               "ports: null, metadata: {name: a, labels: {kubernetes.io/service-name: a}}}"),
+      Lines{});
+}
+
+TEST(DecodeTest, AListIsItsItems) {
+  const std::string text = R"(apiVersion: v1
+items:
+- {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: [{port: 80}]}}
+- {apiVersion: v1, kind: Service, metadata: {name: b}, spec: {ports: [{port: 0}]}}
+kind: List
+metadata:
+  resourceVersion: ""
+)";
+  EXPECT_EQ(DecodeFile(text, "f.yaml").objects.size(), 1u);
+  EXPECT_EQ(Problems(text), Lines{"f.yaml:4:72: spec.ports[0].port: expected a port, 1 to 65535"});
+}
+
+TEST(DecodeTest, AllProblemsAreListedWithTheNamesThatTheUserWrote) {
+  const std::string text = R"(apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: r}
+spec:
+  parentRefs: [{group: "", kind: Service, name: a}]
+  rules:
+  - matches:
+    - path: {type: PathPrefix, value: a}
+      queryParams: [{name: q, value: v}]
+    filters: [{type: RequestMirror}]
+    backendRefs:
+    - {name: a, port: 80, weight: -1}
+    timeouts: {request: 1s, backendRequest: 1500ms}
+    retry: {codes: [200], attempts: 0, backoff: soon}
+)";
+  const std::string bad_path =
+      "f.yaml:8:32: spec.rules[0].matches[0].path.value: "
+      "expected a path that starts with / and has no //, /./, /../, # or %2f";
+  EXPECT_EQ(
+      Problems(text),
+      (Lines{"f.yaml:10:5: spec.rules[0].filters: not implemented yet", bad_path,
+             "f.yaml:9:7: spec.rules[0].matches[0].queryParams: not implemented yet",
+             "f.yaml:12:27: spec.rules[0].backendRefs[0].weight: expected 0 to 1000000",
+             "f.yaml:13:29: spec.rules[0].timeouts.backendRequest: expected at most the request time-out",
+             "f.yaml:14:21: spec.rules[0].retry.codes[0]: expected a status code, 400 to 599",
+             "f.yaml:14:27: spec.rules[0].retry.attempts: expected 1 to 10",
+             "f.yaml:14:40: spec.rules[0].retry.backoff: expected a duration such as 500ms, 10s or 1m30s"}));
+}
+
+TEST(DecodeTest, UnknownFieldsAreShownByTheirPathInTheObject) {
+  const Lines problems = Problems(
+      "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  clusterIPs: [1.2.3.4]\n  ports:\n  - "
+      "port: 80\n"
+      "    appProtocl: grpc\n");
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].find("f.yaml:8:5: spec.ports[0].appProtocl: "), 0u) << problems[0];
+}
+
+TEST(DecodeTest, UnknownKindsAndVersionsAreErrors) {
+  EXPECT_EQ(Problems("apiVersion: v1\nkind: Pod\n").size(), 1u);
+  EXPECT_EQ(Problems("apiVersion: gateway.networking.k8s.io/v1beta1\nkind: HTTPRoute\n"),
+            Lines{"f.yaml:1:1: apiVersion: expected gateway.networking.k8s.io/v1 for HTTPRoute"});
+  EXPECT_EQ(Problems("kind: Service\n"), Lines{"f.yaml:1:1: apiVersion: expected"});
+  EXPECT_EQ(Problems("- a\n").size(), 1u);
+  EXPECT_EQ(Problems(""), Lines{});
+}
+
+TEST(DecodeTest, AWeightOfZeroIsNotAnAbsentOne) {
+  const DecodedFile file = DecodeFile(
+      "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: "
+      "[{group: "
+      "'', kind: Service, name: a}], rules: [{backendRefs: [{name: a, port: 80, weight: 0}, {name: b, port: "
+      "80}]}]}}",
+      "f.yaml");
+  ASSERT_EQ(file.objects.size(), 1u);
+  const auto& rule = std::get<HttpRoute>(*file.objects[0]).rules[0];
+  EXPECT_EQ(rule.backends[0].weight, 0u);
+  EXPECT_EQ(rule.backends[1].weight, 1u);
+}
+
+TEST(DecodeTest, ARetryPolicyIsChecked) {
+  const std::string head =
+      "apiVersion: policy.pillion.dev/v1alpha1\nkind: RetryPolicy\nmetadata: {name: p}\nspec: ";
+  EXPECT_EQ(
+      Problems(head +
+               "{targetRefs: [{kind: Service, name: a}], retryOn: [5xx, retriable-status-codes], codes: "
+               "[429], perTryTimeout: 1s, backoff: {base: 10ms}}"),
+      Lines{});
+  EXPECT_EQ(
+      Problems(head + "{targetRefs: [{kind: Gateway, name: a}], retryOn: [retriable-status-codes], backoff: "
+                      "{base: 1s, max: 1ms}}"),
+      (Lines{"f.yaml:4:21: spec.targetRefs[0]: expected kind: Service, or kind: HTTPRoute of group "
+             "gateway.networking.k8s.io",
+             "f.yaml:4:48: spec.retryOn: expected both codes and the condition retriable-status-codes, or "
+             "neither",
+             "f.yaml:4:103: spec.backoff.max: expected at least the base"}));
+  EXPECT_EQ(Problems(head + "{}").size(), 2u);
+}
+
+TEST(DecodeTest, ATracingPolicyIsChecked) {
+  const std::string head =
+      "apiVersion: policy.pillion.dev/v1alpha1\nkind: TracingPolicy\nmetadata: {name: p}\nspec: ";
+  EXPECT_EQ(Problems(head + "{collector: {name: otel, port: 4317}, samplingPercent: 0.5}"), Lines{});
+  EXPECT_EQ(Problems(head + "{collector: {name: otel, port: 4317}, samplingPercent: 101}").size(), 1u);
+  EXPECT_EQ(Problems(head + "{samplingPercent: 1}").size(), 1u);
+}
+
+}  // namespace
+}  // namespace pillion::control

@@ -1,0 +1,151 @@
+#include "sidecar/admin/views.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <string_view>
+
+#include "sidecar/base/json_writer.h"
+
+namespace pillion::admin {
+namespace {
+
+void WriteHeld(const std::string& name, const xds::ResourceStore::Held& held, JsonWriter& json) {
+  json.BeginObject();
+  json.Field("name", name);
+  json.Field("version", held.version);
+  json.BoolField("stale", held.stale);
+  if (!held.rejected_version.empty() || !held.rejected_reason.empty()) {
+    json.Field("rejected_version", held.rejected_version);
+    json.Field("rejected_reason", held.rejected_reason);
+  }
+  if (!held.resource.value().empty()) {  // else it never was good
+    google::protobuf::util::JsonPrintOptions options;
+    options.preserve_proto_field_names = true;  // as the xDS reference and bootstrap files write them
+    std::string resource;
+    const auto printed = google::protobuf::util::MessageToJsonString(held.resource, &resource, options);
+    if (printed.ok()) {
+      json.Key("resource");
+      json.Raw(resource);
+    } else {  // something inside an Any that we let through and have no message for
+      json.Field("resource_not_printable", {printed.message().data(), printed.message().size()});
+    }
+  }
+  json.EndObject();
+}
+
+void WriteType(xds::Type type, const xds::ResourceStore& store, const xds::AdsClient* ads, JsonWriter& json) {
+  json.BeginObject();
+  json.Field("type_url", xds::UrlOf(type));
+  if (ads != nullptr) {
+    const xds::AdsClient::TypeState& state = ads->state(type);
+    json.Field("accepted_version", state.version);
+    json.NumberField("acks", state.acks);
+    json.NumberField("nacks", state.nacks);
+    json.Field("last_error", state.last_error);
+  }
+  json.Key("resources");
+  json.BeginArray();
+  for (const auto& [name, held] : store.held(type)) WriteHeld(name, held, json);
+  json.EndArray();
+  json.EndObject();
+}
+
+}  // namespace
+
+ClusterFactsByName CollectClusters(const upstream::ClusterTable& table) {
+  ClusterFactsByName facts;
+  for (const auto& [name, cluster] : table.all()) {
+    ClusterFacts& of_cluster = facts[name];
+    of_cluster.http2 = cluster->config().protocol == config::UpstreamProtocol::kHttp2;
+    for (const auto& endpoint : cluster->endpoints()) {
+      ClusterFacts::Endpoint& of_endpoint = of_cluster.endpoints[endpoint->address().ToString()];
+      of_endpoint.pillion_sidecar = endpoint->pillion_sidecar();
+      of_endpoint.active_attempts = endpoint->active_attempts;
+      if (endpoint->http1_pool != nullptr)
+        of_endpoint.http1_connections = endpoint->http1_pool->connections();
+      if (endpoint->http2_pool != nullptr)
+        of_endpoint.http2_connections = endpoint->http2_pool->connections();
+    }
+  }
+  return facts;
+}
+
+std::string ClustersPage(const std::vector<ClusterFactsByName>& workers) {
+  ClusterFactsByName sums;
+  for (const ClusterFactsByName& worker : workers) {
+    for (const auto& [name, facts] : worker) {
+      ClusterFacts& sum = sums[name];
+      sum.http2 = facts.http2;
+      for (const auto& [address, endpoint] : facts.endpoints) {
+        ClusterFacts::Endpoint& total = sum.endpoints[address];
+        total.pillion_sidecar = endpoint.pillion_sidecar;
+        total.active_attempts += endpoint.active_attempts;
+        total.http1_connections += endpoint.http1_connections;
+        total.http2_connections += endpoint.http2_connections;
+      }
+    }
+  }
+  std::string page;
+  JsonWriter json(page);
+  json.BeginArray();
+  for (const auto& [name, facts] : sums) {
+    json.BeginObject();
+    json.Field("name", name);
+    json.Field("protocol", facts.http2 ? "HTTP/2" : "HTTP/1.1");
+    json.Key("endpoints");
+    json.BeginArray();
+    for (const auto& [address, endpoint] : facts.endpoints) {
+      json.BeginObject();
+      json.Field("address", address);
+      json.BoolField("pillion_sidecar", endpoint.pillion_sidecar);
+      json.NumberField("active_attempts", endpoint.active_attempts);
+      json.NumberField("http1_connections", endpoint.http1_connections);
+      json.NumberField("http2_connections", endpoint.http2_connections);
+      json.EndObject();
+    }
+    json.EndArray();
+    json.EndObject();
+  }
+  json.EndArray();
+  return page + "\n";
+}
+
+std::string ConfigDumpPage(const config::Bootstrap& bootstrap, const xds::ResourceStore& store,
+                           const xds::AdsClient* ads, uint64_t generation) {
+  std::string page;
+  JsonWriter json(page);
+  json.BeginObject();
+  json.Field("node", bootstrap.node_id);
+  json.NumberField("generation", generation);
+  json.BoolField("stale", store.stale());
+  json.BoolField("control_plane_connected", ads != nullptr && ads->connected());
+  if (ads != nullptr) json.Field("control_plane_last_failure", ads->last_failure());
+  json.Key("waiting_for");
+  json.BeginArray();
+  for (const std::string& what : store.Waiting()) json.String(what);
+  json.EndArray();
+  json.Key("unsupported_fields");
+  json.BeginArray();
+  for (const std::string& warning : store.warnings()) json.String(warning);
+  json.EndArray();
+  json.Key("static_listeners");
+  json.BeginArray();
+  for (const auto& listener : bootstrap.listeners)
+    json.String(listener->name + " " + listener->address.ToString());
+  json.EndArray();
+  json.Key("static_clusters");
+  json.BeginArray();
+  for (const auto& cluster : bootstrap.clusters) json.String(cluster->name);
+  json.EndArray();
+  json.Key("xds");
+  json.BeginArray();
+  for (const xds::Type type :
+       {xds::Type::kCluster, xds::Type::kEndpoints, xds::Type::kListener, xds::Type::kRoutes}) {
+    WriteType(type, store, ads, json);
+  }
+  json.EndArray();
+  json.EndObject();
+  return page + "\n";
+}
+
+}  // namespace pillion::admin

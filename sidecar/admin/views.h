@@ -1,0 +1,39 @@
+// The larger admin pages as JSON text.
+#ifndef PILLION_SIDECAR_ADMIN_VIEWS_H_
+#define PILLION_SIDECAR_ADMIN_VIEWS_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/xds/ads_client.h"
+#include "sidecar/xds/resource_store.h"
+
+namespace pillion::admin {
+
+// What one worker knows of its clusters: plain numbers that travel to the main loop.
+struct ClusterFacts {
+  struct Endpoint {
+    bool pillion_sidecar = false;
+    uint64_t active_attempts = 0;
+    uint64_t http1_connections = 0;
+    uint64_t http2_connections = 0;
+  };
+  bool http2 = false;
+  std::map<std::string, Endpoint> endpoints;  // by address
+};
+using ClusterFactsByName = std::map<std::string, ClusterFacts>;
+
+// On the worker's own thread.
+ClusterFactsByName CollectClusters(const upstream::ClusterTable& table);
+// Sums over workers.
+std::string ClustersPage(const std::vector<ClusterFactsByName>& workers);
+
+// `ads` may be null: a static configuration. Resources are printed as proto3 JSON.
+std::string ConfigDumpPage(const config::Bootstrap& bootstrap, const xds::ResourceStore& store,
+                           const xds::AdsClient* ads, uint64_t generation);
+
+}  // namespace pillion::admin
+
+#endif  // PILLION_SIDECAR_ADMIN_VIEWS_H_

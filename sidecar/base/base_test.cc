@@ -1,0 +1,121 @@
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "sidecar/base/intrusive_list.h"
+#include "sidecar/base/local_ref.h"
+#include "sidecar/base/slice.h"
+#include "sidecar/base/text.h"
+
+namespace pillion {
+namespace {
+
+TEST(SliceQueue, KeepsBytesInOrderAcrossMovesAndConsumes) {
+  SliceQueue queue;
+  std::string expected;
+  for (int i = 0; i < 500; ++i) {
+    const std::string piece(static_cast<size_t>(i * 7 % 3000 + 1), static_cast<char>('a' + i % 26));
+    queue.Append(Slice::Copy(piece));
+    expected += piece;
+  }
+  EXPECT_EQ(queue.bytes(), expected.size());
+  SliceQueue other;
+  std::string seen;
+  size_t step = 1;
+  while (!queue.empty()) {
+    const size_t moved = other.MoveFrom(queue, step);
+    EXPECT_LE(moved, step);
+    step = step * 3 % 5000 + 1;
+    if (other.bytes() > 6000) {
+      std::string part(4000, '\0');
+      EXPECT_EQ(other.CopyTo(part.data(), part.size()), 4000u);
+      seen += part;
+      other.Consume(4000);
+    }
+  }
+  seen += other.ToString();
+  EXPECT_EQ(seen, expected);
+}
+
+TEST(SliceQueue, PacksSmallPiecesSoThatTheyDoNotPinTheirBlocks) {
+  SliceQueue queue;
+  queue.Append(Slice::Copy("first"));
+  Block* block = Block::New(size_t{16} * 1024);
+  block->bytes()[0] = 'x';
+  queue.Append(Slice(block, block->bytes(), 1));
+  EXPECT_FALSE(block->shared());
+  EXPECT_EQ(queue.ToString(), "firstx");
+  block->Release();
+}
+
+TEST(SliceQueue, SharedBytesSurviveTheOriginal) {
+  SliceQueue copy;
+  {
+    SliceQueue queue;
+    queue.AppendCopy("hello ");
+    queue.AppendCopy(std::string(5000, 'z'));
+    copy.AppendShared(queue);
+    queue.Consume(3);
+    queue.Clear();
+  }
+  EXPECT_EQ(copy.ToString(), "hello " + std::string(5000, 'z'));
+}
+
+TEST(SliceQueue, PackedTailIsNotOverwrittenWhileSomebodyHoldsIt) {
+  SliceQueue queue;
+  queue.AppendCopy("aaaa");
+  SliceQueue holder;
+  holder.MoveFrom(queue, 4);
+  queue.AppendCopy("bbbb");
+  EXPECT_EQ(holder.ToString(), "aaaa");
+  EXPECT_EQ(queue.ToString(), "bbbb");
+}
+
+struct Tag;
+struct Item : ListNode<Tag> {
+  explicit Item(int v) : value(v) {}
+  int value;
+};
+
+TEST(IntrusiveList, AMemberThatDiesLeavesTheList) {
+  IntrusiveList<Item, Tag> list;
+  Item a(1), c(3);
+  list.PushBack(&a);
+  {
+    Item b(2);
+    list.PushBack(&b);
+    list.PushBack(&c);
+  }
+  EXPECT_EQ(list.front()->value, 1);
+  EXPECT_EQ(list.Next(&a)->value, 3);
+  EXPECT_EQ(list.PopFront()->value, 1);
+  EXPECT_EQ(list.PopFront()->value, 3);
+  EXPECT_TRUE(list.empty());
+}
+
+struct Counted : LocalCounted {
+  explicit Counted(bool* dead) : dead_(dead) {}
+  ~Counted() { *dead_ = true; }
+  bool* dead_;
+};
+
+TEST(LocalRef, TheLastReferenceDeletes) {
+  bool dead = false;
+  LocalRef<Counted> a(new Counted(&dead));
+  LocalRef<Counted> b = a;
+  a.Reset();
+  EXPECT_FALSE(dead);
+  b = LocalRef<Counted>();
+  EXPECT_TRUE(dead);
+}
+
+TEST(Text, ListElementsAreTrimmedAndEmptyOnesSkipped) {
+  std::string seen;
+  ForEachListElement(" a, ,b ,, c\t", [&](std::string_view e) { seen += "[" + std::string(e) + "]"; });
+  EXPECT_EQ(seen, "[a][b][c]");
+  EXPECT_TRUE(EqualsIgnoreCase("Content-Length", "content-LENGTH"));
+  EXPECT_FALSE(EqualsIgnoreCase("a[", "a{"));
+}
+
+}  // namespace
+}  // namespace pillion

@@ -1,0 +1,44 @@
+// A fast generator (xoshiro256**, Blackman and Vigna 2018) for sampling, jitter and ids: not for secrets.
+// Seeded by its owner, so that simulations repeat. One thread.
+#ifndef PILLION_SIDECAR_BASE_RANDOM_H_
+#define PILLION_SIDECAR_BASE_RANDOM_H_
+
+#include <array>
+#include <bit>
+#include <cstdint>
+
+namespace pillion {
+
+class Random {
+ public:
+  explicit Random(uint64_t seed) {
+    for (uint64_t& word : state_) {  // splitmix64 spreads any seed
+      seed += 0x9E3779B97F4A7C15u;
+      uint64_t z = seed;
+      z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+      z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+      word = z ^ (z >> 31);
+    }
+  }
+  // Uniform over all 64-bit values.
+  uint64_t Next() {
+    const uint64_t result = std::rotl(state_[1] * 5, 7) * 9;
+    const uint64_t t = state_[1] << 17;
+    state_[2] ^= state_[0];
+    state_[3] ^= state_[1];
+    state_[1] ^= state_[2];
+    state_[0] ^= state_[3];
+    state_[2] ^= t;
+    state_[3] = std::rotl(state_[3], 45);
+    return result;
+  }
+  // True with probability `percent` / 100.
+  bool Percent(double percent) { return static_cast<double>(Next() >> 11) * 0x1.0p-53 * 100.0 < percent; }
+
+ private:
+  std::array<uint64_t, 4> state_;
+};
+
+}  // namespace pillion
+
+#endif  // PILLION_SIDECAR_BASE_RANDOM_H_

@@ -1,0 +1,63 @@
+// What went wrong with a request, on which side, and whether trying again is safe (DESIGN.md section 6).
+#ifndef PILLION_SIDECAR_BASE_REQUEST_ERROR_H_
+#define PILLION_SIDECAR_BASE_REQUEST_ERROR_H_
+
+#include <cstdint>
+#include <string_view>
+
+namespace pillion {
+
+// How an attempt ended, as far as it is proven. Only what cannot have run may run again.
+enum class Outcome : uint8_t {
+  kNotSent,    // no byte of the request was written to a peer
+  kRefused,    // the peer says that it did not process it (REFUSED_STREAM, GOAWAY below our id)
+  kAmbiguous,  // bytes went out and no complete answer came back
+  kAnswered,   // the peer answered
+};
+
+enum class Side : uint8_t { kClient, kUpstream, kLocal };
+
+// One kind per answer that a client can get; exchange/answers.cc holds the only table from kind to status.
+enum class ErrorKind : uint8_t {
+  kNone,
+  kMalformed,           // the message breaks its protocol
+  kHeadTooLarge,        // a head beyond its limit (client: 431, upstream: 502)
+  kTargetTooLong,       // 414
+  kBodyTooLarge,        // 413
+  kUnsupportedVersion,  // 505
+  kNotImplemented,      // a coding or method that we do not carry (501)
+  kConnectRefused,      // CONNECT is not offered (405)
+  kNoRoute,             // nothing matched (404)
+  kNoCluster,           // the route names a cluster that we do not have (503)
+  kNoEndpoint,          // a cluster without a usable endpoint (503)
+  kConnectFailed,       // TCP connect failed (503)
+  kConnectTimeout,      // 503
+  kOverflow,            // a circuit or queue limit (503)
+  kReset,               // the stream was reset by its peer
+  kClosed,              // the connection ended under the stream
+  kTimeout,             // route time-out (504)
+  kPerTryTimeout,       // 504
+  kIdleTimeout,         // no byte for too long
+  kHeadTimeout,         // the client's head took too long (408)
+  kClientGone,          // nobody is left to answer
+  kPeerRefused,         // REFUSED_STREAM or GOAWAY below our id
+  kDraining,            // we are shutting down
+  kInternal,            // our own survivable bug
+};
+
+struct RequestError {
+  ErrorKind kind = ErrorKind::kNone;
+  Side side = Side::kLocal;
+  Outcome outcome = Outcome::kNotSent;
+  // A static sentence with the reason: for explain, logs and tests. Never peer-controlled bytes.
+  std::string_view detail;
+  explicit operator bool() const { return kind != ErrorKind::kNone; }
+};
+
+std::string_view ToString(ErrorKind kind);
+std::string_view ToString(Outcome outcome);
+std::string_view ToString(Side side);
+
+}  // namespace pillion
+
+#endif  // PILLION_SIDECAR_BASE_REQUEST_ERROR_H_

@@ -1,0 +1,52 @@
+// Clusters and their endpoints as the data plane uses them: immutable and validated. Mutable endpoint state
+// (load, health, pools) lives in worker tables, keyed by cluster name and address, and survives swaps.
+#ifndef PILLION_SIDECAR_CONFIG_CLUSTER_H_
+#define PILLION_SIDECAR_CONFIG_CLUSTER_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sidecar/net/address.h"
+
+namespace pillion::config {
+
+enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2 };
+
+struct Endpoint {
+  net::Address address;
+  bool pillion_sidecar = false;  // metadata pillion.sidecar: true; HTTP/1 may be upgraded towards it
+  bool usable = true;            // health UNKNOWN or HEALTHY; others get no new requests
+  uint32_t weight = 1;
+  std::string zone;  // locality, for logs
+};
+
+// One ClusterLoadAssignment.
+struct Assignment {
+  std::string name;  // cluster name or eds service name
+  std::string version;
+  std::vector<Endpoint> endpoints;
+};
+
+struct Cluster {
+  enum class Discovery : uint8_t { kStatic, kEds };
+  std::string name;
+  std::string version;
+  Discovery discovery = Discovery::kStatic;
+  std::string eds_name;  // kEds: the assignment to wait for; never ""
+  // kEds: warming waits this long for the assignment, then the cluster has no endpoints; 0: for ever.
+  std::chrono::nanoseconds eds_timeout = std::chrono::seconds(15);
+  std::shared_ptr<const Assignment> load_assignment;  // kStatic: never null
+  std::chrono::nanoseconds connect_timeout = std::chrono::seconds(5);
+  UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
+  std::chrono::nanoseconds idle_timeout = std::chrono::hours(1);  // of pooled connections; 0: none
+  // HTTP/2 only: what we accept of the peer, and how many streams we put on one connection at most.
+  uint32_t max_concurrent_streams = 1024;
+  uint32_t stream_window_bytes = 256 * 1024;
+};
+
+}  // namespace pillion::config
+
+#endif  // PILLION_SIDECAR_CONFIG_CLUSTER_H_

@@ -1,0 +1,64 @@
+// Any text either is refused with at least one error, or makes a message that protobuf's own JSON printer
+// writes and this loader reads back as the same message.
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "pillion/testing/v1/every_type.pb.h"
+#include "sidecar/config/document/document.h"
+
+namespace {
+
+using pillion::config::DocumentError;
+using pillion::config::LoadDocument;
+using pillion::testing::v1::EveryType;
+
+void Require(bool held, const std::string& what) {
+  if (held) return;
+  std::fprintf(stderr, "%s\n", what.c_str());
+  std::abort();
+}
+
+std::string Bytes(const EveryType& message) {
+  std::string bytes;
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream output(&stream);
+  output.SetSerializationDeterministic(true);
+  message.SerializeToCodedStream(&output);
+  output.Trim();
+  return bytes;
+}
+
+void CheckErrors(const std::vector<DocumentError>& errors) {
+  for (const DocumentError& error : errors) {
+    Require(!error.message.empty(), "an error without a message");
+    Require(error.position.line >= 0 && error.position.column >= 0, "a position before the file");
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  EveryType message;
+  const auto errors = LoadDocument(text, "f", message);
+  CheckErrors(errors);
+  if (!errors.empty()) return 0;
+  std::string json;
+  // The printer refuses what JSON cannot hold (a Value without a kind); that is no business of the loader.
+  if (!google::protobuf::util::MessageToJsonString(message, &json).ok()) return 0;
+  EveryType again;
+  for (const DocumentError& error : LoadDocument(json, "printed", again)) {
+    Require(false, error.ToString() + "\n" + json);
+  }
+  // Maps have no order; their deterministic serialization has.
+  Require(Bytes(message) == Bytes(again), "read back otherwise: " + json);
+  return 0;
+}

@@ -1,0 +1,104 @@
+#include "sidecar/config/fields.h"
+
+#include "sidecar/config/field_path.h"
+
+namespace pillion::config {
+namespace {
+
+namespace core = envoy::config::core::v3;
+
+constexpr int32_t kNanosPerSecond = 1'000'000'000;
+// RFC 9113 section 6.9.2: the window that a peer may use before it has our SETTINGS.
+constexpr uint32_t kMinWindowBytes = 65'535;
+constexpr uint32_t kMaxHttp2Number = 0x7fff'ffff;
+
+void RequireV3(core::ApiVersion version, const std::string& path, ConfigErrors& errors) {
+  if (version != core::V3 && version != core::AUTO) Add(errors, path, "expected V3");
+}
+
+}  // namespace
+
+nanoseconds ReadDuration(const google::protobuf::Duration& duration, const std::string& path,
+                         ConfigErrors& errors, bool positive) {
+  const bool valid = duration.nanos() > -kNanosPerSecond && duration.nanos() < kNanosPerSecond;
+  const bool negative = duration.seconds() < 0 || duration.nanos() < 0;
+  const bool zero = duration.seconds() == 0 && duration.nanos() == 0;
+  if (!valid || negative || (positive && zero)) {
+    Add(errors, path, positive ? "expected a duration of more than 0" : "expected a duration of 0 or more");
+    return nanoseconds(0);
+  }
+  if (duration.seconds() > kMaxDurationSeconds) {
+    Add(errors, path, "expected a duration of at most " + std::to_string(kMaxDurationSeconds) + "s");
+    return nanoseconds(0);
+  }
+  return std::chrono::seconds(duration.seconds()) + nanoseconds(duration.nanos());
+}
+
+uint32_t ReadNumber(const google::protobuf::UInt32Value& value, const std::string& path, ConfigErrors& errors,
+                    uint32_t min, uint32_t max) {
+  if (value.value() >= min && value.value() <= max) return value.value();
+  Add(errors, path, "expected a number from " + std::to_string(min) + " to " + std::to_string(max));
+  return min;
+}
+
+void RequireText(const std::string& text, const std::string& path, ConfigErrors& errors) {
+  if (text.empty()) Add(errors, path, "expected at least 1 character");
+}
+
+net::Address ReadAddress(const core::Address& address, const std::string& path, ConfigErrors& errors,
+                         bool any_port) {
+  const std::string socket_path = FieldPath(path, "socket_address");
+  if (!address.has_socket_address()) {
+    Add(errors, socket_path, "expected an address");
+    return {};
+  }
+  const core::SocketAddress& socket = address.socket_address();
+  const uint32_t port = socket.port_value();
+  if (socket.protocol() != core::SocketAddress::TCP) {
+    Add(errors, FieldPath(socket_path, "protocol"), "expected TCP; others are not implemented");
+  }
+  if (socket.port_specifier_case() == core::SocketAddress::PORT_SPECIFIER_NOT_SET) {
+    Add(errors, FieldPath(socket_path, "port_value"), "expected a port");
+  } else if (port > UINT16_MAX || (port == 0 && !any_port)) {
+    Add(errors, FieldPath(socket_path, "port_value"),
+        std::string("expected a port from ") + (any_port ? "0" : "1") + " to 65535");
+  }
+  const auto parsed = net::Address::Parse(socket.address(), static_cast<uint16_t>(port));
+  if (!parsed) Add(errors, FieldPath(socket_path, "address"), "expected an IPv4 or IPv6 address");
+  return parsed.value_or(net::Address());
+}
+
+nanoseconds ReadAdsSource(const core::ConfigSource& source, const std::string& path, ConfigErrors& errors) {
+  if (!source.has_ads()) Add(errors, FieldPath(path, "ads"), "expected ads; others are not implemented");
+  RequireV3(source.resource_api_version(), FieldPath(path, "resource_api_version"), errors);
+  if (!source.has_initial_fetch_timeout()) return std::chrono::seconds(15);
+  return ReadDuration(source.initial_fetch_timeout(), FieldPath(path, "initial_fetch_timeout"), errors);
+}
+
+std::string ReadGrpcCluster(const core::GrpcService& service, const std::string& path, ConfigErrors& errors) {
+  RequireText(service.envoy_grpc().cluster_name(), FieldPath(FieldPath(path, "envoy_grpc"), "cluster_name"),
+              errors);
+  return service.envoy_grpc().cluster_name();
+}
+
+Http2Limits ReadHttp2(const core::Http2ProtocolOptions& options, const std::string& path,
+                      ConfigErrors& errors) {
+  Http2Limits limits;
+  if (options.has_max_concurrent_streams()) {
+    limits.max_concurrent_streams =
+        ReadNumber(options.max_concurrent_streams(), FieldPath(path, "max_concurrent_streams"), errors, 1,
+                   kMaxHttp2Number);
+  }
+  if (options.has_initial_stream_window_size()) {
+    limits.stream_window_bytes =
+        ReadNumber(options.initial_stream_window_size(), FieldPath(path, "initial_stream_window_size"),
+                   errors, kMinWindowBytes, kMaxHttp2Number);
+  }
+  return limits;
+}
+
+std::string TypeName(const google::protobuf::Any& any) {
+  return any.type_url().substr(any.type_url().rfind('/') + 1);
+}
+
+}  // namespace pillion::config

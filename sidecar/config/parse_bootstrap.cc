@@ -1,0 +1,190 @@
+#include "sidecar/config/parse_bootstrap.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "sidecar/config/field_path.h"
+#include "sidecar/config/fields.h"
+#include "sidecar/config/parse_cluster.h"
+#include "sidecar/config/parse_listener.h"
+
+namespace pillion::config {
+namespace {
+
+namespace bootstrap = envoy::config::bootstrap::v3;
+namespace core = envoy::config::core::v3;
+using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+
+using ClustersByName = std::map<std::string, std::shared_ptr<const Cluster>, std::less<>>;
+
+// A source that can only be waited for without end: there is nothing to serve without it.
+bool ReadDynamicSource(const core::ConfigSource& source, const std::string& path, ConfigErrors& errors) {
+  ReadAdsSource(source, path, errors);
+  if (source.has_initial_fetch_timeout() && source.initial_fetch_timeout().seconds() != 0) {
+    Add(errors, FieldPath(path, "initial_fetch_timeout"), "expected 0s here; others are not implemented");
+  }
+  return true;
+}
+
+void ReadAds(const core::ApiConfigSource& ads, const std::string& path, const ClustersByName& clusters,
+             Bootstrap& result, ConfigErrors& errors) {
+  if (ads.api_type() != core::ApiConfigSource::GRPC) {
+    Add(errors, FieldPath(path, "api_type"), "expected GRPC; others are not implemented");
+  }
+  if (ads.transport_api_version() != core::V3 && ads.transport_api_version() != core::AUTO) {
+    Add(errors, FieldPath(path, "transport_api_version"), "expected V3");
+  }
+  const std::string services_path = FieldPath(path, "grpc_services");
+  if (ads.grpc_services_size() != 1) {
+    Add(errors, services_path, "expected exactly one; others are not implemented");
+    return;
+  }
+  const std::string service_path = ElementPath(services_path, 0);
+  if (ads.grpc_services(0).has_timeout()) {
+    Add(errors, FieldPath(service_path, "timeout"), "expected none; the stream stays open");
+  }
+  const size_t before = errors.size();
+  const std::string name = ReadGrpcCluster(ads.grpc_services(0), service_path, errors);
+  result.ads_cluster = name;
+  if (errors.size() > before) return;
+  const std::string name_path = FieldPath(FieldPath(service_path, "envoy_grpc"), "cluster_name");
+  const auto cluster = clusters.find(name);
+  if (cluster == clusters.end() || cluster->second->discovery != Cluster::Discovery::kStatic) {
+    Add(errors, name_path, "expected the name of a STATIC cluster in static_resources.clusters");
+  } else if (cluster->second->protocol != UpstreamProtocol::kHttp2) {
+    Add(errors, name_path, "expected a cluster that speaks HTTP/2 (http2_protocol_options)");
+  }
+}
+
+ClustersByName ReadClusters(const bootstrap::Bootstrap::StaticResources& proto, const std::string& path,
+                            Bootstrap& result, ConfigErrors& errors) {
+  ClustersByName by_name;
+  for (int i = 0; i < proto.clusters_size(); ++i) {
+    const std::string cluster_path = ElementPath(path, static_cast<size_t>(i));
+    auto cluster = std::make_shared<const Cluster>(ReadCluster(proto.clusters(i), cluster_path, errors));
+    if (!cluster->name.empty() && !by_name.emplace(cluster->name, cluster).second) {
+      Add(errors, FieldPath(cluster_path, "name"), "expected each name once");
+    }
+    result.clusters.push_back(std::move(cluster));
+  }
+  return by_name;
+}
+
+void ReadListeners(const bootstrap::Bootstrap::StaticResources& proto, const std::string& path,
+                   Bootstrap& result, ConfigErrors& errors) {
+  std::set<std::string> names;
+  std::set<net::Address> addresses;
+  for (int i = 0; i < proto.listeners_size(); ++i) {
+    const std::string listener_path = ElementPath(path, static_cast<size_t>(i));
+    auto listener = std::make_shared<const Listener>(
+        ReadListener(proto.listeners(i), listener_path, Origin::kFile, errors));
+    const bool any_port = listener->address.port() == 0;
+    if (!any_port && !addresses.insert(listener->address).second) {
+      Add(errors, FieldPath(listener_path, "address"),
+          "expected each address once; " + listener->address.ToString() + " is there before");
+    }
+    if (!listener->name.empty() && !names.insert(listener->name).second) {
+      Add(errors, FieldPath(listener_path, "name"), "expected each name once");
+    }
+    result.listeners.push_back(std::move(listener));
+  }
+}
+
+// Calls need(path of the name, name) for each cluster that the routes of a listener name.
+template <typename Need>
+void ForEachRouteCluster(const HttpConnectionManager& http, const std::string& path, Need need) {
+  const auto& table = http.route_config();
+  if (table.has_validate_clusters() && !table.validate_clusters().value()) return;
+  for (int i = 0; i < table.virtual_hosts_size(); ++i) {
+    const std::string host_path =
+        ElementPath(FieldPath(FieldPath(path, "route_config"), "virtual_hosts"), static_cast<size_t>(i));
+    for (int k = 0; k < table.virtual_hosts(i).routes_size(); ++k) {
+      const auto& action = table.virtual_hosts(i).routes(k).route();
+      const std::string action_path =
+          FieldPath(ElementPath(FieldPath(host_path, "routes"), static_cast<size_t>(k)), "route");
+      if (!action.cluster().empty()) need(FieldPath(action_path, "cluster"), action.cluster());
+      const std::string weighted_path = FieldPath(FieldPath(action_path, "weighted_clusters"), "clusters");
+      for (int w = 0; w < action.weighted_clusters().clusters_size(); ++w) {
+        const std::string& name = action.weighted_clusters().clusters(w).name();
+        const std::string name_path = FieldPath(ElementPath(weighted_path, static_cast<size_t>(w)), "name");
+        if (!name.empty()) need(name_path, name);
+      }
+    }
+  }
+}
+
+// That what the static listeners name is there, or can come.
+void CheckReferences(const bootstrap::Bootstrap& proto, const ClustersByName& clusters,
+                     const Bootstrap& result, ConfigErrors& errors) {
+  const auto need = [&](const std::string& path, const std::string& name) {
+    if (!clusters.contains(name)) Add(errors, path, "expected a known cluster; there is no " + name);
+  };
+  const std::string listeners_path = "static_resources.listeners";
+  for (int i = 0; i < proto.static_resources().listeners_size(); ++i) {
+    const Listener& listener = *result.listeners[static_cast<size_t>(i)];
+    const auto& chains = proto.static_resources().listeners(i).filter_chains();
+    HttpConnectionManager http;
+    if (chains.empty() || chains[0].filters().empty()) continue;
+    if (!chains[0].filters(0).typed_config().UnpackTo(&http)) continue;
+    const std::string http_path =
+        ElementPath(listeners_path, static_cast<size_t>(i)) + ".filter_chains[0].filters[0].typed_config";
+    ForEachRouteCluster(http, http_path, need);
+    if (http.has_rds() && !result.ads_cluster) {
+      Add(errors, FieldPath(http_path, "rds"), "expected dynamic_resources.ads_config beside this");
+    }
+    // A collector may come by CDS; without it spans are dropped and counted.
+    if (listener.http.tracing && !result.dynamic_clusters &&
+        !listener.http.tracing->collector_cluster.empty()) {
+      need(FieldPath(http_path, "tracing.provider.typed_config.grpc_service.envoy_grpc.cluster_name"),
+           listener.http.tracing->collector_cluster);
+    }
+  }
+  for (size_t i = 0; i < result.clusters.size(); ++i) {
+    if (result.clusters[i]->discovery == Cluster::Discovery::kEds && !result.ads_cluster) {
+      Add(errors, FieldPath(ElementPath("static_resources.clusters", i), "eds_cluster_config"),
+          "expected dynamic_resources.ads_config beside this");
+    }
+  }
+}
+
+void ReadDynamic(const bootstrap::Bootstrap& proto, const ClustersByName& clusters, Bootstrap& result,
+                 ConfigErrors& errors) {
+  const std::string path = "dynamic_resources";
+  const auto& dynamic = proto.dynamic_resources();
+  if (dynamic.has_lds_config()) {
+    result.dynamic_listeners = ReadDynamicSource(dynamic.lds_config(), FieldPath(path, "lds_config"), errors);
+  }
+  if (dynamic.has_cds_config()) {
+    result.dynamic_clusters = ReadDynamicSource(dynamic.cds_config(), FieldPath(path, "cds_config"), errors);
+  }
+  const std::string ads_path = FieldPath(path, "ads_config");
+  if (dynamic.has_ads_config()) {
+    ReadAds(dynamic.ads_config(), ads_path, clusters, result, errors);
+    RequireText(proto.node().id(), "node.id", errors);
+  } else if (result.dynamic_listeners || result.dynamic_clusters) {
+    Add(errors, ads_path, "expected the stream that lds_config and cds_config speak of");
+  }
+}
+
+}  // namespace
+
+Validated<Bootstrap> ParseBootstrap(const bootstrap::Bootstrap& proto) {
+  ConfigErrors errors;
+  Bootstrap result;
+  result.node_id = proto.node().id();
+  result.node_cluster = proto.node().cluster();
+  proto.node().SerializeToString(&result.serialized_node);
+  const std::string path = "static_resources";
+  const ClustersByName clusters =
+      ReadClusters(proto.static_resources(), FieldPath(path, "clusters"), result, errors);
+  ReadListeners(proto.static_resources(), FieldPath(path, "listeners"), result, errors);
+  ReadDynamic(proto, clusters, result, errors);
+  CheckReferences(proto, clusters, result, errors);
+  if (proto.admin().has_address()) {
+    result.admin_address = ReadAddress(proto.admin().address(), "admin.address", errors, true);
+  }
+  return Finish(std::move(result), std::move(errors), proto);
+}
+
+}  // namespace pillion::config

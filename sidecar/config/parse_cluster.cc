@@ -1,0 +1,119 @@
+#include "sidecar/config/parse_cluster.h"
+
+#include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "sidecar/config/field_path.h"
+#include "sidecar/config/fields.h"
+#include "sidecar/config/parse_endpoints.h"
+
+namespace pillion::config {
+namespace {
+
+namespace cluster = envoy::config::cluster::v3;
+using envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+
+void UseHttp2(const envoy::config::core::v3::Http2ProtocolOptions& options, const std::string& path,
+              Cluster& result, ConfigErrors& errors) {
+  const Http2Limits limits = ReadHttp2(options, path, errors);
+  result.protocol = UpstreamProtocol::kHttp2;
+  result.max_concurrent_streams = limits.max_concurrent_streams;
+  result.stream_window_bytes = limits.stream_window_bytes;
+}
+
+void ReadHttpOptions(const HttpProtocolOptions& options, const std::string& path, Cluster& result,
+                     ConfigErrors& errors) {
+  const std::string common_path = FieldPath(path, "common_http_protocol_options");
+  const auto& common = options.common_http_protocol_options();
+  if (common.has_idle_timeout()) {
+    result.idle_timeout = ReadDuration(common.idle_timeout(), FieldPath(common_path, "idle_timeout"), errors);
+  }
+  if (common.has_max_headers_count()) {
+    Add(errors, FieldPath(common_path, "max_headers_count"), "not implemented for clusters");
+  }
+  const std::string explicit_path = FieldPath(path, "explicit_http_config");
+  const auto& chosen = options.explicit_http_config();
+  if (chosen.has_http2_protocol_options()) {
+    UseHttp2(chosen.http2_protocol_options(), FieldPath(explicit_path, "http2_protocol_options"), result,
+             errors);
+  } else if (!chosen.has_http_protocol_options()) {
+    Add(errors, explicit_path, "expected http_protocol_options or http2_protocol_options");
+  }
+}
+
+void ReadProtocol(const cluster::Cluster& proto, const std::string& path, Cluster& result,
+                  ConfigErrors& errors) {
+  const std::string options_path = FieldPath(path, "typed_extension_protocol_options");
+  for (const auto& [key, any] : proto.typed_extension_protocol_options()) {
+    const std::string entry_path = EntryPath(options_path, key);
+    if (key != HttpProtocolOptions::descriptor()->full_name()) {
+      Add(errors, entry_path,
+          "expected no key but " + HttpProtocolOptions::descriptor()->full_name() +
+              "; others are not implemented");
+    } else if (const auto options = Unpack<HttpProtocolOptions>(any, entry_path, errors)) {
+      ReadHttpOptions(*options, entry_path, result, errors);
+    }
+  }
+  if (!proto.has_http2_protocol_options()) return;
+  const std::string old_path = FieldPath(path, "http2_protocol_options");
+  if (!proto.typed_extension_protocol_options().empty()) {
+    Add(errors, old_path, "expected only one of this and typed_extension_protocol_options");
+  }
+  UseHttp2(proto.http2_protocol_options(), old_path, result, errors);
+}
+
+void ReadEds(const cluster::Cluster& proto, const std::string& path, Cluster& result, ConfigErrors& errors) {
+  const std::string eds_path = FieldPath(path, "eds_cluster_config");
+  const auto& eds = proto.eds_cluster_config();
+  result.discovery = Cluster::Discovery::kEds;
+  result.eds_name = eds.service_name().empty() ? proto.name() : eds.service_name();
+  result.eds_timeout = ReadAdsSource(eds.eds_config(), FieldPath(eds_path, "eds_config"), errors);
+  if (proto.has_load_assignment()) {
+    Add(errors, FieldPath(path, "load_assignment"), "expected only with type STATIC");
+  }
+}
+
+void ReadStatic(const cluster::Cluster& proto, const std::string& path, Cluster& result,
+                ConfigErrors& errors) {
+  const std::string assignment_path = FieldPath(path, "load_assignment");
+  if (proto.has_eds_cluster_config()) {
+    Add(errors, FieldPath(path, "eds_cluster_config"), "expected only with type EDS");
+  }
+  if (!proto.has_load_assignment()) {
+    Add(errors, assignment_path, "expected the endpoints of a STATIC cluster");
+    return;
+  }
+  result.load_assignment =
+      std::make_shared<const Assignment>(ReadAssignment(proto.load_assignment(), assignment_path, errors));
+}
+
+}  // namespace
+
+Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, ConfigErrors& errors) {
+  Cluster result;
+  result.name = proto.name();
+  RequireText(proto.name(), FieldPath(path, "name"), errors);
+  if (proto.has_connect_timeout()) {
+    result.connect_timeout =
+        ReadDuration(proto.connect_timeout(), FieldPath(path, "connect_timeout"), errors, true);
+  }
+  if (proto.lb_policy() != cluster::Cluster::ROUND_ROBIN) {
+    Add(errors, FieldPath(path, "lb_policy"), "expected ROUND_ROBIN; others are not implemented");
+  }
+  ReadProtocol(proto, path, result, errors);
+  if (proto.type() == cluster::Cluster::EDS) {
+    ReadEds(proto, path, result, errors);
+  } else if (proto.type() == cluster::Cluster::STATIC) {
+    ReadStatic(proto, path, result, errors);
+  } else {
+    Add(errors, FieldPath(path, "type"), "expected STATIC or EDS; others are not implemented");
+  }
+  return result;
+}
+
+Validated<Cluster> ParseCluster(const cluster::Cluster& proto, const std::string& version) {
+  ConfigErrors errors;
+  Cluster result = ReadCluster(proto, "", errors);
+  result.version = version;
+  return Finish(std::move(result), std::move(errors), proto);
+}
+
+}  // namespace pillion::config

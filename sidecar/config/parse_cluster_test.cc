@@ -1,0 +1,252 @@
+#include "sidecar/config/parse_cluster.h"
+
+#include <google/protobuf/unknown_field_set.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+
+#include "sidecar/config/parse_endpoints.h"
+#include "sidecar/config/parse_test_yaml.h"
+
+namespace pillion::config {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ClusterProto = envoy::config::cluster::v3::Cluster;
+using AssignmentProto = envoy::config::endpoint::v3::ClusterLoadAssignment;
+
+constexpr char kOptions[] = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+Validated<Cluster> Parse(const std::string& yaml) { return ParseCluster(FromYaml<ClusterProto>(yaml), "7"); }
+Lines Errors(const std::string& yaml) { return ToLines(Parse(yaml).errors); }
+
+std::string Options(const std::string& fields) {
+  return std::string("{name: a, load_assignment: {cluster_name: a}, typed_extension_protocol_options: {") +
+         kOptions + ": {\"@type\": a/" + kOptions + ", " + fields + "}}}";
+}
+
+Validated<Assignment> ParseEndpoints(const std::string& yaml) {
+  return ParseAssignment(FromYaml<AssignmentProto>(yaml), "8");
+}
+
+// One endpoint with further fields.
+std::string Endpoint(const std::string& fields,
+                     const std::string& address = "{address: 10.0.0.1, port_value: 80}") {
+  return "{cluster_name: a, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: " + address +
+         "}}" + fields + "}]}]}";
+}
+
+TEST(ParseClusterTest, UnsetFieldsHaveTheirDefaults) {
+  const auto parsed = Parse("{name: a, load_assignment: {cluster_name: a}}");
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  EXPECT_TRUE(parsed.ok());
+  const Cluster& cluster = *parsed.value;
+  EXPECT_EQ(cluster.name, "a");
+  EXPECT_EQ(cluster.version, "7");
+  EXPECT_EQ(cluster.discovery, Cluster::Discovery::kStatic);
+  EXPECT_EQ(cluster.connect_timeout, seconds(5));
+  EXPECT_EQ(cluster.idle_timeout, std::chrono::hours(1));
+  EXPECT_EQ(cluster.protocol, UpstreamProtocol::kHttp1);
+  ASSERT_NE(cluster.load_assignment, nullptr);
+  EXPECT_TRUE(cluster.load_assignment->endpoints.empty());
+}
+
+TEST(ParseClusterTest, EdsAsksByServiceNameOrName) {
+  const auto named = Parse(
+      "{name: a, type: EDS, eds_cluster_config: {service_name: s, eds_config: {ads: {}, "
+      "resource_api_version: V3, initial_fetch_timeout: 0s}}}");
+  ASSERT_EQ(ToLines(named.errors), Lines{});
+  EXPECT_EQ(named.value->discovery, Cluster::Discovery::kEds);
+  EXPECT_EQ(named.value->eds_name, "s");
+  EXPECT_EQ(named.value->eds_timeout, seconds(0));
+  const auto unnamed = Parse("{name: a, type: EDS, eds_cluster_config: {eds_config: {ads: {}}}}");
+  ASSERT_EQ(ToLines(unnamed.errors), Lines{});
+  EXPECT_EQ(unnamed.value->eds_name, "a");
+  EXPECT_EQ(unnamed.value->eds_timeout, seconds(15));
+}
+
+TEST(ParseClusterTest, ProtocolOptionsAreRead) {
+  const auto parsed =
+      Parse(Options("explicit_http_config: {http2_protocol_options: {max_concurrent_streams: 10, "
+                    "initial_stream_window_size: 65535}}, "
+                    "common_http_protocol_options: {idle_timeout: 0.5s}"));
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  EXPECT_EQ(parsed.value->protocol, UpstreamProtocol::kHttp2);
+  EXPECT_EQ(parsed.value->max_concurrent_streams, 10u);
+  EXPECT_EQ(parsed.value->stream_window_bytes, 65535u);
+  EXPECT_EQ(parsed.value->idle_timeout, milliseconds(500));
+  const auto http1 = Parse(Options("explicit_http_config: {http_protocol_options: {accept_http_10: true}}"));
+  ASSERT_EQ(ToLines(http1.errors), Lines{});
+  EXPECT_EQ(http1.value->protocol, UpstreamProtocol::kHttp1);
+}
+
+TEST(ParseClusterTest, TheOldWayToSayHttp2IsAccepted) {
+  const auto parsed = Parse("{name: a, load_assignment: {cluster_name: a}, http2_protocol_options: {}}");
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  EXPECT_EQ(parsed.value->protocol, UpstreamProtocol::kHttp2);
+}
+
+TEST(ParseClusterTest, EveryErrorIsListed) {
+  EXPECT_EQ(
+      Errors("{connect_timeout: 0s, lb_policy: MAGLEV, type: STRICT_DNS}"),
+      (Lines{"name: expected at least 1 character", "connect_timeout: expected a duration of more than 0",
+             "lb_policy: expected ROUND_ROBIN; others are not implemented",
+             "type: expected STATIC or EDS; others are not implemented"}));
+  EXPECT_EQ(Parse("{}").value, nullptr);
+}
+
+TEST(ParseClusterTest, StaticAndEdsExcludeEachOther) {
+  EXPECT_EQ(Errors("{name: a, eds_cluster_config: {}}"),
+            (Lines{"eds_cluster_config: expected only with type EDS",
+                   "load_assignment: expected the endpoints of a STATIC cluster"}));
+  EXPECT_EQ(Errors("{name: a, type: EDS, load_assignment: {}}"),
+            (Lines{"eds_cluster_config.eds_config.ads: expected ads; others are not implemented",
+                   "load_assignment: expected only with type STATIC"}));
+}
+
+TEST(ParseClusterTest, WrongProtocolOptionsAreRefused) {
+  const std::string path = std::string("typed_extension_protocol_options[\"") + kOptions + "\"]";
+  EXPECT_EQ(Errors(Options("explicit_http_config: {}")),
+            Lines{path + ".explicit_http_config: expected http_protocol_options or http2_protocol_options"});
+  EXPECT_EQ(
+      Errors(Options("explicit_http_config: {http2_protocol_options: {max_concurrent_streams: 0, "
+                     "initial_stream_window_size: 2147483648}}, "
+                     "common_http_protocol_options: {max_headers_count: 5}")),
+      (Lines{path + ".common_http_protocol_options.max_headers_count: not implemented for clusters",
+             path + ".explicit_http_config.http2_protocol_options.max_concurrent_streams: expected a number "
+                    "from 1 to 2147483647",
+             path + ".explicit_http_config.http2_protocol_options.initial_stream_window_size: expected a "
+                    "number from 65535 to 2147483647"}));
+  EXPECT_EQ(
+      Errors("{name: a, load_assignment: {cluster_name: a}, typed_extension_protocol_options: {x: {}}}"),
+      Lines{std::string("typed_extension_protocol_options[\"x\"]: expected no key but ") + kOptions +
+            "; others are not implemented"});
+  EXPECT_EQ(
+      Errors(std::string("{name: a, load_assignment: {cluster_name: a}, http2_protocol_options: {}, "
+                         "typed_extension_protocol_options: {") +
+             kOptions + ": {\"@type\": a/google.protobuf.Empty}}}"),
+      (Lines{path + ": expected a " + kOptions,
+             "http2_protocol_options: expected only one of this and typed_extension_protocol_options"}));
+}
+
+TEST(ParseClusterTest, UnknownFieldsAreListedApart) {
+  ClusterProto proto = FromYaml<ClusterProto>("{name: a, load_assignment: {cluster_name: a}}");
+  proto.GetReflection()->MutableUnknownFields(&proto)->AddVarint(10, 1);
+  const auto parsed = ParseCluster(proto, "");
+  EXPECT_NE(parsed.value, nullptr);
+  EXPECT_FALSE(parsed.ok());
+  EXPECT_EQ(ToLines(parsed.unsupported),
+            Lines{"10: field circuit_breakers of envoy.config.cluster.v3.Cluster is not implemented"});
+}
+
+TEST(ParseEndpointsTest, EndpointsAreRead) {
+  const auto parsed = ParseEndpoints(R"(
+cluster_name: a
+endpoints:
+- locality: {zone: z}
+  load_balancing_weight: 3
+  lb_endpoints:
+  - endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}
+    health_status: HEALTHY
+    load_balancing_weight: 5
+    metadata: {filter_metadata: {pillion: {sidecar: true}, envoy.lb: {x: 1}}}
+- lb_endpoints:
+  - endpoint: {address: {socket_address: {address: "::1", port_value: 81}}}
+    health_status: DRAINING
+)");
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  EXPECT_EQ(parsed.value->name, "a");
+  EXPECT_EQ(parsed.value->version, "8");
+  ASSERT_EQ(parsed.value->endpoints.size(), 2u);
+  const auto& first = parsed.value->endpoints[0];
+  EXPECT_EQ(first.address.ToString(), "10.0.0.1:80");
+  EXPECT_TRUE(first.pillion_sidecar);
+  EXPECT_TRUE(first.usable);
+  EXPECT_EQ(first.weight, 5u);
+  EXPECT_EQ(first.zone, "z");
+  const auto& second = parsed.value->endpoints[1];
+  EXPECT_EQ(second.address.ToString(), "[::1]:81");
+  EXPECT_FALSE(second.pillion_sidecar);
+  EXPECT_FALSE(second.usable);
+  EXPECT_EQ(second.weight, 1u);
+}
+
+TEST(ParseEndpointsTest, HealthDecidesWhoIsUsed) {
+  for (const auto& [status, usable] : {std::pair("UNKNOWN", true),
+                                       {"HEALTHY", true},
+                                       {"UNHEALTHY", false},
+                                       {"DRAINING", false},
+                                       {"TIMEOUT", false}}) {
+    const auto parsed = ParseEndpoints(Endpoint(std::string(", health_status: ") + status));
+    ASSERT_EQ(ToLines(parsed.errors), Lines{});
+    EXPECT_EQ(parsed.value->endpoints[0].usable, usable) << status;
+  }
+}
+
+TEST(ParseEndpointsTest, WhatIsNotObeyedIsRefused) {
+  const std::string path = "endpoints[0].lb_endpoints[0]";
+  const auto errors = [](const std::string& yaml) { return ToLines(ParseEndpoints(yaml).errors); };
+  EXPECT_EQ(errors("{endpoints: [{priority: 1, load_balancing_weight: 0}]}"),
+            (Lines{"cluster_name: expected at least 1 character",
+                   "endpoints[0].priority: expected 0; others are not implemented",
+                   "endpoints[0].load_balancing_weight: expected a number from 1 to 4294967295"}));
+  EXPECT_EQ(
+      errors(Endpoint(", health_status: DEGRADED, load_balancing_weight: 0")),
+      (Lines{path + ".health_status: expected UNKNOWN, HEALTHY, UNHEALTHY, DRAINING or TIMEOUT; others are "
+                    "not implemented",
+             path + ".load_balancing_weight: expected a number from 1 to 4294967295"}));
+  EXPECT_EQ(errors(Endpoint(", metadata: {filter_metadata: {pillion: {sidecar: \"true\"}}}")),
+            Lines{path + ".metadata.filter_metadata[\"pillion\"][\"sidecar\"]: expected true or false"});
+  EXPECT_EQ(
+      errors(Endpoint(", metadata: {filter_metadata: {pillion: {sidcar: true}}}")),
+      Lines{path + ".metadata.filter_metadata[\"pillion\"][\"sidcar\"]: expected no field but sidecar"});
+}
+
+TEST(ParseEndpointsTest, AddressesMustBeWhole) {
+  const std::string path = "endpoints[0].lb_endpoints[0].endpoint.address.socket_address";
+  const auto errors = [](const std::string& address) {
+    return ToLines(ParseEndpoints(Endpoint("", address)).errors);
+  };
+  EXPECT_EQ(errors("{address: localhost, port_value: 80}"),
+            Lines{path + ".address: expected an IPv4 or IPv6 address"});
+  EXPECT_EQ(errors("{address: 10.0.0.1, port_value: 65536}"),
+            Lines{path + ".port_value: expected a port from 1 to 65535"});
+  EXPECT_EQ(errors("{address: 10.0.0.1, port_value: 0}"),
+            Lines{path + ".port_value: expected a port from 1 to 65535"});
+  EXPECT_EQ(errors("{address: 10.0.0.1}"), Lines{path + ".port_value: expected a port"});
+  EXPECT_EQ(errors("{protocol: UDP, address: 10.0.0.1, port_value: 1}"),
+            Lines{path + ".protocol: expected TCP; others are not implemented"});
+  EXPECT_EQ(ToLines(ParseEndpoints("{cluster_name: a, endpoints: [{lb_endpoints: [{}]}]}").errors),
+            Lines{path + ": expected an address"});
+}
+
+TEST(ParseEndpointsTest, AnAddressIsThereOnce) {
+  EXPECT_EQ(ToLines(ParseEndpoints(R"(
+cluster_name: a
+endpoints:
+- lb_endpoints:
+  - endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}
+- lb_endpoints:
+  - endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}
+)")
+                        .errors),
+            Lines{"endpoints[1].lb_endpoints[0]: expected each address once; 10.0.0.1:80 is there before"});
+}
+
+TEST(ParseEndpointsTest, WeightsMayNotOverflow) {
+  EXPECT_EQ(ToLines(ParseEndpoints(R"(
+cluster_name: a
+endpoints:
+- lb_endpoints:
+  - endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 80}}}
+    load_balancing_weight: 4294967295
+  - endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 81}}}
+)")
+                        .errors),
+            Lines{"endpoints: expected weights that sum up to at most 4294967295"});
+}
+
+}  // namespace
+}  // namespace pillion::config

@@ -1,0 +1,108 @@
+#include "sidecar/config/parse_endpoints.h"
+
+#include <set>
+
+#include "sidecar/config/field_path.h"
+#include "sidecar/config/fields.h"
+
+namespace pillion::config {
+namespace {
+
+namespace core = envoy::config::core::v3;
+namespace endpoint = envoy::config::endpoint::v3;
+
+bool SaysSidecar(const core::Metadata& metadata, const std::string& path, ConfigErrors& errors) {
+  const auto ours = metadata.filter_metadata().find(kMetadataKey);
+  if (ours == metadata.filter_metadata().end()) return false;
+  const std::string our_path = EntryPath(FieldPath(path, "filter_metadata"), kMetadataKey);
+  bool sidecar = false;
+  for (const auto& [name, value] : ours->second.fields()) {
+    if (name != kSidecarField) {
+      Add(errors, EntryPath(our_path, name), std::string("expected no field but ") + kSidecarField);
+    } else if (value.kind_case() != google::protobuf::Value::kBoolValue) {
+      Add(errors, EntryPath(our_path, name), "expected true or false");
+    } else {
+      sidecar = value.bool_value();
+    }
+  }
+  return sidecar;
+}
+
+bool IsUsable(core::HealthStatus status, const std::string& path, ConfigErrors& errors) {
+  switch (status) {
+    case core::UNKNOWN:
+    case core::HEALTHY:
+      return true;
+    case core::UNHEALTHY:
+    case core::DRAINING:
+    case core::TIMEOUT:
+      return false;
+    default:
+      Add(errors, path,
+          "expected UNKNOWN, HEALTHY, UNHEALTHY, DRAINING or TIMEOUT; others are not implemented");
+      return false;
+  }
+}
+
+Endpoint ReadEndpoint(const endpoint::LbEndpoint& proto, const std::string& path, ConfigErrors& errors) {
+  Endpoint result;
+  result.address = ReadAddress(proto.endpoint().address(), FieldPath(FieldPath(path, "endpoint"), "address"),
+                               errors, false);
+  result.usable = IsUsable(proto.health_status(), FieldPath(path, "health_status"), errors);
+  result.pillion_sidecar = SaysSidecar(proto.metadata(), FieldPath(path, "metadata"), errors);
+  if (proto.has_load_balancing_weight()) {
+    result.weight = ReadNumber(proto.load_balancing_weight(), FieldPath(path, "load_balancing_weight"),
+                               errors, 1, UINT32_MAX);
+  }
+  return result;
+}
+
+}  // namespace
+
+Assignment ReadAssignment(const endpoint::ClusterLoadAssignment& proto, const std::string& path,
+                          ConfigErrors& errors) {
+  Assignment result;
+  result.name = proto.cluster_name();
+  RequireText(proto.cluster_name(), FieldPath(path, "cluster_name"), errors);
+  const std::string localities = FieldPath(path, "endpoints");
+  std::set<net::Address> seen;
+  uint64_t total_weight = 0;
+  for (int i = 0; i < proto.endpoints_size(); ++i) {
+    const auto& locality = proto.endpoints(i);
+    const std::string locality_path = ElementPath(localities, static_cast<size_t>(i));
+    if (locality.priority() != 0) {
+      Add(errors, FieldPath(locality_path, "priority"), "expected 0; others are not implemented");
+    }
+    if (locality.has_load_balancing_weight()) {
+      ReadNumber(locality.load_balancing_weight(), FieldPath(locality_path, "load_balancing_weight"), errors,
+                 1, UINT32_MAX);
+    }
+    for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
+      const std::string endpoint_path =
+          ElementPath(FieldPath(locality_path, "lb_endpoints"), static_cast<size_t>(k));
+      Endpoint one = ReadEndpoint(locality.lb_endpoints(k), endpoint_path, errors);
+      one.zone = locality.locality().zone();
+      // Worker tables are keyed by address.
+      if (one.address.port() != 0 && !seen.insert(one.address).second) {
+        Add(errors, endpoint_path,
+            "expected each address once; " + one.address.ToString() + " is there before");
+      }
+      total_weight += one.weight;
+      result.endpoints.push_back(std::move(one));
+    }
+  }
+  if (total_weight > UINT32_MAX) {
+    Add(errors, localities, "expected weights that sum up to at most 4294967295");
+  }
+  return result;
+}
+
+Validated<Assignment> ParseAssignment(const endpoint::ClusterLoadAssignment& proto,
+                                      const std::string& version) {
+  ConfigErrors errors;
+  Assignment assignment = ReadAssignment(proto, "", errors);
+  assignment.version = version;
+  return Finish(std::move(assignment), std::move(errors), proto);
+}
+
+}  // namespace pillion::config

@@ -1,0 +1,31 @@
+// envoy.config.listener.v3.Listener with its HTTP connection manager -> Listener. Pure; any thread.
+#ifndef PILLION_SIDECAR_CONFIG_PARSE_LISTENER_H_
+#define PILLION_SIDECAR_CONFIG_PARSE_LISTENER_H_
+
+#include <string>
+
+#include "envoy/config/listener/v3/listener.pb.h"
+#include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "sidecar/config/listener.h"
+#include "sidecar/config/validated.h"
+
+namespace pillion::config {
+
+// The name of the HTTP filter entry that carries pillion.sidecar.v1.Peering.
+inline constexpr char kPeeringFilter[] = "pillion.peering";
+
+Validated<Listener> ParseListener(const envoy::config::listener::v3::Listener& proto,
+                                  const std::string& version, Origin origin);
+
+// The same for a listener inside another message, at `path`.
+Listener ReadListener(const envoy::config::listener::v3::Listener& proto, const std::string& path,
+                      Origin origin, ConfigErrors& errors);
+
+// For the file of the listener's parser.
+HttpOptions ReadHttpOptions(
+    const envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager& proto,
+    const std::string& path, Origin origin, ConfigErrors& errors);
+
+}  // namespace pillion::config
+
+#endif  // PILLION_SIDECAR_CONFIG_PARSE_LISTENER_H_

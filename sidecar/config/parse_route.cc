@@ -1,0 +1,158 @@
+#include "sidecar/config/parse_route.h"
+
+#include <algorithm>
+#include <set>
+
+#include "sidecar/base/text.h"
+#include "sidecar/config/field_path.h"
+#include "sidecar/config/fields.h"
+
+namespace pillion::config {
+namespace {
+
+namespace route = envoy::config::route::v3;
+
+void ReadWeights(const route::WeightedCluster& proto, const std::string& path, Route& result,
+                 ConfigErrors& errors) {
+  const std::string clusters_path = FieldPath(path, "clusters");
+  for (int i = 0; i < proto.clusters_size(); ++i) {
+    const auto& one = proto.clusters(i);
+    RequireText(one.name(), FieldPath(ElementPath(clusters_path, static_cast<size_t>(i)), "name"), errors);
+    result.clusters.push_back({.cluster = one.name(), .weight = one.weight().value()});
+    result.total_weight += one.weight().value();
+  }
+  if (result.total_weight < 1 || result.total_weight > UINT32_MAX) {
+    Add(errors, clusters_path, "expected clusters whose weights sum up to 1 to 4294967295");
+  }
+}
+
+void ReadAction(const route::RouteAction& proto, const std::string& path, Route& result,
+                ConfigErrors& errors) {
+  if (proto.has_weighted_clusters()) {
+    ReadWeights(proto.weighted_clusters(), FieldPath(path, "weighted_clusters"), result, errors);
+  } else {
+    RequireText(proto.cluster(), FieldPath(path, "cluster"), errors);
+    result.clusters.push_back({.cluster = proto.cluster(), .weight = 1});
+    result.total_weight = 1;
+  }
+  if (proto.has_timeout()) {
+    result.timeout = ReadDuration(proto.timeout(), FieldPath(path, "timeout"), errors);
+  }
+  if (proto.has_idle_timeout()) {
+    result.idle_timeout = ReadDuration(proto.idle_timeout(), FieldPath(path, "idle_timeout"), errors);
+  }
+  if (proto.has_retry_policy()) {
+    result.retry = ReadRetryPolicy(proto.retry_policy(), FieldPath(path, "retry_policy"), errors);
+  }
+}
+
+DirectResponse ReadDirectResponse(const route::DirectResponseAction& proto, const std::string& path,
+                                  ConfigErrors& errors) {
+  DirectResponse result;
+  if (proto.status() < 200 || proto.status() > 599) {
+    Add(errors, FieldPath(path, "status"), "expected a status from 200 to 599");
+  }
+  result.status = static_cast<uint16_t>(proto.status());
+  if (!proto.has_body()) return result;
+  const std::string body_path = FieldPath(path, "body");
+  const auto& body = proto.body();
+  if (body.specifier_case() == envoy::config::core::v3::DataSource::SPECIFIER_NOT_SET) {
+    Add(errors, body_path, "expected inline_string or inline_bytes");
+  }
+  result.body = body.has_inline_bytes() ? body.inline_bytes() : body.inline_string();
+  if (result.body.size() > kMaxDirectBodyBytes) {
+    Add(errors, body_path, "expected at most " + std::to_string(kMaxDirectBodyBytes) + " bytes");
+  }
+  return result;
+}
+
+Route ReadRoute(const route::Route& proto, const std::string& path, ConfigErrors& errors) {
+  Route result;
+  result.name = proto.name();
+  result.match = ReadRouteMatch(proto.match(), FieldPath(path, "match"), errors);
+  if (proto.has_direct_response()) {
+    result.direct = ReadDirectResponse(proto.direct_response(), FieldPath(path, "direct_response"), errors);
+  } else if (proto.has_route()) {
+    ReadAction(proto.route(), FieldPath(path, "route"), result, errors);
+  } else {
+    Add(errors, path, "expected route or direct_response");
+  }
+  return result;
+}
+
+// `*` alone, at the start or at the end, and nowhere else.
+bool IsDomain(std::string_view domain) {
+  const size_t star = domain.find('*');
+  if (domain.empty() || domain.rfind('*') != star) return false;
+  return star == std::string_view::npos || star == 0 || star == domain.size() - 1;
+}
+
+void ReadDomains(const route::VirtualHost& proto, const std::string& path, std::set<std::string>& all_domains,
+                 VirtualHost& result, ConfigErrors& errors) {
+  if (proto.domains().empty()) Add(errors, path, "expected at least one domain");
+  for (int i = 0; i < proto.domains_size(); ++i) {
+    const std::string domain_path = ElementPath(path, static_cast<size_t>(i));
+    std::string domain = proto.domains(i);
+    std::ranges::transform(domain, domain.begin(), AsciiLower);
+    if (!IsDomain(domain)) {
+      Add(errors, domain_path, "expected a host, *suffix, prefix* or *");
+    } else if (!all_domains.insert(domain).second) {
+      Add(errors, domain_path, "expected each domain once in the table; " + domain + " is there before");
+    }
+    result.domains.push_back(std::move(domain));
+  }
+}
+
+VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& path,
+                            std::set<std::string>& all_domains, ConfigErrors& errors) {
+  VirtualHost result;
+  result.name = proto.name();
+  RequireText(proto.name(), FieldPath(path, "name"), errors);
+  ReadDomains(proto, FieldPath(path, "domains"), all_domains, result, errors);
+  std::optional<RetryPolicy> retry;
+  if (proto.has_retry_policy()) {
+    retry = ReadRetryPolicy(proto.retry_policy(), FieldPath(path, "retry_policy"), errors);
+  }
+  for (int i = 0; i < proto.routes_size(); ++i) {
+    Route one =
+        ReadRoute(proto.routes(i), ElementPath(FieldPath(path, "routes"), static_cast<size_t>(i)), errors);
+    if (one.name.empty()) one.name = result.name + "/" + std::to_string(i);
+    // As a whole, not field by field, and only where there is something to retry.
+    if (!one.retry && !one.direct) one.retry = retry;
+    result.routes.push_back(std::move(one));
+  }
+  return result;
+}
+
+}  // namespace
+
+RouteTable ReadRouteTable(const route::RouteConfiguration& proto, const std::string& path, Origin origin,
+                          ConfigErrors& errors) {
+  RouteTable result;
+  result.name = proto.name();
+  std::set<std::string> all_domains;
+  std::set<std::string> names;
+  for (int i = 0; i < proto.virtual_hosts_size(); ++i) {
+    const std::string host_path = ElementPath(FieldPath(path, "virtual_hosts"), static_cast<size_t>(i));
+    const auto& host = proto.virtual_hosts(i);
+    if (!host.name().empty() && !names.insert(host.name()).second) {
+      Add(errors, FieldPath(host_path, "name"), "expected each name once in the table");
+    }
+    result.virtual_hosts.push_back(ReadVirtualHost(host, host_path, all_domains, errors));
+  }
+  if (origin == Origin::kPushed && proto.validate_clusters().value()) {
+    Add(errors, FieldPath(path, "validate_clusters"), "expected false; clusters may come after their routes");
+  }
+  return result;
+}
+
+Validated<RouteTable> ParseRouteTable(const route::RouteConfiguration& proto, const std::string& version,
+                                      Origin origin) {
+  ConfigErrors errors;
+  RouteTable result = ReadRouteTable(proto, "", origin, errors);
+  RequireText(proto.name(), "name", errors);
+  result.version = version;
+  return Finish(std::move(result), std::move(errors), proto);
+}
+
+}  // namespace pillion::config

@@ -1,0 +1,182 @@
+// What a request must look like to take a route.
+#include <re2/re2.h>
+
+#include <algorithm>
+
+#include "sidecar/base/text.h"
+#include "sidecar/config/field_path.h"
+#include "sidecar/config/fields.h"
+#include "sidecar/config/parse_route.h"
+
+namespace pillion::config {
+namespace {
+
+namespace route = envoy::config::route::v3;
+namespace matcher = envoy::type::matcher::v3;
+
+std::shared_ptr<const re2::RE2> ReadRegex(const matcher::RegexMatcher& proto, const std::string& path,
+                                          ConfigErrors& errors) {
+  const std::string regex_path = FieldPath(path, "regex");
+  if (proto.regex().empty() || proto.regex().size() > kMaxRegexBytes) {
+    Add(errors, regex_path, "expected 1 to " + std::to_string(kMaxRegexBytes) + " characters");
+    return nullptr;
+  }
+  re2::RE2::Options options;
+  options.set_log_errors(false);
+  auto regex = std::make_shared<const re2::RE2>(proto.regex(), options);
+  if (!regex->ok()) Add(errors, regex_path, "expected a regular expression of RE2: " + regex->error());
+  return regex;
+}
+
+StringMatch TextMatch(StringMatch::Kind kind, const std::string& text, const std::string& path,
+                      ConfigErrors& errors) {
+  // An empty prefix would match everything, which nobody means.
+  if (kind != StringMatch::Kind::kExact) RequireText(text, path, errors);
+  StringMatch result;
+  result.kind = kind;
+  result.text = text;
+  return result;
+}
+
+StringMatch RegexMatch(const matcher::RegexMatcher& proto, const std::string& path, ConfigErrors& errors) {
+  StringMatch result;
+  result.kind = StringMatch::Kind::kRegex;
+  result.text = proto.regex();
+  result.regex = ReadRegex(proto, path, errors);
+  return result;
+}
+
+StringMatch ReadStringMatch(const matcher::StringMatcher& proto, const std::string& path,
+                            ConfigErrors& errors) {
+  using Kind = StringMatch::Kind;
+  StringMatch result;
+  switch (proto.match_pattern_case()) {
+    case matcher::StringMatcher::kExact:
+      result = TextMatch(Kind::kExact, proto.exact(), FieldPath(path, "exact"), errors);
+      break;
+    case matcher::StringMatcher::kPrefix:
+      result = TextMatch(Kind::kPrefix, proto.prefix(), FieldPath(path, "prefix"), errors);
+      break;
+    case matcher::StringMatcher::kSuffix:
+      result = TextMatch(Kind::kSuffix, proto.suffix(), FieldPath(path, "suffix"), errors);
+      break;
+    case matcher::StringMatcher::kContains:
+      result = TextMatch(Kind::kContains, proto.contains(), FieldPath(path, "contains"), errors);
+      break;
+    case matcher::StringMatcher::kSafeRegex:
+      result = RegexMatch(proto.safe_regex(), FieldPath(path, "safe_regex"), errors);
+      break;
+    case matcher::StringMatcher::MATCH_PATTERN_NOT_SET:
+      Add(errors, path, "expected exact, prefix, suffix, contains or safe_regex");
+      break;
+  }
+  result.ignore_case = proto.ignore_case();
+  if (result.ignore_case && result.kind == Kind::kRegex) {
+    Add(errors, FieldPath(path, "ignore_case"), "expected false with safe_regex; write (?i) there");
+  }
+  return result;
+}
+
+bool IsFieldName(std::string_view name) {
+  return !name.empty() && std::ranges::all_of(name, [](char c) {
+    const char lower = AsciiLower(c);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  });
+}
+
+std::string ReadHeaderName(const std::string& name, const std::string& path, ConfigErrors& errors) {
+  std::string lower = name;
+  std::ranges::transform(lower, lower.begin(), AsciiLower);
+  if (lower == "host") lower = ":authority";
+  const bool pseudo = lower == ":authority" || lower == ":method" || lower == ":path" || lower == ":scheme";
+  if (!pseudo && !IsFieldName(lower)) {
+    Add(errors, path, "expected a field name, :authority, :method, :path or :scheme");
+  }
+  if (lower == "content-length" || lower == "transfer-encoding") {
+    Add(errors, path, "expected a field that does not frame the message; " + lower + " cannot be matched");
+  }
+  return lower;
+}
+
+HeaderMatch ReadHeaderMatch(const route::HeaderMatcher& proto, const std::string& path,
+                            ConfigErrors& errors) {
+  using Kind = StringMatch::Kind;
+  HeaderMatch result;
+  result.name = ReadHeaderName(proto.name(), FieldPath(path, "name"), errors);
+  result.invert = proto.invert_match();
+  const auto text = [&](Kind kind, const std::string& value, std::string_view field) {
+    result.value = TextMatch(kind, value, FieldPath(path, field), errors);
+  };
+  switch (proto.header_match_specifier_case()) {
+    case route::HeaderMatcher::kExactMatch:
+      text(Kind::kExact, proto.exact_match(), "exact_match");
+      break;
+    case route::HeaderMatcher::kPrefixMatch:
+      text(Kind::kPrefix, proto.prefix_match(), "prefix_match");
+      break;
+    case route::HeaderMatcher::kSuffixMatch:
+      text(Kind::kSuffix, proto.suffix_match(), "suffix_match");
+      break;
+    case route::HeaderMatcher::kContainsMatch:
+      text(Kind::kContains, proto.contains_match(), "contains_match");
+      break;
+    case route::HeaderMatcher::kSafeRegexMatch:
+      result.value = RegexMatch(proto.safe_regex_match(), FieldPath(path, "safe_regex_match"), errors);
+      break;
+    case route::HeaderMatcher::kStringMatch:
+      result.value = ReadStringMatch(proto.string_match(), FieldPath(path, "string_match"), errors);
+      break;
+    case route::HeaderMatcher::kPresentMatch:
+      result.present = proto.present_match();
+      break;
+    case route::HeaderMatcher::HEADER_MATCH_SPECIFIER_NOT_SET:
+      break;
+  }
+  return result;
+}
+
+}  // namespace
+
+RouteMatch ReadRouteMatch(const route::RouteMatch& proto, const std::string& path, ConfigErrors& errors) {
+  RouteMatch result;
+  switch (proto.path_specifier_case()) {
+    case route::RouteMatch::kPrefix:
+      result.kind = RouteMatch::Kind::kPrefix;
+      result.text = proto.prefix();
+      break;
+    case route::RouteMatch::kPath:
+      result.kind = RouteMatch::Kind::kPath;
+      result.text = proto.path();
+      break;
+    case route::RouteMatch::kPathSeparatedPrefix:
+      result.kind = RouteMatch::Kind::kPathSeparatedPrefix;
+      result.text = proto.path_separated_prefix();
+      if (result.text.size() < 2 || result.text.ends_with('/') ||
+          result.text.find_first_of("?#") != std::string::npos) {
+        Add(errors, FieldPath(path, "path_separated_prefix"),
+            "expected at least 2 characters, none of them ? or #, and no / at the end");
+      }
+      break;
+    case route::RouteMatch::kSafeRegex:
+      result.kind = RouteMatch::Kind::kRegex;
+      result.text = proto.safe_regex().regex();
+      result.regex = ReadRegex(proto.safe_regex(), FieldPath(path, "safe_regex"), errors);
+      break;
+    case route::RouteMatch::PATH_SPECIFIER_NOT_SET:
+      Add(errors, path, "expected prefix, path, safe_regex or path_separated_prefix");
+      break;
+  }
+  if (proto.has_case_sensitive()) result.case_sensitive = proto.case_sensitive().value();
+  if (!result.case_sensitive && result.kind == RouteMatch::Kind::kRegex) {
+    Add(errors, FieldPath(path, "case_sensitive"), "expected true with safe_regex; write (?i) there");
+  }
+  const std::string headers_path = FieldPath(path, "headers");
+  for (int i = 0; i < proto.headers_size(); ++i) {
+    result.headers.push_back(
+        ReadHeaderMatch(proto.headers(i), ElementPath(headers_path, static_cast<size_t>(i)), errors));
+  }
+  return result;
+}
+
+}  // namespace pillion::config

@@ -1,0 +1,323 @@
+#include "sidecar/config/parse_route.h"
+
+#include <gtest/gtest.h>
+#include <re2/re2.h>
+
+#include <chrono>
+#include <string>
+
+#include "sidecar/config/parse_test_yaml.h"
+
+namespace pillion::config {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using Proto = envoy::config::route::v3::RouteConfiguration;
+
+Validated<RouteTable> Parse(const std::string& yaml, Origin origin = Origin::kPushed) {
+  return ParseRouteTable(FromYaml<Proto>(yaml), "3", origin);
+}
+
+// A table with one route, and the errors about that route without their common path.
+std::string Table(const std::string& route) {
+  return "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [" + route + "]}]}";
+}
+Route OneRoute(const std::string& route) {
+  const auto parsed = Parse(Table(route));
+  EXPECT_EQ(ToLines(parsed.errors), Lines{}) << route;
+  return parsed.value == nullptr ? Route() : parsed.value->virtual_hosts[0].routes[0];
+}
+Lines RouteErrors(const std::string& route) {
+  Lines lines = ToLines(Parse(Table(route)).errors);
+  const std::string common = "virtual_hosts[0].routes[0].";
+  for (std::string& line : lines) {
+    if (line.starts_with(common)) line.erase(0, common.size());
+  }
+  return lines;
+}
+RouteMatch Match(const std::string& match) {
+  return OneRoute("{match: " + match + ", route: {cluster: c}}").match;
+}
+Lines MatchErrors(const std::string& match) {
+  return RouteErrors("{match: " + match + ", route: {cluster: c}}");
+}
+RetryPolicy Retry(const std::string& policy) {
+  return OneRoute("{match: {prefix: /}, route: {cluster: c, retry_policy: " + policy + "}}").retry.value();
+}
+Lines RetryErrors(const std::string& policy) {
+  return RouteErrors("{match: {prefix: /}, route: {cluster: c, retry_policy: " + policy + "}}");
+}
+
+TEST(ParseRouteTest, UnsetFieldsHaveTheirDefaults) {
+  const Route route = OneRoute("{match: {prefix: \"\"}, route: {cluster: c}}");
+  EXPECT_EQ(route.name, "v/0");
+  EXPECT_EQ(route.match.kind, RouteMatch::Kind::kPrefix);
+  EXPECT_EQ(route.match.text, "");
+  EXPECT_TRUE(route.match.case_sensitive);
+  ASSERT_EQ(route.clusters.size(), 1u);
+  EXPECT_EQ(route.clusters[0].cluster, "c");
+  EXPECT_EQ(route.total_weight, 1u);
+  EXPECT_EQ(route.timeout, seconds(15));
+  EXPECT_EQ(route.idle_timeout, std::nullopt);
+  EXPECT_EQ(route.retry, std::nullopt);
+  EXPECT_EQ(route.direct, std::nullopt);
+}
+
+TEST(ParseRouteTest, TimeoutsAreRead) {
+  const Route route =
+      OneRoute("{name: n, match: {prefix: /}, route: {cluster: c, timeout: 0s, idle_timeout: 2s}}");
+  EXPECT_EQ(route.name, "n");
+  EXPECT_EQ(route.timeout, seconds(0));
+  EXPECT_EQ(route.idle_timeout, seconds(2));
+  EXPECT_EQ(RouteErrors("{match: {prefix: /}, route: {cluster: c, timeout: -1s, idle_timeout: 3153600001s}}"),
+            (Lines{"route.timeout: expected a duration of 0 or more",
+                   "route.idle_timeout: expected a duration of at most 3153600000s"}));
+}
+
+TEST(ParseRouteTest, PathsAreMatchedInFourWays) {
+  EXPECT_EQ(Match("{path: /a}").kind, RouteMatch::Kind::kPath);
+  EXPECT_EQ(Match("{path: /a}").text, "/a");
+  EXPECT_EQ(Match("{path_separated_prefix: /a/b}").kind, RouteMatch::Kind::kPathSeparatedPrefix);
+  EXPECT_FALSE(Match("{prefix: /A, case_sensitive: false}").case_sensitive);
+  const RouteMatch regex = Match("{safe_regex: {regex: \"/a+\"}}");
+  EXPECT_EQ(regex.kind, RouteMatch::Kind::kRegex);
+  EXPECT_TRUE(re2::RE2::FullMatch("/aa", *regex.regex));
+}
+
+TEST(ParseRouteTest, WrongPathsAreRefused) {
+  EXPECT_EQ(MatchErrors("{}"), Lines{"match: expected prefix, path, safe_regex or path_separated_prefix"});
+  for (const char* prefix : {"/", "/a/", "/a?", "/a#"}) {
+    EXPECT_EQ(
+        MatchErrors("{path_separated_prefix: '" + std::string(prefix) + "'}"),
+        Lines{"match.path_separated_prefix: expected at least 2 characters, none of them ? or #, and no / at "
+              "the end"})
+        << prefix;
+  }
+  EXPECT_EQ(MatchErrors("{safe_regex: {regex: '('}}"),
+            Lines{"match.safe_regex.regex: expected a regular expression of RE2: missing ): ("});
+  EXPECT_EQ(MatchErrors("{safe_regex: {}}"), Lines{"match.safe_regex.regex: expected 1 to 4096 characters"});
+  EXPECT_EQ(MatchErrors("{safe_regex: {regex: " + std::string(4097, 'a') + "}}").size(), 1u);
+  EXPECT_EQ(MatchErrors("{safe_regex: {regex: a}, case_sensitive: false}"),
+            Lines{"match.case_sensitive: expected true with safe_regex; write (?i) there"});
+}
+
+TEST(ParseRouteTest, HeadersAreMatchedInManyWays) {
+  using Kind = StringMatch::Kind;
+  const RouteMatch match = Match(R"({prefix: /, headers: [
+    {name: X-A, string_match: {exact: a, ignore_case: true}}, {name: b, string_match: {prefix: p}},
+    {name: c, string_match: {suffix: s}}, {name: d, string_match: {contains: m}},
+    {name: e, string_match: {safe_regex: {regex: r}}}, {name: f, present_match: false, invert_match: true},
+    {name: Host}, {name: ":method", exact_match: GET}, {name: g, prefix_match: p}, {name: h, suffix_match: s},
+    {name: i, contains_match: m}, {name: j, safe_regex_match: {regex: "r+"}}, {name: k, exact_match: ""}]})");
+  ASSERT_EQ(match.headers.size(), 13u);
+  const auto kind = [&](size_t i) { return match.headers[i].value.value().kind; };
+  EXPECT_EQ(match.headers[0].name, "x-a");
+  EXPECT_EQ(kind(0), Kind::kExact);
+  EXPECT_TRUE(match.headers[0].value->ignore_case);
+  EXPECT_EQ(kind(1), Kind::kPrefix);
+  EXPECT_EQ(match.headers[1].value->text, "p");
+  EXPECT_EQ(kind(2), Kind::kSuffix);
+  EXPECT_EQ(kind(3), Kind::kContains);
+  EXPECT_EQ(kind(4), Kind::kRegex);
+  EXPECT_NE(match.headers[4].value->regex, nullptr);
+  EXPECT_EQ(match.headers[5].value, std::nullopt);
+  EXPECT_FALSE(match.headers[5].present);
+  EXPECT_TRUE(match.headers[5].invert);
+  EXPECT_EQ(match.headers[6].name, ":authority");
+  EXPECT_EQ(match.headers[6].value, std::nullopt);
+  EXPECT_TRUE(match.headers[6].present);
+  EXPECT_EQ(match.headers[7].name, ":method");
+  EXPECT_EQ(match.headers[7].value->text, "GET");
+  EXPECT_EQ(kind(8), Kind::kPrefix);
+  EXPECT_EQ(kind(9), Kind::kSuffix);
+  EXPECT_EQ(kind(10), Kind::kContains);
+  EXPECT_EQ(kind(11), Kind::kRegex);
+  EXPECT_TRUE(re2::RE2::FullMatch("rr", *match.headers[11].value->regex));
+  EXPECT_EQ(match.headers[12].value->text, "");
+}
+
+TEST(ParseRouteTest, WrongHeadersAreRefused) {
+  const auto errors = [](const std::string& header) {
+    return MatchErrors("{prefix: /, headers: [" + header + "]}");
+  };
+  const std::string path = "match.headers[0]";
+  const std::string name = path + ".name: expected a field name, :authority, :method, :path or :scheme";
+  EXPECT_EQ(errors("{}"), Lines{name});
+  EXPECT_EQ(errors("{name: \"a b\"}"), Lines{name});
+  EXPECT_EQ(errors("{name: \":status\"}"), Lines{name});
+  EXPECT_EQ(
+      errors("{name: Content-Length}"),
+      Lines{path +
+            ".name: expected a field that does not frame the message; content-length cannot be matched"});
+  EXPECT_EQ(errors("{name: a, string_match: {}}"),
+            Lines{path + ".string_match: expected exact, prefix, suffix, contains or safe_regex"});
+  EXPECT_EQ(errors("{name: a, string_match: {prefix: \"\"}}"),
+            Lines{path + ".string_match.prefix: expected at least 1 character"});
+  EXPECT_EQ(errors("{name: a, contains_match: \"\"}"),
+            Lines{path + ".contains_match: expected at least 1 character"});
+  EXPECT_EQ(
+      errors("{name: a, string_match: {ignore_case: true, safe_regex: {regex: '['}}}"),
+      (Lines{path + ".string_match.safe_regex.regex: expected a regular expression of RE2: missing ]: [",
+             path + ".string_match.ignore_case: expected false with safe_regex; write (?i) there"}));
+}
+
+TEST(ParseRouteTest, WeightsAreRead) {
+  const Route route = OneRoute(
+      "{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 3}, "
+      "{name: b, weight: 0}, {name: c}]}}}");
+  ASSERT_EQ(route.clusters.size(), 3u);
+  EXPECT_EQ(route.clusters[0].weight, 3u);
+  EXPECT_EQ(route.clusters[1].weight, 0u);
+  EXPECT_EQ(route.clusters[2].weight, 0u);
+  EXPECT_EQ(route.total_weight, 3u);
+}
+
+TEST(ParseRouteTest, WrongWeightsAreRefused) {
+  const std::string sum =
+      "route.weighted_clusters.clusters: expected clusters whose weights sum up to 1 to 4294967295";
+  const auto errors = [](const std::string& clusters) {
+    return RouteErrors("{match: {prefix: /}, route: {weighted_clusters: {clusters: [" + clusters + "]}}}");
+  };
+  EXPECT_EQ(errors(""), Lines{sum});
+  EXPECT_EQ(errors("{name: a}"), Lines{sum});
+  EXPECT_EQ(errors("{name: a, weight: 4294967295}, {name: b, weight: 1}"), Lines{sum});
+  EXPECT_EQ(errors("{weight: 1}"),
+            Lines{"route.weighted_clusters.clusters[0].name: expected at least 1 character"});
+}
+
+TEST(ParseRouteTest, ARouteNeedsAnAction) {
+  EXPECT_EQ(ToLines(Parse(Table("{match: {prefix: /}}")).errors),
+            Lines{"virtual_hosts[0].routes[0]: expected route or direct_response"});
+  EXPECT_EQ(RouteErrors("{match: {prefix: /}, route: {}}"),
+            Lines{"route.cluster: expected at least 1 character"});
+}
+
+TEST(ParseRouteTest, DirectResponsesAreRead) {
+  const Route route =
+      OneRoute("{match: {prefix: /}, direct_response: {status: 404, body: {inline_string: gone}}}");
+  ASSERT_TRUE(route.direct.has_value());
+  EXPECT_EQ(route.direct->status, 404);
+  EXPECT_EQ(route.direct->body, "gone");
+  EXPECT_EQ(OneRoute("{match: {prefix: /}, direct_response: {status: 200, body: {inline_bytes: aGk=}}}")
+                .direct->body,
+            "hi");
+  EXPECT_EQ(RouteErrors("{match: {prefix: /}, direct_response: {status: 199, body: {}}}"),
+            (Lines{"direct_response.status: expected a status from 200 to 599",
+                   "direct_response.body: expected inline_string or inline_bytes"}));
+  EXPECT_EQ(RouteErrors("{match: {prefix: /}, direct_response: {status: 600, body: {inline_string: " +
+                        std::string(kMaxDirectBodyBytes + 1, 'a') + "}}}"),
+            (Lines{"direct_response.status: expected a status from 200 to 599",
+                   "direct_response.body: expected at most 4096 bytes"}));
+}
+
+TEST(ParseRouteTest, RetryPoliciesHaveDefaults) {
+  const RetryPolicy policy = Retry("{}");
+  EXPECT_EQ(policy.on, 0u);
+  EXPECT_EQ(policy.max_retries, 1u);
+  EXPECT_EQ(policy.per_try_timeout, seconds(0));
+  EXPECT_EQ(policy.backoff_base, milliseconds(25));
+  EXPECT_EQ(policy.backoff_max, milliseconds(250));
+  EXPECT_FALSE(policy.non_idempotent);
+}
+
+TEST(ParseRouteTest, RetryPoliciesAreRead) {
+  const RetryPolicy policy = Retry(
+      "{retry_on: \"5xx, connect-failure,unavailable\", num_retries: 0, per_try_timeout: "
+      "1s, retriable_status_codes: [503], retry_back_off: {base_interval: 0.1s}}");
+  EXPECT_EQ(policy.on, kRetry5xx | kRetryConnectFailure | kRetryGrpcUnavailable);
+  EXPECT_EQ(policy.max_retries, 0u);
+  EXPECT_EQ(policy.per_try_timeout, seconds(1));
+  EXPECT_EQ(policy.status_codes, std::vector<uint16_t>{503});
+  EXPECT_EQ(policy.backoff_base, milliseconds(100));
+  EXPECT_EQ(policy.backoff_max, seconds(1));
+  EXPECT_EQ(Retry("{retry_back_off: {base_interval: 1s, max_interval: 2s}}").backoff_max, seconds(2));
+}
+
+TEST(ParseRouteTest, EveryConditionHasItsBit) {
+  const std::vector<std::pair<std::string, uint32_t>> conditions = {
+      {"5xx", kRetry5xx},
+      {"gateway-error", kRetryGatewayError},
+      {"reset", kRetryReset},
+      {"reset-before-request", kRetryResetBeforeRequest},
+      {"connect-failure", kRetryConnectFailure},
+      {"refused-stream", kRetryRefusedStream},
+      {"retriable-4xx", kRetryRetriable4xx},
+      {"retriable-status-codes", kRetryStatusCodes},
+      {"cancelled", kRetryGrpcCancelled},
+      {"deadline-exceeded", kRetryGrpcDeadlineExceeded},
+      {"internal", kRetryGrpcInternal},
+      {"resource-exhausted", kRetryGrpcResourceExhausted},
+      {"unavailable", kRetryGrpcUnavailable}};
+  for (const auto& [name, bit] : conditions) EXPECT_EQ(Retry("{retry_on: " + name + "}").on, bit) << name;
+}
+
+TEST(ParseRouteTest, WrongRetryPoliciesAreRefused) {
+  const Lines conditions = RetryErrors("{retry_on: \"5xx,retriable-headers\"}");
+  ASSERT_EQ(conditions.size(), 1u);
+  EXPECT_TRUE(conditions[0].starts_with("route.retry_policy.retry_on: expected conditions of 5xx, "))
+      << conditions[0];
+  EXPECT_TRUE(conditions[0].ends_with("; found retriable-headers")) << conditions[0];
+  EXPECT_EQ(RetryErrors("{per_try_timeout: -1s, retriable_status_codes: [200, 99, 600]}"),
+            (Lines{"route.retry_policy.per_try_timeout: expected a duration of 0 or more",
+                   "route.retry_policy.retriable_status_codes[1]: expected a status from 100 to 599",
+                   "route.retry_policy.retriable_status_codes[2]: expected a status from 100 to 599"}));
+  EXPECT_EQ(RetryErrors("{retry_back_off: {}}"),
+            Lines{"route.retry_policy.retry_back_off.base_interval: expected a duration of more than 0"});
+  EXPECT_EQ(RetryErrors("{retry_back_off: {base_interval: 2s, max_interval: 1s}}"),
+            Lines{"route.retry_policy.retry_back_off.max_interval: expected at least base_interval"});
+}
+
+TEST(ParseRouteTest, TheHostsRetryPolicyIsForRoutesWithoutOne) {
+  const auto parsed = Parse(R"(
+name: r
+virtual_hosts:
+- name: v
+  domains: ["*"]
+  retry_policy: {num_retries: 5, retry_on: 5xx}
+  routes:
+  - {match: {path: /a}, route: {cluster: c}}
+  - {match: {path: /b}, route: {cluster: c, retry_policy: {retry_on: reset}}}
+  - {match: {path: /c}, direct_response: {status: 200}}
+)");
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  const auto& routes = parsed.value->virtual_hosts[0].routes;
+  EXPECT_EQ(routes[0].retry->max_retries, 5u);
+  EXPECT_EQ(routes[1].retry->max_retries, 1u) << "as a whole, not field by field";
+  EXPECT_EQ(routes[2].retry, std::nullopt);
+}
+
+TEST(ParseRouteTest, DomainsAreLowerCaseAndUnique) {
+  const auto parsed = Parse("{name: r, virtual_hosts: [{name: a, domains: [A.b, '*.b', 'a.*', '*']}]}");
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  EXPECT_EQ(parsed.value->virtual_hosts[0].domains, (std::vector<std::string>{"a.b", "*.b", "a.*", "*"}));
+  EXPECT_EQ(
+      ToLines(
+          Parse("{name: r, virtual_hosts: [{name: a, domains: [a.b]}, {name: a, domains: [A.B]}]}").errors),
+      (Lines{"virtual_hosts[1].name: expected each name once in the table",
+             "virtual_hosts[1].domains[0]: expected each domain once in the table; a.b is there before"}));
+}
+
+TEST(ParseRouteTest, WrongDomainsAreRefused) {
+  EXPECT_EQ(ToLines(Parse("{name: r, virtual_hosts: [{}]}").errors),
+            (Lines{"virtual_hosts[0].name: expected at least 1 character",
+                   "virtual_hosts[0].domains: expected at least one domain"}));
+  for (const char* domain : {"", "a.*.b", "*.*", "**"}) {
+    EXPECT_EQ(
+        ToLines(
+            Parse("{name: r, virtual_hosts: [{name: v, domains: ['" + std::string(domain) + "']}]}").errors),
+        Lines{"virtual_hosts[0].domains[0]: expected a host, *suffix, prefix* or *"})
+        << domain;
+  }
+}
+
+TEST(ParseRouteTest, APushedTableHasANameAndIsNotChecked) {
+  EXPECT_EQ(ToLines(Parse("{validate_clusters: true}").errors),
+            (Lines{"validate_clusters: expected false; clusters may come after their routes",
+                   "name: expected at least 1 character"}));
+  EXPECT_EQ(ToLines(Parse("{name: r, validate_clusters: true}", Origin::kFile).errors), Lines{});
+  EXPECT_EQ(Parse("{name: r}").value->version, "3");
+}
+
+}  // namespace
+}  // namespace pillion::config

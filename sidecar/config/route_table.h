@@ -1,0 +1,115 @@
+// Routes as the data plane uses them: immutable, validated, ready to be matched.
+// Built by config's parsers from envoy.config.route.v3; read by route/ and exchange/ on any thread.
+#ifndef PILLION_SIDECAR_CONFIG_ROUTE_TABLE_H_
+#define PILLION_SIDECAR_CONFIG_ROUTE_TABLE_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sidecar/http/head.h"
+
+namespace re2 {
+class RE2;
+}
+
+namespace pillion::config {
+
+// How one text is compared.
+struct StringMatch {
+  enum class Kind : uint8_t { kExact, kPrefix, kSuffix, kContains, kRegex };
+  Kind kind = Kind::kExact;
+  std::string text;
+  bool ignore_case = false;               // not for kRegex
+  std::shared_ptr<const re2::RE2> regex;  // kRegex: full match, linear time
+};
+
+struct HeaderMatch {
+  std::string name;  // lower case; ":method", ":path", ":authority", ":scheme" name the request line
+  bool invert = false;
+  // Absent: the field must be there (present = true) or must not (present = false).
+  std::optional<StringMatch> value;
+  bool present = true;
+};
+
+struct RouteMatch {
+  enum class Kind : uint8_t { kPrefix, kPath, kPathSeparatedPrefix, kRegex };
+  Kind kind = Kind::kPrefix;
+  std::string text;
+  bool case_sensitive = true;
+  std::shared_ptr<const re2::RE2> regex;  // kRegex: the path without its query
+  std::vector<HeaderMatch> headers;       // all must match
+};
+
+// Bits of RetryPolicy::on.
+enum RetryOn : uint32_t {
+  kRetry5xx = 1 << 0,
+  kRetryGatewayError = 1 << 1,  // 502, 503, 504
+  kRetryReset = 1 << 2,         // no answer at all
+  kRetryConnectFailure = 1 << 3,
+  kRetryRefusedStream = 1 << 4,
+  kRetryRetriable4xx = 1 << 5,  // 409
+  kRetryStatusCodes = 1 << 6,   // the list below
+  kRetryGrpcCancelled = 1 << 7,
+  kRetryGrpcDeadlineExceeded = 1 << 8,
+  kRetryGrpcInternal = 1 << 9,
+  kRetryGrpcResourceExhausted = 1 << 10,
+  kRetryGrpcUnavailable = 1 << 11,
+  kRetryResetBeforeRequest = 1 << 12,
+};
+
+// Policy says what is worth retrying; whether a retry is safe is judged apart (upstream/retry_judgement.h).
+struct RetryPolicy {
+  uint32_t on = 0;
+  uint32_t max_retries = 1;
+  std::vector<uint16_t> status_codes;
+  std::chrono::nanoseconds per_try_timeout{0};  // 0: none
+  std::chrono::nanoseconds backoff_base = std::chrono::milliseconds(25);
+  std::chrono::nanoseconds backoff_max = std::chrono::milliseconds(250);
+  // Retry also requests that are not idempotent after an ambiguous or answered attempt. Only our own policy
+  // sets it; Envoy's fields cannot.
+  bool non_idempotent = false;
+};
+
+struct WeightedCluster {
+  std::string cluster;
+  uint32_t weight = 0;
+};
+
+struct DirectResponse {
+  uint16_t status = 200;
+  std::string body;
+};
+
+struct Route {
+  std::string name;  // for metrics and logs; "" in config gets "<virtual host>/<index>"
+  RouteMatch match;
+  std::vector<WeightedCluster> clusters;  // one or more, unless `direct` is set
+  uint64_t total_weight = 0;              // > 0 unless `direct` is set
+  std::optional<DirectResponse> direct;
+  // Whole exchange, from the end of the request to the end of the response; 0: none. Envoy's default: 15 s.
+  std::chrono::nanoseconds timeout = std::chrono::seconds(15);
+  // Overrides the listener's stream idle time-out when set; 0: none.
+  std::optional<std::chrono::nanoseconds> idle_timeout;
+  std::optional<RetryPolicy> retry;
+};
+
+struct VirtualHost {
+  std::string name;
+  std::vector<std::string> domains;  // lower case; "a.b", "*.b", "a.*", "*"
+  std::vector<Route> routes;
+};
+
+// One RouteConfiguration. Host look-up is prepared by route::HostIndex.
+struct RouteTable {
+  std::string name;
+  std::string version;  // of the resource, for admin
+  std::vector<VirtualHost> virtual_hosts;
+};
+
+}  // namespace pillion::config
+
+#endif  // PILLION_SIDECAR_CONFIG_ROUTE_TABLE_H_

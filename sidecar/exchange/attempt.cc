@@ -1,0 +1,170 @@
+#include "sidecar/exchange/attempt.h"
+
+#include "sidecar/exchange/origin_header.h"
+
+namespace pillion::exchange {
+
+using telemetry::Event;
+
+Attempt::Attempt(AttemptOrder order, uint32_t number, const upstream::EndpointState* avoid,
+                 const SliceQueue& replay)
+    : order_(order), number_(number), avoid_(avoid), ticket_(&order.owner), started_(order.env.turn.now()) {
+  pending.AppendShared(replay);
+  ++order_.cluster.active_attempts;
+}
+
+Attempt::~Attempt() {
+  --order_.cluster.active_attempts;
+  if (endpoint_) --endpoint_->active_attempts;
+}
+
+// The table. Each step sets the next one itself and answers kMore, or waits.
+Next Attempt::Advance() {
+  Next next = Next::kMore;
+  while (next == Next::kMore) {
+    switch (step_) {
+      case Step::kPick:
+        next = Pick();
+        break;
+      case Step::kAcquire:
+        next = Acquire();
+        break;
+      case Step::kSendHead:
+        next = SendHead();
+        break;
+      case Step::kAwaitHead:
+        next = AwaitHead();
+        break;
+      case Step::kRelay:
+        next = Relay();
+        break;
+      case Step::kEnded:
+        return Next::kDone;
+    }
+  }
+  return next;
+}
+
+Next Attempt::Pick() {
+  endpoint_ = LocalRef<upstream::EndpointState>(order_.cluster.Pick(avoid_));
+  if (!endpoint_)
+    return End(
+        {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});
+  ++endpoint_->active_attempts;
+  order_.events.Note(Event::kPicked, endpoint_->address().port(), order_.env.turn.now());
+  step_ = Step::kAcquire;
+  return Next::kMore;
+}
+
+bool Attempt::WantsHttp2() const {
+  if (order_.tunnel || http1_only_) return false;
+  if (order_.cluster.config().protocol == config::UpstreamProtocol::kHttp2) return true;
+  return endpoint_->pillion_sidecar() && order_.listener.config->direction == config::Direction::kOutbound;
+}
+
+Next Attempt::Acquire() {
+  if (!asked_) {
+    asked_ = true;
+    order_.env.source.Acquire(*endpoint_, WantsHttp2(), ticket_);
+    if (!ticket_.settled()) order_.events.Note(Event::kWaitedForStream, 0, order_.env.turn.now());
+  }
+  if (!ticket_.settled()) return Next::kWait;
+  if (ticket_.error) return End(ticket_.error);
+  stream_ = std::move(ticket_.stream);
+  stream_->set_owner(&order_.owner);
+  reused_ = stream_->reused();
+  order_.events.Note(Event::kAcquired, reused_ ? 1 : 0, order_.env.turn.now());
+  step_ = Step::kSendHead;
+  return Next::kMore;
+}
+
+bool Attempt::RequestHasNoMore() const {
+  const stream::Inbox& in = order_.client.in();
+  return in.ended && in.content.empty() && !in.trailers_present && pending.empty();
+}
+
+Next Attempt::SendHead() {
+  if (stream_->in().error) return End(stream_->in().error);
+  http::RequestHead& head = order_.head;
+  const bool http2 = stream_->wire_version() == http::Version::kHttp2;
+  for (const auto& filter : order_.env.filters) {
+    http::ResponseHead unused;
+    filter->OnAttemptHead(
+        {order_.listener.config->http, head, order_.filter_state, order_.env.random, unused});
+  }
+  span_ = order_.filter_state.trace.attempt;
+  head.headers.Remove(http::Known::kPillionOrigin);
+  upgraded_ = http2 && head.version != http::Version::kHttp2 && endpoint_->pillion_sidecar() &&
+              order_.listener.config->direction == config::Direction::kOutbound;
+  if (upgraded_) head.headers.Add(http::Known::kPillionOrigin, DescribeOrigin(head));
+  // Chunked content that is empty stays chunked: the app must see what was sent.
+  const bool end = RequestHasNoMore() && head.content.kind != http::ContentLength::Kind::kUnsized;
+  // HTTP/2 has no request without an authority (RFC 9113 section 8.3.1): HTTP/1.0 and an empty Host get the
+  // endpoint's name for this leg; a sidecar there takes it off again.
+  const bool had_authority = head.has_authority;
+  const bool nameless = http2 && head.authority.empty();
+  if (nameless) {
+    head.authority = endpoint_->address().ToString();
+    head.has_authority = true;
+  }
+  const bool sent = stream_->SendRequest(head, end);
+  if (nameless) {
+    head.authority.clear();
+    head.has_authority = had_authority;
+  }
+  head.headers.Remove(http::Known::kPillionOrigin);
+  if (!sent) {
+    if (!http2 || order_.cluster.config().protocol == config::UpstreamProtocol::kHttp2) {
+      return End({ErrorKind::kHeadTooLarge, Side::kClient, Outcome::kNotSent,
+                  "the head is too large for the upstream"});
+    }
+    http1_only_ = true;  // the far sidecar speaks HTTP/1.1 too, with other limits
+    asked_ = false;
+    stream_.reset();
+    step_ = Step::kAcquire;
+    return Next::kMore;
+  }
+  request_finished = end;
+  head_sent_ = true;
+  head_sent_at_ = order_.env.turn.now();
+  if (upgraded_) order_.events.Note(Event::kUpgraded, 0, head_sent_at_);
+  order_.events.Note(Event::kHeadSent, number_, head_sent_at_);
+  step_ = Step::kAwaitHead;
+  return Next::kMore;
+}
+
+Next Attempt::AwaitHead() {
+  if (stream_->in().head) {
+    answered_ = true;
+    order_.events.Note(Event::kHeadReceived, stream_->response().status, order_.env.turn.now());
+    step_ = Step::kRelay;
+    return Next::kMore;
+  }
+  if (stream_->in().error) return End(stream_->in().error);
+  return Next::kWait;
+}
+
+Next Attempt::Relay() {
+  const stream::Inbox& in = stream_->in();
+  if (in.error) return End(in.error);
+  if (in.ended && in.content.empty()) {
+    step_ = Step::kEnded;
+    return Next::kDone;
+  }
+  return Next::kWait;
+}
+
+Next Attempt::End(const RequestError& error) {
+  error_ = error;
+  order_.events.Note(Event::kAttemptFailed, static_cast<uint32_t>(error.kind), order_.env.turn.now());
+  step_ = Step::kEnded;
+  return Next::kDone;
+}
+
+void Attempt::Fail(const RequestError& error) {
+  if (stream_ != nullptr) stream_->Reset(error);
+  ticket_.Unlink();
+  End(error);
+}
+
+}  // namespace pillion::exchange

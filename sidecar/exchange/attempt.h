@@ -1,0 +1,113 @@
+// One try of an exchange at one endpoint: the second of the two step tables (the first is exchange.h).
+//
+//   Pick -> Acquire -> SendHead -> AwaitHead -> Relay -> Ended(outcome)
+//
+//   Pick        an endpoint, by the balancer; none -> Ended
+//   Acquire     a stream to it; waits for a connection; failed -> Ended(NotSent)
+//   SendHead    the request head; a head too large for HTTP/2 goes back to Acquire for HTTP/1.1
+//   AwaitHead   waits for the response head (1xx are kept for the exchange); the request body flows meanwhile
+//   Relay       the response body flows; waits for its end
+//   Ended       answered, or `error` says how it failed and whether it may have run
+//
+// Owned by its exchange, which is the Runnable that is woken. Destroying an attempt abandons it (RST_STREAM,
+// or the HTTP/1 connection closes).
+#ifndef PILLION_SIDECAR_EXCHANGE_ATTEMPT_H_
+#define PILLION_SIDECAR_EXCHANGE_ATTEMPT_H_
+
+#include <cstdint>
+
+#include "sidecar/base/local_ref.h"
+#include "sidecar/base/slice.h"
+#include "sidecar/exchange/environment.h"
+#include "sidecar/stream/stream.h"
+#include "sidecar/telemetry/events.h"
+#include "sidecar/upstream/endpoint_state.h"
+
+namespace pillion::exchange {
+
+// What a step answers.
+enum class Next : uint8_t {
+  kMore,  // the step is over, go on with the one it has set
+  kWait,  // something must happen first; who is waited for wakes the exchange
+  kDone,  // the table has been walked to its end
+};
+
+// What an attempt needs of its exchange; outlives it.
+struct AttemptOrder {
+  Environment& env;
+  const ListenerScope& listener;
+  upstream::ClusterState& cluster;
+  http::RequestHead& head;
+  filter::RequestState& filter_state;
+  telemetry::EventRing& events;
+  stream::Runnable& owner;
+  const stream::ClientStream& client;
+  bool tunnel;  // Upgrade: needs a connection of its own, so HTTP/1.1
+};
+
+class Attempt {
+ public:
+  enum class Step : uint8_t { kPick, kAcquire, kSendHead, kAwaitHead, kRelay, kEnded };
+  // `number` counts from 1. `avoid`: an endpoint that just failed. `replay`: what is already known of the
+  // request body.
+  Attempt(AttemptOrder order, uint32_t number, const upstream::EndpointState* avoid,
+          const SliceQueue& replay);
+  ~Attempt();
+  Attempt(const Attempt&) = delete;
+  Attempt& operator=(const Attempt&) = delete;
+
+  // Walks the table as far as it goes. kDone in kEnded.
+  Next Advance();
+  // Ends the attempt with an error of ours (a time-out).
+  void Fail(const RequestError& error);
+
+  Step step() const { return step_; }
+  uint32_t number() const { return number_; }
+  bool has_head() const { return step_ == Step::kRelay || (step_ == Step::kEnded && answered_); }
+  const RequestError& error() const { return error_; }
+  // Null before kSendHead and after a failure.
+  stream::UpstreamStream* stream() { return stream_.get(); }
+  upstream::EndpointState* endpoint() const { return endpoint_.get(); }
+  bool upgraded() const { return upgraded_; }
+  bool reused() const { return reused_; }
+  bool head_sent() const { return head_sent_; }
+  time::MonotonicTime started() const { return started_; }
+  time::MonotonicTime head_sent_at() const { return head_sent_at_; }
+  const telemetry::SpanId& span() const { return span_; }
+
+  // The request body still to be sent to this endpoint.
+  SliceQueue pending;
+  bool request_finished = false;
+
+ private:
+  Next Pick();
+  Next Acquire();
+  Next SendHead();
+  Next AwaitHead();
+  Next Relay();
+  Next End(const RequestError& error);
+  bool WantsHttp2() const;
+  bool RequestHasNoMore() const;
+
+  AttemptOrder order_;
+  Step step_ = Step::kPick;
+  uint32_t number_;
+  const upstream::EndpointState* avoid_;
+  LocalRef<upstream::EndpointState> endpoint_;
+  stream::Ticket ticket_;
+  std::unique_ptr<stream::UpstreamStream> stream_;
+  RequestError error_;
+  time::MonotonicTime started_;
+  time::MonotonicTime head_sent_at_{};
+  telemetry::SpanId span_{};
+  bool asked_ = false;       // the ticket is with the source
+  bool http1_only_ = false;  // the head did not fit HTTP/2's limits
+  bool upgraded_ = false;
+  bool reused_ = false;
+  bool head_sent_ = false;
+  bool answered_ = false;
+};
+
+}  // namespace pillion::exchange
+
+#endif  // PILLION_SIDECAR_EXCHANGE_ATTEMPT_H_

@@ -1,0 +1,70 @@
+// What an exchange finds around it: its worker's parts, and the listener and routes it came in under.
+#ifndef PILLION_SIDECAR_EXCHANGE_ENVIRONMENT_H_
+#define PILLION_SIDECAR_EXCHANGE_ENVIRONMENT_H_
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "sidecar/base/local_ref.h"
+#include "sidecar/base/random.h"
+#include "sidecar/config/listener.h"
+#include "sidecar/filter/filter.h"
+#include "sidecar/route/route.h"
+#include "sidecar/stream/turn.h"
+#include "sidecar/stream/upstream_source.h"
+#include "sidecar/telemetry/request_record.h"
+#include "sidecar/telemetry/stats.h"
+#include "sidecar/upstream/endpoint_state.h"
+
+namespace pillion::exchange {
+
+// Parts of one worker; all outlive its exchanges.
+struct Environment {
+  stream::Turn& turn;
+  upstream::ClusterTable& clusters;
+  stream::UpstreamSource& source;
+  Random& random;
+  telemetry::Shard& stats;
+  telemetry::RecordBuffer& records;
+  std::vector<std::unique_ptr<const filter::Filter>> filters;
+  // Exchanges alive, by the direction of their listener: what a drain waits for.
+  size_t active_inbound = 0;
+  size_t active_outbound = 0;
+};
+
+// One route table as one worker uses it under one listener: counted by that worker only; pins its table while
+// a request uses it.
+class RouteScope : public LocalCounted {
+ public:
+  RouteScope(const config::Listener& listener, std::shared_ptr<const route::RouteIndex> index,
+             telemetry::Shard& stats);
+  const route::RouteIndex& index() const { return *index_; }
+  telemetry::RouteStats& StatsOf(const config::WeightedCluster& target) const {
+    return *by_target_.at(&target);
+  }
+  telemetry::RouteStats& StatsOf(const config::Route& route) const { return *by_route_.at(&route); }
+
+ private:
+  std::shared_ptr<const route::RouteIndex> index_;
+  std::map<const config::WeightedCluster*, telemetry::RouteStats*> by_target_;
+  std::map<const config::Route*, telemetry::RouteStats*> by_route_;  // direct responses
+};
+
+// One listener as one worker uses it. `routes` is replaced when the table changes; running exchanges keep
+// theirs.
+class ListenerScope : public LocalCounted {
+ public:
+  ListenerScope(std::shared_ptr<const config::Listener> listener, LocalRef<RouteScope> routes,
+                telemetry::Shard& stats)
+      : config(std::move(listener)),
+        routes(std::move(routes)),
+        unrouted(stats.Route({config->name, "", ""})) {}
+  std::shared_ptr<const config::Listener> config;
+  LocalRef<RouteScope> routes;
+  telemetry::RouteStats& unrouted;  // requests that matched nothing
+};
+
+}  // namespace pillion::exchange
+
+#endif  // PILLION_SIDECAR_EXCHANGE_ENVIRONMENT_H_

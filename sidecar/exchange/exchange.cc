@@ -1,0 +1,314 @@
+#include "sidecar/exchange/exchange.h"
+
+#include <utility>
+
+#include "sidecar/base/text.h"
+#include "sidecar/exchange/answers.h"
+#include "sidecar/exchange/origin_header.h"
+
+namespace pillion::exchange {
+namespace {
+
+// The protocol an HTTP/1.1 client asks to switch to; "" when it asks for none that we carry. h2c is not one:
+// we speak HTTP/2 by prior knowledge, and two hops of it cannot be switched end to end.
+std::string_view AskedUpgrade(const http::RequestHead& head) {
+  const std::string_view protocol = head.headers.Find(http::Known::kUpgrade).value_or("");
+  if (head.version != http::Version::kHttp11 || protocol.empty()) return {};
+  bool named = false;
+  ForEachListElement(head.headers.Find(http::Known::kConnection).value_or(""),
+                     [&](std::string_view e) { named = named || EqualsIgnoreCase(e, "upgrade"); });
+  return named && !EqualsIgnoreCase(protocol.substr(0, 3), "h2c") ? protocol : std::string_view();
+}
+
+}  // namespace
+
+using telemetry::Event;
+
+Exchange::Exchange(Environment& env, LocalRef<ListenerScope> listener,
+                   std::unique_ptr<stream::ClientStream> client)
+    : env_(env),
+      listener_(std::move(listener)),
+      routes_(listener_->routes),
+      client_(std::move(client)),
+      timer_(this),
+      last_activity_(env.turn.now()) {
+  client_->set_owner(this);
+  ++(listener_->config->direction == config::Direction::kInbound ? env_.active_inbound
+                                                                 : env_.active_outbound);
+}
+
+Exchange::~Exchange() {
+  --(listener_->config->direction == config::Direction::kInbound ? env_.active_inbound
+                                                                 : env_.active_outbound);
+}
+
+stream::Progress Exchange::Run() {
+  CheckTimers();
+  Next next = Next::kMore;
+  bool moved = true;
+  while (next != Next::kDone && moved) {
+    next = Advance();
+    moved = false;
+    if (next == Next::kDone) break;
+    moved = PumpRequest();
+    moved = PumpResponse() || moved;
+    if (moved) last_activity_ = env_.turn.now();
+  }
+  if (next == Next::kDone) return stream::Progress::kDone;
+  ArmTimer();
+  return stream::Progress::kIdle;
+}
+
+// The table. Each step sets the next one itself and answers kMore, or waits.
+Next Exchange::Advance() {
+  Next next = Next::kMore;
+  while (next == Next::kMore) {
+    switch (step_) {
+      case Step::kReceiveHead:
+        next = ReceiveHead();
+        break;
+      case Step::kMatchRoute:
+        next = MatchRoute();
+        break;
+      case Step::kRequestFilters:
+        next = RequestFilters();
+        break;
+      case Step::kAttempt:
+        next = DriveAttempt();
+        break;
+      case Step::kResponseFilters:
+        next = ResponseFilters();
+        break;
+      case Step::kFinish:
+        next = Finish();
+        break;
+    }
+  }
+  return next;
+}
+
+Next Exchange::ReceiveHead() {
+  http::RequestHead& head = client_->request();
+  Note(Event::kReceived, static_cast<uint32_t>(head.version));
+  grpc_ = IsGrpc(head);
+  if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
+  StripHead();
+  if (head.method == http::Method::kConnect) {
+    return AnswerLocally(
+        {ErrorKind::kConnectRefused, Side::kClient, Outcome::kNotSent, "CONNECT is not offered"});
+  }
+  step_ = Step::kMatchRoute;
+  return Next::kMore;
+}
+
+// What belongs to the hop before us, or to sidecars only, goes no further.
+void Exchange::StripHead() {
+  http::RequestHead& head = client_->request();
+  const config::HttpOptions& options = listener_->config->http;
+  if (const auto origin = head.headers.Find(http::Known::kPillionOrigin)) {
+    const std::string description(*origin);
+    head.headers.Remove(http::Known::kPillionOrigin);
+    from_peer_ = options.accept_peer_headers && head.version == http::Version::kHttp2 &&
+                 RestoreOrigin(description, head);
+  }
+  upgrade_ = AskedUpgrade(head);
+  explain_ = options.allow_explain && head.headers.Find(http::Known::kPillionExplain) == "1";
+  http::RemoveHopByHop(head.headers);
+  if (!upgrade_.empty()) {
+    head.headers.Add(http::Known::kConnection, "Upgrade");
+    head.headers.Add("Upgrade", upgrade_);
+  }
+}
+
+Next Exchange::MatchRoute() {
+  const route::Match match = routes_->index().Find(client_->request());
+  if (match.route == nullptr) {
+    return AnswerLocally({ErrorKind::kNoRoute, Side::kLocal, Outcome::kNotSent,
+                          match.virtual_host == nullptr ? "no virtual host for this authority"
+                                                        : "no route of the virtual host matches"});
+  }
+  route_ = match.route;
+  Note(Event::kRouted, static_cast<uint32_t>(match.route - match.virtual_host->routes.data()));
+  if (route_->direct) {
+    stats_ = &routes_->StatsOf(*route_);
+    stats_->started.Add();
+    step_ = Step::kRequestFilters;
+    return Next::kMore;
+  }
+  const config::WeightedCluster& target = route::PickCluster(*route_, env_.random.Next());
+  stats_ = &routes_->StatsOf(target);
+  stats_->started.Add();
+  cluster_ = LocalRef<upstream::ClusterState>(env_.clusters.Find(target.cluster));
+  if (!cluster_) {
+    return AnswerLocally(
+        {ErrorKind::kNoCluster, Side::kLocal, Outcome::kNotSent, "the route's cluster is not known"});
+  }
+  step_ = Step::kRequestFilters;
+  return Next::kMore;
+}
+
+Next Exchange::RequestFilters() {
+  const filter::RequestView view{listener_->config->http, client_->request(), filter_state_, env_.random,
+                                 local_head_};
+  for (const auto& filter : env_.filters) {
+    if (filter->OnRequestHead(view) == filter::Decision::kRespond) {
+      local_answer_ = true;
+      step_ = Step::kResponseFilters;
+      return Next::kMore;
+    }
+  }
+  if (route_->direct) return AnswerDirectly(*route_->direct);
+  step_ = Step::kAttempt;
+  return Next::kMore;
+}
+
+Next Exchange::DriveAttempt() {
+  // Answered once, and no reason to break that answer off: only an error that comes after it is.
+  if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
+  if (attempt_ == nullptr) {
+    if (retry_at_ > env_.turn.now()) return Next::kWait;
+    retry_at_ = {};
+    StartAttempt(nullptr);
+  }
+  const Next next = attempt_->Advance();
+  PassInformational();
+  if (attempt_->has_head() || next == Next::kDone) return Judge();
+  return Next::kWait;
+}
+
+Next Exchange::ResponseFilters() {
+  http::ResponseHead& head = local_answer_ ? local_head_ : attempt_->stream()->response();
+  PrepareResponse(head);
+  const bool no_content = http::ResponseHasNoContent(client_->request().method, head.status);
+  if (no_content) local_body_.Clear();
+  const bool end = local_answer_
+                       ? local_body_.empty()
+                       : attempt_->stream()->in().ended && attempt_->stream()->in().content.empty() &&
+                             !attempt_->stream()->in().trailers_present &&
+                             head.content.kind != http::ContentLength::Kind::kUnsized;
+  if (!client_->SendResponse(head, end)) {
+    if (local_answer_)
+      return Abandon({ErrorKind::kHeadTooLarge, Side::kLocal, Outcome::kAnswered, "answer too large"});
+    attempt_->Fail({ErrorKind::kHeadTooLarge, Side::kUpstream, Outcome::kAnswered,
+                    "response head too large for the client"});
+    RememberAttempt();
+    return AnswerLocally(attempt_->error());
+  }
+  if (head.status == 101) attempt_->request_finished = false;  // the tunnel's bytes follow the head
+  status_ = head.status;
+  head_delivered_ = true;
+  response_finished_ = end;
+  replay_.Clear();
+  Note(Event::kDelivered, status_);
+  step_ = Step::kFinish;
+  return Next::kMore;
+}
+
+void Exchange::PrepareResponse(http::ResponseHead& head) {
+  if (!local_answer_) {
+    if (const auto origin = head.headers.Find(http::Known::kPillionOrigin)) {
+      const std::string description(*origin);
+      head.headers.Remove(http::Known::kPillionOrigin);
+      // A malformed description from a peer only loses the letter case.
+      if (attempt_->upgraded() && !RestoreOrigin(description, head))
+        env_.stats.worker.upstream_protocol_errors.Add();
+    }
+    http::RemoveHopByHop(head.headers);
+    head.keep_alive = true;  // the upstream connection's end is not the client connection's
+    if (head.status == 101) {
+      head.headers.Add(http::Known::kConnection, "Upgrade");
+      head.headers.Add("Upgrade", upgrade_);
+    }
+  }
+  if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));
+  if (explain_) head.headers.Set(http::Known::kPillionExplain, Explain());
+}
+
+bool Exchange::ClientSideOver() const { return client_->in().ended && client_->in().content.empty(); }
+
+Next Exchange::Finish() {
+  const bool tunnel_open = status_ == 101 && attempt_ != nullptr && !attempt_->request_finished;
+  if (client_->in().error && (!response_finished_ || tunnel_open)) return Abandon(client_->in().error);
+  if (!local_answer_ && attempt_ != nullptr && !response_finished_) {
+    if (attempt_->Advance() == Next::kDone && attempt_->error()) return BreakOff(attempt_->error());
+  }
+  if (tunnel_open && attempt_->stream()->in().error) return BreakOff(attempt_->stream()->in().error);
+  if (!response_finished_ || tunnel_open) return Next::kWait;
+  // The answer is complete. An app that answers early may still read: the upload ends when it says so.
+  const bool upload_wanted = !local_answer_ && !attempt_->request_finished && !attempt_->error() &&
+                             !attempt_->stream()->in().stopped && !client_->in().error;
+  if (upload_wanted) return Next::kWait;
+  if (!ClientSideOver()) client_->EndEarly();
+  if (attempt_ != nullptr) RememberAttempt();
+  Note(Event::kEnded, 0);
+  Count();
+  return Next::kDone;
+}
+
+Next Exchange::AnswerLocally(const RequestError& error) {
+  error_ = error;
+  const Answer answer = AnswerFor(error);
+  Note(Event::kAnsweredHere, answer.status);
+  if (error.side == Side::kClient && (error.kind == ErrorKind::kReset || error.kind == ErrorKind::kClosed ||
+                                      error.kind == ErrorKind::kClientGone)) {
+    return Abandon(error);
+  }
+  attempt_.reset();
+  local_answer_ = true;
+  local_head_ = MakeAnswer(answer, grpc_ && answer.status != 400);
+  if (local_head_.content.kind == http::ContentLength::Kind::kSized) local_body_.AppendCopy(answer.text);
+  step_ = Step::kResponseFilters;
+  return Next::kMore;
+}
+
+Next Exchange::AnswerDirectly(const config::DirectResponse& direct) {
+  Note(Event::kAnsweredHere, direct.status);
+  local_answer_ = true;
+  local_head_.status = direct.status;
+  local_head_.content = {http::ContentLength::Kind::kSized, direct.body.size()};
+  local_body_.AppendCopy(direct.body);
+  step_ = Step::kResponseFilters;
+  return Next::kMore;
+}
+
+Next Exchange::BreakOff(const RequestError& error) {
+  error_ = error;
+  client_->Reset(error_);
+  RememberAttempt();
+  Count();
+  return Next::kDone;
+}
+
+Next Exchange::Abandon(const RequestError& error) {
+  error_ = error;
+  Note(Event::kClientGone, static_cast<uint32_t>(error.kind));
+  if (attempt_ != nullptr) RememberAttempt();
+  attempt_.reset();
+  client_->Reset(error);
+  Count();
+  return Next::kDone;
+}
+
+void ProxyFactory::Begin(std::unique_ptr<stream::ClientStream> client) {
+  env_.turn.Wake(*new Exchange(env_, listener_, std::move(client)));
+}
+
+std::string_view ToString(Exchange::Step step) {
+  switch (step) {
+    case Exchange::Step::kReceiveHead:
+      return "ReceiveHead";
+    case Exchange::Step::kMatchRoute:
+      return "MatchRoute";
+    case Exchange::Step::kRequestFilters:
+      return "RequestFilters";
+    case Exchange::Step::kAttempt:
+      return "Attempt";
+    case Exchange::Step::kResponseFilters:
+      return "ResponseFilters";
+    case Exchange::Step::kFinish:
+      return "Finish";
+  }
+  return "unknown";
+}
+
+}  // namespace pillion::exchange

@@ -1,0 +1,152 @@
+// The life of one request in this sidecar: the first of the two step tables (the second is attempt.h).
+//
+//   ReceiveHead -> MatchRoute -> RequestFilters -> Attempt -> ResponseFilters -> Finish
+//                       |              |              |
+//                       +--------------+--------------+--> a local answer goes through ResponseFilters too
+//
+//   ReceiveHead      what is ours alone is taken off the head: hop-by-hop fields, internal headers
+//   MatchRoute       (head, routes) -> route, cluster
+//   RequestFilters   in filter::MakeFilters()'s order
+//   Attempt          drives attempts; Judge decides on each one's end: deliver, retry, give up
+//   ResponseFilters  the head goes to the client
+//   Finish           both bodies flow to their ends; counts, logs
+//
+// The two pumps are no steps: they run whenever both ends have room. Only step functions change the step.
+// Owner: the turn (a Runnable). One worker.
+#ifndef PILLION_SIDECAR_EXCHANGE_EXCHANGE_H_
+#define PILLION_SIDECAR_EXCHANGE_EXCHANGE_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sidecar/exchange/attempt.h"
+#include "sidecar/exchange/environment.h"
+#include "sidecar/stream/exchange_factory.h"
+#include "sidecar/stream/stream.h"
+#include "sidecar/telemetry/events.h"
+
+namespace pillion::exchange {
+
+// Request body held for a retry; beyond it the first attempt goes on and retries end. Attack: memory by
+// uploads.
+inline constexpr size_t kMaxReplayBytes = size_t{64} * 1024;
+
+class Exchange final : public stream::Runnable {
+ public:
+  enum class Step : uint8_t {
+    kReceiveHead,
+    kMatchRoute,
+    kRequestFilters,
+    kAttempt,
+    kResponseFilters,
+    kFinish
+  };
+
+  Exchange(Environment& env, LocalRef<ListenerScope> listener, std::unique_ptr<stream::ClientStream> client);
+  ~Exchange() override;
+
+  stream::Progress Run() override;
+  Step step() const { return step_; }
+
+ private:
+  // exchange.cc: the table and its steps.
+  Next Advance();
+  Next ReceiveHead();
+  Next MatchRoute();
+  Next RequestFilters();
+  Next DriveAttempt();
+  Next ResponseFilters();
+  Next Finish();
+  // judge.cc: what an attempt's end, or a timer, means.
+  Next Judge();
+  void StartAttempt(const upstream::EndpointState* avoid);
+  Next Retry(const upstream::EndpointState* avoid, bool by_policy);
+  void CheckTimers();
+  void ArmTimer();
+  // pumps.cc: the bodies. True when something moved.
+  bool PumpRequest();
+  bool PumpResponse();
+  void PassInformational();
+  // record.cc: what is left of it.
+  void Count();
+  void Log();
+  std::string Explain() const;
+  void RememberAttempt();
+
+  // Answers instead of an upstream; the reason is kept for explain, log and metrics.
+  Next AnswerLocally(const RequestError& error);
+  Next AnswerDirectly(const config::DirectResponse& direct);
+  // Too late for a status: the client sees a broken message, never a short one.
+  Next BreakOff(const RequestError& error);
+  // The client cannot be told any more.
+  Next Abandon(const RequestError& error);
+  bool ClientSideOver() const;
+  // The route's, where there is one: a local answer may have none.
+  time::Duration RouteTimeout() const;
+  time::Duration IdleTimeout() const;
+  void StripHead();
+  void PrepareResponse(http::ResponseHead& head);
+  void Note(telemetry::Event event, uint32_t detail) { events_.Note(event, detail, env_.turn.now()); }
+
+  Environment& env_;
+  LocalRef<ListenerScope> listener_;
+  LocalRef<RouteScope> routes_;
+  std::unique_ptr<stream::ClientStream> client_;
+  Step step_ = Step::kReceiveHead;
+
+  LocalRef<upstream::ClusterState> cluster_;
+  const config::Route* route_ = nullptr;
+  telemetry::RouteStats* stats_ = nullptr;
+  filter::RequestState filter_state_;
+  std::unique_ptr<Attempt> attempt_;
+  std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled
+  uint32_t attempts_ = 0;
+  uint32_t policy_retries_ = 0;
+  uint32_t safe_retries_ = 0;
+
+  // The request body as far as it was taken from the client, for the next attempt.
+  SliceQueue replay_;
+  bool replayable_ = true;
+
+  // The answer that is made here, when `local_answer_`.
+  http::ResponseHead local_head_;
+  SliceQueue local_body_;
+  RequestError error_;
+
+  stream::Timer timer_;
+  time::MonotonicTime request_ended_{};  // zero: not yet
+  time::MonotonicTime last_activity_;
+  time::MonotonicTime retry_at_{};  // zero: no back-off running
+  uint16_t status_ = 0;             // sent to the client
+  uint64_t response_bytes_ = 0;
+  std::string upgrade_;  // the protocol of a granted or asked Upgrade
+  // More than three booleans: each is one fact that several steps read; none is a state of its own.
+  bool local_answer_ = false;
+  bool from_peer_ = false;  // came by HTTP/2 from a sidecar that described an HTTP/1 origin
+  bool grpc_ = false;
+  bool explain_ = false;
+  bool head_delivered_ = false;
+  bool response_finished_ = false;
+  telemetry::EventRing events_;
+};
+
+// Makes exchanges for the sessions of one listener.
+class ProxyFactory final : public stream::ExchangeFactory {
+ public:
+  // Both outlive the factory's sessions.
+  ProxyFactory(Environment& env, LocalRef<ListenerScope> listener)
+      : env_(env), listener_(std::move(listener)) {}
+  void Begin(std::unique_ptr<stream::ClientStream> client) override;
+
+ private:
+  Environment& env_;
+  LocalRef<ListenerScope> listener_;
+};
+
+std::string_view ToString(Exchange::Step step);
+
+}  // namespace pillion::exchange
+
+#endif  // PILLION_SIDECAR_EXCHANGE_EXCHANGE_H_

@@ -1,0 +1,155 @@
+// What the end of an attempt, or a timer, means for its exchange.
+#include <algorithm>
+#include <charconv>
+
+#include "sidecar/exchange/answers.h"
+#include "sidecar/exchange/exchange.h"
+#include "sidecar/upstream/retry_judgement.h"
+
+namespace pillion::exchange {
+
+using telemetry::Event;
+
+void Exchange::StartAttempt(const upstream::EndpointState* avoid) {
+  ++attempts_;
+  stats_->attempts.Add();
+  attempt_ =
+      std::make_unique<Attempt>(AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_,
+                                             events_, *this, *client_, !upgrade_.empty()},
+                                attempts_, avoid, replay_);
+}
+
+Next Exchange::Judge() {
+  upstream::AttemptFacts facts;
+  facts.method = client_->request().method;
+  facts.error = attempt_->error();
+  facts.body_replayable = replayable_;
+  facts.reused_connection = attempt_->reused();
+  facts.policy_retries = policy_retries_;
+  facts.safe_retries = safe_retries_;
+  if (!facts.error) {
+    const http::ResponseHead& head = attempt_->stream()->response();
+    facts.status = head.status;
+    if (const auto grpc = head.headers.Find(http::Known::kGrpcStatus); grpc && grpc_) {
+      uint32_t value = 0;
+      if (std::from_chars(grpc->data(), grpc->data() + grpc->size(), value).ec == std::errc())
+        facts.grpc_status = value;
+    }
+  }
+  stats_->attempt_duration.Record(env_.turn.now() - attempt_->started());
+  const config::RetryPolicy* policy = route_->retry ? &*route_->retry : nullptr;
+  const upstream::Judgement judgement = upstream::JudgeAttempt(facts, policy);
+  switch (judgement.verdict) {
+    case upstream::Verdict::kDeliver:
+      break;
+    case upstream::Verdict::kRetryFree:
+      env_.stats.worker.stale_reuse.Add();
+      return Retry(nullptr, false);
+    case upstream::Verdict::kRetrySafe:
+      return Retry(attempt_->endpoint(), false);
+    case upstream::Verdict::kRetryPolicy:
+      return Retry(attempt_->endpoint(), true);
+  }
+  if (!facts.error && facts.status == 101 && upgrade_.empty()) {
+    attempt_->Fail(
+        {ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, "101 without having been asked"});
+    facts.error = attempt_->error();
+  }
+  if (facts.error) {
+    RememberAttempt();
+    return AnswerLocally(facts.error);
+  }
+  step_ = Step::kResponseFilters;
+  return Next::kMore;
+}
+
+Next Exchange::Retry(const upstream::EndpointState* avoid, bool by_policy) {
+  RememberAttempt();
+  // The endpoint outlives this call even when the configuration dropped it: the old attempt holds it until
+  // replaced.
+  const std::unique_ptr<Attempt> old = std::move(attempt_);
+  stats_->retries.Add();
+  Note(Event::kRetry, attempts_ + 1);
+  if (!by_policy || !route_->retry) {
+    ++safe_retries_;
+    StartAttempt(avoid);
+    return Next::kMore;
+  }
+  ++policy_retries_;
+  const auto wait = upstream::Backoff(*route_->retry, policy_retries_, env_.random.Next());
+  Note(Event::kBackoff, static_cast<uint32_t>(wait / std::chrono::milliseconds(1)));
+  retry_at_ = env_.turn.now() + wait;
+  return Next::kMore;
+}
+
+time::Duration Exchange::RouteTimeout() const {
+  return route_ != nullptr && upgrade_.empty() ? route_->timeout : time::Duration{0};
+}
+
+time::Duration Exchange::IdleTimeout() const {
+  const time::Duration general = listener_->config->http.stream_idle_timeout;
+  return route_ != nullptr ? route_->idle_timeout.value_or(general) : general;
+}
+
+// Deadlines that are over turn into the end of an attempt or of the exchange.
+void Exchange::CheckTimers() {
+  if (step_ != Step::kAttempt && step_ != Step::kFinish) return;
+  const time::MonotonicTime now = env_.turn.now();
+  if (request_ended_ == time::MonotonicTime() && ClientSideOver()) request_ended_ = now;
+  RequestError late;
+  const auto outcome = attempt_ != nullptr && attempt_->head_sent() ? Outcome::kAmbiguous : Outcome::kNotSent;
+  const auto idle = IdleTimeout();
+  const auto route_limit = RouteTimeout();
+  const auto request_limit = listener_->config->http.request_timeout;
+  if (route_limit.count() > 0 && request_ended_ != time::MonotonicTime() &&
+      now >= request_ended_ + route_limit) {
+    late = {ErrorKind::kTimeout, Side::kUpstream, outcome, "the route's time-out"};
+  } else if (request_limit.count() > 0 && !ClientSideOver() && now >= client_->started() + request_limit) {
+    late = {ErrorKind::kHeadTimeout, Side::kClient, outcome, "the request took longer than request_timeout"};
+  } else if (idle.count() > 0 && now >= last_activity_ + idle) {
+    late = {ErrorKind::kIdleTimeout, ClientSideOver() ? Side::kUpstream : Side::kClient, outcome,
+            "no byte for too long"};
+  }
+  if (late) {
+    Note(Event::kTimeout, static_cast<uint32_t>(late.kind));
+    if (attempt_ != nullptr) attempt_->Fail(late);
+    if (attempt_ == nullptr && step_ == Step::kFinish)
+      client_->in().error = late;  // a local answer nobody reads
+    if (step_ == Step::kAttempt) AnswerLocally(late);
+    return;
+  }
+  if (step_ != Step::kAttempt || attempt_ == nullptr || !attempt_->head_sent() || attempt_->has_head() ||
+      !route_->retry)
+    return;
+  const auto per_try = route_->retry->per_try_timeout;
+  const time::MonotonicTime from = std::max(attempt_->head_sent_at(), request_ended_);
+  if (per_try.count() > 0 && request_ended_ != time::MonotonicTime() && now >= from + per_try) {
+    Note(Event::kTimeout, static_cast<uint32_t>(ErrorKind::kPerTryTimeout));
+    attempt_->Fail({ErrorKind::kPerTryTimeout, Side::kUpstream, Outcome::kAmbiguous, "per-try time-out"});
+  }
+}
+
+// One timer for all deadlines. It is moved only to an earlier time: most requests end long before, and a
+// deadline that moved back is found by CheckTimers.
+void Exchange::ArmTimer() {
+  if (step_ != Step::kAttempt && step_ != Step::kFinish) return;
+  if (request_ended_ == time::MonotonicTime() && ClientSideOver()) request_ended_ = env_.turn.now();
+  auto due = time::MonotonicTime::max();
+  const auto sooner = [&due](time::MonotonicTime from, time::Duration wait) {
+    if (wait.count() > 0) due = std::min(due, from + wait);
+  };
+  if (retry_at_ != time::MonotonicTime()) due = retry_at_;
+  if (request_ended_ != time::MonotonicTime()) {
+    sooner(request_ended_, RouteTimeout());
+    if (attempt_ != nullptr && attempt_->head_sent() && !attempt_->has_head() && route_->retry) {
+      sooner(std::max(attempt_->head_sent_at(), request_ended_), route_->retry->per_try_timeout);
+    }
+  } else {
+    sooner(client_->started(), listener_->config->http.request_timeout);
+  }
+  sooner(last_activity_, IdleTimeout());
+  if (due != time::MonotonicTime::max() && (!timer_.armed() || due < timer_.deadline()))
+    env_.turn.Arm(timer_, due);
+}
+
+}  // namespace pillion::exchange

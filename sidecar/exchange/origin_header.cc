@@ -1,0 +1,153 @@
+#include "sidecar/exchange/origin_header.h"
+
+#include "sidecar/base/text.h"
+
+namespace pillion::exchange {
+namespace {
+
+using http::HeaderList;
+
+// 'l', 't', or 0 when the name is neither all lower case nor Title-Case. Digits-only parts are both: 'l' is
+// answered.
+char SpellingOf(std::string_view name) {
+  bool lower = true;
+  bool title = true;
+  bool start = true;
+  for (const char c : name) {
+    const bool upper_letter = c >= 'A' && c <= 'Z';
+    const bool lower_letter = c >= 'a' && c <= 'z';
+    if (upper_letter) lower = false;
+    if (start ? lower_letter : upper_letter) title = false;
+    start = c == '-';
+  }
+  return lower ? 'l' : title ? 't' : '\0';
+}
+
+void AppendSpelling(const HeaderList& headers, bool title_names, std::string& out) {
+  size_t titles = 0;
+  size_t lowers = 0;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    const char spelling = SpellingOf(headers[i].name);
+    titles += spelling == 't';
+    lowers += spelling == 'l';
+  }
+  const char common = titles + title_names > lowers ? 't' : 'l';
+  out += ';';
+  out += common;
+  if (title_names != (common == 't')) out += ";f";
+  char separator = '=';
+  for (size_t i = 0; i < headers.size(); ++i) {
+    const std::string_view name = headers[i].name;
+    if (SpellingOf(name) == common) continue;
+    if (separator == '=') out += ";x";
+    out += separator;
+    out += name;
+    separator = ',';
+  }
+}
+
+void SpellTitle(HeaderList& headers) {
+  std::string name;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    name.assign(headers[i].name);
+    bool start = true;
+    for (char& c : name) {
+      if (start && c >= 'a' && c <= 'z') c = static_cast<char>(c - 0x20);
+      start = c == '-';
+    }
+    headers.RenameCase(i, name);
+  }
+}
+
+struct Description {
+  http::Version version = http::Version::kHttp11;
+  bool title = false;
+  bool framing_otherwise = false;
+  bool absolute = false;
+  bool no_host = false;
+  bool empty_host = false;
+  std::string_view exceptions;
+};
+
+bool Parse(std::string_view text, Description& out) {
+  if (text.starts_with("1.1")) {
+    out.version = http::Version::kHttp11;
+  } else if (text.starts_with("1.0")) {
+    out.version = http::Version::kHttp10;
+  } else {
+    return false;
+  }
+  text.remove_prefix(3);
+  while (!text.empty()) {
+    if (text.front() != ';') return false;
+    text.remove_prefix(1);
+    const std::string_view token = text.substr(0, text.find(';'));
+    text.remove_prefix(token.size());
+    if (token == "t") {
+      out.title = true;
+    } else if (token == "f") {
+      out.framing_otherwise = true;
+    } else if (token == "abs") {
+      out.absolute = true;
+    } else if (token == "nohost") {
+      out.no_host = true;
+    } else if (token == "emptyhost") {
+      out.empty_host = true;
+    } else if (token.starts_with("x=")) {
+      out.exceptions = token.substr(2);
+    } else if (token != "l") {
+      return false;
+    }
+  }
+  return true;
+}
+
+void RestoreSpelling(const Description& description, HeaderList& headers) {
+  if (description.title) SpellTitle(headers);
+  ForEachListElement(description.exceptions, [&](std::string_view name) {
+    for (size_t i = 0; i < headers.size(); ++i) {
+      if (EqualsIgnoreCase(headers[i].name, name)) headers.RenameCase(i, name);
+    }
+  });
+}
+
+}  // namespace
+
+std::string DescribeOrigin(const http::RequestHead& head) {
+  std::string text = head.version == http::Version::kHttp10 ? "1.0" : "1.1";
+  AppendSpelling(head.headers, head.title_names, text);
+  if (head.form == http::TargetForm::kAbsolute) text += ";abs";
+  if (head.authority.empty()) text += head.has_authority ? ";emptyhost" : ";nohost";
+  return text;
+}
+
+std::string DescribeOrigin(const http::ResponseHead& head) {
+  std::string text = head.version == http::Version::kHttp10 ? "1.0" : "1.1";
+  AppendSpelling(head.headers, head.title_names, text);
+  return text;
+}
+
+bool RestoreOrigin(std::string_view text, http::RequestHead& head) {
+  Description description;
+  if (!Parse(text, description)) return false;
+  head.version = description.version;
+  if (description.absolute && head.form == http::TargetForm::kOrigin) head.form = http::TargetForm::kAbsolute;
+  if (description.no_host || description.empty_host) {
+    head.has_authority = description.empty_host;
+    head.authority.clear();
+  }
+  head.title_names = description.title != description.framing_otherwise;
+  RestoreSpelling(description, head.headers);
+  return true;
+}
+
+bool RestoreOrigin(std::string_view text, http::ResponseHead& head) {
+  Description description;
+  if (!Parse(text, description)) return false;
+  head.version = description.version;
+  head.title_names = description.title != description.framing_otherwise;
+  RestoreSpelling(description, head.headers);
+  return true;
+}
+
+}  // namespace pillion::exchange

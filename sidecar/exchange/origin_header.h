@@ -1,0 +1,31 @@
+// The internal header `pillion-h1`: what an HTTP/1 message was before it was put on an HTTP/2 connection
+// between two sidecars, so that the far one can restore it. Neither application ever sees it.
+//
+//   pillion-h1: 1.1;t;abs;x=X-B3-traceID,ETag
+//     1.1     version
+//     t, l    how names are spelled: Title-Case, lower case
+//     f       Host, Content-Length and Transfer-Encoding are spelled the other way
+//     abs     absolute-form target
+//     nohost, emptyhost  no Host field, or one without a value
+//     x=...   names spelled otherwise
+//
+// For one client the value is nearly always the same, so it costs one byte of an HPACK reference.
+#ifndef PILLION_SIDECAR_EXCHANGE_ORIGIN_HEADER_H_
+#define PILLION_SIDECAR_EXCHANGE_ORIGIN_HEADER_H_
+
+#include <string>
+#include <string_view>
+
+#include "sidecar/http/head.h"
+
+namespace pillion::exchange {
+
+std::string DescribeOrigin(const http::RequestHead& head);
+std::string DescribeOrigin(const http::ResponseHead& head);
+// Apply a description to a head that came by HTTP/2. False: the value is malformed and nothing was changed.
+[[nodiscard]] bool RestoreOrigin(std::string_view description, http::RequestHead& head);
+[[nodiscard]] bool RestoreOrigin(std::string_view description, http::ResponseHead& head);
+
+}  // namespace pillion::exchange
+
+#endif  // PILLION_SIDECAR_EXCHANGE_ORIGIN_HEADER_H_

@@ -1,0 +1,105 @@
+// What is left of an exchange: counters, the log record, the explanation.
+#include <algorithm>
+#include <string>
+
+#include "sidecar/exchange/answers.h"
+#include "sidecar/exchange/exchange.h"
+
+namespace pillion::exchange {
+
+void Exchange::RememberAttempt() {
+  if (!filter_state_.trace.sampled && !listener_->config->http.access_log) return;
+  telemetry::AttemptRecord record;
+  record.span = attempt_->span();
+  record.started = env_.turn.Wall(attempt_->started());
+  record.ended = env_.turn.wall();
+  if (attempt_->endpoint() != nullptr) record.endpoint = attempt_->endpoint()->address().ToString();
+  if (attempt_->stream() != nullptr) {
+    record.protocol = http::ToString(attempt_->stream()->wire_version());
+    if (attempt_->has_head()) record.status = attempt_->stream()->response().status;
+  }
+  record.error = attempt_->error().detail;
+  record.reused_connection = attempt_->reused();
+  past_attempts_.push_back(std::move(record));
+}
+
+void Exchange::Count() {
+  if (stats_ == nullptr) {
+    stats_ = &listener_->unrouted;
+    stats_->started.Add();
+  }
+  stats_->finished.Add();
+  stats_->CountCode(status_ != 0 ? status_ : AnswerFor(error_).status);
+  stats_->request_duration.Record(env_.turn.now() - client_->started());
+  stats_->request_bytes.Add(client_->in().content_bytes);
+  stats_->response_bytes.Add(response_bytes_);
+  if (filter_state_.trace.sampled || listener_->config->http.access_log) Log();
+}
+
+void Exchange::Log() {
+  const http::RequestHead& head = client_->request();
+  telemetry::RequestRecord record;
+  record.listener = listener_->config;
+  record.started = env_.turn.Wall(client_->started());
+  record.duration = env_.turn.now() - client_->started();
+  record.method = head.method_text;
+  record.authority = head.authority;
+  record.path = head.path;
+  record.protocol = http::ToString(head.version);
+  if (route_ != nullptr) record.route = route_->name;
+  if (cluster_) record.cluster = cluster_->name();
+  record.client = client_->peer().ToString();
+  if (const auto agent = head.headers.Find(http::Known::kUserAgent)) record.user_agent = *agent;
+  if (const auto id = head.headers.Find(http::Known::kRequestId)) record.request_id = *id;
+  record.status = status_;
+  if (error_) {
+    record.flags = AnswerFor(error_).flag;
+    if (policy_retries_ > 0 && route_->retry && policy_retries_ >= route_->retry->max_retries)
+      record.flags += ",URX";
+    record.detail = error_.detail;
+  }
+  record.request_bytes = client_->in().content_bytes;
+  record.response_bytes = response_bytes_;
+  record.attempts = std::move(past_attempts_);
+  record.sampled = filter_state_.trace.sampled;
+  record.trace = filter_state_.trace.trace;
+  record.server_span = filter_state_.trace.server_span;
+  record.parent_span = filter_state_.trace.parent;
+  if (const auto state = head.headers.Find(http::Known::kTracestate)) record.trace_state = *state;
+  if (!env_.records.Add(std::move(record))) env_.stats.worker.log_records_dropped.Add();
+}
+
+// One line: what was decided, then the steps with microseconds since the start.
+std::string Exchange::Explain() const {
+  std::string text = "listener=" + listener_->config->name;
+  text += "; route=" + (route_ != nullptr ? route_->name : std::string("none"));
+  text += "; cluster=" + (cluster_ ? cluster_->name() : std::string("none"));
+  if (attempt_ != nullptr && attempt_->endpoint() != nullptr)
+    text += "; endpoint=" + attempt_->endpoint()->address().ToString();
+  text += "; attempts=" + std::to_string(attempts_);
+  if (error_) {
+    text += "; error=";
+    text += ToString(error_.kind);
+    text += "; side=";
+    text += ToString(error_.side);
+    text += "; outcome=";
+    text += ToString(error_.outcome);
+    text += "; reason=\"";
+    text += error_.detail;
+    text += '"';
+  }
+  text += "; steps=";
+  for (size_t i = 0; i < events_.size(); ++i) {
+    const telemetry::EventRing::Record& event = events_[i];
+    if (i > 0) text += ',';
+    text += ToString(event.event);
+    text += ':';
+    text += std::to_string(event.detail);
+    text += '@';
+    text +=
+        std::to_string(std::max<int64_t>(0, (event.at - client_->started()) / std::chrono::microseconds(1)));
+  }
+  return text;
+}
+
+}  // namespace pillion::exchange

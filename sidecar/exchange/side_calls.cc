@@ -1,0 +1,30 @@
+#include "sidecar/exchange/side_calls.h"
+
+#include "sidecar/exchange/exchange.h"
+
+namespace pillion::exchange {
+
+void SideCalls::Begin(std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {
+  auto found = scopes_.find(cluster);
+  if (found == scopes_.end()) {
+    auto table = std::make_shared<config::RouteTable>();
+    config::Route route;
+    route.name = "side-call";
+    route.match.kind = config::RouteMatch::Kind::kPrefix;
+    route.clusters = {{std::string(cluster), 1}};
+    route.total_weight = 1;
+    route.timeout = {};
+    route.idle_timeout = time::Duration{0};
+    table->virtual_hosts.push_back({"side-call", {"*"}, {std::move(route)}});
+    auto listener = std::make_shared<config::Listener>();
+    listener->name = "side-calls";
+    listener->http.generate_request_id = false;
+    LocalRef<RouteScope> routes(
+        new RouteScope(*listener, std::make_shared<route::RouteIndex>(table), env_.stats));
+    LocalRef<ListenerScope> scope(new ListenerScope(listener, routes, env_.stats));
+    found = scopes_.emplace(std::string(cluster), scope).first;
+  }
+  ProxyFactory(env_, found->second).Begin(std::move(client));
+}
+
+}  // namespace pillion::exchange

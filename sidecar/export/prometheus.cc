@@ -1,0 +1,254 @@
+#include "sidecar/export/prometheus.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <map>
+#include <vector>
+
+#include "sidecar/base/json_writer.h"
+
+namespace pillion::exporting {
+namespace {
+
+using telemetry::Counter;
+using telemetry::Histogram;
+using telemetry::RouteKey;
+using telemetry::RouteStats;
+using telemetry::WorkerStats;
+
+// Every bound is an even bucket, a power of two: 64 us .. 67 s. The same for all series, or sums over series
+// would be wrong; not all 56, because each costs a line per route in every scrape.
+constexpr size_t kFirstBound = 10;
+constexpr size_t kLastBound = 50;
+constexpr size_t kBoundStep = 2;
+
+struct Durations {
+  std::array<uint64_t, Histogram::kBuckets> buckets{};
+  uint64_t sum_us = 0;
+  void Add(const Histogram& from) {
+    for (size_t i = 0; i < buckets.size(); ++i) buckets[i] += from.bucket(i);
+    sum_us += from.sum_us();
+  }
+};
+
+// One route's series, summed over the shards.
+struct Row {
+  std::string labels;  // listener="",route="",cluster=""
+  std::map<std::string, uint64_t> codes;
+  uint64_t started = 0;
+  uint64_t finished = 0;
+  uint64_t attempts = 0;
+  uint64_t retries = 0;
+  uint64_t request_bytes = 0;
+  uint64_t response_bytes = 0;
+  Durations requests;
+  Durations tries;
+};
+
+std::string Escape(std::string_view value) {
+  std::string out;
+  for (const char c : ValidUtf8(value, std::string::npos)) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+void AddCodes(const RouteStats& stats, Row& row) {
+  for (const RouteStats::Code& slot : stats.codes) {
+    const uint16_t code = slot.code.load(std::memory_order_relaxed);
+    if (code == 0) break;
+    // The last slot holds several codes, its own only by name.
+    const bool shared = &slot == &stats.codes.back();
+    row.codes[shared ? "other" : std::to_string(code)] += slot.count.value();
+  }
+}
+
+std::vector<Row> CollectRows(const telemetry::Registry& registry) {
+  std::vector<Row> rows;
+  registry.ForEachRoute([&](const RouteKey& key, const std::vector<const RouteStats*>& shards) {
+    Row row;
+    for (const RouteStats* stats : shards) {
+      // Finished before started: the difference must not fall below zero while workers count.
+      row.finished += stats->finished.value();
+      row.started += stats->started.value();
+      row.attempts += stats->attempts.value();
+      row.retries += stats->retries.value();
+      row.request_bytes += stats->request_bytes.value();
+      row.response_bytes += stats->response_bytes.value();
+      row.requests.Add(stats->request_duration);
+      row.tries.Add(stats->attempt_duration);
+      AddCodes(*stats, row);
+    }
+    if (row.started == 0) return;
+    row.labels = "listener=\"" + Escape(key.listener) + "\",route=\"" + Escape(key.route) + "\",cluster=\"" +
+                 Escape(key.cluster) + "\"";
+    rows.push_back(std::move(row));
+  });
+  return rows;
+}
+
+// Families one after the other: the format wants all series of one together, after its HELP and TYPE.
+class Page {
+ public:
+  void Family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    text_ += "# HELP " + name_ + " ";
+    text_ += help;
+    text_ += "\n# TYPE " + name_ + " ";
+    text_ += type;
+    text_ += '\n';
+  }
+  void Sample(std::string_view suffix, const std::string& labels, std::string_view value) {
+    text_ += name_;
+    text_ += suffix;
+    if (!labels.empty()) text_ += "{" + labels + "}";
+    text_ += ' ';
+    text_ += value;
+    text_ += '\n';
+  }
+  void Sample(const std::string& labels, uint64_t value) { Sample("", labels, std::to_string(value)); }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+  std::string name_;
+};
+
+// Exact and locale-free: microseconds are whole numbers.
+std::string Seconds(uint64_t us) {
+  constexpr uint64_t kMicros = 1'000'000;
+  std::string text = std::to_string(us / kMicros);
+  std::string fraction = std::to_string(us % kMicros + kMicros).substr(1);
+  fraction.erase(fraction.find_last_not_of('0') + 1);
+  if (!fraction.empty()) text += "." + fraction;
+  return text;
+}
+
+void Bucketed(Page& page, const Row& row, const Durations& durations) {
+  uint64_t below = 0;
+  size_t next = 0;
+  for (size_t bound = kFirstBound; bound <= kLastBound; bound += kBoundStep) {
+    for (; next <= bound; ++next) below += durations.buckets[next];
+    page.Sample("_bucket", row.labels + ",le=\"" + Seconds(Histogram::UpperBoundUs(bound)) + "\"",
+                std::to_string(below));
+  }
+  for (; next < durations.buckets.size(); ++next) below += durations.buckets[next];
+  page.Sample("_bucket", row.labels + ",le=\"+Inf\"", std::to_string(below));
+  page.Sample("_sum", row.labels, Seconds(durations.sum_us));
+  page.Sample("_count", row.labels, std::to_string(below));
+}
+
+void RoutePart(Page& page, const std::vector<Row>& rows) {
+  page.Family("pillion_requests_total", "counter", "Requests that ended, by the status the client got.");
+  for (const Row& row : rows) {
+    for (const auto& [code, count] : row.codes) page.Sample(row.labels + ",code=\"" + code + "\"", count);
+  }
+  page.Family("pillion_requests_active", "gauge", "Requests under way.");
+  for (const Row& row : rows) {
+    page.Sample(row.labels, row.started > row.finished ? row.started - row.finished : 0);
+  }
+  page.Family("pillion_request_duration_seconds", "histogram",
+              "From the first byte of the request to the end of the response.");
+  for (const Row& row : rows) Bucketed(page, row, row.requests);
+  page.Family("pillion_attempt_duration_seconds", "histogram",
+              "From the choice of an endpoint to its response head or its failure.");
+  for (const Row& row : rows) Bucketed(page, row, row.tries);
+  const struct {
+    std::string_view name;
+    std::string_view help;
+    uint64_t Row::* value;
+  } totals[] = {
+      {"pillion_attempts_total", "Attempts at an endpoint, retries included.", &Row::attempts},
+      {"pillion_retries_total", "Attempts after the first of their request.", &Row::retries},
+      {"pillion_request_bytes_total", "Request content received from clients.", &Row::request_bytes},
+      {"pillion_response_bytes_total", "Response content sent to clients.", &Row::response_bytes},
+  };
+  for (const auto& total : totals) {
+    page.Family(total.name, "counter", total.help);
+    for (const Row& row : rows) page.Sample(row.labels, row.*total.value);
+  }
+}
+
+struct WorkerSeries {
+  std::string_view family;
+  std::string_view labels;
+  std::string_view help;
+  Counter WorkerStats::* counter;
+};
+
+// Series of one family stand together. A test looks that no counter of WorkerStats is forgotten.
+constexpr WorkerSeries kWorkerSeries[] = {
+    {"pillion_client_connections_total", "", "Connections accepted.", &WorkerStats::client_connections},
+    {"pillion_client_protocol_errors_total", "", "Messages of clients that broke their protocol.",
+     &WorkerStats::client_protocol_errors},
+    {"pillion_upstream_connections_total", "protocol=\"http1\"", "Connections dialled.",
+     &WorkerStats::upstream_connections_http1},
+    {"pillion_upstream_connections_total", "protocol=\"http2\"", "Connections dialled.",
+     &WorkerStats::upstream_connections_http2},
+    {"pillion_upstream_connect_failures_total", "reason=\"error\"", "Connections that did not come about.",
+     &WorkerStats::upstream_connect_failures},
+    {"pillion_upstream_connect_failures_total", "reason=\"timeout\"", "Connections that did not come about.",
+     &WorkerStats::upstream_connect_timeouts},
+    {"pillion_upstream_protocol_errors_total", "", "Messages of upstreams that broke their protocol.",
+     &WorkerStats::upstream_protocol_errors},
+    {"pillion_connection_bytes_total", "side=\"client\",direction=\"read\"", "Bytes on connections.",
+     &WorkerStats::client_bytes_read},
+    {"pillion_connection_bytes_total", "side=\"client\",direction=\"written\"", "Bytes on connections.",
+     &WorkerStats::client_bytes_written},
+    {"pillion_connection_bytes_total", "side=\"upstream\",direction=\"read\"", "Bytes on connections.",
+     &WorkerStats::upstream_bytes_read},
+    {"pillion_connection_bytes_total", "side=\"upstream\",direction=\"written\"", "Bytes on connections.",
+     &WorkerStats::upstream_bytes_written},
+    {"pillion_upstream_stale_reuse_total", "", "Pooled connections that were dead when used.",
+     &WorkerStats::stale_reuse},
+    {"pillion_http2_resets_seen_total", "", "Streams that a peer reset.", &WorkerStats::http2_resets_seen},
+    {"pillion_drain_refused_total", "", "Requests refused because the sidecar was shutting down.",
+     &WorkerStats::drain_refused},
+    {"pillion_log_records_dropped_total", "", "Access log records lost: full buffers, unwritable files.",
+     &WorkerStats::log_records_dropped},
+    {"pillion_spans_dropped_total", "", "Spans lost: full queue, collector not reached, refused by it.",
+     &WorkerStats::spans_dropped},
+    {"pillion_turns_total", "", "Turns of the loops.", &WorkerStats::turns},
+};
+
+uint64_t Sum(const telemetry::Registry& registry, Counter WorkerStats::* counter) {
+  uint64_t sum = 0;
+  for (const auto& shard : registry.shards()) sum += (shard->worker.*counter).value();
+  return sum;
+}
+
+void WorkerPart(Page& page, const telemetry::Registry& registry) {
+  std::string_view family;
+  for (const WorkerSeries& series : kWorkerSeries) {
+    if (series.family != family) page.Family(series.family, "counter", series.help);
+    family = series.family;
+    page.Sample(std::string(series.labels), Sum(registry, series.counter));
+  }
+  // Closed before opened, as above.
+  const uint64_t client_closed = Sum(registry, &WorkerStats::client_connections_closed);
+  const uint64_t client_opened = Sum(registry, &WorkerStats::client_connections);
+  page.Family("pillion_client_connections_active", "gauge", "Connections of clients that are open.");
+  page.Sample("", client_opened > client_closed ? client_opened - client_closed : 0);
+  const uint64_t upstream_closed = Sum(registry, &WorkerStats::upstream_connections_closed);
+  const uint64_t upstream_opened = Sum(registry, &WorkerStats::upstream_connections_http1) +
+                                   Sum(registry, &WorkerStats::upstream_connections_http2);
+  page.Family("pillion_upstream_connections_active", "gauge", "Connections to upstreams that are open.");
+  page.Sample("", upstream_opened > upstream_closed ? upstream_opened - upstream_closed : 0);
+}
+
+}  // namespace
+
+std::string PrometheusText(const telemetry::Registry& registry) {
+  Page page;
+  RoutePart(page, CollectRows(registry));
+  WorkerPart(page, registry);
+  return page.Take();
+}
+
+}  // namespace pillion::exporting

@@ -1,0 +1,21 @@
+// The counters as Prometheus text, format 0.0.4
+// (https://prometheus.io/docs/instrumenting/exposition_formats/). Shards are summed, so a series is one of
+// the process, not of a worker. A route that never took a request has no series.
+#ifndef PILLION_SIDECAR_EXPORT_PROMETHEUS_H_
+#define PILLION_SIDECAR_EXPORT_PROMETHEUS_H_
+
+#include <string>
+
+#include "sidecar/telemetry/stats.h"
+
+namespace pillion::exporting {
+
+// The Content-Type that goes with it.
+inline constexpr char kPrometheusContentType[] = "text/plain; version=0.0.4; charset=utf-8";
+
+// Any thread; workers go on counting meanwhile, so sums of one scrape may differ by requests under way.
+std::string PrometheusText(const telemetry::Registry& registry);
+
+}  // namespace pillion::exporting
+
+#endif  // PILLION_SIDECAR_EXPORT_PROMETHEUS_H_

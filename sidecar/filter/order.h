@@ -1,0 +1,16 @@
+// The order of the filters: one list, with a reason between neighbours.
+#ifndef PILLION_SIDECAR_FILTER_ORDER_H_
+#define PILLION_SIDECAR_FILTER_ORDER_H_
+
+#include <memory>
+#include <vector>
+
+#include "sidecar/filter/filter.h"
+
+namespace pillion::filter {
+
+std::vector<std::unique_ptr<const Filter>> MakeFilters();
+
+}  // namespace pillion::filter
+
+#endif  // PILLION_SIDECAR_FILTER_ORDER_H_

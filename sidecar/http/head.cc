@@ -1,0 +1,205 @@
+#include "sidecar/http/head.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "sidecar/base/text.h"
+
+namespace pillion::http {
+namespace {
+
+struct Reason {
+  uint16_t status;
+  std::string_view phrase;
+};
+
+// By status, for the binary search.
+constexpr std::array kReasons = {
+    Reason{100, "Continue"},
+    Reason{101, "Switching Protocols"},
+    Reason{103, "Early Hints"},
+    Reason{200, "OK"},
+    Reason{201, "Created"},
+    Reason{202, "Accepted"},
+    Reason{203, "Non-Authoritative Information"},
+    Reason{204, "No Content"},
+    Reason{205, "Reset Content"},
+    Reason{206, "Partial Content"},
+    Reason{300, "Multiple Choices"},
+    Reason{301, "Moved Permanently"},
+    Reason{302, "Found"},
+    Reason{303, "See Other"},
+    Reason{304, "Not Modified"},
+    Reason{307, "Temporary Redirect"},
+    Reason{308, "Permanent Redirect"},
+    Reason{400, "Bad Request"},
+    Reason{401, "Unauthorized"},
+    Reason{403, "Forbidden"},
+    Reason{404, "Not Found"},
+    Reason{405, "Method Not Allowed"},
+    Reason{406, "Not Acceptable"},
+    Reason{408, "Request Timeout"},
+    Reason{409, "Conflict"},
+    Reason{410, "Gone"},
+    Reason{411, "Length Required"},
+    Reason{412, "Precondition Failed"},
+    Reason{413, "Content Too Large"},
+    Reason{414, "URI Too Long"},
+    Reason{415, "Unsupported Media Type"},
+    Reason{416, "Range Not Satisfiable"},
+    Reason{417, "Expectation Failed"},
+    Reason{421, "Misdirected Request"},
+    Reason{422, "Unprocessable Content"},
+    Reason{425, "Too Early"},
+    Reason{426, "Upgrade Required"},
+    Reason{428, "Precondition Required"},
+    Reason{429, "Too Many Requests"},
+    Reason{431, "Request Header Fields Too Large"},
+    Reason{500, "Internal Server Error"},
+    Reason{501, "Not Implemented"},
+    Reason{502, "Bad Gateway"},
+    Reason{503, "Service Unavailable"},
+    Reason{504, "Gateway Timeout"},
+    Reason{505, "HTTP Version Not Supported"},
+};
+
+}  // namespace
+
+std::string_view ToString(Version version) {
+  switch (version) {
+    case Version::kHttp10:
+      return "HTTP/1.0";
+    case Version::kHttp11:
+      return "HTTP/1.1";
+    case Version::kHttp2:
+      return "HTTP/2";
+  }
+  return "";
+}
+
+Method ParseMethod(std::string_view token) {
+  switch (token.size()) {
+    case 3:
+      return token == "GET" ? Method::kGet : token == "PUT" ? Method::kPut : Method::kOther;
+    case 4:
+      return token == "POST" ? Method::kPost : token == "HEAD" ? Method::kHead : Method::kOther;
+    case 5:
+      return token == "PATCH" ? Method::kPatch : token == "TRACE" ? Method::kTrace : Method::kOther;
+    case 6:
+      return token == "DELETE" ? Method::kDelete : Method::kOther;
+    case 7:
+      return token == "OPTIONS" ? Method::kOptions : token == "CONNECT" ? Method::kConnect : Method::kOther;
+    default:
+      return Method::kOther;
+  }
+}
+
+bool IsIdempotent(Method method) {
+  switch (method) {
+    case Method::kGet:
+    case Method::kHead:
+    case Method::kPut:
+    case Method::kDelete:
+    case Method::kOptions:
+    case Method::kTrace:
+      return true;
+    case Method::kPost:
+    case Method::kConnect:
+    case Method::kPatch:
+    case Method::kOther:
+      return false;
+  }
+  return false;
+}
+
+void RequestHead::Clear() {
+  method = Method::kGet;
+  method_text.clear();
+  form = TargetForm::kOrigin;
+  path.clear();
+  authority.clear();
+  scheme.clear();
+  version = Version::kHttp11;
+  has_authority = false;
+  keep_alive = true;
+  content = {};
+  headers.Clear();
+  title_names = false;
+}
+
+void ResponseHead::Clear() {
+  status = 200;
+  version = Version::kHttp11;
+  keep_alive = true;
+  content = {};
+  declared_length.reset();
+  headers.Clear();
+  title_names = false;
+}
+
+std::string_view ReasonPhrase(uint16_t status) {
+  const auto* const found =
+      std::lower_bound(kReasons.begin(), kReasons.end(), status,
+                       [](const Reason& reason, uint16_t wanted) { return reason.status < wanted; });
+  return found != kReasons.end() && found->status == status ? found->phrase : std::string_view();
+}
+
+bool ForbiddenInTrailers(Known known) {
+  switch (known) {
+    case Known::kConnection:
+    case Known::kContentLength:
+    case Known::kExpect:
+    case Known::kHost:
+    case Known::kHttp2Settings:
+    case Known::kKeepAlive:
+    case Known::kProxyConnection:
+    case Known::kTe:
+    case Known::kTrailer:
+    case Known::kTransferEncoding:
+    case Known::kUpgrade:
+      return true;
+    default:
+      return false;
+  }
+}
+
+size_t RemoveHopByHop(HeaderList& headers) {
+  size_t removed = 0;
+  if (headers.Has(Known::kConnection)) {
+    std::vector<std::string> named;
+    for (size_t i = 0; i < headers.size(); ++i) {
+      const HeaderList::Field field = headers[i];
+      if (field.known != Known::kConnection) continue;
+      ForEachListElement(field.value, [&](std::string_view e) { named.emplace_back(e); });
+    }
+    for (const std::string& name : named) {
+      switch (Lookup(name)) {
+        case Known::kTe:
+        case Known::kTraceparent:
+        case Known::kTracestate:
+        case Known::kPillionOrigin:
+          break;  // ours to judge; naming them must not remove them
+        default:
+          removed += headers.Remove(name);
+      }
+    }
+    removed += headers.Remove(Known::kConnection);
+  }
+  removed += headers.Remove(Known::kKeepAlive) + headers.Remove(Known::kProxyConnection) +
+             headers.Remove(Known::kUpgrade) + headers.Remove(Known::kHttp2Settings);
+  if (headers.Has(Known::kTe)) {
+    bool trailers = false;
+    for (size_t i = 0; i < headers.size(); ++i) {
+      if (headers[i].known != Known::kTe) continue;
+      ForEachListElement(headers[i].value, [&](std::string_view e) {
+        trailers = trailers || EqualsIgnoreCase(e.substr(0, e.find(';')), "trailers");
+      });
+    }
+    removed += headers.Remove(Known::kTe);
+    if (trailers) headers.Add(Known::kTe, "trailers");
+  }
+  return removed;
+}
+
+}  // namespace pillion::http

@@ -1,0 +1,84 @@
+// Message heads as the sidecar holds them, whatever wire version they came in.
+#ifndef PILLION_SIDECAR_HTTP_HEAD_H_
+#define PILLION_SIDECAR_HTTP_HEAD_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sidecar/http/header_list.h"
+
+namespace pillion::http {
+
+enum class Version : uint8_t { kHttp10, kHttp11, kHttp2 };
+std::string_view ToString(Version version);  // "HTTP/1.0", "HTTP/1.1", "HTTP/2"
+
+// Methods that change how a message is handled; all others travel as text.
+enum class Method : uint8_t { kGet, kHead, kPost, kPut, kDelete, kConnect, kOptions, kTrace, kPatch, kOther };
+Method ParseMethod(std::string_view token);
+// RFC 9110 section 9.2.2: running it twice has the effect of running it once.
+bool IsIdempotent(Method method);
+
+// How the request target was written (RFC 9112 section 3.2).
+enum class TargetForm : uint8_t { kOrigin, kAbsolute, kAuthority, kAsterisk };
+
+// How long the content is, as its sender declared it.
+struct ContentLength {
+  enum class Kind : uint8_t {
+    kNone,        // no content follows
+    kSized,       // exactly `bytes`
+    kUnsized,     // ends with the message (chunked, or an HTTP/2 stream without content-length)
+    kUntilClose,  // HTTP/1 response that ends with its connection
+  };
+  Kind kind = Kind::kNone;
+  uint64_t bytes = 0;
+};
+
+struct RequestHead {
+  Method method = Method::kGet;
+  std::string method_text = "GET";  // always filled
+  TargetForm form = TargetForm::kOrigin;
+  std::string path;       // origin-form path and query, "*" for asterisk-form, empty for authority-form
+  std::string authority;  // Host or :authority, or the target's authority; "" only when HTTP/1.0 sent none
+  std::string scheme;     // "http" unless the peer said otherwise
+  Version version = Version::kHttp11;
+  bool has_authority = false;  // an HTTP/1.0 request may have no Host; a Host may be empty
+  bool keep_alive = true;      // HTTP/1: the connection may carry another request after this one
+  ContentLength content;
+  HeaderList headers;        // without Host, Content-Length, Transfer-Encoding: those are the fields above
+  bool title_names = false;  // HTTP/1: those were spelt Title-Case, and are written so
+  void Clear();
+};
+
+struct ResponseHead {
+  uint16_t status = 200;
+  Version version = Version::kHttp11;
+  bool keep_alive = true;
+  ContentLength content;
+  // Content-Length as sent, also where no content follows (HEAD, 304): RFC 9110 section 8.6.
+  std::optional<uint64_t> declared_length;
+  HeaderList headers;        // without Content-Length, Transfer-Encoding
+  bool title_names = false;  // as above
+  void Clear();
+};
+
+// The standard reason phrase; "" for an unknown status (legal: RFC 9112 section 4).
+std::string_view ReasonPhrase(uint16_t status);
+
+// RFC 9110 sections 6.4.1 and 15: may a response with this status to this method have content?
+inline bool ResponseHasNoContent(Method method, uint16_t status) {
+  return method == Method::kHead || status / 100 == 1 || status == 204 || status == 304;
+}
+
+// Fields that frame, route or steer a message and so must not come after it (RFC 9110 section 6.5.1).
+bool ForbiddenInTrailers(Known known);
+
+// Removes what belongs to one hop only: Connection and every field it names, Keep-Alive, Proxy-Connection,
+// Upgrade, HTTP2-Settings, TE except "trailers" (RFC 9110 section 7.6.1). Returns the number removed.
+// Content-Length, Host and the like named in Connection are kept: naming them is an attack, not a wish.
+size_t RemoveHopByHop(HeaderList& headers);
+
+}  // namespace pillion::http
+
+#endif  // PILLION_SIDECAR_HTTP_HEAD_H_

@@ -1,0 +1,53 @@
+#include "sidecar/http/header_list.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace pillion::http {
+namespace {
+
+TEST(Lookup, FindsEachNameInAnyCaseAndNothingElse) {
+  for (int i = 1; i < static_cast<int>(Known::kCount); ++i) {
+    const auto known = static_cast<Known>(i);
+    const std::string name(NameOf(known));
+    ASSERT_FALSE(name.empty());
+    std::string upper = name;
+    for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+    EXPECT_EQ(Lookup(name), known) << name;
+    EXPECT_EQ(Lookup(upper), known) << upper;
+    for (size_t at = 0; at < name.size(); ++at) {
+      for (int byte = 0; byte < 256; ++byte) {
+        std::string other = name;
+        other[at] = static_cast<char>(byte);
+        if (byte == name[at] || byte == upper[at]) continue;
+        EXPECT_NE(Lookup(other), known) << other;
+      }
+    }
+    EXPECT_NE(Lookup(name + "x"), known);
+    EXPECT_NE(Lookup(name.substr(1)), known);
+  }
+  EXPECT_EQ(Lookup(""), Known::kOther);
+  EXPECT_EQ(Lookup(std::string(100, 'x')), Known::kOther);
+}
+
+TEST(HeaderList, SpansAndAddedFieldsLiveTogether) {
+  HeaderList list;
+  const std::string_view text = "Host: a\r\nX-One:  two\r\n\r\n";
+  list.AddSpan(Known::kHost, 0, 4, 6, 1);
+  list.AddSpan(Known::kOther, 9, 5, 17, 3);
+  list.TakeText(text);
+  list.Add("via", "b");
+  list.RenameCase(1, "x-ONE");
+  ASSERT_EQ(list.size(), 3u);
+  EXPECT_EQ(list[0].value, "a");
+  EXPECT_EQ(list[1].name, "x-ONE");
+  EXPECT_EQ(list.Find("x-one"), "two");
+  EXPECT_EQ(list.Find(Known::kVia), "b");
+  EXPECT_EQ(list.Remove(Known::kHost), 1u);
+  EXPECT_FALSE(list.Has(Known::kHost));
+  EXPECT_EQ(list[0].value, "two");
+}
+
+}  // namespace
+}  // namespace pillion::http

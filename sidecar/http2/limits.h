@@ -1,0 +1,32 @@
+// What an HTTP/2 peer can make us hold or do, by name (STYLE.md R11).
+#ifndef PILLION_SIDECAR_HTTP2_LIMITS_H_
+#define PILLION_SIDECAR_HTTP2_LIMITS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pillion::http2 {
+
+struct Limits {
+  // Streams that a peer may have open at once. Attack: rapid reset, memory.
+  uint32_t max_concurrent_streams = 1024;
+  // Content of one stream that we hold for a reader that does not read: the stream's receive window.
+  uint32_t stream_window_bytes = uint32_t{256} * 1024;
+  // Content in flight on the whole connection; credit is returned at once, so this bounds a burst, not
+  // memory.
+  uint32_t connection_window_bytes = 16 * 1024 * 1024;
+  // Decoded fields of one head (RFC 9113 section 6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE).
+  size_t max_head_bytes = size_t{60} * 1024;
+  size_t max_fields = 100;
+  // Encoded bytes of one head that we send; larger gives that request an error, never the connection.
+  size_t max_sent_head_bytes = size_t{60} * 1024;
+  // Content queued in the codec per stream before the sender is told to wait.
+  size_t send_buffer_bytes = size_t{64} * 1024;
+  // Frames in answer to the peer's own (PING, SETTINGS, RST_STREAM) that may wait for a peer that does not
+  // read.
+  size_t max_outbound_control_frames = 1000;
+};
+
+}  // namespace pillion::http2
+
+#endif  // PILLION_SIDECAR_HTTP2_LIMITS_H_

@@ -1,0 +1,319 @@
+// What nghttp2 tells us about the peer's frames, turned into events.
+#include <algorithm>
+#include <charconv>
+
+#include "sidecar/base/text.h"
+#include "sidecar/http/target.h"
+#include "sidecar/http2/session.h"
+
+namespace pillion::http2 {
+namespace {
+
+using http::Known;
+using Kind = http::ContentLength::Kind;
+
+std::string_view Text(const uint8_t* bytes, size_t size) {
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+bool EndsStream(const nghttp2_frame& frame) { return (frame.hd.flags & NGHTTP2_FLAG_END_STREAM) != 0; }
+
+// RFC 9113 section 6.5.2: what a field counts beside its bytes.
+constexpr size_t kFieldOverhead = 32;
+
+}  // namespace
+
+int Codec::Session::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+  auto& self = *static_cast<Session*>(user);
+  self.building = Building::kNothing;
+  self.building_error = ErrorKind::kNone;
+  self.building_fields = 0;
+  self.building_bytes = 0;
+  self.building_cookies = 0;
+  self.building_length.reset();
+  self.building_host.reset();
+  if (frame->hd.type != NGHTTP2_HEADERS) return 0;  // a push, which nghttp2 refuses for us
+  if (self.role == Role::kServer && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+    self.Open(frame->hd.stream_id);
+    self.building = Building::kRequest;
+    self.requests.Building().Clear();
+    return 0;
+  }
+  Stream* const stream = self.Find(frame->hd.stream_id);
+  if (stream == nullptr || stream->receiving == Stream::Receiving::kIgnored) return 0;
+  if (stream->receiving == Stream::Receiving::kHead) {
+    self.building = Building::kResponse;
+    self.responses.Building().Clear();
+  } else {
+    self.building = Building::kTrailers;
+    self.trailers.Building().Clear();
+  }
+  return 0;
+}
+
+int Codec::Session::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name,
+                             size_t name_size, const uint8_t* value, size_t value_size, uint8_t, void* user) {
+  auto& self = *static_cast<Session*>(user);
+  if (self.building == Building::kNothing) return 0;
+  ++self.building_fields;
+  self.building_bytes += name_size + value_size + kFieldOverhead;
+  // The block must be decoded to its end, or HPACK's table is lost for the whole connection (RFC 9113 section
+  // 4.3); what is over the limit is not kept.
+  if (self.building_fields > self.limits.max_fields || self.building_bytes > self.limits.max_head_bytes) {
+    self.building_error = ErrorKind::kHeadTooLarge;
+    return 0;
+  }
+  switch (self.building) {
+    case Building::kRequest:
+      self.TakeRequestField(Text(name, name_size), Text(value, value_size));
+      break;
+    case Building::kResponse:
+      self.TakeResponseField(Text(name, name_size), Text(value, value_size));
+      break;
+    case Building::kTrailers: {
+      const Known known = http::Lookup(Text(name, name_size));
+      if (http::ForbiddenInTrailers(known)) {
+        nghttp2_submit_rst_stream(self.nghttp2, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                  NGHTTP2_PROTOCOL_ERROR);
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+      }
+      self.trailers.Building().AddKnown(known, Text(name, name_size), Text(value, value_size));
+      break;
+    }
+    case Building::kNothing:
+      break;
+  }
+  return 0;
+}
+
+void Codec::Session::TakeField(http::HeaderList& headers, std::string_view name, std::string_view value) {
+  const Known known = http::Lookup(name);
+  if (known == Known::kContentLength) {
+    // nghttp2 has checked that it is one number, and will check it against the content.
+    uint64_t length = 0;
+    std::from_chars(value.data(), value.data() + value.size(), length);
+    building_length = length;
+    return;
+  }
+  if (known == Known::kCookie) ++building_cookies;
+  headers.AddKnown(known, name, value);
+}
+
+void Codec::Session::TakeRequestField(std::string_view name, std::string_view value) {
+  http::RequestHead& head = requests.Building();
+  if (name[0] != ':') {
+    if (name == "host") {
+      building_host = value;
+      return;
+    }
+    TakeField(head.headers, name, value);
+    return;
+  }
+  if (name == ":path") {
+    head.path = value;
+  } else if (name == ":method") {
+    head.method = http::ParseMethod(value);
+    head.method_text = value;
+  } else if (name == ":scheme") {
+    head.scheme = value;
+  } else if (name == ":authority") {
+    head.authority = value;
+    head.has_authority = true;
+  }
+}
+
+void Codec::Session::TakeResponseField(std::string_view name, std::string_view value) {
+  http::ResponseHead& head = responses.Building();
+  if (name == ":status") {
+    std::from_chars(value.data(), value.data() + value.size(), head.status);
+    return;
+  }
+  TakeField(head.headers, name, value);
+}
+
+// RFC 9113 section 8.2.3: crumbs become one field again before anything that is not HTTP/2 sees them.
+void Codec::Session::JoinCookies(http::HeaderList& headers) {
+  if (building_cookies < 2) return;
+  cookies.clear();
+  for (size_t i = 0; i < headers.size(); ++i) {
+    if (headers[i].known != Known::kCookie) continue;
+    if (!cookies.empty()) cookies += "; ";
+    cookies += headers[i].value;
+  }
+  headers.Set(Known::kCookie, cookies);
+}
+
+namespace {
+
+// What nghttp2 does not check about a request's target (RFC 9113 sections 8.3.1 and 8.5).
+bool SettleTarget(const std::optional<std::string>& host, http::RequestHead& head) {
+  if (host) {
+    if (!head.has_authority) {
+      head.authority = *host;
+      head.has_authority = true;
+    } else if (!EqualsIgnoreCase(*host, head.authority)) {
+      return false;  // RFC 9113 section 8.3.1: two names for one target
+    }
+  }
+  if (!head.authority.empty() && !http::IsAuthority(head.authority)) return false;
+  if (head.method == http::Method::kConnect) {
+    head.form = http::TargetForm::kAuthority;
+    return http::HasPort(head.authority);
+  }
+  if (head.path == "*") {
+    head.form = http::TargetForm::kAsterisk;
+    return head.method == http::Method::kOptions;
+  }
+  head.form = http::TargetForm::kOrigin;
+  return http::IsOriginForm(head.path);
+}
+
+}  // namespace
+
+void Codec::Session::FinishRequestHead(Stream& stream, bool end_stream) {
+  http::RequestHead& head = requests.Building();
+  head.version = http::Version::kHttp2;
+  if (building_error == ErrorKind::kNone && !SettleTarget(building_host, head)) {
+    ResetStream(stream, ErrorCode::kProtocolError);
+    return;
+  }
+  JoinCookies(head.headers);
+  if (building_length) {
+    head.content = {Kind::kSized, *building_length};
+  } else {
+    head.content.kind = end_stream ? Kind::kNone : Kind::kUnsized;
+  }
+  stream.method = head.method;
+  stream.announced = true;
+  stream.receiving =
+      building_error == ErrorKind::kNone ? Stream::Receiving::kContent : Stream::Receiving::kIgnored;
+  Event& event = AddEvent(Event::Kind::kRequestHead, stream);
+  event.head = requests.Commit();
+  event.error = building_error;
+}
+
+void Codec::Session::FinishResponseHead(Stream& stream, bool end_stream) {
+  http::ResponseHead& head = responses.Building();
+  head.version = http::Version::kHttp2;
+  head.declared_length = building_length;
+  JoinCookies(head.headers);
+  const bool informational = head.status / 100 == 1;
+  if (http::ResponseHasNoContent(stream.method, head.status)) {
+    head.content.kind = Kind::kNone;
+  } else if (building_length) {
+    head.content = {Kind::kSized, *building_length};
+  } else if (end_stream) {
+    head.content = {Kind::kSized, 0};  // over HTTP/1 this must be said, or the client waits for content
+  } else {
+    head.content.kind = Kind::kUnsized;
+  }
+  if (building_error != ErrorKind::kNone) {
+    stream.receiving = Stream::Receiving::kIgnored;
+  } else if (!informational) {
+    stream.receiving = Stream::Receiving::kContent;
+  }
+  Event& event = AddEvent(Event::Kind::kResponseHead, stream);
+  event.head = responses.Commit();
+  event.error = building_error;
+}
+
+void Codec::Session::FinishTrailers(Stream& stream) {
+  if (building_error != ErrorKind::kNone) {
+    ResetStream(stream, ErrorCode::kEnhanceYourCalm);
+    return;
+  }
+  AddEvent(Event::Kind::kTrailers, stream).head = trailers.Commit();
+}
+
+void Codec::Session::OnHeaders(const nghttp2_frame& frame) {
+  const Building built = std::exchange(building, Building::kNothing);
+  Stream* const stream = Find(frame.hd.stream_id);
+  if (stream == nullptr || stream->receiving == Stream::Receiving::kIgnored) return;
+  switch (built) {
+    case Building::kRequest:
+      FinishRequestHead(*stream, EndsStream(frame));
+      break;
+    case Building::kResponse:
+      FinishResponseHead(*stream, EndsStream(frame));
+      break;
+    case Building::kTrailers:
+      FinishTrailers(*stream);
+      break;
+    case Building::kNothing:
+      break;
+  }
+}
+
+int Codec::Session::OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+  auto& self = *static_cast<Session*>(user);
+  switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+      self.OnHeaders(*frame);
+      [[fallthrough]];
+    case NGHTTP2_DATA: {
+      if (!EndsStream(*frame)) return 0;
+      Stream* const stream = self.Find(frame->hd.stream_id);
+      if (stream == nullptr || stream->receiving == Stream::Receiving::kIgnored) return 0;
+      stream->receiving = Stream::Receiving::kEnded;
+      self.AddEvent(Event::Kind::kEnd, *stream);
+      return 0;
+    }
+    case NGHTTP2_RST_STREAM:
+      if (Stream* const stream = self.Find(frame->hd.stream_id)) {
+        if (stream->reset == Stream::Reset::kNo) stream->reset = Stream::Reset::kByPeer;
+      }
+      return 0;
+    case NGHTTP2_GOAWAY: {
+      if (self.health == Health::kGood) self.health = Health::kDraining;
+      Event event{};
+      event.kind = Event::Kind::kGoAway;
+      event.stream = frame->goaway.last_stream_id;
+      event.code = static_cast<ErrorCode>(frame->goaway.error_code);
+      self.events.push_back(event);
+      return 0;
+    }
+    case NGHTTP2_PING:
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) self.ping_answered = self.ping_sent;
+      return 0;
+    default:
+      return 0;
+  }
+}
+
+int Codec::Session::OnContent(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size,
+                              void* user) {
+  auto& self = *static_cast<Session*>(user);
+  // At once, whoever reads the stream: one slow reader must not stop its neighbours (DESIGN.md section 4).
+  nghttp2_session_consume_connection(self.nghttp2, size);
+  Stream* const stream = self.Find(id);
+  if (stream == nullptr || stream->receiving != Stream::Receiving::kContent) {
+    nghttp2_session_consume_stream(self.nghttp2, id, size);
+    return 0;
+  }
+  if (size > 0) self.AddEvent(Event::Kind::kContent, *stream).content = Text(data, size);
+  return 0;
+}
+
+int Codec::Session::OnInvalidFrame(nghttp2_session*, const nghttp2_frame*, int error, void* user) {
+  static_cast<Session*>(user)->error_detail = nghttp2_strerror(error);
+  return 0;
+}
+
+int Codec::Session::OnStreamClose(nghttp2_session*, int32_t id, uint32_t code, void* user) {
+  auto& self = *static_cast<Session*>(user);
+  if (Stream* const stream = self.Find(id)) self.Close(stream, static_cast<ErrorCode>(code));
+  return 0;
+}
+
+void Codec::Session::SetReceiveCallbacks(nghttp2_session_callbacks* callbacks) {
+  nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, OnBeginHeaders);
+  nghttp2_session_callbacks_set_on_header_callback(callbacks, OnHeader);
+  // No on_invalid_header_callback: without one a bad field resets its stream (RFC 9113 section 8.2.1), with
+  // one that returns 0 it would be dropped silently.
+  nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, OnFrame);
+  nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, OnContent);
+  nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, OnStreamClose);
+  nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, OnInvalidFrame);
+}
+
+}  // namespace pillion::http2

@@ -1,0 +1,166 @@
+// The codec's inside: an nghttp2 session, the streams we know, the events not yet walked. Private to this
+// folder; receive.cc holds what nghttp2 tells us, send.cc what we tell it, codec.cc the public calls.
+//
+// Traps of nghttp2 1.52 that shape this (specs/libraries.md section 2):
+// - a connection error only queues a GOAWAY; it is noticed when that frame is about to be sent, so Feed pulls
+//   what it caused to be queued into `pending`;
+// - on_frame_send comes one mem_send later than the bytes, so a head counts as sent in before_frame_send;
+// - callbacks must not delete the session or feed it: they only record.
+#ifndef PILLION_SIDECAR_HTTP2_SESSION_H_
+#define PILLION_SIDECAR_HTTP2_SESSION_H_
+
+#include <nghttp2/nghttp2.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "sidecar/http2/codec.h"
+#include "sidecar/http2/field_block.h"
+
+namespace pillion::http2 {
+
+// One stream as the codec sees it. Recycled.
+struct Stream {
+  enum class Receiving : uint8_t {
+    kHead,     // no (final) head yet
+    kContent,  // head delivered
+    kEnded,    // the peer has finished
+    kIgnored,  // reset or too large: nothing more is delivered
+  };
+  enum class Sending : uint8_t {
+    kIdle,       // server: no response yet
+    kOpen,       // content may be queued
+    kFinishing,  // what is queued, then trailers if any, then END_STREAM
+    kEnded,      // END_STREAM is nghttp2's business now
+  };
+  enum class Reset : uint8_t { kNo, kByUs, kByPeer };
+
+  StreamId id = 0;
+  http::Method method = http::Method::kGet;
+  Receiving receiving = Receiving::kHead;
+  Sending sending = Sending::kIdle;
+  Reset reset = Reset::kNo;
+  bool announced = false;
+  bool head_sent = false;
+  bool deferred = false;      // nghttp2 asked for content and there was none: resume it
+  bool end_sent = false;      // our END_STREAM has left
+  bool stop_request = false;  // server: when it has, the rest of the request is refused
+  bool room_wanted = false;   // the sender found the queue full: kWritable when it has drained
+  SliceQueue queue;
+  std::unique_ptr<http::HeaderList> trailers;
+};
+
+// Heads that events refer to by number. The one behind the last is being built.
+template <typename Head>
+class HeadPool {
+ public:
+  Head& Building() {
+    if (used_ == heads_.size()) heads_.push_back(std::make_unique<Head>());
+    return *heads_[used_];
+  }
+  uint32_t Commit() { return used_++; }
+  Head& At(uint32_t i) { return *heads_[i]; }
+  // Keeps what is being built: a header block may span several Feeds.
+  void Recycle() {
+    if (used_ < heads_.size()) std::swap(heads_[0], heads_[used_]);
+    if (heads_.size() > kKept) heads_.resize(kKept);
+    used_ = 0;
+  }
+
+ private:
+  static constexpr size_t kKept = 32;  // a burst must not be paid for in memory for ever
+  std::vector<std::unique_ptr<Head>> heads_;
+  uint32_t used_ = 0;
+};
+
+struct Codec::Session {
+  Session(Role role, const Limits& limits);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // What the header block that is being received becomes.
+  enum class Building : uint8_t { kNothing, kRequest, kResponse, kTrailers };
+  enum class Health : uint8_t { kGood, kDraining, kBroken };
+
+  Stream* Find(StreamId id);
+  Stream* Open(StreamId id);
+  void Close(Stream* stream, ErrorCode code);
+  void CloseAll(ErrorCode code);
+  // A connection error of ours that nghttp2 does not find: GOAWAY, every stream closed.
+  void Break(ErrorCode code, std::string_view detail);
+  Event& AddEvent(Event::Kind kind, const Stream& stream);
+
+  // send.cc
+  void Pull(SliceQueue& out, size_t max_bytes);
+  void PullAnswers(size_t queued_before);
+  bool FitsPeer(const FieldBlock& block) const;
+  void ResumeIfDeferred(Stream& stream);
+  void ResetStream(Stream& stream, ErrorCode code);
+  static ssize_t ReadContent(nghttp2_session*, int32_t id, uint8_t*, size_t length, uint32_t* flags,
+                             nghttp2_data_source*, void* user);
+  static int SendContentFrame(nghttp2_session*, nghttp2_frame* frame, const uint8_t* frame_head,
+                              size_t length, nghttp2_data_source*, void* user);
+  static int BeforeFrameSend(nghttp2_session*, const nghttp2_frame* frame, void* user);
+  static int OnFrameSend(nghttp2_session*, const nghttp2_frame* frame, void* user);
+  static int OnFrameNotSend(nghttp2_session*, const nghttp2_frame* frame, int error, void* user);
+
+  // receive.cc
+  void FinishRequestHead(Stream& stream, bool end_stream);
+  void FinishResponseHead(Stream& stream, bool end_stream);
+  void FinishTrailers(Stream& stream);
+  void TakeRequestField(std::string_view name, std::string_view value);
+  void TakeResponseField(std::string_view name, std::string_view value);
+  void TakeField(http::HeaderList& headers, std::string_view name, std::string_view value);
+  void JoinCookies(http::HeaderList& headers);
+  void OnHeaders(const nghttp2_frame& frame);
+  static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user);
+  static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
+                      const uint8_t* value, size_t value_size, uint8_t flags, void* user);
+  static int OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* user);
+  static int OnContent(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* data, size_t size,
+                       void* user);
+  static int OnStreamClose(nghttp2_session*, int32_t id, uint32_t code, void* user);
+  static int OnInvalidFrame(nghttp2_session*, const nghttp2_frame* frame, int error, void* user);
+  static void SetReceiveCallbacks(nghttp2_session_callbacks* callbacks);
+  static void SetSendCallbacks(nghttp2_session_callbacks* callbacks);
+
+  const Role role;
+  const Limits limits;
+  nghttp2_session* nghttp2 = nullptr;
+  Health health = Health::kGood;
+  std::string_view error_detail;
+  std::optional<uint32_t> own_goaway;  // code of the last GOAWAY that we asked for
+
+  std::vector<Event> events;
+  HeadPool<http::RequestHead> requests;
+  HeadPool<http::ResponseHead> responses;
+  HeadPool<http::HeaderList> trailers;
+
+  Building building = Building::kNothing;
+  ErrorKind building_error = ErrorKind::kNone;
+  size_t building_fields = 0;
+  size_t building_bytes = 0;
+  size_t building_cookies = 0;
+  std::optional<uint64_t> building_length;
+  std::optional<std::string> building_host;
+  std::string cookies;
+
+  absl::flat_hash_map<StreamId, Stream*> streams;
+  Stream* last_found = nullptr;
+  std::vector<std::unique_ptr<Stream>> free_streams;
+
+  FieldBlock block;
+  SliceQueue pending;         // frames pulled while feeding; go out first
+  SliceQueue* out = nullptr;  // where Pull puts frames now
+  size_t out_limit = 0;
+  uint64_t ping_sent = 0;
+  uint64_t ping_answered = 0;
+};
+
+}  // namespace pillion::http2
+
+#endif  // PILLION_SIDECAR_HTTP2_SESSION_H_

@@ -1,0 +1,112 @@
+#include "sidecar/listener/listener.h"
+
+#include <utility>
+
+#include "sidecar/listener/inspection.h"
+
+namespace pillion::listener {
+namespace {
+
+// Clients taken per turn: a flood of new ones must not starve those being served.
+constexpr int kAcceptsPerRun = 64;
+
+void ForEach(session::SessionList& list, void (session::ClientSession::*act)()) {
+  for (session::ClientSession* session = list.front(); session != nullptr;) {
+    session::ClientSession* next = list.Next(session);
+    (session->*act)();
+    session = next;
+  }
+}
+
+void ForEach(Generation& generation, void (session::ClientSession::*act)()) {
+  ForEach(generation.inspections, act);
+  ForEach(generation.sessions, act);
+}
+
+bool Empty(const Generation& generation) {
+  return generation.sessions.empty() && generation.inspections.empty();
+}
+
+}  // namespace
+
+std::unique_ptr<Listener> Listener::Open(ListenerParts parts, std::shared_ptr<const config::Listener> config,
+                                         std::unique_ptr<stream::ExchangeFactory> factory, int* error) {
+  std::unique_ptr<Listener> listener(new Listener(parts));
+  listener->socket_ = parts.loop.Listen(config->address, *listener, error);
+  if (listener->socket_ == nullptr) return nullptr;
+  listener->current_ = std::make_unique<Generation>();
+  listener->current_->config = std::move(config);
+  listener->current_->factory = std::move(factory);
+  return listener;
+}
+
+Listener::~Listener() = default;
+
+void Listener::Replace(std::shared_ptr<const config::Listener> config,
+                       std::unique_ptr<stream::ExchangeFactory> factory) {
+  auto next = std::make_unique<Generation>();
+  next->config = std::move(config);
+  next->factory = std::move(factory);
+  ForEach(*current_, &session::ClientSession::Drain);
+  retired_.push_back(std::exchange(current_, std::move(next)));
+  parts_.turn.Wake(*this);
+}
+
+void Listener::Drain() {
+  draining_ = true;
+  // Those who wait in the accept queue were promised a connection: they are taken, answered once and told to
+  // close.
+  parts_.turn.Wake(*this);
+  ForEach(*current_, &session::ClientSession::Drain);
+  for (const auto& generation : retired_) ForEach(*generation, &session::ClientSession::Drain);
+}
+
+void Listener::Abort() {
+  ForEach(*current_, &session::ClientSession::Abort);
+  for (const auto& generation : retired_) ForEach(*generation, &session::ClientSession::Abort);
+}
+
+bool Listener::empty() const {
+  if (current_ != nullptr && !Empty(*current_)) return false;
+  for (const auto& generation : retired_) {
+    if (!Empty(*generation)) return false;
+  }
+  return true;
+}
+
+void Listener::OnReady(bool, bool) { parts_.turn.Wake(*this); }
+
+stream::Progress Listener::Run() {
+  DropEmptyGenerations();
+  if (socket_ == nullptr) return stream::Progress::kIdle;
+  for (int accepts = 0; accepts < kAcceptsPerRun; ++accepts) {
+    std::unique_ptr<net::Socket> socket = socket_->Accept();
+    if (socket == nullptr) {
+      if (draining_) socket_.reset();
+      return stream::Progress::kIdle;
+    }
+    Begin(std::move(socket));
+  }
+  parts_.turn.Wake(*this);
+  return stream::Progress::kIdle;
+}
+
+void Listener::Begin(std::unique_ptr<net::Socket> socket) {
+  if (current_->config->http.codec != config::CodecType::kAuto) {
+    StartSession(parts_, *current_, std::move(socket),
+                 current_->config->http.codec == config::CodecType::kHttp2, {});
+  } else {
+    net::Socket& observed = *socket;
+    auto* inspection = new Inspection(parts_, *current_, std::move(socket));
+    current_->inspections.PushBack(inspection);
+    parts_.loop.Observe(observed, *inspection);
+    parts_.turn.Wake(*inspection);
+  }
+  if (draining_) ForEach(*current_, &session::ClientSession::Drain);
+}
+
+void Listener::DropEmptyGenerations() {
+  std::erase_if(retired_, [](const auto& generation) { return Empty(*generation); });
+}
+
+}  // namespace pillion::listener

@@ -1,0 +1,75 @@
+// Accepting clients on one address for one worker: accept, look at the first bytes, make the session.
+//
+//   ListenSocket -> Inspection (HTTP/1 or HTTP/2 by the first bytes) -> Http1ClientSession |
+//   Http2ClientSession
+//
+// A configuration change makes a new Generation for new connections; the old one's sessions drain under the
+// options they began with. The socket stays, so that no waiting client is lost. Owner: a worker.
+#ifndef PILLION_SIDECAR_LISTENER_LISTENER_H_
+#define PILLION_SIDECAR_LISTENER_LISTENER_H_
+
+#include <memory>
+#include <vector>
+
+#include "sidecar/config/listener.h"
+#include "sidecar/net/loop.h"
+#include "sidecar/session/client_session.h"
+#include "sidecar/session/wire.h"
+#include "sidecar/stream/exchange_factory.h"
+#include "sidecar/stream/turn.h"
+#include "sidecar/telemetry/stats.h"
+
+namespace pillion::listener {
+
+// Parts of one worker; all outlive its listeners.
+struct ListenerParts {
+  stream::Turn& turn;
+  net::Loop& loop;
+  session::ReadScratch& scratch;
+  telemetry::WorkerStats& stats;
+};
+
+// The sessions that began under one configuration.
+struct Generation {
+  std::shared_ptr<const config::Listener> config;
+  std::unique_ptr<stream::ExchangeFactory> factory;
+  session::SessionList sessions;
+  session::SessionList inspections;  // connections whose protocol is not known yet
+};
+
+class Listener final : public net::Observer, public stream::Runnable {
+ public:
+  // Null when the address cannot be bound; `error` is the errno. Deleted by its owner, not by the turn.
+  static std::unique_ptr<Listener> Open(ListenerParts parts, std::shared_ptr<const config::Listener> config,
+                                        std::unique_ptr<stream::ExchangeFactory> factory, int* error);
+  ~Listener() override;
+
+  // Takes over a changed configuration of the same address; the sessions of the old one are drained.
+  void Replace(std::shared_ptr<const config::Listener> config,
+               std::unique_ptr<stream::ExchangeFactory> factory);
+  // Stops accepting and drains all sessions.
+  void Drain();
+  // Ends what is left.
+  void Abort();
+  bool empty() const;
+  const config::Listener& config() const { return *current_->config; }
+  const net::Address& address() const { return socket_->local(); }
+
+  void OnReady(bool readable, bool writable) override;
+  stream::Progress Run() override;
+
+ private:
+  explicit Listener(ListenerParts parts) : parts_(parts) {}
+  void Begin(std::unique_ptr<net::Socket> socket);
+  void DropEmptyGenerations();
+
+  ListenerParts parts_;
+  std::unique_ptr<net::ListenSocket> socket_;
+  std::unique_ptr<Generation> current_;
+  std::vector<std::unique_ptr<Generation>> retired_;
+  bool draining_ = false;
+};
+
+}  // namespace pillion::listener
+
+#endif  // PILLION_SIDECAR_LISTENER_LISTENER_H_

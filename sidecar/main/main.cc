@@ -1,0 +1,60 @@
+// pillion-sidecar: flags.
+#include <malloc.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "sidecar/config/load_bootstrap.h"
+#include "sidecar/main/cpu_quota.h"
+#include "sidecar/main/process.h"
+
+namespace {
+
+// A turn takes what its requests need and gives it back at its end. With the default (128 KiB) the C library
+// then returns it to the kernel, and each turn faults the same pages in again.
+constexpr int kKeepFreeBytes = 2 * 1024 * 1024;
+
+int Run(int argc, char** argv) {
+  CLI::App app("The Pillion sidecar: HTTP/1 and HTTP/2 beside one application.", "pillion-sidecar");
+  std::string config_path;
+  std::string mode = "serve";
+  std::string unsupported = "refuse";
+  pillion::ProcessOptions options;
+  options.concurrency = pillion::CpuQuota();
+  app.add_option("-c,--config-path", config_path, "bootstrap file (Envoy v3, YAML or JSON)")->required();
+  app.add_option("--concurrency", options.concurrency, "worker threads; default: the CPU quota")
+      ->check(CLI::Range(1u, 256u));
+  app.add_option("--mode", mode, "serve, or validate: check the file and exit")
+      ->check(CLI::IsMember({"serve", "validate"}));
+  app.add_option("--state-dir", options.state_dir, "directory where the last good configuration is kept");
+  app.add_option("--unsupported-fields", unsupported, "of pushed resources: refuse, or warn")
+      ->check(CLI::IsMember({"refuse", "warn"}));
+  app.add_option("--drain-time-s", options.drain_seconds, "longest time between SIGTERM and exit")
+      ->check(CLI::Range(0u, 86400u));
+  CLI11_PARSE(app, argc, argv);
+  options.warn_unsupported = unsupported == "warn";
+
+  const pillion::config::LoadedBootstrap loaded = pillion::config::LoadBootstrap(config_path);
+  for (const std::string& error : loaded.errors) std::fprintf(stderr, "%s\n", error.c_str());
+  if (loaded.bootstrap == nullptr) return 1;
+  if (mode == "validate") {
+    std::printf("%s: OK\n", config_path.c_str());
+    return 0;
+  }
+  options.bootstrap = loaded.bootstrap;
+  return pillion::RunProcess(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  mallopt(M_TRIM_THRESHOLD, kKeepFreeBytes);
+  try {
+    return Run(argc, argv);
+  } catch (const std::exception& error) {  // the flag parser's
+    std::fprintf(stderr, "pillion-sidecar: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,370 @@
+#include "sidecar/main/process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "sidecar/admin/admin.h"
+#include "sidecar/admin/views.h"
+#include "sidecar/export/access_log_files.h"
+#include "sidecar/export/otlp.h"
+#include "sidecar/export/prometheus.h"
+#include "sidecar/export/record_inbox.h"
+#include "sidecar/listener/listener.h"
+#include "sidecar/net/epoll_loop.h"
+#include "sidecar/telemetry/stats.h"
+#include "sidecar/time/clock.h"
+#include "sidecar/worker/worker.h"
+#include "sidecar/xds/ads_client.h"
+#include "sidecar/xds/last_good.h"
+#include "sidecar/xds/resource_store.h"
+
+namespace pillion {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A burst of pushes is one write.
+constexpr auto kSaveDelay = milliseconds(500);
+// After the drain, for spans that are still to be sent.
+constexpr auto kLastSpans = milliseconds(500);
+
+// Signals only count; the main loop looks between turns.
+std::atomic<int> signals_received{0};
+std::atomic<int> reopens_wanted{0};
+std::atomic<net::Loop*> signal_loop{nullptr};
+
+// SIGHUP: the access logs were moved away. All others: drain, the second one ends at once.
+void OnSignal(int number) {
+  const int saved = errno;
+  (number == SIGHUP ? reopens_wanted : signals_received).fetch_add(1);
+  if (net::Loop* loop = signal_loop.load()) loop->Wake();
+  errno = saved;
+}
+
+uint64_t Seed() {
+  uint64_t seed = 0;
+  if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) seed = static_cast<uint64_t>(getpid());
+  return seed;
+}
+
+// A listener that cannot be bound must be told at start, not found out by its users.
+bool CanListen(const config::Bootstrap& bootstrap) {
+  bool all = true;
+  for (const auto& listener : bootstrap.listeners) {
+    const int fd = net::OpenListenSocket(listener->address);
+    if (fd >= 0) {
+      close(fd);
+      continue;
+    }
+    std::fprintf(stderr, "pillion-sidecar: listener %s: cannot listen on %s: %s\n", listener->name.c_str(),
+                 listener->address.ToString().c_str(), std::strerror(errno));
+    all = false;
+  }
+  return all;
+}
+
+class Process {
+ public:
+  explicit Process(const ProcessOptions& options);
+  int Run();
+
+ private:
+  void Publish();
+  void LoadLastGoodConfiguration();
+  void SaveLastGoodConfiguration();
+  bool DrainedEverywhere(bool inbound);
+  void DrainAll();
+  bool OpenAdmin();
+  std::vector<std::string> NotReady() const;
+  std::vector<std::string> Remarks() const;
+  void AskClusters(const std::function<void(std::string)>& done);
+  void TakeRecords();
+  // One turn of the main loop; `deadline` at the latest.
+  void TurnUntil(time::MonotonicTime deadline);
+
+  const ProcessOptions& options_;
+  time::SystemClock clock_;
+  telemetry::Registry registry_;
+  net::EpollLoop loop_;
+  worker::Engine main_;
+  Random random_;
+  xds::ResourceStore store_;
+  std::vector<std::unique_ptr<worker::Worker>> workers_;
+  std::shared_ptr<const worker::PreparedSnapshot> prepared_;
+  std::unique_ptr<xds::AdsClient> ads_;  // null: a static configuration
+  exporting::RecordInbox records_;
+  exporting::AccessLogFiles logs_;
+  exporting::SpanExporter spans_;
+  std::unique_ptr<listener::Listener> admin_;
+  worker::Mailbox<std::function<void()>> answers_;  // from workers, to be run here
+  std::set<std::string> listen_failures_;           // of the generation in use
+  uint64_t applied_generation_ = 0;                 // by every worker
+  int reopens_done_ = 0;
+  bool draining_ = false;
+  bool quit_ = false;
+  time::MonotonicTime save_at_ = time::MonotonicTime::max();
+};
+
+Process::Process(const ProcessOptions& options)
+    : options_(options),
+      loop_(clock_),
+      main_(clock_, loop_, registry_.NewShard(), Seed()),
+      random_(Seed()),
+      store_(options.bootstrap, {options.warn_unsupported}),
+      logs_(main_.turn(), main_.worker_stats()),
+      spans_(main_.turn(), random_, main_.worker_stats(), options.bootstrap->node_id,
+             [this](std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {
+               main_.side_calls().Begin(cluster, std::move(client));
+             }) {
+  for (unsigned i = 0; i < options_.concurrency; ++i) {
+    telemetry::Shard& shard = registry_.NewShard();
+    const auto sink = [this, &shard](std::vector<telemetry::RequestRecord> records) {
+      shard.worker.log_records_dropped.Add(records_.Put(std::move(records)));
+      loop_.Wake();
+    };
+    workers_.push_back(std::make_unique<worker::Worker>(clock_, shard, Seed(), sink));
+  }
+  if (!options_.bootstrap->ads_cluster) return;
+  const auto begin = [this](std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {
+    main_.side_calls().Begin(cluster, std::move(client));
+  };
+  const auto changed = [this] {
+    Publish();
+    if (save_at_ == time::MonotonicTime::max()) save_at_ = clock_.Now() + kSaveDelay;
+  };
+  ads_ = std::make_unique<xds::AdsClient>(main_.turn(), random_, *options_.bootstrap, store_, begin, changed);
+}
+
+// Gives the workers the configuration when it differs from the one they have.
+void Process::Publish() {
+  const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now());
+  if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
+  prepared_ = worker::Prepare(snapshot, prepared_.get());
+  listen_failures_.clear();
+  auto missing = std::make_shared<std::atomic<size_t>>(workers_.size());
+  for (const auto& worker : workers_) {
+    worker->Post([this, missing, prepared = prepared_](worker::Engine& engine) {
+      std::vector<std::string> failures = engine.Apply(prepared);
+      const bool last = missing->fetch_sub(1) == 1;
+      answers_.Post(
+          [this, last, generation = prepared->snapshot->generation, failures = std::move(failures)] {
+            for (const std::string& failure : failures) {
+              if (listen_failures_.insert(failure).second)
+                std::fprintf(stderr, "pillion-sidecar: %s\n", failure.c_str());
+            }
+            if (last) applied_generation_ = std::max(applied_generation_, generation);
+          });
+      loop_.Wake();
+    });
+  }
+  // The main loop calls clusters, but serves no listener of users.
+  auto clusters_only = std::make_shared<config::Snapshot>(*snapshot);
+  clusters_only->listeners.clear();
+  main_.Apply(worker::Prepare(std::move(clusters_only), nullptr));
+}
+
+std::string LastGoodPath(const ProcessOptions& options) { return options.state_dir + "/last-good.pb"; }
+
+// What a sidecar serves that starts while the control plane is away.
+void Process::LoadLastGoodConfiguration() {
+  if (options_.state_dir.empty() || ads_ == nullptr) return;
+  const auto loaded = xds::LoadLastGood(LastGoodPath(options_), options_.bootstrap->node_id);
+  if (!loaded.ok()) {
+    if (!absl::IsNotFound(loaded.status()))
+      std::fprintf(stderr, "pillion-sidecar: %s\n", std::string(loaded.status().message()).c_str());
+    return;
+  }
+  for (const auto& response : *loaded) {
+    xds::Type type = xds::Type::kCluster;
+    if (!xds::TypeOfUrl(response.type_url(), type)) continue;
+    for (const xds::Rejection& rejection : store_.Apply(response, type, clock_.Now(), true)) {
+      std::fprintf(stderr, "pillion-sidecar: last good configuration: %s: %s\n", rejection.resource.c_str(),
+                   rejection.reason.c_str());
+    }
+  }
+}
+
+void Process::SaveLastGoodConfiguration() {
+  save_at_ = time::MonotonicTime::max();
+  if (options_.state_dir.empty()) return;
+  const absl::Status saved =
+      xds::SaveLastGood(LastGoodPath(options_), options_.bootstrap->node_id, store_.Export());
+  if (!saved.ok()) std::fprintf(stderr, "pillion-sidecar: %s\n", std::string(saved.message()).c_str());
+}
+
+void Process::TurnUntil(time::MonotonicTime deadline) {
+  main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_}));
+  const time::MonotonicTime now = clock_.Now();
+  if (now >= store_.NextTimeout()) Publish();
+  if (now >= save_at_) SaveLastGoodConfiguration();
+  if (records_.waiting()) TakeRecords();
+  if (const int wanted = reopens_wanted; wanted != reopens_done_) {
+    reopens_done_ = wanted;
+    logs_.Reopen();
+  }
+  if (answers_.waiting()) {
+    for (const auto& answer : answers_.Take()) answer();
+  }
+}
+
+void Process::TakeRecords() {
+  for (const telemetry::RequestRecord& record : records_.Take()) {
+    logs_.Write(record);
+    spans_.Add(record);
+  }
+}
+
+bool Process::OpenAdmin() {
+  const std::optional<net::Address>& address = options_.bootstrap->admin_address;
+  if (!address) return true;
+  auto config = std::make_shared<config::Listener>();
+  config->name = "admin";
+  config->address = *address;
+  config->http.codec = config::CodecType::kHttp1;
+  config->http.request_headers_timeout = seconds(10);
+  admin::Sources sources;
+  sources.not_ready = [this] { return NotReady(); };
+  sources.remarks = [this] { return Remarks(); };
+  sources.metrics = [this] { return exporting::PrometheusText(registry_); };
+  sources.config_dump = [this] {
+    return admin::ConfigDumpPage(*options_.bootstrap, store_, ads_.get(), prepared_->snapshot->generation);
+  };
+  sources.clusters = [this](const std::function<void(std::string)>& done) { AskClusters(done); };
+  sources.quit = [this] { quit_ = true; };
+  int error = 0;
+  admin_ = listener::Listener::Open(main_.listener_parts(), config,
+                                    std::make_unique<admin::AdminFactory>(main_.turn(), std::move(sources)),
+                                    &error);
+  if (admin_ != nullptr) return true;
+  std::fprintf(stderr, "pillion-sidecar: admin: cannot listen on %s: %s\n",
+               config->address.ToString().c_str(), std::strerror(error));
+  return false;
+}
+
+std::vector<std::string> Process::NotReady() const {
+  std::vector<std::string> reasons;
+  if (draining_ || quit_) reasons.push_back("draining");
+  if (ads_ != nullptr && prepared_->snapshot->listeners.empty()) {
+    reasons.push_back(ads_->connected()
+                          ? "the control plane has sent no listener"
+                          : "no configuration: the control plane has not answered. " + ads_->last_failure());
+  }
+  if (applied_generation_ < prepared_->snapshot->generation)
+    reasons.push_back("workers are taking the configuration over");
+  reasons.insert(reasons.end(), listen_failures_.begin(), listen_failures_.end());
+  for (const std::string& what : store_.Waiting()) reasons.push_back("waiting for " + what);
+  return reasons;
+}
+
+std::vector<std::string> Process::Remarks() const {
+  if (!store_.stale()) return {};
+  return {"stale: serving the last good configuration from disk; the control plane has not confirmed it yet"};
+}
+
+// Every worker collects on its own thread; the last answer makes the page.
+void Process::AskClusters(const std::function<void(std::string)>& done) {
+  struct Gathering {
+    std::mutex mutex;
+    std::vector<admin::ClusterFactsByName> facts;
+    size_t missing;
+  };
+  auto gathering = std::make_shared<Gathering>();
+  gathering->missing = workers_.size();
+  for (const auto& worker : workers_) {
+    worker->Post([this, gathering, done](worker::Engine& engine) {
+      admin::ClusterFactsByName facts = admin::CollectClusters(engine.clusters());
+      const std::lock_guard<std::mutex> lock(gathering->mutex);
+      gathering->facts.push_back(std::move(facts));
+      if (--gathering->missing > 0) return;
+      answers_.Post([gathering, done] { done(admin::ClustersPage(gathering->facts)); });
+      loop_.Wake();
+    });
+  }
+}
+
+int Process::Run() {
+  signal_loop = &loop_;
+  struct sigaction action = {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGHUP, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  LoadLastGoodConfiguration();
+  Publish();
+  if (!OpenAdmin()) return 1;
+  for (const auto& worker : workers_) worker->Start();
+  if (ads_ != nullptr) ads_->Start();
+  while (signals_received == 0 && !quit_) TurnUntil(time::MonotonicTime::max());
+  DrainAll();
+  // The last records and spans of the drained requests still go out, for a moment.
+  spans_.Hurry();
+  const time::MonotonicTime last = clock_.Now() + kLastSpans;
+  while ((!spans_.idle() || records_.waiting()) && clock_.Now() < last)
+    TurnUntil(clock_.Now() + milliseconds(10));
+  logs_.Flush();
+  signal_loop = nullptr;
+  workers_.clear();
+  if (admin_ != nullptr) {
+    admin_->Abort();
+    while (!admin_->empty()) TurnUntil(clock_.Now());
+    admin_.reset();
+  }
+  if (save_at_ != time::MonotonicTime::max()) SaveLastGoodConfiguration();
+  return 0;
+}
+
+// Asks every worker and waits for all their answers.
+bool Process::DrainedEverywhere(bool inbound) {
+  struct Answers {
+    std::atomic<size_t> missing;
+    std::atomic<bool> all{true};
+  };
+  auto answers = std::make_shared<Answers>();
+  answers->missing = workers_.size();
+  for (const auto& worker : workers_) {
+    worker->Post([answers, inbound, this](worker::Engine& engine) {
+      if (!engine.Drained(inbound)) answers->all = false;
+      if (answers->missing.fetch_sub(1) == 1) loop_.Wake();
+    });
+  }
+  while (answers->missing > 0) TurnUntil(clock_.Now() + milliseconds(20));
+  return answers->all;
+}
+
+void Process::DrainAll() {
+  draining_ = true;
+  const time::MonotonicTime deadline = clock_.Now() + seconds(options_.drain_seconds);
+  const int signals = signals_received;
+  for (const bool inbound : {true, false}) {
+    for (const auto& worker : workers_) {
+      worker->Post([inbound](worker::Engine& engine) { engine.Drain(inbound); });
+    }
+    while (!DrainedEverywhere(inbound) && clock_.Now() < deadline && signals_received == signals) {
+      TurnUntil(clock_.Now() + milliseconds(10));
+    }
+  }
+}
+
+}  // namespace
+
+int RunProcess(const ProcessOptions& options) {
+  if (!CanListen(*options.bootstrap)) return 1;
+  Process process(options);
+  return process.Run();
+}
+
+}  // namespace pillion

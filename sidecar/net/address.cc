@@ -1,0 +1,64 @@
+#include "sidecar/net/address.h"
+
+#include <arpa/inet.h>
+
+#include <cstring>
+
+namespace pillion::net {
+
+std::optional<Address> Address::Parse(std::string_view ip, uint16_t port) {
+  const std::string text(ip);
+  sockaddr_in v4 = {};
+  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    return FromSockaddr(reinterpret_cast<const sockaddr*>(&v4));
+  }
+  sockaddr_in6 v6 = {};
+  if (inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    return FromSockaddr(reinterpret_cast<const sockaddr*>(&v6));
+  }
+  return std::nullopt;
+}
+
+Address Address::FromSockaddr(const sockaddr* address) {
+  Address result;
+  if (address->sa_family == AF_INET) {
+    sockaddr_in v4 = *reinterpret_cast<const sockaddr_in*>(address);
+    std::memset(&v4.sin_zero, 0, sizeof(v4.sin_zero));
+    std::memcpy(result.bytes_.data(), &v4, sizeof(v4));
+  } else if (address->sa_family == AF_INET6) {
+    std::memcpy(result.bytes_.data(), address, sizeof(sockaddr_in6));
+  }
+  return result;
+}
+
+uint16_t Address::port() const {
+  // The port lies at the same place in both.
+  return ntohs(reinterpret_cast<const sockaddr_in*>(bytes_.data())->sin_port);
+}
+
+bool Address::loopback() const {
+  if (family() == AF_INET)
+    return (ntohl(reinterpret_cast<const sockaddr_in*>(get())->sin_addr.s_addr) >> 24) == 127;
+  return family() == AF_INET6 &&
+         IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(get())->sin6_addr);
+}
+
+std::string Address::ip() const {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (family() == AF_INET)
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(get())->sin_addr, text.data(), text.size());
+  if (family() == AF_INET6)
+    inet_ntop(AF_INET6, &reinterpret_cast<const sockaddr_in6*>(get())->sin6_addr, text.data(), text.size());
+  return text.data();
+}
+
+std::string Address::ToString() const {
+  const std::string host = ip();
+  return (family() == AF_INET6 ? "[" + host + "]" : host) + ":" + std::to_string(port());
+}
+
+}  // namespace pillion::net

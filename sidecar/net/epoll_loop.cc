@@ -1,0 +1,261 @@
+#include "sidecar/net/epoll_loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "sidecar/base/check.h"
+
+namespace pillion::net {
+namespace {
+
+constexpr int kEventsPerWait = 256;
+
+// What an epoll event points to: part of the socket, so it lives as long as the registration.
+struct Watch {
+  Observer* observer = nullptr;
+  bool hung_up = false;  // an end or an error was reported; no later event will say so again
+};
+
+class EpollSocket : public Socket {
+ public:
+  EpollSocket(int fd, const Address& peer) : fd_(fd), peer_(peer) {}
+  ~EpollSocket() override { close(fd_); }
+  EpollSocket(const EpollSocket&) = delete;
+  EpollSocket& operator=(const EpollSocket&) = delete;
+
+  IoResult Read(std::span<char> into) override {
+    while (true) {
+      const ssize_t n = recv(fd_, into.data(), into.size(), 0);
+      if (n > 0) {
+        // Less than asked for: the socket is empty, and what comes later is a new event (epoll(7), question
+        // 9).
+        const bool drained = static_cast<size_t>(n) < into.size() && !watch_.hung_up;
+        return {IoResult::Kind::kBytes, static_cast<size_t>(n), 0, drained};
+      }
+      if (n == 0) return {IoResult::Kind::kEnd, 0, 0};
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) return {IoResult::Kind::kWouldBlock, 0, 0};
+      return {IoResult::Kind::kReset, 0, errno};
+    }
+  }
+
+  IoResult Write(std::span<const iovec> from) override {
+    msghdr message = {};
+    message.msg_iov = const_cast<iovec*>(from.data());
+    message.msg_iovlen = from.size();
+    while (true) {
+      const ssize_t n = sendmsg(fd_, &message, MSG_NOSIGNAL);
+      if (n >= 0) return {IoResult::Kind::kBytes, static_cast<size_t>(n), 0};
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) return {IoResult::Kind::kWouldBlock, 0, 0};
+      return {IoResult::Kind::kReset, 0, errno};
+    }
+  }
+
+  int ConnectError() override {
+    int error = 0;
+    socklen_t size = sizeof(error);
+    if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
+    if (error != 0) return error;
+    sockaddr_storage peer;
+    socklen_t peer_size = sizeof(peer);
+    if (getpeername(fd_, reinterpret_cast<sockaddr*>(&peer), &peer_size) == 0) return 0;
+    return errno == ENOTCONN ? EINPROGRESS : errno;
+  }
+
+  void ShutdownWrite() override { shutdown(fd_, SHUT_WR); }
+
+  std::optional<uint64_t> AckedBytes() override {
+    tcp_info info = {};
+    socklen_t size = sizeof(info);
+    if (getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
+    if (size < offsetof(tcp_info, tcpi_bytes_acked) + sizeof(info.tcpi_bytes_acked)) return std::nullopt;
+    return info.tcpi_bytes_acked;
+  }
+
+  const Address& peer() const override { return peer_; }
+  const Address& local() const override {
+    if (local_.family() == AF_UNSPEC) {
+      sockaddr_storage local = {};
+      socklen_t size = sizeof(local);
+      if (getsockname(fd_, reinterpret_cast<sockaddr*>(&local), &size) == 0) {
+        local_ = Address::FromSockaddr(reinterpret_cast<sockaddr*>(&local));
+      }
+    }
+    return local_;
+  }
+  int fd() const { return fd_; }
+  Watch& watch() { return watch_; }
+
+ private:
+  int fd_;
+  Watch watch_;
+  Address peer_;
+  mutable Address local_;
+};
+
+void SetNoDelay(int fd) {
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+// A peer whose machine vanished says nothing: the kernel asks, and ends the connection after half a minute.
+void SetKeepAlive(int fd) {
+  const int on = 1;
+  const int idle_s = 15;
+  const int interval_s = 5;
+  const int probes = 3;
+  const int unacked_ms = 30'000;
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof(unacked_ms));
+}
+
+class EpollListenSocket : public ListenSocket {
+ public:
+  EpollListenSocket(int fd, const Address& local) : fd_(fd), local_(local) {}
+  ~EpollListenSocket() override { close(fd_); }
+  EpollListenSocket(const EpollListenSocket&) = delete;
+  EpollListenSocket& operator=(const EpollListenSocket&) = delete;
+
+  std::unique_ptr<Socket> Accept() override {
+    while (true) {
+      sockaddr_storage peer = {};
+      socklen_t size = sizeof(peer);
+      const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd >= 0) {
+        SetNoDelay(fd);
+        return std::make_unique<EpollSocket>(fd, Address::FromSockaddr(reinterpret_cast<sockaddr*>(&peer)));
+      }
+      // A client that left while it waited is not our problem; the next one may be there.
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      return nullptr;
+    }
+  }
+  const Address& local() const override { return local_; }
+  Watch& watch() { return watch_; }
+
+ private:
+  int fd_;
+  Watch watch_;
+  Address local_;
+};
+
+void Register(int epoll, int fd, Watch* watch, uint32_t events) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.ptr = watch;
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0) return;
+  // A connection changes hands (inspection to session): modifying re-arms, so no readiness is lost.
+  PILLION_CHECK(errno == EEXIST && epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) == 0);
+}
+
+}  // namespace
+
+int OpenListenSocket(const Address& at) {
+  const int fd = socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+  if (bind(fd, at.get(), at.size()) != 0 || listen(fd, SOMAXCONN) != 0) {
+    const int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+  }
+  return fd;
+}
+
+EpollLoop::EpollLoop(const time::Clock& clock)
+    : clock_(clock), epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  PILLION_CHECK(epoll_ >= 0 && wake_ >= 0);
+  Register(epoll_, wake_, nullptr, EPOLLIN);
+}
+
+EpollLoop::~EpollLoop() {
+  close(wake_);
+  close(epoll_);
+}
+
+std::unique_ptr<Socket> EpollLoop::Connect(const Address& to, Observer& observer, int* error) {
+  const int fd = socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    *error = errno;
+    return nullptr;
+  }
+  SetNoDelay(fd);
+  SetKeepAlive(fd);
+  auto made = std::make_unique<EpollSocket>(fd, to);
+  if (connect(fd, to.get(), to.size()) != 0 && errno != EINPROGRESS) {
+    *error = errno;
+    return nullptr;
+  }
+  made->watch().observer = &observer;
+  Register(epoll_, fd, &made->watch(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  return made;
+}
+
+void EpollLoop::Observe(Socket& socket, Observer& observer) {
+  auto& own = static_cast<EpollSocket&>(socket);
+  own.watch().observer = &observer;
+  Register(epoll_, own.fd(), &own.watch(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
+std::unique_ptr<ListenSocket> EpollLoop::Listen(const Address& at, Observer& observer, int* error) {
+  const int fd = OpenListenSocket(at);
+  if (fd < 0) {
+    *error = errno;
+    return nullptr;
+  }
+  sockaddr_storage local = {};
+  socklen_t size = sizeof(local);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size);
+  auto made =
+      std::make_unique<EpollListenSocket>(fd, Address::FromSockaddr(reinterpret_cast<sockaddr*>(&local)));
+  made->watch().observer = &observer;
+  Register(epoll_, fd, &made->watch(), EPOLLIN);
+  return made;
+}
+
+void EpollLoop::Wait(time::MonotonicTime deadline) {
+  int timeout_ms = -1;
+  if (deadline != time::MonotonicTime::max()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_.Now());
+    timeout_ms = static_cast<int>(std::clamp<int64_t>(left.count(), 0, 60'000));
+  }
+  std::array<epoll_event, kEventsPerWait> events;
+  const int count = epoll_wait(epoll_, events.data(), kEventsPerWait, timeout_ms);
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<size_t>(i)];
+    if (event.data.ptr == nullptr) {
+      uint64_t wakes = 0;
+      while (read(wake_, &wakes, sizeof(wakes)) > 0) {
+      }
+      continue;
+    }
+    const bool readable = (event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    const bool writable = (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
+    auto& watch = *static_cast<Watch*>(event.data.ptr);
+    watch.hung_up = watch.hung_up || (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    watch.observer->OnReady(readable, writable);
+  }
+}
+
+void EpollLoop::Wake() {
+  const uint64_t one = 1;
+  // A full counter means that a wake-up is already due.
+  [[maybe_unused]] const ssize_t ignored = write(wake_, &one, sizeof(one));
+}
+
+}  // namespace pillion::net

@@ -1,0 +1,91 @@
+// The loop contract: readiness and sockets of one thread. Two implementations: epoll, and the simulated
+// network.
+//
+//   Wait(deadline)  ->  observers are marked (OnReady), nothing else happens  ->  the caller runs its turn
+//
+// Readiness is edge-triggered: after OnReady(readable) read until kWouldBlock or `drained`. Observers must
+// outlive their socket.
+#ifndef PILLION_SIDECAR_NET_LOOP_H_
+#define PILLION_SIDECAR_NET_LOOP_H_
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "sidecar/net/address.h"
+#include "sidecar/time/clock.h"
+
+namespace pillion::net {
+
+// Told of readiness; must only mark work.
+class Observer {
+ public:
+  virtual void OnReady(bool readable, bool writable) = 0;
+
+ protected:
+  ~Observer() = default;
+};
+
+struct IoResult {
+  enum class Kind : uint8_t {
+    kBytes,
+    kWouldBlock,
+    kEnd,    // read: the peer sent FIN
+    kReset,  // the connection is dead; `error` is the errno
+  };
+  Kind kind = Kind::kWouldBlock;
+  size_t bytes = 0;
+  int error = 0;
+  // Read, with kBytes: nothing is left, and OnReady tells when something comes. Saves the read that would
+  // only say kWouldBlock. May be false although nothing is left.
+  bool drained = false;
+};
+
+// Closed by its destructor.
+class Socket {
+ public:
+  virtual ~Socket() = default;
+  virtual IoResult Read(std::span<char> into) = 0;
+  virtual IoResult Write(std::span<const iovec> from) = 0;
+  // 0 when connected; EINPROGRESS while not; else the errno of the failed connect.
+  virtual int ConnectError() = 0;
+  virtual void ShutdownWrite() = 0;
+  // Bytes of ours that the peer's kernel acknowledged, SYN included (tcpi_bytes_acked); nullopt when not
+  // known.
+  virtual std::optional<uint64_t> AckedBytes() = 0;
+  virtual const Address& peer() const = 0;
+  virtual const Address& local() const = 0;
+};
+
+class ListenSocket {
+ public:
+  virtual ~ListenSocket() = default;
+  // The next client, or null when none waits.
+  virtual std::unique_ptr<Socket> Accept() = 0;
+  virtual const Address& local() const = 0;
+};
+
+class Loop {
+ public:
+  virtual ~Loop() = default;
+  // Starts a connect. Ends with OnReady(writable); ask ConnectError then. Null: no descriptor or no route;
+  // `error` says which.
+  virtual std::unique_ptr<Socket> Connect(const Address& to, Observer& observer, int* error) = 0;
+  // Hands over an accepted socket: from now on `observer` is told.
+  virtual void Observe(Socket& socket, Observer& observer) = 0;
+  // Null on failure; `error` is the errno.
+  virtual std::unique_ptr<ListenSocket> Listen(const Address& at, Observer& observer, int* error) = 0;
+  // Waits for readiness, a Wake or the deadline; marks observers.
+  virtual void Wait(time::MonotonicTime deadline) = 0;
+  // From any thread: makes the current or next Wait return.
+  virtual void Wake() = 0;
+};
+
+}  // namespace pillion::net
+
+#endif  // PILLION_SIDECAR_NET_LOOP_H_

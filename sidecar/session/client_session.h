@@ -1,0 +1,42 @@
+// What the two kinds of client-side session share: how a listener finds and drains them.
+#ifndef PILLION_SIDECAR_SESSION_CLIENT_SESSION_H_
+#define PILLION_SIDECAR_SESSION_CLIENT_SESSION_H_
+
+#include <memory>
+
+#include "sidecar/base/intrusive_list.h"
+#include "sidecar/config/listener.h"
+#include "sidecar/session/wire.h"
+#include "sidecar/stream/exchange_factory.h"
+#include "sidecar/stream/turn.h"
+
+namespace pillion::session {
+
+struct SessionTag;
+
+class ClientSession : public stream::Runnable,
+                      public stream::Flushable,
+                      public net::Observer,
+                      public ListNode<SessionTag> {
+ public:
+  // Takes no new requests after those that are under way, then closes. May be called again.
+  virtual void Drain() = 0;
+  // Ends now: the drain's deadline is over.
+  virtual void Abort() = 0;
+};
+
+using SessionList = IntrusiveList<ClientSession, SessionTag>;
+
+// What a session is made of. All but `socket` and `config` outlive it.
+struct ClientSessionParts {
+  stream::Turn& turn;
+  ReadScratch& scratch;
+  telemetry::WorkerStats& stats;
+  stream::ExchangeFactory& factory;
+  std::shared_ptr<const config::Listener> config;
+  std::unique_ptr<net::Socket> socket;
+};
+
+}  // namespace pillion::session
+
+#endif  // PILLION_SIDECAR_SESSION_CLIENT_SESSION_H_

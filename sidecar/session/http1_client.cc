@@ -1,0 +1,445 @@
+#include "sidecar/session/http1_client.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pillion::session {
+namespace {
+
+constexpr int kReadsPerRun = 4;
+// Input of later, pipelined requests that is held while one is served. Attack: pipelining without reading.
+constexpr size_t kMaxPipelinedBytes = size_t{64} * 1024;
+// Written and not yet taken by the kernel, per connection.
+constexpr size_t kMaxUnsentBytes = size_t{64} * 1024;
+// How long the client may take to close after our last answer.
+constexpr auto kLinger = std::chrono::seconds(1);
+
+}  // namespace
+
+class Http1ClientSession::Exchanged final : public stream::ClientStream {
+ public:
+  explicit Exchanged(Http1ClientSession& session, time::MonotonicTime started)
+      : session_(&session), peer_(session.wire_.socket().peer()) {
+    started_ = started;
+    std::swap(request_, session.parser_.request());
+  }
+  ~Exchanged() override {
+    if (session_ == nullptr) return;
+    std::swap(request_, session_->parser_.request());  // its memory serves the next request
+    session_->StreamGone(finished_ && !aborted_);
+  }
+  void ReleaseCredit(size_t) override {
+    if (session_ != nullptr) session_->turn_.Wake(*session_);
+  }
+  size_t SendRoom() const override {
+    if (session_ == nullptr || !head_sent_ || finished_) return 0;
+    const size_t unsent = session_->wire_.out().bytes();
+    return unsent >= kMaxUnsentBytes ? 0 : kMaxUnsentBytes - unsent;
+  }
+  size_t SendContent(SliceQueue& from) override;
+  void Finish() override;
+  void FinishWithTrailers(const http::HeaderList& trailers) override;
+  void Reset(const RequestError&) override {
+    aborted_ = true;
+    if (session_ != nullptr) session_->Die();
+  }
+  bool Flushed() const override { return session_ == nullptr || session_->wire_.out().empty(); }
+  http::Version wire_version() const override { return http::Version::kHttp11; }
+  const net::Address& peer() const override { return peer_; }
+  void SendInformational(const http::ResponseHead& head) override;
+  bool SendResponse(http::ResponseHead& head, bool end) override;
+  void EndEarly() override {
+    if (session_ != nullptr) session_->last_request_ = true;
+  }
+
+  Http1ClientSession* session_;
+  http::Method method_ = http::Method::kGet;
+  bool request_complete_ = false;
+  bool http10_ = false;
+  bool keep_alive_ = true;
+
+ private:
+  friend class Http1ClientSession;
+  net::Address peer_;
+  BodyMode mode_ = BodyMode::kNone;
+  uint64_t remaining_ = 0;
+  bool head_sent_ = false;
+  bool finished_ = false;
+  bool aborted_ = false;
+};
+
+Http1ClientSession::Http1ClientSession(ClientSessionParts parts, std::string_view early)
+    : turn_(parts.turn),
+      stats_(parts.stats),
+      factory_(parts.factory),
+      config_(std::move(parts.config)),
+      wire_(parts.scratch, parts.stats.client_bytes_read, parts.stats.client_bytes_written),
+      limits_{.max_head_bytes = config_->http.max_request_head_bytes, .max_fields = config_->http.max_fields},
+      parser_(http1::Role::kRequests, limits_),
+      timer_(this),
+      since_(turn_.now()) {
+  stats_.client_connections.Add();
+  wire_.Attach(std::move(parts.socket));
+  wire_.Prepend(early);
+  wire_.Mark(true, true);
+}
+
+Http1ClientSession::~Http1ClientSession() {
+  stats_.client_connections_closed.Add();
+  if (stream_ == nullptr) return;
+  stream_->session_ = nullptr;
+  if (!stream_->in_.error)
+    stream_->in_.error = {ErrorKind::kClosed, Side::kClient, Outcome::kAmbiguous,
+                          "the client's connection ended"};
+  WakeOwner();
+}
+
+void Http1ClientSession::WakeOwner() {
+  if (stream_ != nullptr && stream_->owner_ != nullptr) turn_.Wake(*stream_->owner_);
+}
+
+void Http1ClientSession::OnReady(bool readable, bool writable) {
+  wire_.Mark(readable, writable);
+  if (writable && !wire_.out().empty()) turn_.MarkDirty(*this);
+  turn_.Wake(*this);
+}
+
+stream::Progress Http1ClientSession::Run() {
+  CheckTimer();
+  if (state_ != State::kDead) Read();
+  wire_.KeepRest();
+  if (state_ == State::kDead) return stream::Progress::kDone;
+  ArmTimer();
+  return stream::Progress::kIdle;
+}
+
+void Http1ClientSession::Read() {
+  for (int reads = 0; reads < kReadsPerRun; ++reads) {
+    if (!Parse() || state_ == State::kDead) return;
+    if (input_ended_) return;
+    switch (wire_.Fill()) {
+      case Wire::Filled::kBytes:
+        break;
+      case Wire::Filled::kBlocked:
+        return;
+      case Wire::Filled::kEnd:
+        OnInputEnd();
+        return;
+      case Wire::Filled::kReset:
+        Die();
+        return;
+    }
+  }
+  turn_.Wake(*this);  // a busy client must not keep the others waiting
+}
+
+bool Http1ClientSession::Parse() {
+  // Also without input inside a message: its end may be an event that takes no byte.
+  while (!wire_.input().empty() || (state_ == State::kActive && !stream_->request_complete_)) {
+    switch (state_) {
+      case State::kDead:
+        return false;
+      case State::kLingering:
+        wire_.Consume(wire_.input().size());
+        return true;
+      case State::kTunnel:
+        if (stream_ == nullptr || stream_->in_.content.bytes() >= config_->stream_buffer_bytes) return false;
+        stream_->in_.content_bytes += wire_.input().size();
+        stream_->in_.content.Append(wire_.Share(wire_.input()));
+        wire_.Consume(wire_.input().size());
+        WakeOwner();
+        return true;
+      case State::kActive:
+        if (stream_->request_complete_) return wire_.input().size() < kMaxPipelinedBytes;
+        if (stream_->in_.content.bytes() >= config_->stream_buffer_bytes) return false;
+        break;
+      case State::kIdle:
+        if (last_request_) {
+          wire_.Consume(wire_.input().size());
+          return true;
+        }
+        state_ = State::kHead;
+        since_ = turn_.now();
+        break;
+      case State::kHead:
+        break;
+    }
+    const http1::Parser::Step step = parser_.Next(wire_.input());
+    const bool more = Take(step);
+    if (!more) return step.event == http1::Parser::Event::kNeedMore;
+  }
+  return true;
+}
+
+// False: stop parsing for now.
+bool Http1ClientSession::Take(const http1::Parser::Step& step) {
+  switch (step.event) {
+    case http1::Parser::Event::kNeedMore:
+      wire_.Consume(step.consumed);
+      return false;
+    case http1::Parser::Event::kHead:
+      BeginStream();
+      wire_.Consume(step.consumed);
+      return true;
+    case http1::Parser::Event::kContent:
+      stream_->in_.content_bytes += step.content.size();
+      stream_->in_.content.Append(wire_.Share(step.content));
+      wire_.Consume(step.consumed);
+      WakeOwner();
+      return true;
+    case http1::Parser::Event::kEnd:
+      wire_.Consume(step.consumed);
+      stream_->request_complete_ = true;
+      stream_->in_.ended = true;
+      if (!parser_.trailers().empty()) {
+        stream_->in_.trailers_present = true;
+        std::swap(stream_->in_.trailers, parser_.trailers());
+      }
+      WakeOwner();
+      return true;
+    case http1::Parser::Event::kError: {
+      stats_.client_protocol_errors.Add();
+      last_request_ = true;
+      if (stream_ == nullptr) BeginStream();
+      stream_->request_complete_ = true;  // nothing after it can be understood
+      stream_->in_.error = {parser_.error().kind, Side::kClient, Outcome::kNotSent, parser_.error().detail};
+      wire_.Consume(wire_.input().size());
+      WakeOwner();
+      return false;
+    }
+  }
+  return false;
+}
+
+void Http1ClientSession::BeginStream() {
+  state_ = State::kActive;
+  auto stream = std::make_unique<Exchanged>(*this, since_);
+  stream_ = stream.get();
+  const http::RequestHead& head = stream_->request();
+  stream_->in_.head = true;
+  stream_->method_ = head.method;
+  stream_->http10_ = head.version == http::Version::kHttp10;
+  stream_->keep_alive_ = head.keep_alive;
+  factory_.Begin(std::move(stream));
+}
+
+void Http1ClientSession::OnInputEnd() {
+  input_ended_ = true;
+  last_request_ = true;
+  switch (state_) {
+    case State::kIdle:
+    case State::kLingering:
+      Die();
+      return;
+    case State::kHead:
+      stats_.client_protocol_errors.Add();
+      Die();
+      return;
+    case State::kTunnel:
+      if (stream_ != nullptr) stream_->in_.ended = true;
+      WakeOwner();
+      return;
+    case State::kActive:
+      // A client that has sent its request may close its side and still read the answer.
+      if (stream_->request_complete_) return;
+      stream_->in_.error = {ErrorKind::kClosed, Side::kClient, Outcome::kAmbiguous,
+                            "the client left in the middle of its request"};
+      WakeOwner();
+      return;
+    case State::kDead:
+      return;
+  }
+}
+
+void Http1ClientSession::Exchanged::SendInformational(const http::ResponseHead& head) {
+  if (session_ == nullptr || http10_) return;
+  std::string text;
+  http1::AppendResponseHead(head, {}, text);
+  session_->wire_.out().AppendCopy(text);
+  session_->turn_.MarkDirty(*session_);
+}
+
+bool Http1ClientSession::Exchanged::SendResponse(http::ResponseHead& head, bool end) {
+  if (session_ == nullptr) return true;
+  using Kind = http::ContentLength::Kind;
+  const bool tunnel = head.status == 101;
+  const bool no_content = http::ResponseHasNoContent(method_, head.status);
+  http1::WriteOptions options;
+  options.version = head.version == http::Version::kHttp10 ? http::Version::kHttp10 : http::Version::kHttp11;
+  http::ContentLength& content = head.content;
+  if (no_content) content = {};
+  if (!no_content && end && content.kind != Kind::kSized) content = {Kind::kSized, 0};
+  if (content.kind == Kind::kUnsized || content.kind == Kind::kUntilClose) {
+    const bool chunks = !http10_ && options.version == http::Version::kHttp11;
+    content.kind = chunks ? Kind::kUnsized : Kind::kUntilClose;
+  }
+  const bool close = !tunnel && (session_->draining_ || session_->last_request_ || !keep_alive_ ||
+                                 !head.keep_alive || content.kind == Kind::kUntilClose);
+  if (close) session_->last_request_ = true;
+  options.close = close;
+  options.keep_alive = !close && !tunnel && (http10_ || options.version == http::Version::kHttp10);
+  std::string text;
+  http1::AppendResponseHead(head, options, text);
+  session_->wire_.out().AppendCopy(text);
+  session_->turn_.MarkDirty(*session_);
+  head_sent_ = true;
+  if (tunnel) {
+    mode_ = BodyMode::kUntilClose;
+    session_->state_ = State::kTunnel;
+    session_->last_request_ = true;
+    in_.ended = session_->input_ended_;
+    session_->turn_.Wake(*session_);  // bytes after the request head are the tunnel's first
+    return true;
+  }
+  mode_ = no_content                          ? BodyMode::kNone
+          : content.kind == Kind::kSized      ? BodyMode::kSized
+          : content.kind == Kind::kUnsized    ? BodyMode::kChunked
+          : content.kind == Kind::kUntilClose ? BodyMode::kUntilClose
+                                              : BodyMode::kNone;
+  remaining_ = content.bytes;
+  if (end) finished_ = true;
+  return true;
+}
+
+size_t Http1ClientSession::Exchanged::SendContent(SliceQueue& from) {
+  const size_t room = std::min(SendRoom(), from.bytes());
+  if (room == 0) return 0;
+  SliceQueue& out = session_->wire_.out();
+  session_->turn_.MarkDirty(*session_);
+  switch (mode_) {
+    case BodyMode::kNone:
+      from.Consume(room);
+      return room;  // a HEAD answer's body, if somebody sent one
+    case BodyMode::kSized: {
+      // More than was declared is dropped: the client would take it for the next response.
+      const size_t fits = static_cast<size_t>(std::min<uint64_t>(room, remaining_));
+      out.MoveFrom(from, fits);
+      remaining_ -= fits;
+      if (fits < room) from.Consume(room - fits);
+      return room;
+    }
+    case BodyMode::kChunked: {
+      std::string line;
+      http1::AppendChunkSize(room, line);
+      out.AppendCopy(line);
+      out.MoveFrom(from, room);
+      out.Append(Slice::Static("\r\n"));
+      return room;
+    }
+    case BodyMode::kUntilClose:
+      return out.MoveFrom(from, room);
+  }
+  return 0;
+}
+
+void Http1ClientSession::Exchanged::Finish() { FinishWithTrailers({}); }
+
+void Http1ClientSession::Exchanged::FinishWithTrailers(const http::HeaderList& trailers) {
+  if (session_ == nullptr || finished_) return;
+  finished_ = true;
+  if (mode_ == BodyMode::kSized && remaining_ > 0) {
+    aborted_ = true;  // shorter than declared: the connection's end tells the client
+    session_->last_request_ = true;
+    return;
+  }
+  if (mode_ == BodyMode::kChunked) {
+    std::string text;
+    http1::AppendLastChunk(trailers, http1::Spelling::kAsHeld, text);
+    session_->wire_.out().AppendCopy(text);
+  }
+  if (session_->state_ == State::kTunnel) session_->turn_.Wake(*session_);
+  session_->turn_.MarkDirty(*session_);
+}
+
+void Http1ClientSession::StreamGone(bool response_finished) {
+  stream_ = nullptr;
+  if (state_ == State::kDead) return;
+  if (!response_finished) {
+    Die();
+    return;
+  }
+  since_ = turn_.now();
+  if (last_request_ || draining_ || !parser_.idle()) {
+    CloseAfterFlush();
+    return;
+  }
+  state_ = State::kIdle;
+  ArmTimer();
+  if (!wire_.input().empty() || wire_.readable()) turn_.Wake(*this);
+}
+
+void Http1ClientSession::CloseAfterFlush() {
+  state_ = State::kLingering;
+  since_ = turn_.now();
+  turn_.MarkDirty(*this);
+  turn_.Wake(*this);
+}
+
+void Http1ClientSession::Flush() {
+  if (state_ == State::kDead) return;
+  const bool was_full = wire_.out().bytes() >= kMaxUnsentBytes;
+  switch (wire_.Flush()) {
+    case Wire::Flushed::kBroken:
+      Die();
+      return;
+    case Wire::Flushed::kBlocked:
+      break;
+    case Wire::Flushed::kAll:
+      if (state_ == State::kIdle) wire_.out().Clear();  // an idle connection holds no buffer
+      if (state_ == State::kLingering ||
+          (state_ == State::kTunnel && stream_ != nullptr && stream_->finished_)) {
+        wire_.socket().ShutdownWrite();
+        if (state_ == State::kLingering && input_ended_) Die();
+      }
+      break;
+  }
+  if (was_full && wire_.out().bytes() < kMaxUnsentBytes) WakeOwner();
+}
+
+void Http1ClientSession::Die() {
+  state_ = State::kDead;
+  turn_.Wake(*this);
+}
+
+void Http1ClientSession::Drain() {
+  draining_ = true;
+  if (state_ == State::kIdle && wire_.input().empty()) CloseAfterFlush();
+}
+
+void Http1ClientSession::Abort() { Die(); }
+
+void Http1ClientSession::CheckTimer() {
+  const time::MonotonicTime now = turn_.now();
+  const config::HttpOptions& http = config_->http;
+  if (state_ == State::kIdle && http.idle_timeout.count() > 0 && now >= since_ + http.idle_timeout)
+    CloseAfterFlush();
+  if (state_ == State::kLingering && now >= since_ + kLinger) Die();
+  const time::Duration head_timeout = HeadTimeout();
+  if (state_ != State::kHead || head_timeout.count() == 0 || now < since_ + head_timeout) return;
+  last_request_ = true;
+  BeginStream();
+  stream_->request_complete_ = true;
+  stream_->in_.error = {ErrorKind::kHeadTimeout, Side::kClient, Outcome::kNotSent,
+                        "the head took longer than request_headers_timeout or request_timeout"};
+}
+
+// A head that is not complete when the whole request should be is too late as well.
+time::Duration Http1ClientSession::HeadTimeout() const {
+  const time::Duration head = config_->http.request_headers_timeout;
+  const time::Duration whole = config_->http.request_timeout;
+  if (head.count() == 0 || whole.count() == 0) return std::max(head, whole);
+  return std::min(head, whole);
+}
+
+void Http1ClientSession::ArmTimer() {
+  time::Duration wait{0};
+  if (state_ == State::kIdle) wait = config_->http.idle_timeout;
+  if (state_ == State::kHead) wait = HeadTimeout();
+  if (state_ == State::kLingering) wait = kLinger;
+  if (wait.count() == 0) return;
+  const time::MonotonicTime due = since_ + wait;
+  // Moved only to an earlier time: a keep-alive connection is not re-armed on each request.
+  if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
+}
+
+}  // namespace pillion::session

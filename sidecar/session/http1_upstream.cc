@@ -1,0 +1,412 @@
+#include "sidecar/session/http1_upstream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "sidecar/session/pool.h"
+
+namespace pillion::session {
+namespace {
+constexpr int kReadsPerRun = 4;
+constexpr size_t kMaxUnsentBytes = size_t{64} * 1024;
+// 1xx responses kept for an exchange that has not run yet. Attack: an upstream that sends nothing else.
+constexpr size_t kMaxInformational = 8;
+}  // namespace
+
+class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream {
+ public:
+  explicit Exchanged(Http1UpstreamSession& session)
+      : session_(&session), peer_(session.wire_.socket().peer()), reused_(session.requests_ > 1) {
+    std::swap(response_, session.parser_.response());
+  }
+  ~Exchanged() override {
+    if (session_ == nullptr) return;
+    std::swap(response_, session_->parser_.response());
+    session_->StreamGone(in_.ended && request_finished_ && !in_.error);
+  }
+  void ReleaseCredit(size_t) override {
+    if (session_ != nullptr) session_->parts_.turn.Wake(*session_);
+  }
+  size_t SendRoom() const override {
+    if (session_ == nullptr || request_finished_ || mode_ == BodyMode::kNone) return 0;
+    const size_t unsent = session_->wire_.out().bytes();
+    return unsent >= kMaxUnsentBytes ? 0 : kMaxUnsentBytes - unsent;
+  }
+  size_t SendContent(SliceQueue& from) override;
+  void Finish() override { FinishWithTrailers({}); }
+  void FinishWithTrailers(const http::HeaderList& trailers) override;
+  void Reset(const RequestError&) override {
+    if (session_ != nullptr) session_->Die();
+  }
+  bool Flushed() const override { return session_ == nullptr || session_->wire_.out().empty(); }
+  http::Version wire_version() const override { return http::Version::kHttp11; }
+  const net::Address& peer() const override { return peer_; }
+  bool SendRequest(const http::RequestHead& head, bool end) override;
+  bool TakeInformational(http::ResponseHead& head) override {
+    if (informational_.empty()) return false;
+    head = std::move(informational_.front());
+    informational_.pop_front();
+    return true;
+  }
+  bool reused() const override { return reused_; }
+
+  Http1UpstreamSession* session_;
+
+ private:
+  friend class Http1UpstreamSession;
+  net::Address peer_;
+  std::deque<http::ResponseHead> informational_;
+  BodyMode mode_ = BodyMode::kNone;
+  uint64_t remaining_ = 0;
+  bool reused_;
+  bool request_finished_ = false;
+  bool reusable_ = false;  // the peer will take another request on this connection
+};
+
+Http1UpstreamSession::Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool,
+                                           std::shared_ptr<const config::Cluster> cluster)
+    : parts_(parts),
+      pool_(&pool),
+      cluster_(std::move(cluster)),
+      wire_(parts.scratch, parts.stats.upstream_bytes_read, parts.stats.upstream_bytes_written),
+      parser_(http1::Role::kResponses, limits_),
+      timer_(this),
+      since_(parts.turn.now()) {}
+
+Http1UpstreamSession::~Http1UpstreamSession() {
+  if (wire_.attached()) parts_.stats.upstream_connections_closed.Add();
+  if (pool_ != nullptr) pool_->Gone(*this);
+  if (stream_ == nullptr) return;
+  stream_->session_ = nullptr;
+  stream_->in_.stopped = true;
+  const bool tunnel = stream_->mode_ == BodyMode::kRaw;  // both directions are needed to its end
+  if (!stream_->in_.error && (tunnel || !stream_->in_.ended)) {
+    stream_->in_.error = {ErrorKind::kClosed, Side::kUpstream, Outcome::kAmbiguous,
+                          "the connection was given up"};
+  }
+  WakeOwner();
+}
+
+bool Http1UpstreamSession::Dial(const net::Address& to) {
+  int error = 0;
+  auto socket = parts_.loop.Connect(to, *this, &error);
+  if (socket == nullptr) return false;
+  parts_.stats.upstream_connections_http1.Add();
+  local_peer_ = to.loopback();
+  wire_.Attach(std::move(socket));
+  ArmTimer();
+  return true;
+}
+
+void Http1UpstreamSession::WakeOwner() {
+  if (stream_ != nullptr && stream_->owner_ != nullptr) parts_.turn.Wake(*stream_->owner_);
+}
+
+void Http1UpstreamSession::OnReady(bool readable, bool writable) {
+  wire_.Mark(readable, writable);
+  if (writable && !wire_.out().empty()) parts_.turn.MarkDirty(*this);
+  parts_.turn.Wake(*this);
+}
+
+stream::Progress Http1UpstreamSession::Run() {
+  const time::MonotonicTime now = parts_.turn.now();
+  if (state_ == State::kConnecting) FinishConnect();
+  if (state_ == State::kIdle && cluster_->idle_timeout.count() > 0 && now >= since_ + cluster_->idle_timeout)
+    Die();
+  if (state_ == State::kClosing && now >= since_ + cluster_->connect_timeout) Die();
+  if (state_ != State::kConnecting && state_ != State::kClosing && state_ != State::kDead) Read();
+  wire_.KeepRest();
+  if (state_ == State::kDead) return stream::Progress::kDone;
+  // A false alarm had taken it out of the idle list.
+  if (state_ == State::kIdle && pool_ != nullptr && !ListNode<IdleTag>::linked()) pool_->Free(*this);
+  ArmTimer();
+  return stream::Progress::kIdle;
+}
+
+void Http1UpstreamSession::FinishConnect() {
+  const int error = wire_.socket().ConnectError();
+  if (error == EINPROGRESS) {
+    if (parts_.turn.now() < since_ + cluster_->connect_timeout) return;
+    parts_.stats.upstream_connect_timeouts.Add();
+    if (pool_ != nullptr) pool_->ConnectFailed(*this, ErrorKind::kConnectTimeout);
+    Die();
+    return;
+  }
+  if (error != 0) {
+    parts_.stats.upstream_connect_failures.Add();
+    if (pool_ != nullptr) pool_->ConnectFailed(*this, ErrorKind::kConnectFailed);
+    Die();
+    return;
+  }
+  state_ = State::kIdle;
+  since_ = parts_.turn.now();
+  if (pool_ == nullptr) {
+    Die();
+  } else {
+    pool_->Free(*this);
+  }
+}
+
+std::unique_ptr<stream::UpstreamStream> Http1UpstreamSession::Open() {
+  ListNode<IdleTag>::Unlink();
+  state_ = State::kActive;
+  ++requests_;
+  written_before_ = wire_.written();
+  auto stream = std::make_unique<Exchanged>(*this);
+  stream_ = stream.get();
+  return stream;
+}
+
+bool Http1UpstreamSession::Exchanged::SendRequest(const http::RequestHead& head, bool end) {
+  if (session_ == nullptr) return true;
+  http1::WriteOptions options;
+  options.version = head.version == http::Version::kHttp10 ? http::Version::kHttp10 : http::Version::kHttp11;
+  options.keep_alive = options.version == http::Version::kHttp10;
+  session_->parser_.ExpectResponseTo(head.method);
+  std::string text;
+  using Kind = http::ContentLength::Kind;
+  http1::AppendRequestHead(head, options, text);
+  session_->wire_.out().AppendCopy(text);
+  session_->parts_.turn.MarkDirty(*session_);
+  mode_ = head.content.kind == Kind::kSized     ? BodyMode::kSized
+          : head.content.kind == Kind::kUnsized ? BodyMode::kChunked
+                                                : BodyMode::kNone;
+  remaining_ = head.content.bytes;
+  request_finished_ = end;
+  return true;
+}
+
+size_t Http1UpstreamSession::Exchanged::SendContent(SliceQueue& from) {
+  const size_t room = std::min(SendRoom(), from.bytes());
+  if (room == 0) return 0;
+  SliceQueue& out = session_->wire_.out();
+  session_->parts_.turn.MarkDirty(*session_);
+  if (mode_ == BodyMode::kRaw) return out.MoveFrom(from, room);
+  if (mode_ == BodyMode::kSized) {
+    const size_t fits = static_cast<size_t>(std::min<uint64_t>(room, remaining_));
+    out.MoveFrom(from, fits);
+    remaining_ -= fits;
+    if (fits < room) from.Consume(room - fits);
+    return room;
+  }
+  std::string line;
+  http1::AppendChunkSize(room, line);
+  out.AppendCopy(line);
+  out.MoveFrom(from, room);
+  out.Append(Slice::Static("\r\n"));
+  return room;
+}
+
+void Http1UpstreamSession::Exchanged::FinishWithTrailers(const http::HeaderList& trailers) {
+  if (session_ == nullptr || request_finished_) return;
+  request_finished_ = true;
+  if (mode_ == BodyMode::kRaw) session_->parts_.turn.Wake(*session_);
+  if (mode_ == BodyMode::kChunked) {
+    std::string text;
+    http1::AppendLastChunk(trailers, http1::Spelling::kAsHeld, text);
+    session_->wire_.out().AppendCopy(text);
+  }
+  if (mode_ == BodyMode::kSized && remaining_ > 0) session_->Die();  // cannot be completed any more
+  session_->parts_.turn.MarkDirty(*session_);
+}
+
+void Http1UpstreamSession::Read() {
+  for (int reads = 0; reads < kReadsPerRun; ++reads) {
+    if (!Parse() || state_ == State::kDead) return;
+    switch (wire_.Fill()) {
+      case Wire::Filled::kBytes:
+        break;
+      case Wire::Filled::kBlocked:
+        return;
+      case Wire::Filled::kEnd:
+        OnInputEnd();
+        return;
+      case Wire::Filled::kReset:
+        OnReset();
+        return;
+    }
+  }
+  parts_.turn.Wake(*this);
+}
+
+bool Http1UpstreamSession::Parse() {
+  // Also without input inside a message: its end may be an event that takes no byte.
+  while (!wire_.input().empty() || (state_ == State::kActive && !stream_->in_.ended)) {
+    if (state_ == State::kIdle || (state_ == State::kActive && stream_->in_.ended)) {
+      parts_.stats.upstream_protocol_errors.Add();  // bytes that nobody asked for
+      Die();
+      return false;
+    }
+    if (state_ == State::kDead || stream_ == nullptr) return false;
+    if (stream_->in_.content.bytes() >= cluster_->stream_window_bytes) return false;
+    const http1::Parser::Step step = parser_.Next(wire_.input());
+    if (!Take(step)) return step.event == http1::Parser::Event::kNeedMore;
+  }
+  return true;
+}
+
+bool Http1UpstreamSession::Take(const http1::Parser::Step& step) {
+  switch (step.event) {
+    case http1::Parser::Event::kNeedMore:
+      wire_.Consume(step.consumed);
+      return false;
+    case http1::Parser::Event::kHead: {
+      wire_.Consume(step.consumed);
+      http::ResponseHead& head = parser_.response();
+      if (head.status / 100 == 1 && head.status != 101) {
+        if (stream_->informational_.size() < kMaxInformational) stream_->informational_.push_back(head);
+        WakeOwner();
+        return true;
+      }
+      std::swap(stream_->response_, head);
+      stream_->in_.head = true;
+      stream_->reusable_ = stream_->response_.keep_alive;
+      if (stream_->response_.status == 101) {
+        state_ = State::kTunnel;
+        stream_->mode_ = BodyMode::kRaw;
+        stream_->request_finished_ = false;
+      }
+      WakeOwner();
+      return true;
+    }
+    case http1::Parser::Event::kContent:
+      stream_->in_.content_bytes += step.content.size();
+      stream_->in_.content.Append(wire_.Share(step.content));
+      wire_.Consume(step.consumed);
+      WakeOwner();
+      return true;
+    case http1::Parser::Event::kEnd:
+      wire_.Consume(step.consumed);
+      if (!stream_->in_.head) return true;  // the end of a 1xx
+      stream_->in_.ended = true;
+      stream_->in_.stopped = !stream_->reusable_;
+      if (!parser_.trailers().empty()) {
+        stream_->in_.trailers_present = true;
+        std::swap(stream_->in_.trailers, parser_.trailers());
+      }
+      WakeOwner();
+      return true;
+    case http1::Parser::Event::kError:
+      parts_.stats.upstream_protocol_errors.Add();
+      stream_->in_.error = {parser_.error().kind, Side::kUpstream, Outcome::kAmbiguous,
+                            parser_.error().detail};
+      WakeOwner();
+      Die();
+      return false;
+  }
+  return false;
+}
+
+void Http1UpstreamSession::OnInputEnd() {
+  // Seen again on each readiness; the other direction goes on.
+  if (state_ == State::kTunnel && stream_ != nullptr && stream_->in_.ended) return;
+  if (stream_ == nullptr || stream_->in_.ended) {
+    Die();
+    return;
+  }
+  const http1::Parser::Step step = parser_.Finish();
+  if (step.event == http1::Parser::Event::kEnd) {
+    stream_->in_.ended = true;
+    stream_->in_.stopped = state_ != State::kTunnel;
+    stream_->reusable_ = false;
+    WakeOwner();  // ends when the exchange lets go
+    return;
+  }
+  Fail(ErrorKind::kClosed, "the upstream closed the connection before its answer was complete", true);
+}
+
+void Http1UpstreamSession::OnReset() {
+  if (stream_ == nullptr || (stream_->in_.ended && state_ != State::kTunnel)) {
+    Die();
+    return;
+  }
+  Fail(ErrorKind::kClosed, "the upstream reset the connection", false);
+}
+
+void Http1UpstreamSession::Fail(ErrorKind kind, std::string_view detail, bool end_of_stream) {
+  if (stream_ != nullptr && !stream_->in_.error) {
+    stream_->in_.error = {kind, Side::kUpstream, OutcomeNow(end_of_stream), detail};
+    WakeOwner();
+  }
+  Die();
+}
+
+// DESIGN.md section 6: nothing written, or towards our own kernel an end-of-stream (never a reset) with no
+// byte of this request acknowledged. bytes_acked counts the SYN.
+Outcome Http1UpstreamSession::OutcomeNow(bool end_of_stream) {
+  if (stream_->in_.head) return Outcome::kAmbiguous;
+  if (wire_.written() == written_before_) return Outcome::kNotSent;
+  if (!end_of_stream || !local_peer_) return Outcome::kAmbiguous;
+  const auto acked = wire_.socket().AckedBytes();
+  return acked && *acked <= written_before_ + 1 ? Outcome::kNotSent : Outcome::kAmbiguous;
+}
+
+void Http1UpstreamSession::StreamGone(bool exchange_finished) {
+  const bool keep = exchange_finished && stream_->reusable_ && parser_.idle() && state_ == State::kActive;
+  stream_ = nullptr;
+  if (state_ == State::kDead) return;
+  if (exchange_finished && state_ == State::kTunnel && !wire_.out().empty()) {
+    state_ = State::kClosing;  // the tunnel's last bytes have not left yet
+    since_ = parts_.turn.now();
+    ArmTimer();
+    return;
+  }
+  if (!keep || pool_ == nullptr) {
+    Die();
+    return;
+  }
+  state_ = State::kIdle;
+  since_ = parts_.turn.now();
+  ArmTimer();
+  pool_->Free(*this);
+}
+
+void Http1UpstreamSession::Flush() {
+  if (state_ == State::kDead || state_ == State::kConnecting) return;
+  const bool was_full = wire_.out().bytes() >= kMaxUnsentBytes;
+  switch (wire_.Flush()) {
+    case Wire::Flushed::kBroken:
+      if (state_ == State::kTunnel && stream_ != nullptr && stream_->in_.ended) {  // nothing is left to read
+        Fail(ErrorKind::kClosed, "the upstream closed the tunnel", false);
+        return;
+      }
+      // The peer may have answered before it closed: what it sent is read first.
+      wire_.out().Clear();
+      wire_.Mark(true, false);
+      parts_.turn.Wake(*this);
+      return;
+    case Wire::Flushed::kBlocked:
+      break;
+    case Wire::Flushed::kAll:
+      if (state_ == State::kTunnel && stream_ != nullptr && stream_->request_finished_)
+        wire_.socket().ShutdownWrite();
+      if (state_ == State::kIdle) wire_.out().Clear();
+      if (state_ == State::kClosing) Die();
+      break;
+  }
+  if (was_full && wire_.out().bytes() < kMaxUnsentBytes) WakeOwner();
+}
+
+void Http1UpstreamSession::Orphan() {
+  pool_ = nullptr;
+  ListNode<AllTag>::Unlink();
+  ListNode<IdleTag>::Unlink();
+  if (stream_ == nullptr) Die();
+}
+
+void Http1UpstreamSession::Die() {
+  state_ = State::kDead;
+  ListNode<IdleTag>::Unlink();
+  parts_.turn.Wake(*this);
+}
+
+void Http1UpstreamSession::ArmTimer() {
+  time::Duration wait{0};
+  if (state_ == State::kConnecting || state_ == State::kClosing) wait = cluster_->connect_timeout;
+  if (state_ == State::kIdle) wait = cluster_->idle_timeout;
+  if (wait.count() == 0) return;
+  const time::MonotonicTime due = since_ + wait;
+  if (!timer_.armed() || due < timer_.deadline()) parts_.turn.Arm(timer_, due);
+}
+
+}  // namespace pillion::session

@@ -1,0 +1,149 @@
+#include "sidecar/session/http2_client.h"
+
+#include <string>
+
+namespace pillion::session {
+namespace {
+http2::Limits LimitsOf(const config::HttpOptions& options) {
+  http2::Limits limits;
+  limits.max_concurrent_streams = options.max_concurrent_streams;
+  limits.stream_window_bytes = options.stream_window_bytes;
+  limits.max_head_bytes = options.max_request_head_bytes;
+  limits.max_fields = options.max_fields;
+  return limits;
+}
+}  // namespace
+
+class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientStream> {
+ public:
+  Exchanged(Http2ClientSession& session, const http2::Event& event) : Http2StreamOf(session, event.stream) {
+    started_ = session.turn_.now();
+    std::swap(request_, session.codec().request(event));
+    in_.head = true;
+  }
+  void SendInformational(const http::ResponseHead& head) override {
+    if (link_.session == nullptr) return;
+    link_.session->codec().SubmitInformational(link_.id, head);
+    link_.session->Dirty();
+  }
+  bool SendResponse(http::ResponseHead& head, bool end) override {
+    if (link_.session == nullptr) return true;
+    if (!link_.session->codec().SubmitResponse(link_.id, head, end)) return false;
+    head_sent_ = true;
+    finished_ = end;
+    link_.session->Dirty();
+    return true;
+  }
+  // The rest of the upload is refused by the RST_STREAM(NO_ERROR) that follows the answer (Forget).
+  void EndEarly() override {}
+  Http2Link* link() { return &link_; }
+  stream::Runnable* const* owner() const { return &owner_; }
+};
+
+Http2ClientSession::Http2ClientSession(ClientSessionParts parts, std::string_view early)
+    : Http2Session(parts.turn, parts.scratch, parts.stats, parts.stats.client_bytes_read,
+                   parts.stats.client_bytes_written, http2::Role::kServer, LimitsOf(parts.config->http)),
+      factory_(parts.factory),
+      config_(std::move(parts.config)),
+      timer_(this),
+      since_(turn_.now()) {
+  stats_.client_connections.Add();
+  wire_.Attach(std::move(parts.socket));
+  wire_.Prepend(early);
+  wire_.Mark(true, true);
+  turn_.MarkDirty(*this);
+}
+
+Http2ClientSession::~Http2ClientSession() {
+  stats_.client_connections_closed.Add();
+  DetachAll("the client's connection ended");
+}
+
+void Http2ClientSession::OnReady(bool readable, bool writable) {
+  wire_.Mark(readable, writable);
+  if (writable && HasUnsent()) turn_.MarkDirty(*this);
+  turn_.Wake(*this);
+}
+
+stream::Progress Http2ClientSession::Run() {
+  if (!wire_.input().empty() && !input_over_) {  // what the inspector had read
+    const std::string_view bytes = wire_.input();
+    input_over_ = !codec_.Feed(bytes);
+    HandleEvents();
+    wire_.Consume(bytes.size());
+    Dirty();
+  }
+  if (!input_over_) input_over_ = !ReadAll();
+  wire_.KeepRest();
+  if (input_over_ && state_ != State::kDead) {
+    if (!streams_.empty()) DetachAll("the client's connection ended");
+    WriteAll();  // the GOAWAY, if the socket takes it
+    state_ = State::kDead;
+  }
+  CheckTimer();
+  if (state_ == State::kClosing && streams_.empty() && !HasUnsent()) state_ = State::kDead;
+  if (state_ == State::kDead) return stream::Progress::kDone;
+  ArmTimer();
+  return stream::Progress::kIdle;
+}
+
+void Http2ClientSession::Flush() {
+  if (state_ == State::kDead) return;
+  if (!WriteAll()) {
+    state_ = State::kDead;
+    turn_.Wake(*this);
+    return;
+  }
+  if (streams_.empty() && wire_.out().empty()) wire_.out().Clear();  // an idle connection holds no buffer
+  if (state_ == State::kClosing && streams_.empty()) turn_.Wake(*this);
+}
+
+void Http2ClientSession::OnHead(const http2::Event& event) {
+  auto stream = std::make_unique<Exchanged>(*this, event);
+  Add(event.stream, {stream.get(), stream->link(), stream->owner()});
+  if (event.error != ErrorKind::kNone) {
+    stats_.client_protocol_errors.Add();
+    stream->in().error = {event.error, Side::kClient, Outcome::kNotSent, "the request head is too large"};
+  }
+  factory_.Begin(std::move(stream));
+}
+
+void Http2ClientSession::Drain() {
+  if (state_ != State::kServing) return;
+  state_ = State::kDraining;
+  since_ = turn_.now();
+  codec_.GoAway(false, http2::ErrorCode::kNoError);
+  Dirty();
+  turn_.Wake(*this);
+}
+
+void Http2ClientSession::Abort() {
+  state_ = State::kDead;
+  turn_.Wake(*this);
+}
+
+void Http2ClientSession::CheckTimer() {
+  const time::MonotonicTime now = turn_.now();
+  if (state_ == State::kDraining && now >= since_ + config_->http.drain_timeout) {
+    state_ = State::kClosing;
+    codec_.GoAway(true, http2::ErrorCode::kNoError);
+    Dirty();
+  }
+  if (state_ != State::kServing) return;
+  if (!streams_.empty()) since_ = now;
+  if (config_->http.idle_timeout.count() > 0 && now >= since_ + config_->http.idle_timeout) {
+    state_ = State::kClosing;
+    codec_.GoAway(true, http2::ErrorCode::kNoError);
+    Dirty();
+  }
+}
+
+void Http2ClientSession::ArmTimer() {
+  const time::Duration wait =
+      state_ == State::kDraining ? config_->http.drain_timeout : config_->http.idle_timeout;
+  if (wait.count() == 0 || state_ == State::kClosing) return;
+  const time::MonotonicTime due = since_ + wait;
+  if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
+}
+
+}  // namespace pillion::session

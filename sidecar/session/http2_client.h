@@ -1,0 +1,44 @@
+// A client's HTTP/2 connection: many requests at once.
+#ifndef PILLION_SIDECAR_SESSION_HTTP2_CLIENT_H_
+#define PILLION_SIDECAR_SESSION_HTTP2_CLIENT_H_
+
+#include <string_view>
+
+#include "sidecar/session/client_session.h"
+#include "sidecar/session/http2_session.h"
+
+namespace pillion::session {
+
+class Http2ClientSession final : public ClientSession, public Http2Session {
+ public:
+  Http2ClientSession(ClientSessionParts parts, std::string_view early);
+  ~Http2ClientSession() override;
+
+  void OnReady(bool readable, bool writable) override;
+  stream::Progress Run() override;
+  void Flush() override;
+  void Drain() override;
+  void Abort() override;
+
+ private:
+  class Exchanged;
+  // kServing -> kDraining (GOAWAY with the highest id) -> kClosing (GOAWAY with the last id) -> kDead
+  enum class State : uint8_t { kServing, kDraining, kClosing, kDead };
+  void OnHead(const http2::Event& event) override;
+  void OnGoAway() override {}
+  stream::Runnable& AsRunnable() override { return *this; }
+  stream::Flushable& AsFlushable() override { return *this; }
+  void CheckTimer();
+  void ArmTimer();
+
+  stream::ExchangeFactory& factory_;
+  std::shared_ptr<const config::Listener> config_;
+  stream::Timer timer_;
+  State state_ = State::kServing;
+  time::MonotonicTime since_;  // no stream is open since, or the drain began
+  bool input_over_ = false;
+};
+
+}  // namespace pillion::session
+
+#endif  // PILLION_SIDECAR_SESSION_HTTP2_CLIENT_H_

@@ -1,0 +1,194 @@
+#include "sidecar/session/http2_session.h"
+
+namespace pillion::session {
+namespace {
+
+constexpr int kReadsPerRun = 4;
+// Frames handed to the wire at a time: enough for one large write, little enough to keep streams fair.
+constexpr size_t kFlushBytes = size_t{256} * 1024;
+
+http2::ErrorCode CodeFor(const RequestError& why) {
+  switch (why.kind) {
+    case ErrorKind::kNone:
+      return http2::ErrorCode::kNoError;
+    case ErrorKind::kMalformed:
+      return why.side == Side::kClient ? http2::ErrorCode::kProtocolError : http2::ErrorCode::kInternalError;
+    case ErrorKind::kPeerRefused:
+      return http2::ErrorCode::kRefusedStream;
+    case ErrorKind::kTimeout:
+    case ErrorKind::kPerTryTimeout:
+    case ErrorKind::kIdleTimeout:
+    case ErrorKind::kClientGone:
+      return http2::ErrorCode::kCancel;
+    case ErrorKind::kReset:
+    case ErrorKind::kClosed:
+      return why.side == Side::kClient ? http2::ErrorCode::kCancel : http2::ErrorCode::kInternalError;
+    default:
+      return http2::ErrorCode::kInternalError;
+  }
+}
+
+}  // namespace
+
+Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::WorkerStats& stats,
+                           telemetry::Counter& read, telemetry::Counter& written, http2::Role role,
+                           const http2::Limits& limits)
+    : turn_(turn),
+      stats_(stats),
+      side_(role == http2::Role::kServer ? Side::kClient : Side::kUpstream),
+      wire_(scratch, read, written),
+      limits_(limits),
+      codec_(role, limits_) {}
+
+void Http2Session::Dirty() { turn_.MarkDirty(AsFlushable()); }
+
+bool Http2Session::ReadAll() {
+  bool alive = true;
+  for (int reads = 0; reads < kReadsPerRun && alive; ++reads) {
+    switch (wire_.Fill()) {
+      case Wire::Filled::kBytes: {
+        const std::string_view bytes = wire_.input();
+        alive = codec_.Feed(bytes);
+        HandleEvents();
+        wire_.Consume(bytes.size());
+        break;
+      }
+      case Wire::Filled::kBlocked:
+        if (codec_.WantsOutput()) Dirty();
+        return true;
+      case Wire::Filled::kEnd:
+      case Wire::Filled::kReset:
+        return false;
+    }
+  }
+  Dirty();
+  if (alive) turn_.Wake(AsRunnable());
+  return alive;
+}
+
+bool Http2Session::WriteAll() {
+  while (true) {
+    if (wire_.out().bytes() < kFlushBytes && codec_.WantsOutput()) {
+      codec_.Output(wire_.out(), kFlushBytes);
+      HandleEvents();
+    }
+    switch (wire_.Flush()) {
+      case Wire::Flushed::kBroken:
+        return false;
+      case Wire::Flushed::kBlocked:
+        return true;
+      case Wire::Flushed::kAll:
+        if (!codec_.WantsOutput()) return true;
+        break;
+    }
+  }
+}
+
+void Http2Session::HandleEvents() {
+  // By index: the walk may submit frames, which never adds events; Output and Feed do, and are not called
+  // from here.
+  for (size_t i = 0; i < codec_.events().size(); ++i) {
+    const http2::Event event = codec_.events()[i];
+    switch (event.kind) {
+      case http2::Event::Kind::kRequestHead:
+      case http2::Event::Kind::kResponseHead:
+        OnHead(event);
+        continue;
+      case http2::Event::Kind::kGoAway:
+        OnGoAway();
+        continue;
+      case http2::Event::Kind::kClosed:
+        OnClosed(event);
+        continue;
+      case http2::Event::Kind::kContent:
+        OnContent(event);
+        continue;
+      case http2::Event::Kind::kTrailers:
+      case http2::Event::Kind::kEnd:
+      case http2::Event::Kind::kWritable:
+        break;
+    }
+    const auto found = streams_.find(event.stream);
+    if (found == streams_.end()) continue;
+    stream::Inbox& in = found->second.stream->in();
+    if (event.kind == http2::Event::Kind::kEnd) in.ended = true;
+    if (event.kind == http2::Event::Kind::kTrailers) {
+      in.trailers_present = true;
+      std::swap(in.trailers, codec_.trailers(event));
+    }
+    if (*found->second.owner != nullptr) turn_.Wake(**found->second.owner);
+  }
+  codec_.ClearEvents();
+}
+
+void Http2Session::OnContent(const http2::Event& event) {
+  const auto found = streams_.find(event.stream);
+  if (found == streams_.end()) return;
+  stream::Inbox& in = found->second.stream->in();
+  in.content_bytes += event.content.size();
+  in.content.Append(wire_.Share(event.content));
+  if (*found->second.owner != nullptr) turn_.Wake(**found->second.owner);
+}
+
+RequestError Http2Session::ErrorOf(const http2::Event& event) const {
+  if (event.refused)
+    return {ErrorKind::kPeerRefused, side_, Outcome::kRefused, "the peer refused the stream"};
+  if (event.unsent && side_ == Side::kUpstream) {
+    return {ErrorKind::kClosed, side_, Outcome::kNotSent,
+            "the connection ended before the request was written"};
+  }
+  if (!event.by_peer && event.code == http2::ErrorCode::kProtocolError) {
+    return {ErrorKind::kMalformed, side_, Outcome::kAmbiguous, "the peer broke HTTP/2 on this stream"};
+  }
+  return {ErrorKind::kReset, side_, Outcome::kAmbiguous, "the peer reset the stream"};
+}
+
+void Http2Session::OnClosed(const http2::Event& event) {
+  const auto found = streams_.find(event.stream);
+  if (found == streams_.end()) return;
+  const Entry entry = found->second;
+  stream::Inbox& in = entry.stream->in();
+  streams_.erase(found);
+  entry.link->session = nullptr;
+  // RST_STREAM(NO_ERROR) after a complete answer only stops the request (RFC 9113 section 8.1).
+  in.stopped = true;
+  if (!in.error && !(in.ended && event.code == http2::ErrorCode::kNoError)) in.error = ErrorOf(event);
+  if (*entry.owner != nullptr) turn_.Wake(**entry.owner);
+}
+
+void Http2Session::Forget(http2::StreamId id, bool sent, bool received) {
+  streams_.erase(id);
+  if (sent && !received && side_ == Side::kClient) {
+    codec_.StopReceiving(id);
+  } else if (!sent || !received) {
+    codec_.Reset(id, side_ == Side::kClient ? http2::ErrorCode::kInternalError : http2::ErrorCode::kCancel);
+  }
+  Dirty();
+  turn_.Wake(AsRunnable());  // the last stream of a draining connection ends it
+}
+
+void Http2Session::ResetStream(http2::StreamId id, const RequestError& why) {
+  const auto found = streams_.find(id);
+  if (found != streams_.end()) {
+    found->second.link->session = nullptr;
+    streams_.erase(found);
+  }
+  codec_.Reset(id, CodeFor(why));
+  Dirty();
+}
+
+void Http2Session::DetachAll(std::string_view detail) {
+  for (auto& [id, entry] : streams_) {
+    entry.link->session = nullptr;
+    stream::Inbox& in = entry.stream->in();
+    in.stopped = true;
+    if (!in.error && !(in.ended && side_ == Side::kUpstream)) {
+      const bool unsent = side_ == Side::kUpstream && codec_.HeadUnsent(id);
+      in.error = {ErrorKind::kClosed, side_, unsent ? Outcome::kNotSent : Outcome::kAmbiguous, detail};
+    }
+    if (*entry.owner != nullptr) turn_.Wake(**entry.owner);
+  }
+  streams_.clear();
+}
+
+}  // namespace pillion::session

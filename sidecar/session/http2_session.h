@@ -1,0 +1,136 @@
+// What both roles of an HTTP/2 connection share: the wire, the codec, and the table of its streams.
+//
+//   Run:   socket -> codec -> events -> streams' inboxes, owners woken
+//   Flush: streams' frames -> codec -> socket, once per turn for all streams
+//
+// Deleted by the turn. Streams belong to their exchanges; the table only points to them.
+#ifndef PILLION_SIDECAR_SESSION_HTTP2_SESSION_H_
+#define PILLION_SIDECAR_SESSION_HTTP2_SESSION_H_
+
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "sidecar/http2/codec.h"
+#include "sidecar/session/wire.h"
+#include "sidecar/stream/stream.h"
+#include "sidecar/stream/turn.h"
+
+namespace pillion::session {
+
+class Http2Session;
+
+// How a stream knows its session; null once the stream is closed or the session is gone.
+struct Http2Link {
+  Http2Session* session = nullptr;
+  http2::StreamId id = 0;
+};
+
+class Http2Session {
+ public:
+  // For streams. `side` names who the peer is, for errors.
+  Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::WorkerStats& stats,
+               telemetry::Counter& read, telemetry::Counter& written, http2::Role role,
+               const http2::Limits& limits);
+  virtual ~Http2Session() = default;
+  Http2Session(const Http2Session&) = delete;
+  Http2Session& operator=(const Http2Session&) = delete;
+
+  http2::Codec& codec() { return codec_; }
+  const net::Address& peer() { return wire_.socket().peer(); }
+  void Dirty();
+  // The exchange let go of the stream, having sent or received its whole message or not.
+  void Forget(http2::StreamId id, bool sent, bool received);
+  void ResetStream(http2::StreamId id, const RequestError& why);
+  bool HasUnsent() { return !wire_.out().empty() || codec_.WantsOutput(); }
+
+ protected:
+  struct Entry {
+    stream::Stream* stream = nullptr;
+    Http2Link* link = nullptr;
+    stream::Runnable* const* owner = nullptr;
+  };
+
+  // Reads, feeds the codec, records. False: the connection is over.
+  bool ReadAll();
+  // Moves frames to the socket. False: the connection is broken.
+  bool WriteAll();
+  void HandleEvents();
+  // Every stream left gets an error and its owner is woken.
+  void DetachAll(std::string_view detail);
+  void Add(http2::StreamId id, Entry entry) { streams_[id] = entry; }
+
+  virtual void OnHead(const http2::Event& event) = 0;
+  virtual void OnGoAway() = 0;
+  virtual stream::Runnable& AsRunnable() = 0;
+  virtual stream::Flushable& AsFlushable() = 0;
+
+  stream::Turn& turn_;
+  telemetry::WorkerStats& stats_;
+  const Side side_;
+  Wire wire_;
+  http2::Limits limits_;
+  http2::Codec codec_;
+  absl::flat_hash_map<http2::StreamId, Entry> streams_;
+
+ private:
+  void OnContent(const http2::Event& event);
+  void OnClosed(const http2::Event& event);
+  RequestError ErrorOf(const http2::Event& event) const;
+};
+
+// The parts of a stream that do not depend on its role.
+template <typename SideStream>
+class Http2StreamOf : public SideStream {
+ public:
+  Http2StreamOf(Http2Session& session, http2::StreamId id) : peer_(session.peer()) { link_ = {&session, id}; }
+  ~Http2StreamOf() override {
+    if (link_.session != nullptr) link_.session->Forget(link_.id, finished_, this->in_.ended);
+  }
+  void ReleaseCredit(size_t n) override {
+    if (link_.session == nullptr) return;
+    link_.session->codec().ReleaseCredit(link_.id, n);
+    link_.session->Dirty();
+  }
+  size_t SendRoom() const override {
+    return link_.session == nullptr || !head_sent_ || finished_ ? 0
+                                                                : link_.session->codec().SendRoom(link_.id);
+  }
+  size_t SendContent(SliceQueue& from) override {
+    if (link_.session == nullptr || !head_sent_ || finished_) return 0;
+    const size_t moved = link_.session->codec().SendContent(link_.id, from);
+    if (moved > 0) link_.session->Dirty();
+    return moved;
+  }
+  void Finish() override {
+    if (link_.session == nullptr || finished_) return;
+    finished_ = true;
+    link_.session->codec().FinishContent(link_.id);
+    link_.session->Dirty();
+  }
+  void FinishWithTrailers(const http::HeaderList& trailers) override {
+    if (link_.session == nullptr || finished_) return;
+    finished_ = true;
+    link_.session->codec().SendTrailers(link_.id, trailers);
+    link_.session->Dirty();
+  }
+  void Reset(const RequestError& why) override {
+    if (link_.session != nullptr) link_.session->ResetStream(link_.id, why);
+  }
+  bool Flushed() const override { return link_.session == nullptr || !link_.session->HasUnsent(); }
+  http::Version wire_version() const override { return http::Version::kHttp2; }
+  const net::Address& peer() const override { return peer_; }
+
+ protected:
+  friend class Http2ClientSession;
+  friend class Http2UpstreamSession;
+  Http2Link link_;
+  net::Address peer_;
+  bool head_sent_ = false;
+  bool finished_ = false;
+};
+
+}  // namespace pillion::session
+
+#endif  // PILLION_SIDECAR_SESSION_HTTP2_SESSION_H_

@@ -1,0 +1,228 @@
+#include "sidecar/session/http2_upstream.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "sidecar/session/pool.h"
+
+namespace pillion::session {
+namespace {
+
+constexpr size_t kMaxInformational = 8;
+
+http2::Limits LimitsOf(const config::Cluster& cluster) {
+  http2::Limits limits;
+  limits.stream_window_bytes = cluster.stream_window_bytes;
+  return limits;
+}
+
+}  // namespace
+
+class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::UpstreamStream>,
+                                              public ListNode<OpenedTag> {
+ public:
+  Exchanged(Http2UpstreamSession& session, bool reused)
+      : Http2StreamOf(session, 0), session_(session), reused_(reused) {}
+  ~Exchanged() override {
+    if (link_.session == nullptr || head_sent_) return;
+    --session_.opened_count_;
+    link_.session = nullptr;
+    session_.turn_.Wake(session_);
+  }
+  bool SendRequest(const http::RequestHead& head, bool end) override {
+    if (link_.session == nullptr) return true;
+    bool too_large = false;
+    // A chunked message without content stays one: its end is told apart from its head.
+    const bool end_later = end && head.content.kind == http::ContentLength::Kind::kUnsized;
+    const http2::StreamId id = session_.codec().SubmitRequest(head, end && !end_later, &too_large);
+    if (too_large) return false;
+    ListNode<OpenedTag>::Unlink();
+    --session_.opened_count_;
+    if (id == 0) {  // the connection stopped taking streams since it was picked
+      link_.session = nullptr;
+      in_.error = {ErrorKind::kPeerRefused, Side::kUpstream, Outcome::kNotSent,
+                   "the connection takes no more streams"};
+      return true;
+    }
+    link_.id = id;
+    head_sent_ = true;
+    session_.Add(id, {this, &link_, &owner_});
+    session_.Dirty();
+    finished_ = end && !end_later;
+    if (end_later) Finish();
+    return true;
+  }
+  bool TakeInformational(http::ResponseHead& head) override {
+    if (informational_.empty()) return false;
+    head = std::move(informational_.front());
+    informational_.pop_front();
+    return true;
+  }
+  bool reused() const override { return reused_; }
+
+ private:
+  friend class Http2UpstreamSession;
+  Http2UpstreamSession& session_;  // only while link_.session is set
+  std::deque<http::ResponseHead> informational_;
+  bool reused_;
+};
+
+Http2UpstreamSession::Http2UpstreamSession(UpstreamParts& parts, Http2Pool& pool,
+                                           std::shared_ptr<const config::Cluster> cluster)
+    : Http2Session(parts.turn, parts.scratch, parts.stats, parts.stats.upstream_bytes_read,
+                   parts.stats.upstream_bytes_written, http2::Role::kClient, LimitsOf(*cluster)),
+      parts_(parts),
+      pool_(&pool),
+      cluster_(std::move(cluster)),
+      timer_(this),
+      since_(parts.turn.now()) {}
+
+Http2UpstreamSession::~Http2UpstreamSession() {
+  if (wire_.attached()) stats_.upstream_connections_closed.Add();
+  if (pool_ != nullptr) pool_->Leave(*this);
+  DetachAll("the upstream connection ended");
+  while (Exchanged* stream = opened_.PopFront()) {
+    stream->link_.session = nullptr;
+    stream->in_.error = {ErrorKind::kClosed, Side::kUpstream, Outcome::kNotSent,
+                         "the upstream connection ended"};
+    if (stream->owner_ != nullptr) turn_.Wake(*stream->owner_);
+  }
+}
+
+bool Http2UpstreamSession::Dial(const net::Address& to) {
+  int error = 0;
+  auto socket = parts_.loop.Connect(to, *this, &error);
+  if (socket == nullptr) return false;
+  stats_.upstream_connections_http2.Add();
+  wire_.Attach(std::move(socket));
+  ArmTimer();
+  return true;
+}
+
+void Http2UpstreamSession::OnReady(bool readable, bool writable) {
+  wire_.Mark(readable, writable);
+  if (writable && state_ != State::kConnecting && HasUnsent()) turn_.MarkDirty(*this);
+  turn_.Wake(*this);
+}
+
+stream::Progress Http2UpstreamSession::Run() {
+  if (state_ == State::kConnecting) FinishConnect();
+  if (state_ == State::kOpen || state_ == State::kLeaving) {
+    if (!ReadAll()) Die("the upstream connection ended");
+  }
+  wire_.KeepRest();
+  if (state_ == State::kOpen) {
+    const time::MonotonicTime now = turn_.now();
+    if (!streams_.empty() || opened_count_ > 0) since_ = now;
+    if (codec_.draining()) {
+      Leave();
+    } else if (cluster_->idle_timeout.count() > 0 && now >= since_ + cluster_->idle_timeout) {
+      codec_.GoAway(true, http2::ErrorCode::kNoError);
+      Leave();
+    } else if (pool_ != nullptr) {
+      pool_->Room(*this);
+    }
+  }
+  if (state_ == State::kLeaving && streams_.empty() && opened_count_ == 0) {
+    WriteAll();  // a GOAWAY, if the socket takes it
+    state_ = State::kDead;
+  }
+  if (state_ == State::kDead) return stream::Progress::kDone;
+  ArmTimer();
+  return stream::Progress::kIdle;
+}
+
+void Http2UpstreamSession::FinishConnect() {
+  const int error = wire_.socket().ConnectError();
+  const bool late = turn_.now() >= since_ + cluster_->connect_timeout;
+  if (error == EINPROGRESS && !late) return;
+  if (error != 0) {
+    const ErrorKind kind = error == EINPROGRESS ? ErrorKind::kConnectTimeout : ErrorKind::kConnectFailed;
+    (kind == ErrorKind::kConnectTimeout ? stats_.upstream_connect_timeouts : stats_.upstream_connect_failures)
+        .Add();
+    if (pool_ != nullptr) std::exchange(pool_, nullptr)->ConnectFailed(*this, kind);
+    state_ = State::kDead;
+    return;
+  }
+  state_ = State::kOpen;
+  since_ = turn_.now();
+  Dirty();
+}
+
+uint32_t Http2UpstreamSession::StreamRoom() const {
+  if (state_ != State::kOpen || codec_.draining()) return 0;
+  const uint32_t room = codec_.StreamRoom();
+  const auto open = static_cast<uint32_t>(streams_.size()) + opened_count_;
+  if (open >= cluster_->max_concurrent_streams || room <= opened_count_) return 0;
+  return std::min(room - opened_count_, cluster_->max_concurrent_streams - open);
+}
+
+std::unique_ptr<stream::UpstreamStream> Http2UpstreamSession::Open() {
+  ++opened_count_;
+  auto stream = std::make_unique<Exchanged>(*this, used_);
+  opened_.PushBack(stream.get());
+  used_ = true;
+  return stream;
+}
+
+void Http2UpstreamSession::OnHead(const http2::Event& event) {
+  const auto found = streams_.find(event.stream);
+  if (found == streams_.end()) return;
+  auto& stream = static_cast<Exchanged&>(*found->second.stream);
+  http::ResponseHead& head = codec_.response(event);
+  if (event.error != ErrorKind::kNone) {
+    stream.in().error = {event.error, Side::kUpstream, Outcome::kAnswered, "the response head is too large"};
+  } else if (head.status / 100 == 1) {
+    if (stream.informational_.size() < kMaxInformational) stream.informational_.push_back(head);
+  } else {
+    std::swap(stream.response_, head);
+    stream.in().head = true;
+  }
+  if (stream.owner_ != nullptr) turn_.Wake(*stream.owner_);
+}
+
+void Http2UpstreamSession::OnGoAway() { Leave(); }
+
+void Http2UpstreamSession::Leave() {
+  if (state_ != State::kOpen) return;
+  state_ = State::kLeaving;
+  if (pool_ != nullptr) std::exchange(pool_, nullptr)->Leave(*this);
+  turn_.Wake(*this);
+}
+
+void Http2UpstreamSession::Orphan() {
+  ListNode<PoolTag>::Unlink();
+  pool_ = nullptr;
+  if (state_ == State::kOpen) state_ = State::kLeaving;
+  if (state_ == State::kConnecting) state_ = State::kDead;
+  turn_.Wake(*this);
+}
+
+void Http2UpstreamSession::Die(std::string_view detail) {
+  state_ = State::kDead;
+  if (pool_ != nullptr) std::exchange(pool_, nullptr)->Leave(*this);
+  DetachAll(detail);
+}
+
+void Http2UpstreamSession::Flush() {
+  if (state_ == State::kDead || state_ == State::kConnecting) return;
+  if (!WriteAll()) {
+    // What the peer sent before it closed is read first.
+    wire_.out().Clear();
+    wire_.Mark(true, false);
+    turn_.Wake(*this);
+    return;
+  }
+  if (streams_.empty() && wire_.out().empty()) wire_.out().Clear();  // an idle connection holds no buffer
+}
+
+void Http2UpstreamSession::ArmTimer() {
+  const time::Duration wait =
+      state_ == State::kConnecting ? cluster_->connect_timeout : cluster_->idle_timeout;
+  if (wait.count() == 0 || state_ == State::kLeaving) return;
+  const time::MonotonicTime due = since_ + wait;
+  if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
+}
+
+}  // namespace pillion::session

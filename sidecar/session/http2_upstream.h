@@ -1,0 +1,67 @@
+// A connection of ours to an HTTP/2 endpoint: the requests of many clients share it, and nothing that one of
+// them does may reach the others (DESIGN.md section 4).
+#ifndef PILLION_SIDECAR_SESSION_HTTP2_UPSTREAM_H_
+#define PILLION_SIDECAR_SESSION_HTTP2_UPSTREAM_H_
+
+#include <deque>
+#include <memory>
+
+#include "sidecar/base/intrusive_list.h"
+#include "sidecar/config/cluster.h"
+#include "sidecar/session/http2_session.h"
+#include "sidecar/session/upstream_parts.h"
+
+namespace pillion::session {
+
+class Http2Pool;
+struct PoolTag;
+struct OpenedTag;
+
+class Http2UpstreamSession final : public stream::Runnable,
+                                   public stream::Flushable,
+                                   public net::Observer,
+                                   public ListNode<PoolTag>,
+                                   public Http2Session {
+ public:
+  Http2UpstreamSession(UpstreamParts& parts, Http2Pool& pool, std::shared_ptr<const config::Cluster> cluster);
+  ~Http2UpstreamSession() override;
+  // False: no descriptor or no route; delete it.
+  bool Dial(const net::Address& to);
+
+  void OnReady(bool readable, bool writable) override;
+  stream::Progress Run() override;
+  void Flush() override;
+
+  bool connecting() const { return state_ == State::kConnecting; }
+  // Streams that may be opened now; 0 while connecting.
+  uint32_t StreamRoom() const;
+  std::unique_ptr<stream::UpstreamStream> Open();
+  void Orphan();
+
+ private:
+  class Exchanged;
+  // kLeaving: takes no more streams; ends with the last.
+  enum class State : uint8_t { kConnecting, kOpen, kLeaving, kDead };
+  void OnHead(const http2::Event& event) override;
+  void OnGoAway() override;
+  stream::Runnable& AsRunnable() override { return *this; }
+  stream::Flushable& AsFlushable() override { return *this; }
+  void FinishConnect();
+  void Die(std::string_view detail);
+  void Leave();
+  void ArmTimer();
+
+  UpstreamParts& parts_;
+  Http2Pool* pool_;
+  std::shared_ptr<const config::Cluster> cluster_;
+  stream::Timer timer_;
+  State state_ = State::kConnecting;
+  time::MonotonicTime since_;
+  IntrusiveList<Exchanged, OpenedTag> opened_;  // streams handed out whose head has not been submitted
+  uint32_t opened_count_ = 0;
+  bool used_ = false;
+};
+
+}  // namespace pillion::session
+
+#endif  // PILLION_SIDECAR_SESSION_HTTP2_UPSTREAM_H_

@@ -1,0 +1,146 @@
+#include "sidecar/session/pool.h"
+
+namespace pillion::session {
+namespace {
+
+void Fail(stream::Turn& turn, stream::Ticket& ticket, ErrorKind kind, std::string_view detail) {
+  ticket.Unlink();
+  ticket.error = {kind, Side::kUpstream, Outcome::kNotSent, detail};
+  turn.Wake(*ticket.owner());
+}
+
+void Grant(stream::Turn& turn, stream::Ticket& ticket, std::unique_ptr<stream::UpstreamStream> stream) {
+  ticket.Unlink();
+  ticket.stream = std::move(stream);
+  turn.Wake(*ticket.owner());
+}
+
+std::string_view Describe(ErrorKind kind) {
+  return kind == ErrorKind::kConnectTimeout ? "the connection was not made within connect_timeout"
+                                            : "the connection was refused or cannot be made";
+}
+
+}  // namespace
+
+Http1Pool::~Http1Pool() {
+  while (stream::Ticket* ticket = waiting_.front())
+    Fail(parts_.turn, *ticket, ErrorKind::kConnectFailed, "the endpoint was removed");
+  while (Http1UpstreamSession* session = all_.front()) session->Orphan();
+}
+
+void Http1Pool::Acquire(stream::Ticket& ticket) {
+  while (Http1UpstreamSession* session = idle_.front()) {
+    if (session->usable()) {
+      ticket.stream = session->Open();
+      return;
+    }
+    session->ListNode<IdleTag>::Unlink();  // something came on it: it is looked at this turn and comes back,
+                                           // or dies
+  }
+  DialFor(ticket);
+}
+
+void Http1Pool::DialFor(stream::Ticket& ticket) {
+  if (count_ >= kMaxConnectionsPerEndpoint) {
+    ticket.error = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
+                    "too many connections to the endpoint"};
+    return;
+  }
+  auto session = std::make_unique<Http1UpstreamSession>(
+      parts_, *this, std::shared_ptr<const config::Cluster>(endpoint_.shared_cluster()));
+  ++count_;
+  if (!session->Dial(endpoint_.address())) {
+    ticket.error = {ErrorKind::kConnectFailed, Side::kUpstream, Outcome::kNotSent,
+                    "no descriptor, or no route to the endpoint"};
+    return;
+  }
+  all_.PushBack(session.release());  // from here it belongs to the turn
+  waiting_.PushBack(&ticket);
+}
+
+void Http1Pool::Free(Http1UpstreamSession& session) {
+  if (stream::Ticket* ticket = waiting_.front()) {
+    Grant(parts_.turn, *ticket, session.Open());
+  } else {
+    idle_.PushFront(&session);
+  }
+}
+
+void Http1Pool::ConnectFailed(Http1UpstreamSession&, ErrorKind kind) {
+  if (stream::Ticket* ticket = waiting_.front()) Fail(parts_.turn, *ticket, kind, Describe(kind));
+}
+
+void Http1Pool::Gone(Http1UpstreamSession&) { --count_; }
+
+Http2Pool::~Http2Pool() {
+  FailWaiting(ErrorKind::kConnectFailed, "the endpoint was removed");
+  while (Http2UpstreamSession* session = sessions_.front()) session->Orphan();
+}
+
+void Http2Pool::Acquire(stream::Ticket& ticket) {
+  bool connecting = false;
+  for (Http2UpstreamSession* session = sessions_.front(); session != nullptr;
+       session = sessions_.Next(session)) {
+    connecting = connecting || session->connecting();
+    if (session->StreamRoom() == 0) continue;
+    ticket.stream = session->Open();
+    return;
+  }
+  if (!connecting && !Dial()) {
+    ticket.error = {ErrorKind::kConnectFailed, Side::kUpstream, Outcome::kNotSent,
+                    "no descriptor, or no route to the endpoint"};
+    return;
+  }
+  waiting_.PushBack(&ticket);
+}
+
+bool Http2Pool::Dial() {
+  auto session = std::make_unique<Http2UpstreamSession>(parts_, *this, endpoint_.shared_cluster());
+  ++count_;
+  sessions_.PushBack(session.get());
+  if (!session->Dial(endpoint_.address())) return false;  // unlinks and uncounts itself
+  session.release();  // NOLINT(bugprone-unused-return-value): from here it belongs to the turn
+  return true;
+}
+
+void Http2Pool::Room(Http2UpstreamSession& session) {
+  while (stream::Ticket* ticket = waiting_.front()) {
+    if (session.StreamRoom() == 0) break;
+    Grant(parts_.turn, *ticket, session.Open());
+  }
+  if (waiting_.empty() || session.connecting()) return;
+  for (Http2UpstreamSession* other = sessions_.front(); other != nullptr; other = sessions_.Next(other)) {
+    if (other->connecting()) return;
+  }
+  if (count_ < kMaxConnectionsPerEndpoint)
+    Dial();  // when it fails those who wait are served by the streams that end
+}
+
+void Http2Pool::ConnectFailed(Http2UpstreamSession& session, ErrorKind kind) {
+  FailWaiting(kind, Describe(kind));  // first: Leave dials again for those who still wait
+  Leave(session);
+}
+
+void Http2Pool::Leave(Http2UpstreamSession& session) {
+  if (!session.ListNode<PoolTag>::linked()) return;
+  session.ListNode<PoolTag>::Unlink();
+  --count_;
+  if (sessions_.empty() && !waiting_.empty() && !Dial())
+    FailWaiting(ErrorKind::kConnectFailed, Describe(ErrorKind::kConnectFailed));
+}
+
+void Http2Pool::FailWaiting(ErrorKind kind, std::string_view detail) {
+  while (stream::Ticket* ticket = waiting_.front()) Fail(parts_.turn, *ticket, kind, detail);
+}
+
+void UpstreamPools::Acquire(upstream::EndpointState& endpoint, bool http2, stream::Ticket& ticket) {
+  if (http2) {
+    if (endpoint.http2_pool == nullptr) endpoint.http2_pool = std::make_unique<Http2Pool>(parts_, endpoint);
+    static_cast<Http2Pool&>(*endpoint.http2_pool).Acquire(ticket);
+    return;
+  }
+  if (endpoint.http1_pool == nullptr) endpoint.http1_pool = std::make_unique<Http1Pool>(parts_, endpoint);
+  static_cast<Http1Pool&>(*endpoint.http1_pool).Acquire(ticket);
+}
+
+}  // namespace pillion::session

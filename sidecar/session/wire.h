@@ -1,0 +1,100 @@
+// The bytes of one connection: its socket, what was read and not consumed, what is written and not sent.
+//
+//   socket --Fill()--> [worker's read block | own block] --input()--> codec
+//   codec --out()--> [queue] --Flush()--> socket
+//
+// All connections of a worker read into one shared block; only what is left over at the end of a Run (half a
+// head) is copied to a block of the connection's own. So an idle connection holds no buffer. Owner: a
+// session; one thread.
+#ifndef PILLION_SIDECAR_SESSION_WIRE_H_
+#define PILLION_SIDECAR_SESSION_WIRE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "sidecar/base/slice.h"
+#include "sidecar/net/loop.h"
+#include "sidecar/telemetry/stats.h"
+
+namespace pillion::session {
+
+// The block that all connections of a worker read into. While slices still point into it the next reads take
+// the room behind them, so that a turn of many small answers fills one block and not one block each.
+class ReadScratch {
+ public:
+  static constexpr size_t kBytes = size_t{64} * 1024 - sizeof(Block);
+  // A read gets at least this much room; less is left unused.
+  static constexpr size_t kMinRoomBytes = size_t{16} * 1024;
+  ReadScratch() : block_(Block::New(kBytes)) {}
+  ~ReadScratch() { block_->Release(); }
+  ReadScratch(const ReadScratch&) = delete;
+  ReadScratch& operator=(const ReadScratch&) = delete;
+  // A block with room from used() to its end. Not counted: the caller retains it.
+  Block* Fresh();
+  size_t used() const { return used_; }
+  // What was read into the block of the last Fresh ends at `end`.
+  void Use(size_t end) { used_ = end; }
+
+ private:
+  Block* block_;
+  size_t used_ = 0;
+};
+
+class Wire {
+ public:
+  Wire(ReadScratch& scratch, telemetry::Counter& bytes_read, telemetry::Counter& bytes_written)
+      : scratch_(scratch), bytes_read_(bytes_read), bytes_written_(bytes_written) {}
+  ~Wire();
+  Wire(const Wire&) = delete;
+  Wire& operator=(const Wire&) = delete;
+
+  void Attach(std::unique_ptr<net::Socket> socket) { socket_ = std::move(socket); }
+  net::Socket& socket() { return *socket_; }
+  bool attached() const { return socket_ != nullptr; }
+
+  // Readiness, as the loop reports it.
+  void Mark(bool readable, bool writable) {
+    readable_ = readable_ || readable;
+    writable_ = writable_ || writable;
+  }
+  bool readable() const { return readable_; }
+
+  enum class Filled : uint8_t { kBytes, kBlocked, kEnd, kReset };
+  // One read, appended to input(). kBlocked: wait for readiness.
+  Filled Fill();
+  std::string_view input() const {
+    return {input_block_ == nullptr ? nullptr : input_block_->bytes() + begin_, end_ - begin_};
+  }
+  void Consume(size_t n) { begin_ += n; }
+  // A slice that shares a part of input().
+  Slice Share(std::string_view part) { return Slice(input_block_, part.data(), part.size()); }
+  // Call at the end of each Run: moves what is left out of the shared block.
+  void KeepRest();
+  // Bytes that came before the session was made (an inspector read them); once, before the first Fill.
+  void Prepend(std::string_view bytes);
+
+  SliceQueue& out() { return out_; }
+  enum class Flushed : uint8_t { kAll, kBlocked, kBroken };
+  Flushed Flush();
+  // Written to the kernel since the connection began.
+  uint64_t written() const { return written_; }
+
+ private:
+  ReadScratch& scratch_;
+  telemetry::Counter& bytes_read_;
+  telemetry::Counter& bytes_written_;
+  std::unique_ptr<net::Socket> socket_;
+  Block* input_block_ = nullptr;  // owned count
+  size_t begin_ = 0;
+  size_t end_ = 0;
+  SliceQueue out_;
+  uint64_t written_ = 0;
+  bool own_block_ = false;
+  bool readable_ = false;
+  bool writable_ = true;
+};
+
+}  // namespace pillion::session
+
+#endif  // PILLION_SIDECAR_SESSION_WIRE_H_

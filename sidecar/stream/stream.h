@@ -1,0 +1,109 @@
+// The contract between an exchange and a session: one request/response pair on some connection.
+//
+//            session records                              exchange takes
+//   bytes --> codec --> Inbox{head, content, end, error} --Wake--> Run()
+//                       Send*, Finish, Reset  <------------------- (inside its Run only)
+//
+// Ownership: the exchange owns the stream (unique_ptr); the session holds a pointer and is told by the
+// destructor. Destroying a stream whose message is not complete resets it. A session that dies first records
+// an error and detaches; every call is then a no-op. One thread. Nothing here calls back: the session only
+// wakes the owner.
+#ifndef PILLION_SIDECAR_STREAM_STREAM_H_
+#define PILLION_SIDECAR_STREAM_STREAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "sidecar/base/request_error.h"
+#include "sidecar/base/slice.h"
+#include "sidecar/http/head.h"
+#include "sidecar/net/address.h"
+#include "sidecar/stream/turn.h"
+
+namespace pillion::stream {
+
+// What the peer sent so far. Order on the wire: head, content, trailers, end; `error` may cut it short
+// anywhere and is final.
+struct Inbox {
+  bool head = false;
+  bool trailers_present = false;
+  bool ended = false;
+  bool stopped = false;  // it takes no more of our message, though its own may be complete
+  SliceQueue content;    // bounded: the session stops reading (HTTP/1) or lets the window close (HTTP/2)
+  http::HeaderList trailers;
+  RequestError error;
+  // Ever received, for logs and metrics.
+  uint64_t content_bytes = 0;
+};
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  Inbox& in() { return in_; }
+  const Inbox& in() const { return in_; }
+  // `n` bytes were taken out of in().content and passed on: the peer may send as many again.
+  virtual void ReleaseCredit(size_t n) = 0;
+  // How many bytes SendContent takes now. When it was 0 and grows, the owner is woken.
+  virtual size_t SendRoom() const = 0;
+  // Moves min(SendRoom(), from.bytes()) bytes; returns the number. After the head, before the end.
+  virtual size_t SendContent(SliceQueue& from) = 0;
+  // The end of our message, once.
+  virtual void Finish() = 0;
+  virtual void FinishWithTrailers(const http::HeaderList& trailers) = 0;
+  // Ends both directions now. `why` chooses the code (HTTP/2) or that the connection closes (HTTP/1).
+  virtual void Reset(const RequestError& why) = 0;
+  // Everything we sent has left towards the kernel.
+  virtual bool Flushed() const = 0;
+  virtual http::Version wire_version() const = 0;
+  virtual const net::Address& peer() const = 0;
+
+  // Who is woken when something was recorded. May be null.
+  void set_owner(Runnable* owner) { owner_ = owner; }
+
+ protected:
+  Runnable* owner_ = nullptr;
+  Inbox in_;
+};
+
+// The side that called us.
+class ClientStream : public Stream {
+ public:
+  http::RequestHead& request() { return request_; }
+  // 1xx; any number, before the response head.
+  virtual void SendInformational(const http::ResponseHead& head) = 0;
+  // Once. `end`: no content and no trailers follow. False: the head is too large for the peer; nothing was
+  // sent.
+  [[nodiscard]] virtual bool SendResponse(http::ResponseHead& head, bool end) = 0;
+  // When the first byte of the request was read.
+  time::MonotonicTime started() const { return started_; }
+  // The response is complete but the request is not: end without harm to what was sent.
+  virtual void EndEarly() = 0;
+
+ protected:
+  http::RequestHead request_;
+  time::MonotonicTime started_{};
+};
+
+// The side that we call.
+class UpstreamStream : public Stream {
+ public:
+  // Once, first. `end`: no content and no trailers follow. False: the head is too large for this peer;
+  // nothing was sent.
+  [[nodiscard]] virtual bool SendRequest(const http::RequestHead& head, bool end) = 0;
+  // Valid once in().head; a 1xx head is handed over by TakeInformational first.
+  http::ResponseHead& response() { return response_; }
+  // True and fills `head` for each 1xx received and not yet taken (at most the last kMaxInformational are
+  // kept).
+  virtual bool TakeInformational(http::ResponseHead& head) = 0;
+  // True for a connection that carried a request before: if it died unused, one more pick costs no retry.
+  virtual bool reused() const = 0;
+
+ protected:
+  http::ResponseHead response_;
+};
+
+}  // namespace pillion::stream
+
+#endif  // PILLION_SIDECAR_STREAM_STREAM_H_

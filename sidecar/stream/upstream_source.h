@@ -1,0 +1,43 @@
+// How an exchange gets an upstream stream without knowing of connections: it leaves a ticket and is woken.
+#ifndef PILLION_SIDECAR_STREAM_UPSTREAM_SOURCE_H_
+#define PILLION_SIDECAR_STREAM_UPSTREAM_SOURCE_H_
+
+#include <memory>
+
+#include "sidecar/base/intrusive_list.h"
+#include "sidecar/base/request_error.h"
+#include "sidecar/stream/stream.h"
+
+namespace pillion::upstream {
+class EndpointState;
+}
+
+namespace pillion::stream {
+
+struct TicketTag;
+
+// Wanted, then granted or failed. Owned by the attempt; destroying it while it waits cancels the wish.
+class Ticket : public ListNode<TicketTag> {
+ public:
+  explicit Ticket(Runnable* owner) : owner_(owner) {}
+  bool settled() const { return stream != nullptr || static_cast<bool>(error); }
+  Runnable* owner() const { return owner_; }
+
+  std::unique_ptr<UpstreamStream> stream;
+  RequestError error;
+
+ private:
+  Runnable* owner_;
+};
+
+class UpstreamSource {
+ public:
+  virtual ~UpstreamSource() = default;
+  // Settles `ticket` at once when a connection has room; else later, and wakes its owner then.
+  // Errors: kConnectFailed, kConnectTimeout, kOverflow; the outcome is always kNotSent.
+  virtual void Acquire(upstream::EndpointState& endpoint, bool http2, Ticket& ticket) = 0;
+};
+
+}  // namespace pillion::stream
+
+#endif  // PILLION_SIDECAR_STREAM_UPSTREAM_SOURCE_H_

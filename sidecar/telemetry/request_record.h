@@ -1,0 +1,84 @@
+// The finished request as access log and spans want it. Filled only when somebody wants it; a value that
+// travels from a worker to the main loop.
+#ifndef PILLION_SIDECAR_TELEMETRY_REQUEST_RECORD_H_
+#define PILLION_SIDECAR_TELEMETRY_REQUEST_RECORD_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sidecar/time/clock.h"
+
+namespace pillion::config {
+struct Listener;
+}
+
+namespace pillion::telemetry {
+
+using TraceId = std::array<uint8_t, 16>;
+using SpanId = std::array<uint8_t, 8>;
+
+// One try, as a client span.
+struct AttemptRecord {
+  SpanId span{};
+  std::string endpoint;
+  std::string protocol;
+  uint16_t status = 0;     // 0: no answer
+  std::string_view error;  // static text; "" when answered
+  time::WallTime started{};
+  time::WallTime ended{};
+  bool reused_connection = false;
+};
+
+struct RequestRecord {
+  std::shared_ptr<const config::Listener> listener;  // names, log path, collector, service name
+  time::WallTime started{};
+  time::Duration duration{};
+  std::string method;
+  std::string authority;
+  std::string path;
+  std::string protocol;  // the client's
+  std::string route;
+  std::string cluster;
+  std::string client;  // address
+  std::string user_agent;
+  std::string request_id;
+  uint16_t status = 0;  // 0: none was sent
+  std::string flags;    // Envoy's response flags, comma separated; "" when none
+  std::string detail;   // the reason, in words
+  uint64_t request_bytes = 0;
+  uint64_t response_bytes = 0;
+  std::vector<AttemptRecord> attempts;
+  // Tracing.
+  bool sampled = false;
+  TraceId trace{};
+  SpanId server_span{};
+  SpanId parent_span{};  // all zero: a root
+  std::string trace_state;
+};
+
+// Where a worker leaves finished requests; taken by the worker at the end of a turn. Bounded: a log nobody
+// takes away must not grow. One thread.
+class RecordBuffer {
+ public:
+  static constexpr size_t kMaxRecords = 4096;
+  // False: dropped.
+  bool Add(RequestRecord record) {
+    if (records_.size() >= kMaxRecords) return false;
+    records_.push_back(std::move(record));
+    return true;
+  }
+  bool empty() const { return records_.empty(); }
+  std::vector<RequestRecord> Take() { return std::exchange(records_, {}); }
+
+ private:
+  std::vector<RequestRecord> records_;
+};
+
+}  // namespace pillion::telemetry
+
+#endif  // PILLION_SIDECAR_TELEMETRY_REQUEST_RECORD_H_

@@ -1,0 +1,148 @@
+// Counters and histograms, one shard per worker: one writer, plain adds without a lock prefix; the main loop
+// sums the shards when asked. Handles are resolved when a configuration is taken over, not per request.
+#ifndef PILLION_SIDECAR_TELEMETRY_STATS_H_
+#define PILLION_SIDECAR_TELEMETRY_STATS_H_
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "sidecar/time/clock.h"
+
+namespace pillion::telemetry {
+
+// Written by one thread, read by any.
+class Counter {
+ public:
+  void Add(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void Subtract(uint64_t n = 1) { Add(~n + 1); }
+  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// Durations in buckets of 2^k and 1.5 * 2^k microseconds.
+class Histogram {
+ public:
+  static constexpr size_t kBuckets = 56;  // up to 2^28 us, about 4.5 minutes; the last is everything above
+  void Record(time::Duration duration) {
+    const auto us = static_cast<uint64_t>(duration.count() < 0 ? 0 : duration.count() / 1000);
+    buckets_[BucketOf(us)].Add();
+    sum_us_.Add(us);
+  }
+  static size_t BucketOf(uint64_t us) {
+    if (us < 2) return 0;
+    const auto top = static_cast<size_t>(std::bit_width(us) - 1);
+    const size_t half = us >> (top - 1) & 1;
+    const size_t bucket = top * 2 + half - 1;
+    return bucket < kBuckets ? bucket : kBuckets - 1;
+  }
+  // Values of bucket `i` are below this many microseconds; 0 for the last, which has no bound.
+  static uint64_t UpperBoundUs(size_t i) {
+    if (i + 1 >= kBuckets) return 0;
+    const size_t next = i + 2;  // = top * 2 + half of the first value above
+    return (uint64_t{2} + (next & 1)) << (next / 2) >> 1;
+  }
+  uint64_t bucket(size_t i) const { return buckets_[i].value(); }
+  uint64_t sum_us() const { return sum_us_.value(); }
+
+ private:
+  std::array<Counter, kBuckets> buckets_;
+  Counter sum_us_;
+};
+
+// What is counted per (listener, route, cluster).
+struct RouteStats {
+  static constexpr size_t kCodes = 24;
+  // Status codes seen; a slot is taken at the first sight of its code. The last slot takes what finds none.
+  struct Code {
+    std::atomic<uint16_t> code{0};
+    Counter count;
+  };
+  std::array<Code, kCodes> codes;
+  Counter started;
+  Counter finished;  // active = started - finished
+  Counter retries;
+  Counter attempts;
+  Counter request_bytes;
+  Counter response_bytes;
+  Histogram request_duration;  // head received .. response complete
+  Histogram attempt_duration;  // picked .. response head or failure
+  void CountCode(uint16_t code);
+};
+
+struct RouteKey {
+  std::string listener;
+  std::string route;
+  std::string cluster;
+  friend auto operator<=>(const RouteKey&, const RouteKey&) = default;
+};
+
+// Per worker, not per route.
+struct WorkerStats {
+  Counter client_connections;
+  Counter client_connections_closed;
+  Counter client_protocol_errors;
+  Counter upstream_connections_http1;
+  Counter upstream_connections_http2;
+  Counter upstream_connections_closed;
+  Counter upstream_connect_failures;
+  Counter upstream_connect_timeouts;
+  Counter upstream_protocol_errors;
+  Counter client_bytes_read;
+  Counter client_bytes_written;
+  Counter upstream_bytes_read;
+  Counter upstream_bytes_written;
+  Counter stale_reuse;  // a pooled connection that was dead when used
+  Counter http2_resets_seen;
+  Counter drain_refused;
+  Counter log_records_dropped;
+  Counter spans_dropped;
+  Counter turns;
+};
+
+class Shard {
+ public:
+  WorkerStats worker;
+  // Stable for the life of the shard. Takes a lock: call at swaps, not per request.
+  RouteStats& Route(const RouteKey& key);
+
+ private:
+  friend class Registry;
+  std::mutex mutex_;
+  std::map<RouteKey, std::unique_ptr<RouteStats>> routes_;
+};
+
+// All shards of the process. Shards are added at start and live as long.
+class Registry {
+ public:
+  Shard& NewShard();
+  // Calls use(key, stats of that key of every shard). Any thread.
+  template <typename Use>
+  void ForEachRoute(Use use) const {
+    std::map<RouteKey, std::vector<const RouteStats*>> merged;
+    for (const auto& shard : shards_) {
+      const std::lock_guard<std::mutex> lock(shard->mutex_);
+      for (const auto& [key, stats] : shard->routes_) merged[key].push_back(stats.get());
+    }
+    for (const auto& [key, stats] : merged) use(key, stats);
+  }
+  const std::vector<std::unique_ptr<Shard>>& shards() const { return shards_; }
+
+ private:
+  std::vector<std::unique_ptr<Shard>> shards_;
+};
+
+}  // namespace pillion::telemetry
+
+#endif  // PILLION_SIDECAR_TELEMETRY_STATS_H_

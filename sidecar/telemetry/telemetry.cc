@@ -1,0 +1,48 @@
+#include "sidecar/telemetry/events.h"
+#include "sidecar/telemetry/stats.h"
+
+namespace pillion::telemetry {
+
+std::string_view ToString(Event event) {
+  switch (event) {
+#define PILLION_EVENT_WORD(name, word, detail) \
+  case Event::name:                            \
+    return word;
+    PILLION_EVENTS(PILLION_EVENT_WORD)
+#undef PILLION_EVENT_WORD
+  }
+  return "unknown";
+}
+
+std::string_view DetailOf(Event event) {
+  switch (event) {
+#define PILLION_EVENT_DETAIL(name, word, detail) \
+  case Event::name:                              \
+    return detail;
+    PILLION_EVENTS(PILLION_EVENT_DETAIL)
+#undef PILLION_EVENT_DETAIL
+  }
+  return "unknown";
+}
+
+void RouteStats::CountCode(uint16_t code) {
+  for (Code& slot : codes) {
+    const uint16_t taken = slot.code.load(std::memory_order_relaxed);
+    if (taken == 0) slot.code.store(code, std::memory_order_relaxed);
+    if (taken == 0 || taken == code || &slot == &codes.back()) {
+      slot.count.Add();
+      return;
+    }
+  }
+}
+
+RouteStats& Shard::Route(const RouteKey& key) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto& stats = routes_[key];
+  if (stats == nullptr) stats = std::make_unique<RouteStats>();
+  return *stats;
+}
+
+Shard& Registry::NewShard() { return *shards_.emplace_back(std::make_unique<Shard>()); }
+
+}  // namespace pillion::telemetry

@@ -1,0 +1,59 @@
+#include "sidecar/upstream/endpoint_state.h"
+
+#include <utility>
+
+namespace pillion::upstream {
+
+void ClusterState::Update(config::ClusterEntry entry) {
+  const bool same_options = entry_.cluster == entry.cluster;
+  std::map<net::Address, LocalRef<EndpointState>> known;
+  if (same_options) {
+    for (const auto& endpoint : usable_) known.emplace(endpoint->address(), endpoint);
+  }
+  usable_.clear();
+  total_weight_ = 0;
+  for (const config::Endpoint& endpoint : entry.endpoints->endpoints) {
+    if (!endpoint.usable) continue;
+    LocalRef<EndpointState>& state = known[endpoint.address];
+    if (!state) state = LocalRef<EndpointState>(new EndpointState(endpoint.address, entry.cluster));
+    state->pillion_sidecar_ = endpoint.pillion_sidecar;
+    state->weight_ = endpoint.weight;
+    total_weight_ += endpoint.weight;
+    usable_.push_back(state);
+  }
+  entry_ = std::move(entry);
+}
+
+EndpointState* ClusterState::Pick(const EndpointState* avoid) {
+  if (usable_.size() == 1) return usable_.front().get();
+  EndpointState* best = nullptr;
+  for (const auto& endpoint : usable_) {
+    endpoint->turn_ += endpoint->weight_;
+    if (endpoint.get() == avoid) continue;
+    if (best == nullptr || endpoint->turn_ > best->turn_) best = endpoint.get();
+  }
+  if (best != nullptr) best->turn_ -= total_weight_;
+  return best;
+}
+
+void ClusterTable::Apply(const config::Snapshot& snapshot) {
+  std::erase_if(clusters_, [&](const auto& item) { return snapshot.clusters.count(item.first) == 0; });
+  for (const auto& [name, entry] : snapshot.clusters) {
+    LocalRef<ClusterState>& state = clusters_[name];
+    config::ClusterEntry& applied = applied_[name];
+    if (!state) {
+      state = LocalRef<ClusterState>(new ClusterState(entry));
+    } else if (applied.cluster != entry.cluster || applied.endpoints != entry.endpoints) {
+      state->Update(entry);
+    }
+    applied = entry;
+  }
+  std::erase_if(applied_, [&](const auto& item) { return snapshot.clusters.count(item.first) == 0; });
+}
+
+ClusterState* ClusterTable::Find(std::string_view name) const {
+  const auto found = clusters_.find(name);
+  return found == clusters_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace pillion::upstream

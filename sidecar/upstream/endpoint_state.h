@@ -1,0 +1,87 @@
+// What one worker knows of clusters and endpoints beyond their configuration: load, pools, the balancer's
+// place. Survives configuration swaps as long as cluster name and address stay. One worker each; nothing is
+// shared.
+#ifndef PILLION_SIDECAR_UPSTREAM_ENDPOINT_STATE_H_
+#define PILLION_SIDECAR_UPSTREAM_ENDPOINT_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sidecar/base/local_ref.h"
+#include "sidecar/config/snapshot.h"
+
+namespace pillion::upstream {
+
+// The connections to one endpoint by one protocol. Held here so that they live as long as the endpoint does;
+// what they are is session/'s business.
+class EndpointPool {
+ public:
+  virtual ~EndpointPool() = default;
+  // How many connections there are now, for admin.
+  virtual size_t connections() const = 0;
+};
+
+class EndpointState : public LocalCounted {
+ public:
+  EndpointState(const net::Address& address, std::shared_ptr<const config::Cluster> cluster)
+      : address_(address), cluster_(std::move(cluster)) {}
+  const net::Address& address() const { return address_; }
+  const config::Cluster& cluster() const { return *cluster_; }
+  const std::shared_ptr<const config::Cluster>& shared_cluster() const { return cluster_; }
+  bool pillion_sidecar() const { return pillion_sidecar_; }
+
+  uint32_t active_attempts = 0;
+  std::unique_ptr<EndpointPool> http1_pool;
+  std::unique_ptr<EndpointPool> http2_pool;
+
+ private:
+  friend class ClusterState;
+  net::Address address_;
+  std::shared_ptr<const config::Cluster> cluster_;
+  bool pillion_sidecar_ = false;
+  uint32_t weight_ = 1;
+  int64_t turn_ = 0;  // smooth weighted round robin
+};
+
+class ClusterState : public LocalCounted {
+ public:
+  explicit ClusterState(config::ClusterEntry entry) { Update(std::move(entry)); }
+  // Takes a new configuration over. States of endpoints that stay are kept; a change of the cluster's own
+  // options makes new ones, because their connections were made under the old options.
+  void Update(config::ClusterEntry entry);
+  const config::Cluster& config() const { return *entry_.cluster; }
+  const std::string& name() const { return entry_.cluster->name; }
+  // The next usable endpoint by smooth weighted round robin (a share of w/sum in any run of sum picks), never
+  // `avoid` when there is another. Null when there is none.
+  EndpointState* Pick(const EndpointState* avoid);
+  const std::vector<LocalRef<EndpointState>>& endpoints() const { return usable_; }
+
+  uint64_t active_attempts = 0;
+
+ private:
+  config::ClusterEntry entry_;
+  std::vector<LocalRef<EndpointState>> usable_;
+  int64_t total_weight_ = 0;
+};
+
+// All clusters of one worker, by name.
+class ClusterTable {
+ public:
+  // Adds, updates and removes so that the table equals the snapshot. Removed clusters live on while pinned.
+  void Apply(const config::Snapshot& snapshot);
+  // Null when unknown.
+  ClusterState* Find(std::string_view name) const;
+  const std::map<std::string, LocalRef<ClusterState>, std::less<>>& all() const { return clusters_; }
+
+ private:
+  std::map<std::string, LocalRef<ClusterState>, std::less<>> clusters_;
+  std::map<std::string, config::ClusterEntry, std::less<>> applied_;
+};
+
+}  // namespace pillion::upstream
+
+#endif  // PILLION_SIDECAR_UPSTREAM_ENDPOINT_STATE_H_

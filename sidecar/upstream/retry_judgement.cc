@@ -1,0 +1,87 @@
+#include "sidecar/upstream/retry_judgement.h"
+
+#include <algorithm>
+
+namespace pillion::upstream {
+namespace {
+
+bool WantsStatus(const config::RetryPolicy& policy, const AttemptFacts& facts) {
+  const uint16_t status = facts.status;
+  if ((policy.on & config::kRetry5xx) != 0 && status >= 500) return true;
+  if ((policy.on & config::kRetryGatewayError) != 0 && status >= 502 && status <= 504) return true;
+  if ((policy.on & config::kRetryRetriable4xx) != 0 && status == 409) return true;
+  if ((policy.on & config::kRetryStatusCodes) != 0 &&
+      std::find(policy.status_codes.begin(), policy.status_codes.end(), status) !=
+          policy.status_codes.end()) {
+    return true;
+  }
+  if (!facts.grpc_status) return false;
+  switch (*facts.grpc_status) {
+    case 1:
+      return (policy.on & config::kRetryGrpcCancelled) != 0;
+    case 4:
+      return (policy.on & config::kRetryGrpcDeadlineExceeded) != 0;
+    case 8:
+      return (policy.on & config::kRetryGrpcResourceExhausted) != 0;
+    case 13:
+      return (policy.on & config::kRetryGrpcInternal) != 0;
+    case 14:
+      return (policy.on & config::kRetryGrpcUnavailable) != 0;
+    default:
+      return false;
+  }
+}
+
+bool WantsError(const config::RetryPolicy& policy, const RequestError& error) {
+  if ((policy.on & (config::kRetry5xx | config::kRetryGatewayError | config::kRetryReset)) != 0) return true;
+  switch (error.kind) {
+    case ErrorKind::kConnectFailed:
+    case ErrorKind::kConnectTimeout:
+      return (policy.on & config::kRetryConnectFailure) != 0;
+    case ErrorKind::kPeerRefused:
+      return (policy.on & config::kRetryRefusedStream) != 0;
+    default:
+      return (policy.on & config::kRetryResetBeforeRequest) != 0 && error.outcome == Outcome::kNotSent;
+  }
+}
+
+bool SafeToRunAgain(const AttemptFacts& facts, const config::RetryPolicy& policy) {
+  if (facts.error && (facts.error.outcome == Outcome::kNotSent || facts.error.outcome == Outcome::kRefused)) {
+    return true;
+  }
+  return http::IsIdempotent(facts.method) || policy.non_idempotent;
+}
+
+}  // namespace
+
+Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* policy) {
+  if (!facts.body_replayable) return {Verdict::kDeliver, "the request body is no longer held"};
+  const bool unprocessed =
+      facts.error && (facts.error.outcome == Outcome::kNotSent || facts.error.outcome == Outcome::kRefused);
+  if (unprocessed && facts.error.side == Side::kUpstream && facts.safe_retries < kMaxSafeRetries &&
+      facts.error.kind != ErrorKind::kOverflow) {
+    // A connect failure means that the endpoint is down: retrying it is for the policy to want, or for a
+    // re-pick.
+    if (facts.reused_connection) return {Verdict::kRetryFree, "stale connection, nothing was sent"};
+    return {Verdict::kRetrySafe, "provably not processed"};
+  }
+  if (policy == nullptr) return {Verdict::kDeliver, "no retry policy"};
+  const bool wanted = facts.error ? WantsError(*policy, facts.error) : WantsStatus(*policy, facts);
+  if (!wanted) return {Verdict::kDeliver, "not a condition of the retry policy"};
+  if (facts.policy_retries >= policy->max_retries) return {Verdict::kDeliver, "retries used up"};
+  if (!SafeToRunAgain(facts, *policy)) return {Verdict::kDeliver, "could run twice"};
+  return {Verdict::kRetryPolicy, "retry policy"};
+}
+
+std::chrono::nanoseconds Backoff(const config::RetryPolicy& policy, uint32_t retry, uint64_t random) {
+  const uint64_t steps = (uint64_t{1} << std::min<uint32_t>(retry, 20)) - 1;
+  const int64_t cap = policy.backoff_max.count();
+  const int64_t base = policy.backoff_base.count();
+  if (base <= 0) return {};
+  const int64_t span =
+      steps > static_cast<uint64_t>(cap / base) ? cap : std::min(cap, base * static_cast<int64_t>(steps));
+  if (span <= 0) return {};
+  return std::chrono::nanoseconds(static_cast<int64_t>(random % static_cast<uint64_t>(span)));
+}
+
+}  // namespace pillion::upstream

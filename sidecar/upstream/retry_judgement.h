@@ -1,0 +1,53 @@
+// May this attempt be followed by another? Pure functions: facts in, verdict out (DESIGN.md section 6).
+#ifndef PILLION_SIDECAR_UPSTREAM_RETRY_JUDGEMENT_H_
+#define PILLION_SIDECAR_UPSTREAM_RETRY_JUDGEMENT_H_
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "sidecar/base/request_error.h"
+#include "sidecar/config/route_table.h"
+#include "sidecar/http/head.h"
+
+namespace pillion::upstream {
+
+// Retries of provably unsent or refused requests that need no policy.
+inline constexpr uint32_t kMaxSafeRetries = 2;
+
+struct AttemptFacts {
+  http::Method method = http::Method::kGet;
+  // How the attempt failed; kNone with `status` set when it was answered.
+  RequestError error;
+  uint16_t status = 0;
+  std::optional<uint32_t> grpc_status;  // of a trailers-only answer
+  bool body_replayable = true;          // all that was sent of the request is still held
+  bool reused_connection = false;
+  uint32_t policy_retries = 0;  // made so far
+  uint32_t safe_retries = 0;
+};
+
+enum class Verdict : uint8_t {
+  kDeliver,      // pass the answer, or the error, on
+  kRetryFree,    // a stale reused connection: re-pick at once, counts against nothing but kMaxSafeRetries
+  kRetrySafe,    // provably not processed: no policy needed
+  kRetryPolicy,  // the policy asks for it and it is safe
+};
+
+struct Judgement {
+  Verdict verdict = Verdict::kDeliver;
+  // Why, for explain; static text.
+  std::string_view reason;
+};
+
+// `policy` may be null. Never kRetry* for what could run twice unless the method is idempotent or the policy
+// says so.
+Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* policy);
+
+// Back-off before retry number `retry` (1 is the first): full jitter in [0, (2^retry - 1) * base), capped
+// (xds.md 1.4). `random` is uniform over all 64-bit values.
+std::chrono::nanoseconds Backoff(const config::RetryPolicy& policy, uint32_t retry, uint64_t random);
+
+}  // namespace pillion::upstream
+
+#endif  // PILLION_SIDECAR_UPSTREAM_RETRY_JUDGEMENT_H_

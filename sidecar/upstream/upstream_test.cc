@@ -1,0 +1,138 @@
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/upstream/retry_judgement.h"
+
+namespace pillion::upstream {
+namespace {
+
+config::ClusterEntry Entry(const std::string& name, const std::map<uint16_t, uint32_t>& weight_by_port) {
+  auto cluster = std::make_shared<config::Cluster>();
+  cluster->name = name;
+  auto assignment = std::make_shared<config::Assignment>();
+  for (const auto& [port, weight] : weight_by_port) {
+    config::Endpoint endpoint;
+    endpoint.address = *net::Address::Parse("127.0.0.1", port);
+    endpoint.weight = weight;
+    assignment->endpoints.push_back(endpoint);
+  }
+  return {cluster, assignment};
+}
+
+TEST(RoundRobin, GivesEachEndpointItsExactShareInEveryRound) {
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 2}, {3, 5}}));
+  for (int round = 0; round < 10; ++round) {
+    std::map<uint16_t, int> picks;
+    for (int i = 0; i < 8; ++i) ++picks[cluster.Pick(nullptr)->address().port()];
+    EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 1}, {2, 2}, {3, 5}}));
+  }
+}
+
+TEST(RoundRobin, AvoidsTheFailedEndpointWhenThereIsAnother) {
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
+  EndpointState* first = cluster.Pick(nullptr);
+  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(first), first);
+  ClusterState alone(Entry("b", {{1, 1}}));
+  EndpointState* only = alone.Pick(nullptr);
+  EXPECT_EQ(alone.Pick(only), only);
+  ClusterState none(Entry("c", {}));
+  EXPECT_EQ(none.Pick(nullptr), nullptr);
+}
+
+TEST(ClusterTable, KeepsTheStateOfEndpointsThatStay) {
+  ClusterTable table;
+  config::Snapshot snapshot;
+  snapshot.clusters["a"] = Entry("a", {{1, 1}, {2, 1}});
+  table.Apply(snapshot);
+  EndpointState* kept = table.Find("a")->endpoints()[0].get();
+  kept->active_attempts = 7;
+  config::ClusterEntry changed = Entry("a", {{1, 3}, {9, 1}});
+  changed.cluster = snapshot.clusters["a"].cluster;
+  snapshot.clusters["a"] = changed;
+  LocalRef<ClusterState> pinned(table.Find("a"));
+  table.Apply(snapshot);
+  EXPECT_EQ(table.Find("a")->endpoints()[0]->active_attempts, 7u);
+  EXPECT_EQ(table.Find("a")->endpoints()[1]->address().port(), 9);
+  snapshot.clusters.clear();
+  table.Apply(snapshot);
+  EXPECT_EQ(table.Find("a"), nullptr);
+  EXPECT_EQ(pinned->endpoints().size(), 2u);
+}
+
+RequestError Failed(ErrorKind kind, Outcome outcome) { return {kind, Side::kUpstream, outcome, ""}; }
+
+TEST(Judge, APostThatMayHaveRunIsNeverRetried) {
+  config::RetryPolicy policy;
+  policy.on = ~0u;
+  policy.max_retries = 10;
+  policy.status_codes = {200, 404};
+  for (int kind = 1; kind <= static_cast<int>(ErrorKind::kInternal); ++kind) {
+    for (const http::Method method : {http::Method::kPost, http::Method::kPatch, http::Method::kOther}) {
+      AttemptFacts facts;
+      facts.method = method;
+      facts.error = Failed(static_cast<ErrorKind>(kind), Outcome::kAmbiguous);
+      EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+      facts.reused_connection = true;
+      EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+    }
+  }
+  AttemptFacts answered;
+  answered.method = http::Method::kPost;
+  answered.status = 503;
+  EXPECT_EQ(JudgeAttempt(answered, &policy).verdict, Verdict::kDeliver);
+}
+
+TEST(Judge, WhatWasNotProcessedIsRetriedForAnyMethodButNotForEver) {
+  for (const Outcome outcome : {Outcome::kNotSent, Outcome::kRefused}) {
+    AttemptFacts facts;
+    facts.method = http::Method::kPost;
+    facts.error = Failed(ErrorKind::kPeerRefused, outcome);
+    EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe);
+    facts.safe_retries = kMaxSafeRetries;
+    EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kDeliver);
+    facts.safe_retries = 0;
+    facts.body_replayable = false;
+    EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kDeliver);
+  }
+}
+
+TEST(Judge, PolicyConditionsAndCountsAreHonoured) {
+  config::RetryPolicy policy;
+  policy.on = config::kRetryGatewayError;
+  policy.max_retries = 2;
+  AttemptFacts facts;
+  facts.status = 503;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  facts.policy_retries = 2;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+  facts.policy_retries = 0;
+  facts.status = 500;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+  facts.status = 200;
+  facts.grpc_status = 14;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+  policy.on = config::kRetryGrpcUnavailable;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+}
+
+TEST(Backoff, IsJitteredWithinItsGrowingCappedSpan) {
+  config::RetryPolicy policy;  // 25 ms base, 250 ms cap
+  const int64_t ms = 1'000'000;
+  for (uint32_t retry = 1; retry < 70; ++retry) {
+    const int64_t span = std::min<int64_t>(250, retry > 10 ? 250 : 25 * ((1 << retry) - 1)) * ms;
+    int64_t highest = 0;
+    for (uint64_t i = 0; i < 1000; ++i) {
+      const int64_t wait = Backoff(policy, retry, i * 0x9E3779B97F4A7C15u).count();
+      ASSERT_GE(wait, 0);
+      ASSERT_LT(wait, span);
+      highest = std::max(highest, wait);
+    }
+    EXPECT_GT(highest, span * 9 / 10);
+  }
+}
+
+}  // namespace
+}  // namespace pillion::upstream

@@ -1,0 +1,127 @@
+#include "sidecar/worker/engine.h"
+
+#include <cstring>
+#include <utility>
+
+#include "sidecar/exchange/exchange.h"
+#include "sidecar/filter/order.h"
+
+namespace pillion::worker {
+
+std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
+                                                const PreparedSnapshot* previous) {
+  auto prepared = std::make_shared<PreparedSnapshot>();
+  for (const auto& [name, entry] : snapshot->listeners) {
+    auto& index = prepared->indexes[entry.routes.get()];
+    if (index != nullptr) continue;
+    if (previous != nullptr) {
+      if (const auto known = previous->indexes.find(entry.routes.get()); known != previous->indexes.end())
+        index = known->second;
+    }
+    if (index == nullptr) index = std::make_shared<route::RouteIndex>(entry.routes);
+  }
+  prepared->snapshot = std::move(snapshot);
+  return prepared;
+}
+
+Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stats, uint64_t seed)
+    : loop_(loop),
+      stats_(stats),
+      turn_(clock),
+      pools_({turn_, loop_, scratch_, stats_.worker}),
+      random_(seed),
+      environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
+      side_calls_(environment_) {}
+
+Engine::~Engine() {
+  // Sessions and exchanges belong to the turn: end them first, then let it run until it has deleted them all.
+  Abort();
+  clusters_.Apply({});
+  for (int turns = 0; turns < 1000 && turn_.Run(); ++turns) {
+  }
+}
+
+std::vector<std::string> Engine::Apply(std::shared_ptr<const PreparedSnapshot> prepared) {
+  std::vector<std::string> failures;
+  const config::Snapshot& snapshot = *prepared->snapshot;
+  clusters_.Apply(snapshot);
+  for (auto it = listeners_.begin(); it != listeners_.end();) {
+    if (snapshot.listeners.count(it->first) != 0) {
+      ++it;
+      continue;
+    }
+    it->second.listener->Drain();
+    leaving_.push_back(std::move(it->second));
+    it = listeners_.erase(it);
+  }
+  for (const auto& [name, entry] : snapshot.listeners) {
+    ApplyListener(name, entry, prepared->indexes.at(entry.routes.get()), failures);
+  }
+  prepared_ = std::move(prepared);
+  return failures;
+}
+
+void Engine::ApplyListener(const std::string& name, const config::ListenerEntry& entry,
+                           const std::shared_ptr<const route::RouteIndex>& index,
+                           std::vector<std::string>& failures) {
+  const auto make_routes = [&] {
+    return LocalRef<exchange::RouteScope>(new exchange::RouteScope(*entry.listener, index, stats_));
+  };
+  const auto known = listeners_.find(name);
+  if (known != listeners_.end() && known->second.entry.listener == entry.listener) {
+    if (known->second.entry.routes != entry.routes) known->second.scope->routes = make_routes();
+    known->second.entry = entry;
+    return;
+  }
+  LocalRef<exchange::ListenerScope> scope(new exchange::ListenerScope(entry.listener, make_routes(), stats_));
+  auto factory = std::make_unique<exchange::ProxyFactory>(environment_, scope);
+  if (known != listeners_.end() && known->second.entry.listener->address == entry.listener->address) {
+    known->second.listener->Replace(entry.listener, std::move(factory));
+    known->second.entry = entry;
+    known->second.scope = scope;
+    return;
+  }
+  int error = 0;
+  auto opened = listener::Listener::Open(listener_parts(), entry.listener, std::move(factory), &error);
+  if (opened == nullptr) {
+    failures.push_back("listener " + name + ": cannot listen on " + entry.listener->address.ToString() +
+                       ": " + std::strerror(error));
+    return;
+  }
+  if (known != listeners_.end()) {
+    known->second.listener->Drain();
+    leaving_.push_back(std::move(known->second));
+  }
+  listeners_[name] = {entry, scope, std::move(opened)};
+}
+
+void Engine::TurnOnce(time::MonotonicTime deadline) {
+  loop_.Wait(turn_.has_work() ? turn_.now() : std::min(deadline, turn_.NextDeadline()));
+  turn_.Run();
+  stats_.worker.turns.Add();
+  if (!leaving_.empty()) {
+    std::erase_if(leaving_, [](const Active& active) { return active.listener->empty(); });
+  }
+}
+
+void Engine::Drain(bool inbound) {
+  for (auto& [name, active] : listeners_) {
+    const bool is_inbound = active.entry.listener->direction == config::Direction::kInbound;
+    if (is_inbound == inbound) active.listener->Drain();
+  }
+}
+
+void Engine::Abort() {
+  for (auto& [name, active] : listeners_) active.listener->Abort();
+  for (Active& active : leaving_) active.listener->Abort();
+}
+
+bool Engine::Drained(bool inbound) const {
+  for (const auto& [name, active] : listeners_) {
+    const bool is_inbound = active.entry.listener->direction == config::Direction::kInbound;
+    if (is_inbound == inbound && !active.listener->empty()) return false;
+  }
+  return (inbound ? environment_.active_inbound : environment_.active_outbound) == 0;
+}
+
+}  // namespace pillion::worker

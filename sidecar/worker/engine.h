@@ -1,0 +1,96 @@
+// Everything that serves requests on one thread, without the thread: the turn, the pools, the clusters, the
+// listeners. A worker runs one on an epoll loop, the main loop runs one without listeners, the simulation
+// runs several on virtual time.
+#ifndef PILLION_SIDECAR_WORKER_ENGINE_H_
+#define PILLION_SIDECAR_WORKER_ENGINE_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sidecar/base/random.h"
+#include "sidecar/config/snapshot.h"
+#include "sidecar/exchange/environment.h"
+#include "sidecar/exchange/side_calls.h"
+#include "sidecar/listener/listener.h"
+#include "sidecar/net/loop.h"
+#include "sidecar/route/route.h"
+#include "sidecar/session/pool.h"
+#include "sidecar/session/wire.h"
+#include "sidecar/stream/turn.h"
+#include "sidecar/telemetry/request_record.h"
+#include "sidecar/telemetry/stats.h"
+#include "sidecar/upstream/endpoint_state.h"
+
+namespace pillion::worker {
+
+// A snapshot with what all workers share of its preparation.
+struct PreparedSnapshot {
+  std::shared_ptr<const config::Snapshot> snapshot;
+  std::map<const config::RouteTable*, std::shared_ptr<const route::RouteIndex>> indexes;
+};
+// `previous` may be null; indexes of tables that stayed are shared with it.
+std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
+                                                const PreparedSnapshot* previous);
+
+class Engine {
+ public:
+  // All outlive the engine.
+  Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stats, uint64_t seed);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Takes a configuration over, between turns. Returns the listeners that could not be opened, with the
+  // reason.
+  std::vector<std::string> Apply(std::shared_ptr<const PreparedSnapshot> prepared);
+  // Waits for work until `deadline` at the latest, then runs one turn.
+  void TurnOnce(time::MonotonicTime deadline);
+  // One turn without waiting; true when work is left for the next. For drivers that wait themselves.
+  bool RunTurn() { return turn_.Run(); }
+
+  // Stops accepting on listeners of that direction (both kinds when not inbound) and drains their sessions.
+  void Drain(bool inbound);
+  void Abort();
+  // No session and no exchange of that kind is left.
+  bool Drained(bool inbound) const;
+
+  stream::Turn& turn() { return turn_; }
+  net::Loop& loop() { return loop_; }
+  exchange::Environment& environment() { return environment_; }
+  exchange::SideCalls& side_calls() { return side_calls_; }
+  telemetry::RecordBuffer& records() { return records_; }
+  telemetry::WorkerStats& worker_stats() { return stats_.worker; }
+  const upstream::ClusterTable& clusters() const { return clusters_; }
+  listener::ListenerParts listener_parts() { return {turn_, loop_, scratch_, stats_.worker}; }
+
+ private:
+  struct Active {
+    config::ListenerEntry entry;
+    LocalRef<exchange::ListenerScope> scope;
+    std::unique_ptr<listener::Listener> listener;
+  };
+  void ApplyListener(const std::string& name, const config::ListenerEntry& entry,
+                     const std::shared_ptr<const route::RouteIndex>& index,
+                     std::vector<std::string>& failures);
+
+  net::Loop& loop_;
+  telemetry::Shard& stats_;
+  stream::Turn turn_;
+  session::ReadScratch scratch_;
+  upstream::ClusterTable clusters_;
+  session::UpstreamPools pools_;
+  Random random_;
+  telemetry::RecordBuffer records_;
+  exchange::Environment environment_;
+  exchange::SideCalls side_calls_;
+  std::map<std::string, Active, std::less<>> listeners_;
+  std::vector<Active> leaving_;  // removed from the configuration, still draining
+  std::shared_ptr<const PreparedSnapshot> prepared_;
+};
+
+}  // namespace pillion::worker
+
+#endif  // PILLION_SIDECAR_WORKER_ENGINE_H_

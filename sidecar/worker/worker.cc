@@ -1,0 +1,35 @@
+#include "sidecar/worker/worker.h"
+
+#include <utility>
+
+namespace pillion::worker {
+
+Worker::Worker(const time::Clock& clock, telemetry::Shard& stats, uint64_t seed, RecordSink sink)
+    : loop_(clock), engine_(clock, loop_, stats, seed), sink_(std::move(sink)) {}
+
+Worker::~Worker() {
+  stop_ = true;
+  loop_.Wake();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::Start() {
+  thread_ = std::thread([this] { Main(); });
+}
+
+void Worker::Post(Letter letter) {
+  mailbox_.Post(std::move(letter));
+  loop_.Wake();
+}
+
+void Worker::Main() {
+  while (!stop_) {
+    engine_.TurnOnce(time::MonotonicTime::max());
+    if (mailbox_.waiting()) {
+      for (Letter& letter : mailbox_.Take()) letter(engine_);
+    }
+    if (!engine_.records().empty()) sink_(engine_.records().Take());
+  }
+}
+
+}  // namespace pillion::worker

@@ -1,0 +1,310 @@
+#!/usr/bin/python3
+"""A plain ADS client against the real control plane: order, ACK, NACK, live change, restart, shutdown.
+
+Usage: ads_test.py <pillion-control-plane> <pillionctl> <mesh directory> <protos directory>
+"""
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import grpc
+
+CONTROL_PLANE, PILLIONCTL, MESH, PROTOS = (os.path.abspath(a) for a in sys.argv[1:5])
+generated = tempfile.mkdtemp()
+protos = ["envoy/config/" + p for p in (
+    "core/v3/core", "cluster/v3/cluster", "endpoint/v3/endpoint", "route/v3/route", "listener/v3/listener",
+    "accesslog/v3/accesslog", "trace/v3/trace")]
+protos += ["envoy/service/discovery/v3/discovery", "envoy/type/v3/type", "envoy/type/matcher/v3/matcher",
+           "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager",
+           "google/rpc/status"]
+subprocess.check_call(["/usr/bin/protoc", "-I" + PROTOS, "--python_out=" + generated] + [p + ".proto" for p in protos])
+sys.path.insert(0, generated)
+# google/rpc must not hide Debian's google.protobuf.
+import google  # noqa: E402
+google.__path__.append(os.path.join(generated, "google"))
+from envoy.config.cluster.v3 import cluster_pb2  # noqa: E402
+from envoy.config.endpoint.v3 import endpoint_pb2  # noqa: E402
+from envoy.config.listener.v3 import listener_pb2  # noqa: E402
+from envoy.config.route.v3 import route_pb2  # noqa: E402
+from envoy.service.discovery.v3 import discovery_pb2  # noqa: E402
+
+PREFIX = "type.googleapis.com/"
+MESSAGES = {"cds": cluster_pb2.Cluster, "eds": endpoint_pb2.ClusterLoadAssignment, "lds": listener_pb2.Listener,
+            "rds": route_pb2.RouteConfiguration}
+SHORT = {PREFIX + m.DESCRIPTOR.full_name: k for k, m in MESSAGES.items()}
+METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+
+
+class ControlPlane:
+    def __init__(self, directory):
+        self.directory, self.port = directory, 0
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [CONTROL_PLANE, "--config-dir", self.directory, "--listen", "127.0.0.1:%d" % self.port],
+            stderr=subprocess.PIPE, text=True)
+        self.log = []
+        for line in self.process.stderr:
+            self.log.append(line)
+            found = re.search(r"listening on .* \(port (\d+)\)", line)
+            if found:
+                self.port = int(found.group(1))
+                break
+        else:
+            raise AssertionError("did not start: " + "".join(self.log))
+        self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
+        self.reader.start()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=10)
+        self.reader.join()
+        self.process.stderr.close()
+        return code
+
+
+class Client:
+    """One ADS stream. Answers nothing by itself."""
+
+    def __init__(self, port, node="n1", **metadata):
+        self.channel = grpc.insecure_channel("127.0.0.1:%d" % port)
+        self.requests, self.responses = queue.Queue(), queue.Queue()
+        self.node, self.metadata, self.names = node, metadata, {}
+        call = self.channel.stream_stream(METHOD, discovery_pb2.DiscoveryRequest.SerializeToString,
+                                          discovery_pb2.DiscoveryResponse.FromString)
+        self.call = call(iter(self.requests.get, None))
+        threading.Thread(target=self.pump, daemon=True).start()
+
+    def pump(self):
+        try:
+            for response in self.call:
+                self.responses.put(response)
+        except grpc.RpcError as error:
+            self.responses.put(error)
+
+    def send(self, kind, names=None, response=None, error=None):
+        if names is not None:
+            self.names[kind] = names
+        request = discovery_pb2.DiscoveryRequest(type_url=PREFIX + MESSAGES[kind].DESCRIPTOR.full_name,
+                                                 resource_names=self.names.get(kind, []))
+        request.node.id = self.node
+        request.node.metadata.update(self.metadata)
+        if response is not None:
+            request.response_nonce, request.version_info = response.nonce, response.version_info
+        if error:
+            request.error_detail.code, request.error_detail.message = 13, error
+        self.requests.put(request)
+
+    def next(self, kind, timeout=10):
+        response = self.responses.get(timeout=timeout)
+        assert isinstance(response, discovery_pb2.DiscoveryResponse), response
+        assert SHORT[response.type_url] == kind, (SHORT[response.type_url], kind)
+        resources = {}
+        for body in response.resources:
+            message = MESSAGES[kind]()
+            assert body.Unpack(message)
+            resources[message.cluster_name if kind == "eds" else message.name] = message
+        return response, resources
+
+    def take(self, kind, names=None):
+        """The next response, which must be of this kind; accepted."""
+        response, resources = self.next(kind)
+        self.send(kind, names, response)
+        return response, resources
+
+    def settle(self):
+        """Subscribes to everything, as a sidecar does. Returns the resources by kind."""
+        self.send("cds", [])
+        held = {"cds": self.take("cds")[1]}
+        self.send("eds", sorted(n for n, c in held["cds"].items() if c.type == cluster_pb2.Cluster.EDS))
+        held["eds"] = self.take("eds")[1]
+        self.send("lds", [])
+        held["lds"] = self.take("lds")[1]
+        self.send("rds", sorted(held["lds"]))
+        held["rds"] = self.take("rds")[1]
+        return held
+
+    def silent(self, seconds=0.7):
+        try:
+            response = self.responses.get(timeout=seconds)
+        except queue.Empty:
+            return True
+        raise AssertionError(response)
+
+    def close(self):
+        self.requests.put(None)
+        self.call.cancel()
+        self.channel.close()
+
+
+def status(port):
+    return subprocess.run([PILLIONCTL, "status", "--address", "127.0.0.1:%d" % port], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+class AdsTest(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp()
+        for name in os.listdir(MESH):
+            shutil.copy(os.path.join(MESH, name), self.directory)
+        self.plane = ControlPlane(self.directory)
+        self.clients = []
+
+    def tearDown(self):
+        for client in self.clients:
+            client.close()
+        if self.plane.process.poll() is None:
+            self.assertEqual(self.plane.stop(), 0)
+        shutil.rmtree(self.directory)
+
+    def client(self, **metadata):
+        self.clients.append(Client(self.plane.port, **metadata))
+        return self.clients[-1]
+
+    def write(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(path + ".tmp", "w") as file:
+            file.write(text)
+        os.rename(path + ".tmp", path)
+
+    def read(self, name):
+        with open(os.path.join(self.directory, name)) as file:
+            return file.read()
+
+    def test_the_demo_mesh_arrives_whole(self):
+        held = self.client(service="orders-v1", inbound_listener="127.0.2.1:15006", app="127.0.2.1:8080").settle()
+        self.assertEqual(sorted(held["lds"]), ["inbound", "outbound"])
+        self.assertIn("outbound|80||orders.default.svc.cluster.local", held["cds"])
+        self.assertIn("inbound|8080||orders-v1.default.svc.cluster.local", held["cds"])
+        endpoints = held["eds"]["outbound|80||orders-v1.default.svc.cluster.local"].endpoints[0].lb_endpoints
+        self.assertTrue(endpoints[0].metadata.filter_metadata["pillion"]["sidecar"])
+        hosts = {h.name: h for h in held["rds"]["outbound"].virtual_hosts}
+        orders = hosts["orders.default.svc.cluster.local:80"]
+        self.assertIn("orders", orders.domains)
+        self.assertEqual([r.name for r in orders.routes], ["default/orders/beta", "default/orders/split"])
+        self.assertEqual([c.weight.value for c in orders.routes[1].route.weighted_clusters.clusters], [90, 10])
+        self.assertTrue(self.clients[0].silent())
+
+    def test_a_weight_change_sends_routes_and_nothing_else(self):
+        client = self.client()
+        client.settle()
+        self.write("orders-route.yaml", self.read("orders-route.yaml").replace("weight: 90", "weight: 50"))
+        start = time.monotonic()
+        _, routes = client.take("rds")
+        self.assertLess(time.monotonic() - start, 2)
+        host = [h for h in routes["outbound"].virtual_hosts if h.name.startswith("orders.")][0]
+        self.assertEqual(host.routes[1].route.weighted_clusters.clusters[0].weight.value, 50)
+        self.assertTrue(client.silent())
+
+    def test_a_new_service_and_a_route_to_it_arrive_in_order(self):
+        client = self.client()
+        held = client.settle()
+        new = "outbound|80||new.default.svc.cluster.local"
+        self.write("new.yaml", self.read("web.yaml").replace("web", "new"))
+        _, clusters = client.take("cds")
+        self.assertIn(new, clusters)
+        # Routes wait for the endpoints of the new cluster; they are sent once those are taken.
+        self.assertTrue(client.silent(0.5))
+        client.send("eds", sorted(held["eds"]) + [new])
+        response, endpoints = client.next("eds")
+        self.assertEqual(list(endpoints), [new])
+        self.assertTrue(client.silent(0.3))
+        client.send("eds", None, response)
+        _, routes = client.take("rds")
+        self.assertIn("new.default.svc.cluster.local:80", [h.name for h in routes["outbound"].virtual_hosts])
+        # And the other way round: routes first, then the cluster.
+        os.remove(os.path.join(self.directory, "new.yaml"))
+        client.take("rds")
+        _, clusters = client.take("cds")
+        self.assertNotIn(new, clusters)
+
+    def test_a_rejected_version_is_not_sent_again_and_is_shown(self):
+        client = self.client()
+        client.settle()
+        good = self.read("orders-route.yaml")
+        self.write("orders-route.yaml", good.replace("weight: 90", "weight: 60"))
+        response, _ = client.next("rds")
+        client.send("rds", None, response, error="virtual_hosts[1]: no thanks")
+        self.assertTrue(client.silent())
+        shown = status(self.plane.port)
+        self.assertIn("virtual_hosts[1]: no thanks", shown)
+        self.assertRegex(shown, r"n1 .* RouteConfiguration +REJECTED")
+        # Another resource changes: still no routes.
+        self.write("web.yaml", self.read("web.yaml").replace("127.0.1.1", "127.0.1.7"))
+        client.take("eds")
+        self.assertTrue(client.silent())
+        self.write("orders-route.yaml", good.replace("weight: 90", "weight: 70"))
+        client.take("rds")
+        time.sleep(0.2)
+        self.assertRegex(status(self.plane.port), r"n1 .* RouteConfiguration +ACKED")
+
+    def test_a_bad_file_changes_nothing_and_is_reported(self):
+        client = self.client()
+        client.settle()
+        self.write("web.yaml", self.read("web.yaml").replace("port: 80", "port: 80000"))
+        self.assertTrue(client.silent())
+        self.assertRegex(status(self.plane.port), r"web\.yaml:\d+:\d+: spec\.ports\[0\]\.port: expected a port")
+
+    def test_after_a_restart_versions_agree(self):
+        first = self.client()
+        first.settle()
+        shown = {}
+        for _ in range(2):
+            time.sleep(0.2)
+            lines = [l.split() for l in status(self.plane.port).splitlines() if l.startswith("n1 ")]
+            versions = {next(w for w in l if w in ("Cluster", "ClusterLoadAssignment", "Listener",
+                                                   "RouteConfiguration")):
+                        [w for w in l if re.fullmatch("[0-9a-f]{16}", w)] for l in lines}
+            self.assertEqual(len(versions), 4, lines)
+            shown.setdefault("before", versions)
+            self.assertEqual(shown["before"], versions)
+            self.assertEqual(self.plane.stop(), 0)
+            self.plane.start()
+            self.client().settle()
+
+    def test_shutdown_ends_streams_and_exits_0(self):
+        client = self.client()
+        client.settle()
+        start = time.monotonic()
+        self.assertEqual(self.plane.stop(), 0)
+        self.assertLess(time.monotonic() - start, 2.5)
+        error = client.responses.get(timeout=5)
+        self.assertEqual(error.code(), grpc.StatusCode.UNAVAILABLE)
+
+    def test_a_request_without_a_type_ends_the_stream(self):
+        client = self.client()
+        client.requests.put(discovery_pb2.DiscoveryRequest())
+        error = client.responses.get(timeout=5)
+        self.assertEqual(error.code(), grpc.StatusCode.INVALID_ARGUMENT)
+
+    def test_bad_node_metadata_is_shown(self):
+        self.client(inbound_listener="nonsense", app="127.0.0.1:1").settle()
+        self.assertIn("node.metadata.inbound_listener: expected ip:port", status(self.plane.port))
+
+    def test_wrong_flags_exit_1(self):
+        for flags in ([], ["--config-dir", "/nowhere"], ["--config-dir", self.directory, "--listen", "nonsense:1:2"],
+                      ["--config-dir", self.directory, "--listen", "127.0.0.1:%d" % self.plane.port]):
+            done = subprocess.run([CONTROL_PLANE] + flags, stderr=subprocess.PIPE, stdout=subprocess.PIPE, timeout=20)
+            self.assertEqual(done.returncode, 1, flags)
+
+    def test_validate_lists_everything_and_exits_1(self):
+        good = subprocess.run([PILLIONCTL, "validate", MESH], stdout=subprocess.PIPE, text=True)
+        self.assertEqual((good.returncode, good.stdout), (0, ""))
+        path = os.path.join(self.directory, "orders-route.yaml")
+        bad = subprocess.run([PILLIONCTL, "validate", path], stdout=subprocess.PIPE, text=True)
+        self.assertEqual(bad.returncode, 1)
+        # Alone it has no Services to refer to.
+        self.assertRegex(bad.stdout, re.escape(path) + r":\d+:\d+: spec\.parentRefs\[0\]: expected a Service")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

@@ -1,0 +1,247 @@
+"""What clients and apps do wrong: a proper answer, a closed connection, and a sidecar that lives on."""
+
+import socket
+import unittest
+
+import h2.config
+import h2.connection
+import h2.settings
+
+import mesh
+from mesh import OK
+
+
+class BadRequests(mesh.MeshTest):
+    def refused(self, request, status):
+        """`request` is answered with `status` and a closed connection."""
+        client = self.ask(request)
+        head = client.head()
+        self.assertEqual(head.status, status, request[:60])
+        self.assertEqual(head.all("connection"), ["close"], request[:60])
+        self.assertEqual(len(client.rest()), int(head.get("content-length")), request[:60])
+
+    def test_malformed_requests_get_an_answer_and_a_closed_connection(self):
+        self.start()
+        host = "Host: shop\r\n"
+        for request, status in (
+                ("GET / HTTP/1.1\r\n\r\n", 400),
+                ("GET /\r\n\r\n", 400),
+                ("GET / HTTP/1.1 \r\n" + host + "\r\n", 400),
+                ("GET  / HTTP/1.1\r\n" + host + "\r\n", 400),
+                ("GE\x01T / HTTP/1.1\r\n" + host + "\r\n", 400),
+                ("GET /\x00 HTTP/1.1\r\n" + host + "\r\n", 400),
+                ("GET shop HTTP/1.1\r\n" + host + "\r\n", 400),
+                ("GET ftp://shop/ HTTP/1.1\r\n" + host + "\r\n", 400),
+                ("GET * HTTP/1.1\r\n" + host + "\r\n", 400),
+                ("GET / HTTP/1.1\n" + host + "\r\n", 400),
+                ("GET / HTTP/1.1\r\n" + host + host + "\r\n", 400),
+                ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+                ("GET / HTTP/1.1\r\n" + host + "X-A : 1\r\n\r\n", 400),
+                ("GET / HTTP/1.1\r\n" + host + "X-A: 1\r\n folded\r\n\r\n", 400),
+                ("GET / HTTP/1.1\r\n" + host + ": 1\r\n\r\n", 400),
+                ("GET / HTTP/1.1\r\n" + host + "X-A: \x00\r\n\r\n", 400),
+                ("POST / HTTP/1.1\r\n" + host + "Content-Length: x\r\n\r\n", 400),
+                ("POST / HTTP/1.1\r\n" + host + "Content-Length: -1\r\n\r\n", 400),
+                ("POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+                ("POST / HTTP/1.1\r\n" + host + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+                ("POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip\r\n\r\n", 501),
+                ("POST / HTTP/1.0\r\n" + host + "Transfer-Encoding: chunked\r\n\r\n", 400),
+                ("GET / HTTP/2.0\r\n" + host + "\r\n", 505),
+                ("GET / HTTP/3.1\r\n" + host + "\r\n", 505),
+                ("GET / http/1.1\r\n" + host + "\r\n", 400),
+                ("GET / HTTP/11\r\n" + host + "\r\n", 400),
+                ("GET /" + "a" * 20000 + " HTTP/1.1\r\n" + host + "\r\n", 414),
+                ("GET / HTTP/1.1\r\n" + host + "X-A: " + "v" * 70000 + "\r\n\r\n", 431),
+                ("GET / HTTP/1.1\r\n" + host + "X-A: 1\r\n" * 101 + "\r\n", 431),
+                ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\x00", 505),
+        ):
+            with self.subTest(request=request[:60]):
+                self.refused(request, status)
+        self.assertTrue(self.app.no_connection(0.01))
+        client = self.get()  # and the sidecar lives
+        app, _ = self.accept_request()
+        app.send(OK)
+        self.assertEqual(client.head().status, 200)
+
+    def test_a_body_that_turns_bad_is_answered_and_the_app_sees_no_whole_request(self):
+        self.start()
+        client = self.ask("POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        app, _ = self.accept_request()
+        self.assertEqual(app.until(b"a\r\n"), b"1\r\na\r\n")
+        client.send("zz\r\n")
+        self.assertEqual(client.head().status, 400)
+        client.rest()
+        self.assertTrue(app.closed())  # and no last chunk
+
+    def test_an_http2_client_without_a_window_that_asks_for_nothing_known_harms_nobody(self):
+        self.start(out={"routes": [{"match": {"prefix": "/known"}, "route": {"cluster": self.target()}}]})
+        client = Http2Client(self.port, {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        client.request("/unknown")
+        self.assertEqual(client.response_status(), "404")
+        other = self.get(path="/known")
+        app, _ = self.accept_request()
+        app.send(OK)
+        self.assertEqual(other.head().status, 200)
+        client.close()
+
+    def target(self):
+        return "app" if self.sidecars == 1 else "next"
+
+    def test_http2_requests_that_are_malformed_reset_their_stream_only(self):
+        self.start()
+        client = Http2Client(self.port)
+        good = client.request("/good")
+        app, _ = self.accept_request()
+        for fields in ([("connection", "close")], [("X-Upper", "1")], [("transfer-encoding", "chunked")]):
+            bad = client.request("/bad", fields)
+            self.assertIsInstance(client.event_of(bad), h2.events.StreamReset, fields)
+        app.send(OK)
+        self.assertEqual(client.response_status(good), "200")
+        client.close()
+
+
+class BadRequestsAtTwo(mesh.AtTwo, BadRequests):
+    pass
+
+
+class Http2Client:
+    """A strict client of python3-h2 that may send what it would not receive."""
+
+    def __init__(self, port, settings=None):
+        self.sock = socket.create_connection((mesh.HOST, port), timeout=mesh.WAIT)
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(
+            client_side=True, header_encoding="utf-8", validate_outbound_headers=False,
+            normalize_outbound_headers=False))
+        if settings:
+            self.h2.local_settings.update(settings)
+            self.h2.local_settings.acknowledge()
+        self.h2.initiate_connection()
+        self.events = []
+        self.flush()
+
+    def flush(self):
+        self.sock.sendall(self.h2.data_to_send())
+
+    def request(self, path, fields=(), end=True, method="GET"):
+        stream = self.h2.get_next_available_stream_id()
+        self.h2.send_headers(stream, [(":method", method), (":scheme", "http"), (":authority", "shop"),
+                                      (":path", path)] + list(fields), end_stream=end)
+        self.flush()
+        return stream
+
+    def next_event(self, wanted):
+        while True:
+            for event in self.events:
+                if wanted(event):
+                    self.events.remove(event)
+                    return event
+            data = self.sock.recv(65536)
+            if not data:
+                raise AssertionError("the connection ended; left: %r" % self.events)
+            self.events += self.h2.receive_data(data)
+            self.flush()
+
+    def event_of(self, stream):
+        return self.next_event(lambda event: getattr(event, "stream_id", None) == stream)
+
+    def response_status(self, stream=1):
+        event = self.next_event(lambda e: isinstance(e, h2.events.ResponseReceived) and e.stream_id == stream)
+        return dict(event.headers)[":status"]
+
+    def close(self):
+        self.sock.close()
+
+
+class BadUpstreams(mesh.MeshTest):
+    def explained(self, response_or_action, route=None):
+        """(answer, explanation) for a request whose app does what it is told."""
+        client = self.get(fields="x-pillion-explain: 1\r\n")
+        app, _ = self.accept_request()
+        if callable(response_or_action):
+            response_or_action(app)
+        else:
+            app.send(response_or_action)
+        head = client.head()
+        return head
+
+    def test_an_app_that_is_down_is_503(self):
+        self.start(addresses=[(mesh.HOST, mesh.free_port())], out={"explain": True})
+        client = self.get(fields="x-pillion-explain: 1\r\n")
+        head = client.head()
+        self.assertEqual(head.status, 503)
+        self.assertEqual(client.exactly(int(head.get("content-length"))), b"upstream connect failed\n")
+        self.get(client)
+        self.assertEqual(client.head().status, 503)  # on the same connection
+
+    def test_an_app_that_resets_is_502(self):
+        self.start(out={"explain": True})
+        head = self.explained(lambda app: app.reset())
+        self.assertEqual(head.status, 502)
+        self.assertEqual(len(head.all("x-pillion-explain")), 1)
+
+    def test_an_app_that_closes_in_its_head_is_502(self):
+        self.start()
+
+        def part_of_a_head(app):
+            app.send("HTTP/1.1 200 OK\r\nContent-")
+            app.close()
+
+        self.assertEqual(self.explained(part_of_a_head).status, 502)
+
+    def test_an_app_that_answers_rubbish_is_502(self):
+        self.start()
+        for rubbish in ("rubbish\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 200 OK\nA: b\n\n",
+                        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+                        "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "HTTP/2.0 200 OK\r\n\r\n",
+                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n",
+                        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+                        "\x15\x03\x01\x00\x02\x02\x28"):
+            with self.subTest(rubbish=rubbish):
+                def send_and_close(app, bytes_sent=rubbish):
+                    app.send(bytes_sent)
+                    app.half_close()
+
+                self.assertEqual(self.explained(send_and_close).status, 502)
+
+    def test_an_app_whose_chunks_turn_bad_breaks_the_answer_off(self):
+        self.start()
+        client = self.get()
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        client.head()
+        self.assertEqual(client.until(b"a\r\n"), b"1\r\na\r\n")
+        app.send("zz\r\n")
+        self.assertTrue(client.closed())
+
+    def test_bytes_that_nobody_asked_for_are_given_to_nobody(self):
+        self.start()
+        client = self.get()
+        app, _ = self.accept_request()
+        app.send(OK + "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+        client.head()
+        self.assertEqual(client.exactly(2), b"hi")
+        self.get(client)
+        app, _ = self.accept_request()  # another connection
+        app.send(OK)
+        self.assertEqual(client.head().all("content-length"), ["2"])
+
+    def test_the_reason_is_told_only_where_the_listener_allows_it(self):
+        self.start(out={"explain": False}, inbound={"explain": False})
+        head = self.explained(lambda app: app.reset())
+        self.assertEqual(head.status, 502)
+        self.assertEqual(head.all("x-pillion-explain"), [])
+
+    def test_an_answer_is_explained_too(self):
+        self.start(out={"explain": True})
+        head = self.explained(OK)
+        self.assertEqual(head.status, 200)
+        self.assertIn("cluster=", head.get("x-pillion-explain"))
+        self.assertIn("attempts=1", head.get("x-pillion-explain"))
+
+
+class BadUpstreamsAtTwo(mesh.AtTwo, BadUpstreams):
+    pass
+
+
+if __name__ == "__main__":
+    unittest.main()
