@@ -14,11 +14,13 @@ class Inspection final : public session::ClientSession {
  public:
   // `generation` outlives it: it is in the generation's list.
   Inspection(ListenerParts parts, Generation& generation, std::unique_ptr<net::Socket> socket);
+  ~Inspection() override;
 
   void OnReady(bool readable, bool writable) override;
   stream::Progress Run() override;
   void Flush() override {}
-  void Drain() override { Abort(); }
+  // What it sends within a moment is still answered, once.
+  void Drain() override;
   void Abort() override;
 
  private:
@@ -32,12 +34,13 @@ class Inspection final : public session::ClientSession {
   std::array<char, 24> bytes_;
   size_t size_ = 0;
   bool readable_ = true;
+  bool draining_ = false;
   bool aborted_ = false;
 };
 
 // Makes the session for a connection of known protocol and puts it into the generation's list.
-void StartSession(ListenerParts& parts, Generation& generation, std::unique_ptr<net::Socket> socket,
-                  bool http2, std::string_view early);
+session::ClientSession& StartSession(ListenerParts& parts, Generation& generation,
+                                     std::unique_ptr<net::Socket> socket, bool http2, std::string_view early);
 
 }  // namespace pillion::listener
 

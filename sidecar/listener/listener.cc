@@ -85,13 +85,20 @@ stream::Progress Listener::Run() {
       if (draining_) socket_.reset();
       return stream::Progress::kIdle;
     }
-    Begin(std::move(socket));
+    size_t worker = parts_.self;
+    if (parts_.placement != nullptr && !draining_) worker = parts_.placement->Choose(parts_.self);
+    if (worker == parts_.self) {
+      Begin(std::move(socket));
+    } else {
+      parts_.placement->Send(worker, current_->config->name, std::move(socket));
+    }
   }
   parts_.turn.Wake(*this);
   return stream::Progress::kIdle;
 }
 
 void Listener::Begin(std::unique_ptr<net::Socket> socket) {
+  parts_.stats.client_connections.Add();
   if (current_->config->http.codec != config::CodecType::kAuto) {
     StartSession(parts_, *current_, std::move(socket),
                  current_->config->http.codec == config::CodecType::kHttp2, {});

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sidecar/config/listener.h"
+#include "sidecar/listener/placement.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/session/client_session.h"
 #include "sidecar/session/wire.h"
@@ -27,6 +28,9 @@ struct ListenerParts {
   net::Loop& loop;
   session::ReadScratch& scratch;
   telemetry::WorkerStats& stats;
+  // Null: every connection stays where it was accepted. `self`: this worker's number there.
+  Placement* placement = nullptr;
+  size_t self = 0;
 };
 
 // The sessions that began under one configuration.
@@ -47,6 +51,8 @@ class Listener final : public net::Observer, public stream::Runnable {
   // Takes over a changed configuration of the same address; the sessions of the old one are drained.
   void Replace(std::shared_ptr<const config::Listener> config,
                std::unique_ptr<stream::ExchangeFactory> factory);
+  // A connection that another worker accepted for this one.
+  void Adopt(std::unique_ptr<net::Socket> socket) { Begin(std::move(socket)); }
   // Stops accepting and drains all sessions.
   void Drain();
   // Ends what is left.

@@ -10,9 +10,9 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "sidecar/admin/admin.h"
@@ -22,6 +22,8 @@
 #include "sidecar/export/prometheus.h"
 #include "sidecar/export/record_inbox.h"
 #include "sidecar/listener/listener.h"
+#include "sidecar/listener/placement.h"
+#include "sidecar/main/listen_sockets.h"
 #include "sidecar/net/epoll_loop.h"
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/time/clock.h"
@@ -40,6 +42,8 @@ using std::chrono::seconds;
 constexpr auto kSaveDelay = milliseconds(500);
 // After the drain, for spans that are still to be sent.
 constexpr auto kLastSpans = milliseconds(500);
+// An address that could not be bound may be free again.
+constexpr auto kBindAgain = seconds(1);
 
 // Signals only count; the main loop looks between turns.
 std::atomic<int> signals_received{0};
@@ -60,22 +64,6 @@ uint64_t Seed() {
   return seed;
 }
 
-// A listener that cannot be bound must be told at start, not found out by its users.
-bool CanListen(const config::Bootstrap& bootstrap) {
-  bool all = true;
-  for (const auto& listener : bootstrap.listeners) {
-    const int fd = net::OpenListenSocket(listener->address);
-    if (fd >= 0) {
-      close(fd);
-      continue;
-    }
-    std::fprintf(stderr, "pillion-sidecar: listener %s: cannot listen on %s: %s\n", listener->name.c_str(),
-                 listener->address.ToString().c_str(), std::strerror(errno));
-    all = false;
-  }
-  return all;
-}
-
 class Process {
  public:
   explicit Process(const ProcessOptions& options);
@@ -83,6 +71,7 @@ class Process {
 
  private:
   void Publish();
+  void BindAndApply();
   void LoadLastGoodConfiguration();
   void SaveLastGoodConfiguration();
   bool DrainedEverywhere(bool inbound);
@@ -98,6 +87,8 @@ class Process {
   const ProcessOptions& options_;
   time::SystemClock clock_;
   telemetry::Registry registry_;
+  std::optional<listener::Placement> placement_;
+  ListenSockets sockets_;
   net::EpollLoop loop_;
   worker::Engine main_;
   Random random_;
@@ -109,17 +100,19 @@ class Process {
   exporting::AccessLogFiles logs_;
   exporting::SpanExporter spans_;
   std::unique_ptr<listener::Listener> admin_;
-  worker::Mailbox<std::function<void()>> answers_;  // from workers, to be run here
-  std::set<std::string> listen_failures_;           // of the generation in use
-  uint64_t applied_generation_ = 0;                 // by every worker
+  worker::Mailbox<std::function<void()>> answers_;      // from workers, to be run here
+  std::map<std::string, std::string> listen_failures_;  // of the generation in use, by listener
+  uint64_t applied_generation_ = 0;                     // by every worker
   int reopens_done_ = 0;
   bool draining_ = false;
   bool quit_ = false;
   time::MonotonicTime save_at_ = time::MonotonicTime::max();
+  time::MonotonicTime bind_again_at_ = time::MonotonicTime::max();
 };
 
 Process::Process(const ProcessOptions& options)
     : options_(options),
+      sockets_(options.concurrency),
       loop_(clock_),
       main_(clock_, loop_, registry_.NewShard(), Seed()),
       random_(Seed()),
@@ -129,13 +122,24 @@ Process::Process(const ProcessOptions& options)
              [this](std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {
                main_.side_calls().Begin(cluster, std::move(client));
              }) {
+  std::vector<telemetry::Shard*> shards;
+  std::vector<const telemetry::WorkerStats*> stats;
   for (unsigned i = 0; i < options_.concurrency; ++i) {
-    telemetry::Shard& shard = registry_.NewShard();
+    shards.push_back(&registry_.NewShard());
+    stats.push_back(&shards.back()->worker);
+  }
+  placement_.emplace(stats, [this](size_t worker, const std::string& name, std::unique_ptr<net::Socket> s) {
+    workers_[worker]->Post([name, socket = std::make_shared<std::unique_ptr<net::Socket>>(std::move(s))](
+                               worker::Engine& engine) { engine.Adopt(name, std::move(*socket)); });
+  });
+  for (size_t i = 0; i < shards.size(); ++i) {
+    telemetry::Shard& shard = *shards[i];
     const auto sink = [this, &shard](std::vector<telemetry::RequestRecord> records) {
       shard.worker.log_records_dropped.Add(records_.Put(std::move(records)));
       loop_.Wake();
     };
-    workers_.push_back(std::make_unique<worker::Worker>(clock_, shard, Seed(), sink));
+    workers_.push_back(
+        std::make_unique<worker::Worker>(clock_, shard, Seed(), sink, worker::Place{&*placement_, i}));
   }
   if (!options_.bootstrap->ads_cluster) return;
   const auto begin = [this](std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {
@@ -153,27 +157,36 @@ void Process::Publish() {
   const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now());
   if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
   prepared_ = worker::Prepare(snapshot, prepared_.get());
-  listen_failures_.clear();
-  auto missing = std::make_shared<std::atomic<size_t>>(workers_.size());
-  for (const auto& worker : workers_) {
-    worker->Post([this, missing, prepared = prepared_](worker::Engine& engine) {
-      std::vector<std::string> failures = engine.Apply(prepared);
-      const bool last = missing->fetch_sub(1) == 1;
-      answers_.Post(
-          [this, last, generation = prepared->snapshot->generation, failures = std::move(failures)] {
-            for (const std::string& failure : failures) {
-              if (listen_failures_.insert(failure).second)
-                std::fprintf(stderr, "pillion-sidecar: %s\n", failure.c_str());
-            }
-            if (last) applied_generation_ = std::max(applied_generation_, generation);
-          });
-      loop_.Wake();
-    });
-  }
+  BindAndApply();
   // The main loop calls clusters, but serves no listener of users.
   auto clusters_only = std::make_shared<config::Snapshot>(*snapshot);
   clusters_only->listeners.clear();
   main_.Apply(worker::Prepare(std::move(clusters_only), nullptr));
+}
+
+void Process::BindAndApply() {
+  std::map<std::string, std::string> failures = sockets_.Bind(*prepared_->snapshot);
+  for (const auto& [name, failure] : failures) {
+    const auto told = listen_failures_.find(name);
+    if (told == listen_failures_.end() || told->second != failure)
+      std::fprintf(stderr, "pillion-sidecar: %s\n", failure.c_str());
+  }
+  listen_failures_ = std::move(failures);
+  bind_again_at_ = listen_failures_.empty() ? time::MonotonicTime::max() : clock_.Now() + kBindAgain;
+  auto missing = std::make_shared<std::atomic<size_t>>(workers_.size());
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    worker::Worker& worker = *workers_[i];
+    auto sockets = std::make_shared<std::vector<net::BoundSocket>>(sockets_.Take(i));
+    worker.Post([this, &worker, sockets, missing, prepared = prepared_](worker::Engine& engine) {
+      worker.Lend(std::move(*sockets));
+      engine.Apply(prepared);  // what it could not open is in listen_failures_ already
+      if (missing->fetch_sub(1) != 1) return;
+      answers_.Post([this, generation = prepared->snapshot->generation] {
+        applied_generation_ = std::max(applied_generation_, generation);
+      });
+      loop_.Wake();
+    });
+  }
 }
 
 std::string LastGoodPath(const ProcessOptions& options) { return options.state_dir + "/last-good.pb"; }
@@ -206,10 +219,11 @@ void Process::SaveLastGoodConfiguration() {
 }
 
 void Process::TurnUntil(time::MonotonicTime deadline) {
-  main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_}));
+  main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_, bind_again_at_}));
   const time::MonotonicTime now = clock_.Now();
   if (now >= store_.NextTimeout()) Publish();
   if (now >= save_at_) SaveLastGoodConfiguration();
+  if (now >= bind_again_at_) BindAndApply();
   if (records_.waiting()) TakeRecords();
   if (const int wanted = reopens_wanted; wanted != reopens_done_) {
     reopens_done_ = wanted;
@@ -264,7 +278,7 @@ std::vector<std::string> Process::NotReady() const {
   }
   if (applied_generation_ < prepared_->snapshot->generation)
     reasons.push_back("workers are taking the configuration over");
-  reasons.insert(reasons.end(), listen_failures_.begin(), listen_failures_.end());
+  for (const auto& [name, failure] : listen_failures_) reasons.push_back(failure);
   for (const std::string& what : store_.Waiting()) reasons.push_back("waiting for " + what);
   return reasons;
 }
@@ -306,6 +320,10 @@ int Process::Run() {
   LoadLastGoodConfiguration();
   Publish();
   if (!OpenAdmin()) return 1;
+  // A static listener that cannot be bound must be told at start, not found out by its users.
+  for (const auto& listener : options_.bootstrap->listeners) {
+    if (listen_failures_.count(listener->name) != 0) return 1;
+  }
   for (const auto& worker : workers_) worker->Start();
   if (ads_ != nullptr) ads_->Start();
   while (signals_received == 0 && !quit_) TurnUntil(time::MonotonicTime::max());
@@ -317,6 +335,7 @@ int Process::Run() {
     TurnUntil(clock_.Now() + milliseconds(10));
   logs_.Flush();
   signal_loop = nullptr;
+  for (const auto& worker : workers_) worker->Stop();
   workers_.clear();
   if (admin_ != nullptr) {
     admin_->Abort();
@@ -362,7 +381,6 @@ void Process::DrainAll() {
 }  // namespace
 
 int RunProcess(const ProcessOptions& options) {
-  if (!CanListen(*options.bootstrap)) return 1;
   Process process(options);
   return process.Run();
 }

@@ -162,23 +162,30 @@ void Register(int epoll, int fd, Watch* watch, uint32_t events) {
 
 }  // namespace
 
-int OpenListenSocket(const Address& at) {
+std::optional<BoundSocket> BoundSocket::Bind(const Address& at, int* error) {
   const int fd = socket(at.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
+  if (fd < 0) {
+    *error = errno;
+    return std::nullopt;
+  }
+  BoundSocket made(fd, at);
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
   setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-  if (bind(fd, at.get(), at.size()) != 0 || listen(fd, SOMAXCONN) != 0) {
-    const int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-  }
-  return fd;
+  if (bind(fd, at.get(), at.size()) == 0) return made;
+  *error = errno;
+  return std::nullopt;
 }
 
-EpollLoop::EpollLoop(const time::Clock& clock)
-    : clock_(clock), epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+BoundSocket::~BoundSocket() {
+  if (fd_ >= 0) close(fd_);
+}
+
+EpollLoop::EpollLoop(const time::Clock& clock, Listening listening)
+    : clock_(clock),
+      listening_(listening),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   PILLION_CHECK(epoll_ >= 0 && wake_ >= 0);
   Register(epoll_, wake_, nullptr, EPOLLIN);
 }
@@ -213,9 +220,22 @@ void EpollLoop::Observe(Socket& socket, Observer& observer) {
 }
 
 std::unique_ptr<ListenSocket> EpollLoop::Listen(const Address& at, Observer& observer, int* error) {
-  const int fd = OpenListenSocket(at);
-  if (fd < 0) {
+  std::optional<BoundSocket> bound;
+  if (listening_ == Listening::kOnOwnSockets) {
+    bound = BoundSocket::Bind(at, error);
+  } else {
+    const auto lent =
+        std::find_if(lent_.begin(), lent_.end(), [&](const auto& s) { return s.address() == at; });
+    *error = EADDRNOTAVAIL;
+    if (lent == lent_.end()) return nullptr;
+    bound = std::move(*lent);
+    lent_.erase(lent);
+  }
+  if (!bound) return nullptr;
+  const int fd = bound->Release();
+  if (listen(fd, SOMAXCONN) != 0) {
     *error = errno;
+    close(fd);
     return nullptr;
   }
   sockaddr_storage local = {};

@@ -3,15 +3,42 @@
 #define PILLION_SIDECAR_NET_EPOLL_LOOP_H_
 
 #include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "sidecar/net/loop.h"
 
 namespace pillion::net {
 
+// A socket bound to an address (SO_REUSEPORT, so that each worker has one of its own), not listening yet: the
+// process binds, and knows at once what cannot be bound; a worker listens when it takes the listener over.
+// Owns its descriptor.
+class BoundSocket {
+ public:
+  // nullopt when the address cannot be bound; `error` is the errno.
+  static std::optional<BoundSocket> Bind(const Address& at, int* error);
+  ~BoundSocket();
+  BoundSocket(BoundSocket&& from) noexcept : fd_(std::exchange(from.fd_, -1)), address_(from.address_) {}
+  BoundSocket& operator=(BoundSocket&& from) noexcept {
+    std::swap(fd_, from.fd_);
+    address_ = from.address_;
+    return *this;
+  }
+  const Address& address() const { return address_; }
+  int Release() { return std::exchange(fd_, -1); }
+
+ private:
+  BoundSocket(int fd, const Address& at) : fd_(fd), address_(at) {}
+  int fd_;
+  Address address_;
+};
+
 class EpollLoop : public Loop {
  public:
+  enum class Listening : bool { kOnOwnSockets, kOnLentSockets };
   // `clock` outlives the loop.
-  explicit EpollLoop(const time::Clock& clock);
+  explicit EpollLoop(const time::Clock& clock, Listening listening = Listening::kOnOwnSockets);
   ~EpollLoop() override;
   EpollLoop(const EpollLoop&) = delete;
   EpollLoop& operator=(const EpollLoop&) = delete;
@@ -21,16 +48,17 @@ class EpollLoop : public Loop {
   std::unique_ptr<ListenSocket> Listen(const Address& at, Observer& observer, int* error) override;
   void Wait(time::MonotonicTime deadline) override;
   void Wake() override;
+  // kOnLentSockets: what Listen may use from now on; sockets of an earlier call that were not used are
+  // closed.
+  void Lend(std::vector<BoundSocket> sockets) { lent_ = std::move(sockets); }
 
  private:
   const time::Clock& clock_;
+  const Listening listening_;
+  std::vector<BoundSocket> lent_;
   int epoll_;
   int wake_;
 };
-
-// Binds and listens with SO_REUSEPORT, without a loop: the process owns listen sockets and lends them to
-// workers, so that no accept queue dies with a worker. Returns the descriptor, or -1 and errno.
-int OpenListenSocket(const Address& at);
 
 }  // namespace pillion::net
 

@@ -78,7 +78,6 @@ Http1ClientSession::Http1ClientSession(ClientSessionParts parts, std::string_vie
       parser_(http1::Role::kRequests, limits_),
       timer_(this),
       since_(turn_.now()) {
-  stats_.client_connections.Add();
   wire_.Attach(std::move(parts.socket));
   wire_.Prepend(early);
   wire_.Mark(true, true);

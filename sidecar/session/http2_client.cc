@@ -47,7 +47,6 @@ Http2ClientSession::Http2ClientSession(ClientSessionParts parts, std::string_vie
       config_(std::move(parts.config)),
       timer_(this),
       since_(turn_.now()) {
-  stats_.client_connections.Add();
   wire_.Attach(std::move(parts.socket));
   wire_.Prepend(early);
   wire_.Mark(true, true);

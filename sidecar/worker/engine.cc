@@ -1,5 +1,6 @@
 #include "sidecar/worker/engine.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -24,9 +25,10 @@ std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Sn
   return prepared;
 }
 
-Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stats, uint64_t seed)
+Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stats, uint64_t seed, Place place)
     : loop_(loop),
       stats_(stats),
+      place_(place),
       turn_(clock),
       pools_({turn_, loop_, scratch_, stats_.worker}),
       random_(seed),
@@ -95,6 +97,16 @@ void Engine::ApplyListener(const std::string& name, const config::ListenerEntry&
   listeners_[name] = {entry, scope, std::move(opened)};
 }
 
+void Engine::Adopt(const std::string& listener, std::unique_ptr<net::Socket> socket) {
+  const auto found = listeners_.find(listener);
+  if (found == listeners_.end()) {
+    stats_.worker.client_connections.Add();
+    stats_.worker.client_connections_closed.Add();
+    return;
+  }
+  found->second.listener->Adopt(std::move(socket));
+}
+
 void Engine::TurnOnce(time::MonotonicTime deadline) {
   loop_.Wait(turn_.has_work() ? turn_.now() : std::min(deadline, turn_.NextDeadline()));
   turn_.Run();
@@ -117,10 +129,14 @@ void Engine::Abort() {
 }
 
 bool Engine::Drained(bool inbound) const {
-  for (const auto& [name, active] : listeners_) {
+  const auto busy = [inbound](const Active& active) {
     const bool is_inbound = active.entry.listener->direction == config::Direction::kInbound;
-    if (is_inbound == inbound && !active.listener->empty()) return false;
+    return is_inbound == inbound && !active.listener->empty();
+  };
+  for (const auto& [name, active] : listeners_) {
+    if (busy(active)) return false;
   }
+  if (std::any_of(leaving_.begin(), leaving_.end(), busy)) return false;
   return (inbound ? environment_.active_inbound : environment_.active_outbound) == 0;
 }
 

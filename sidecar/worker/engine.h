@@ -35,10 +35,16 @@ struct PreparedSnapshot {
 std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
                                                 const PreparedSnapshot* previous);
 
+// An engine's place among the workers; none: it keeps all connections that it accepts.
+struct Place {
+  listener::Placement* placement = nullptr;
+  size_t number = 0;
+};
+
 class Engine {
  public:
   // All outlive the engine.
-  Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stats, uint64_t seed);
+  Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stats, uint64_t seed, Place place = {});
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -46,6 +52,9 @@ class Engine {
   // Takes a configuration over, between turns. Returns the listeners that could not be opened, with the
   // reason.
   std::vector<std::string> Apply(std::shared_ptr<const PreparedSnapshot> prepared);
+  // A connection that another worker accepted on its socket of the same listener. Closed when this worker
+  // does not have that listener any more.
+  void Adopt(const std::string& listener, std::unique_ptr<net::Socket> socket);
   // Waits for work until `deadline` at the latest, then runs one turn.
   void TurnOnce(time::MonotonicTime deadline);
   // One turn without waiting; true when work is left for the next. For drivers that wait themselves.
@@ -64,7 +73,9 @@ class Engine {
   telemetry::RecordBuffer& records() { return records_; }
   telemetry::WorkerStats& worker_stats() { return stats_.worker; }
   const upstream::ClusterTable& clusters() const { return clusters_; }
-  listener::ListenerParts listener_parts() { return {turn_, loop_, scratch_, stats_.worker}; }
+  listener::ListenerParts listener_parts() {
+    return {turn_, loop_, scratch_, stats_.worker, place_.placement, place_.number};
+  }
 
  private:
   struct Active {
@@ -78,6 +89,7 @@ class Engine {
 
   net::Loop& loop_;
   telemetry::Shard& stats_;
+  const Place place_;
   stream::Turn turn_;
   session::ReadScratch scratch_;
   upstream::ClusterTable clusters_;

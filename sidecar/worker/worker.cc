@@ -4,10 +4,14 @@
 
 namespace pillion::worker {
 
-Worker::Worker(const time::Clock& clock, telemetry::Shard& stats, uint64_t seed, RecordSink sink)
-    : loop_(clock), engine_(clock, loop_, stats, seed), sink_(std::move(sink)) {}
+Worker::Worker(const time::Clock& clock, telemetry::Shard& stats, uint64_t seed, RecordSink sink, Place place)
+    : loop_(clock, net::EpollLoop::Listening::kOnLentSockets),
+      engine_(clock, loop_, stats, seed, place),
+      sink_(std::move(sink)) {}
 
-Worker::~Worker() {
+Worker::~Worker() { Stop(); }
+
+void Worker::Stop() {
   stop_ = true;
   loop_.Wake();
   if (thread_.joinable()) thread_.join();

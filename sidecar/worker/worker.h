@@ -43,15 +43,19 @@ class Worker {
   using RecordSink = std::function<void(std::vector<telemetry::RequestRecord>)>;
 
   // `sink` is called on the worker's thread with finished request records; it must only pass them on.
-  Worker(const time::Clock& clock, telemetry::Shard& stats, uint64_t seed, RecordSink sink);
+  Worker(const time::Clock& clock, telemetry::Shard& stats, uint64_t seed, RecordSink sink, Place place);
   // Stops the thread.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   void Start();
+  // Ends the thread. Call it for all before the first is destroyed: they post to each other.
+  void Stop();
   // From any thread. Runs between two turns.
   void Post(Letter letter);
+  // Only in a letter, before Engine::Apply: what its listeners listen on.
+  void Lend(std::vector<net::BoundSocket> sockets) { loop_.Lend(std::move(sockets)); }
 
  private:
   void Main();

@@ -15,6 +15,8 @@ def refused(port):
     try:
         socket.create_connection((mesh.HOST, port), timeout=mesh.WAIT).close()
         return False
+    except ConnectionResetError:
+        return False  # it fell into the moment between the last accept and the close
     except ConnectionRefusedError:
         return True
 

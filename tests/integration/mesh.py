@@ -101,7 +101,7 @@ def cluster(name, addresses, sidecar=False, http2=False, **more):
 class Sidecar:
     """One pillion-sidecar process; ready when the constructor returns."""
 
-    def __init__(self, listeners, clusters, drain_s=10):
+    def __init__(self, listeners, clusters, drain_s=10, concurrency=1):
         self.directory = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
         config = os.path.join(self.directory, "bootstrap.json")
         with open(config, "w") as file:
@@ -109,7 +109,7 @@ class Sidecar:
                        "static_resources": {"listeners": listeners, "clusters": clusters}}, file)
         self.ports = [one["address"]["socket_address"]["port_value"] for one in listeners]
         self._stderr = open(os.path.join(self.directory, "stderr"), "w+")
-        self.process = subprocess.Popen([SIDECAR, "-c", config, "--concurrency", "1",
+        self.process = subprocess.Popen([SIDECAR, "-c", config, "--concurrency", str(concurrency),
                                          "--drain-time-s", str(drain_s)],
                                         stderr=self._stderr, stdin=subprocess.DEVNULL)
         for port in self.ports:
@@ -334,22 +334,24 @@ class MeshTest(unittest.TestCase):
         self.addCleanup(self._end)
 
     def start(self, addresses=None, http2_app=False, out=None, inbound=None, out_cluster=None, app_cluster=None,
-              drain_s=10):
+              drain_s=10, concurrency=1):
         """`out`, `inbound`: more arguments of listener(); `out_cluster`, `app_cluster`: of cluster()."""
         addresses = addresses or [self.app.address]
         self.port = free_port()
         if self.sidecars == 1:
             self.made = [Sidecar([listener("outbound", self.port, "app", **(out or {}))],
                                  [cluster("app", addresses, http2=http2_app,
-                                          **{**(app_cluster or {}), **(out_cluster or {})})], drain_s)]
+                                          **{**(app_cluster or {}), **(out_cluster or {})})],
+                                 drain_s, concurrency)]
             return
         between = free_port()
         settings = {"peer": True, "explain": True, **(inbound or {})}
         far = Sidecar([listener("inbound", between, "app", direction="INBOUND", **settings)],
-                      [cluster("app", addresses, http2=http2_app, **(app_cluster or {}))], drain_s)
+                      [cluster("app", addresses, http2=http2_app, **(app_cluster or {}))], drain_s, concurrency)
         self.made = [far]
         near = Sidecar([listener("outbound", self.port, "next", **(out or {}))],
-                       [cluster("next", [(HOST, between)], sidecar=True, **(out_cluster or {}))], drain_s)
+                       [cluster("next", [(HOST, between)], sidecar=True, **(out_cluster or {}))],
+                       drain_s, concurrency)
         self.made = [near, far]
 
     def client(self):

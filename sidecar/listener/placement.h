@@ -1,0 +1,52 @@
+// Which worker serves an accepted connection. The kernel spreads connections over the workers' sockets by
+// hash; a few long HTTP/2 connections can then all lie on one worker while the others idle. So a connection
+// goes to the worker with the fewest, before its first byte is read, when the one that accepted it has
+// clearly more.
+//
+// One for the process, used by all workers: thread-safe. What it writes is written once per connection, never
+// per request.
+#ifndef PILLION_SIDECAR_LISTENER_PLACEMENT_H_
+#define PILLION_SIDECAR_LISTENER_PLACEMENT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sidecar/net/loop.h"
+#include "sidecar/telemetry/stats.h"
+
+namespace pillion::listener {
+
+class Placement {
+ public:
+  // Takes a connection of the listener of that name to the mailbox of a worker.
+  using Deliver =
+      std::function<void(size_t worker, const std::string& listener, std::unique_ptr<net::Socket>)>;
+
+  // Worker i counts its ended connections in workers[i]. All outlive the placement.
+  Placement(std::vector<const telemetry::WorkerStats*> workers, Deliver deliver);
+
+  // The worker for a connection that `self` has accepted. It counts as that worker's from now on.
+  size_t Choose(size_t self);
+  void Send(size_t worker, const std::string& listener, std::unique_ptr<net::Socket> socket) const {
+    deliver_(worker, listener, std::move(socket));
+  }
+
+ private:
+  struct Slot {
+    const telemetry::WorkerStats* stats;
+    std::atomic<uint64_t> placed{0};  // ever; minus those that ended = open
+  };
+  uint64_t OpenAt(size_t worker) const;
+
+  std::vector<std::unique_ptr<Slot>> slots_;
+  Deliver deliver_;
+};
+
+}  // namespace pillion::listener
+
+#endif  // PILLION_SIDECAR_LISTENER_PLACEMENT_H_
