@@ -1,9 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 #include "sidecar/base/intrusive_list.h"
 #include "sidecar/base/local_ref.h"
+#include "sidecar/base/recycled.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/base/text.h"
 
@@ -115,6 +117,48 @@ TEST(Text, ListElementsAreTrimmedAndEmptyOnesSkipped) {
   EXPECT_EQ(seen, "[a][b][c]");
   EXPECT_TRUE(EqualsIgnoreCase("Content-Length", "content-LENGTH"));
   EXPECT_FALSE(EqualsIgnoreCase("a[", "a{"));
+}
+
+TEST(FreeMemory, KeepsSoManyPiecesAndGivesTheLastFirst) {
+  FreeMemory free(2);
+  EXPECT_EQ(free.Take(), nullptr);
+  void* const a = ::operator new(64);
+  void* const b = ::operator new(64);
+  void* const c = ::operator new(64);
+  EXPECT_TRUE(free.Keep(a));
+  EXPECT_TRUE(free.Keep(b));
+  EXPECT_FALSE(free.Keep(c));
+  ::operator delete(c);
+  EXPECT_EQ(free.Take(), b);
+  ::operator delete(b);
+  // `a` is freed with the stack: the leak checker looks.
+}
+
+struct Animal {
+  virtual ~Animal() = default;
+};
+struct Dog : Animal, Recycled<Dog> {
+  explicit Dog(int age) : age(age) {}
+  int age;
+};
+struct BigDog : Dog {
+  BigDog() : Dog(1) {}
+  char coat[1000] = {};
+};
+
+TEST(Recycled, MemoryComesBackAndObjectsAreMadeAnew) {
+  Animal* first = new Dog(3);
+  delete first;
+  const std::unique_ptr<Dog> second(new Dog(4));
+  EXPECT_EQ(second->age, 4);
+  if (PILLION_RECYCLES != 0) EXPECT_EQ(static_cast<void*>(second.get()), static_cast<void*>(first));
+}
+
+TEST(Recycled, ASubclassOfAnotherSizeIsLeftToTheAllocator) {
+  Animal* big = new BigDog;
+  delete big;
+  const std::unique_ptr<Dog> dog(new Dog(2));
+  EXPECT_EQ(dog->age, 2);
 }
 
 }  // namespace

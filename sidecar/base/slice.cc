@@ -1,22 +1,30 @@
 #include "sidecar/base/slice.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <new>
+
+#include "sidecar/base/recycled.h"
 
 namespace pillion {
 namespace {
 constexpr size_t kTailBlockBytes = 4096 - sizeof(Block);
+// Tail blocks come and go with every message.
+constexpr size_t kMaxFreeTailBlocks = 64;
+thread_local FreeMemory free_tail_blocks{kMaxFreeTailBlocks};
 }  // namespace
 
 Block* Block::New(size_t capacity) {
-  void* memory = std::malloc(sizeof(Block) + capacity);
-  if (memory == nullptr) std::abort();  // out of memory: nothing above can go on
-  return new (memory) Block(capacity);
+  if (PILLION_RECYCLES != 0 && capacity == kTailBlockBytes) {
+    if (void* const memory = free_tail_blocks.Take()) return new (memory) Block(capacity);
+  }
+  return new (::operator new(sizeof(Block) + capacity)) Block(capacity);
 }
 
-void Block::Free(Block* block) { std::free(block); }
+void Block::Free(Block* block) {
+  if (PILLION_RECYCLES != 0 && block->capacity_ == kTailBlockBytes && free_tail_blocks.Keep(block)) return;
+  ::operator delete(block);
+}
 
 Slice Slice::Copy(std::string_view bytes) {
   Block* block = Block::New(bytes.size());

@@ -15,7 +15,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
+
+#include "absl/container/inlined_vector.h"
 
 namespace pillion {
 
@@ -126,7 +127,7 @@ class SliceQueue {
 
  private:
   void DropEmptyHead();
-  std::vector<Slice> slices_;
+  absl::InlinedVector<Slice, 1> slices_;  // most queues hold one piece
   size_t head_ = 0;
   size_t bytes_ = 0;
   Block* tail_ = nullptr;  // owned count; where packed pieces go

@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "sidecar/base/local_ref.h"
+#include "sidecar/base/recycled.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/stream/stream.h"
@@ -45,7 +46,7 @@ struct AttemptOrder {
   bool tunnel;  // Upgrade: needs a connection of its own, so HTTP/1.1
 };
 
-class Attempt {
+class Attempt final : public Recycled<Attempt> {
  public:
   enum class Step : uint8_t { kPick, kAcquire, kSendHead, kAwaitHead, kRelay, kEnded };
   // `number` counts from 1. `avoid`: an endpoint that just failed. `replay`: what is already known of the

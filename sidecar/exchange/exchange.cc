@@ -24,6 +24,9 @@ std::string_view AskedUpgrade(const http::RequestHead& head) {
 
 using telemetry::Event;
 
+// A waiting request, its bodies and heads apart.
+static_assert(sizeof(Exchange) + sizeof(Attempt) <= 1200);
+
 Exchange::Exchange(Environment& env, LocalRef<ListenerScope> listener,
                    std::unique_ptr<stream::ClientStream> client)
     : env_(env),

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/base/recycled.h"
 #include "sidecar/exchange/attempt.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/stream/exchange_factory.h"
@@ -33,7 +34,7 @@ namespace pillion::exchange {
 // uploads.
 inline constexpr size_t kMaxReplayBytes = size_t{64} * 1024;
 
-class Exchange final : public stream::Runnable {
+class Exchange final : public stream::Runnable, public Recycled<Exchange> {
  public:
   enum class Step : uint8_t {
     kReceiveHead,

@@ -29,6 +29,15 @@ int HexValue(char c) {
 
 Parser::Parser(Role role, const Limits& limits) : role_(role), limits_(&limits) {}
 
+void Parser::Restart(Role role, const Limits& limits) {
+  role_ = role;
+  state_ = State::kHead;
+  response_to_ = http::Method::kGet;
+  limits_ = &limits;
+  remaining_ = scanned_ = line_at_ = empty_lines_ = extension_bytes_ = 0;
+  error_ = {};
+}
+
 bool Parser::idle() const { return state_ == State::kHead && scanned_ == 0; }
 
 Parser::Step Parser::Next(std::string_view input) {

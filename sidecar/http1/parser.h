@@ -46,6 +46,8 @@ class Parser {
   };
 
   Parser(Role role, const Limits& limits);
+  // As if it were new, but for the memory it holds.
+  void Restart(Role role, const Limits& limits);
 
   // Advances by at most one event. See the file header.
   Step Next(std::string_view input);

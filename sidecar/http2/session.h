@@ -71,7 +71,7 @@ class HeadPool {
   }
 
  private:
-  static constexpr size_t kKept = 32;  // a burst must not be paid for in memory for ever
+  static constexpr size_t kKept = 64;  // a burst must not be paid for in memory for ever
   std::vector<std::unique_ptr<Head>> heads_;
   uint32_t used_ = 0;
 };

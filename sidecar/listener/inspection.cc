@@ -19,7 +19,7 @@ session::ClientSession& StartSession(ListenerParts& parts, Generation& generatio
                                      std::unique_ptr<net::Socket> socket, bool http2,
                                      std::string_view early) {
   net::Socket& observed = *socket;
-  session::ClientSessionParts made{parts.turn,          parts.scratch,     parts.stats,
+  session::ClientSessionParts made{parts.turn,          parts.memory,      parts.stats,
                                    *generation.factory, generation.config, std::move(socket)};
   session::ClientSession* session = nullptr;
   if (http2) {

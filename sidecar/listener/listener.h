@@ -15,7 +15,7 @@
 #include "sidecar/listener/placement.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/session/client_session.h"
-#include "sidecar/session/wire.h"
+#include "sidecar/session/worker_memory.h"
 #include "sidecar/stream/exchange_factory.h"
 #include "sidecar/stream/turn.h"
 #include "sidecar/telemetry/stats.h"
@@ -26,7 +26,7 @@ namespace pillion::listener {
 struct ListenerParts {
   stream::Turn& turn;
   net::Loop& loop;
-  session::ReadScratch& scratch;
+  session::WorkerMemory& memory;
   telemetry::WorkerStats& stats;
   // Null: every connection stays where it was accepted. `self`: this worker's number there.
   Placement* placement = nullptr;

@@ -6,7 +6,7 @@
 
 #include "sidecar/base/intrusive_list.h"
 #include "sidecar/config/listener.h"
-#include "sidecar/session/wire.h"
+#include "sidecar/session/worker_memory.h"
 #include "sidecar/stream/exchange_factory.h"
 #include "sidecar/stream/turn.h"
 
@@ -30,7 +30,7 @@ using SessionList = IntrusiveList<ClientSession, SessionTag>;
 // What a session is made of. All but `socket` and `config` outlive it.
 struct ClientSessionParts {
   stream::Turn& turn;
-  ReadScratch& scratch;
+  WorkerMemory& memory;
   telemetry::WorkerStats& stats;
   stream::ExchangeFactory& factory;
   std::shared_ptr<const config::Listener> config;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sidecar/base/recycled.h"
+
 namespace pillion::session {
 namespace {
 
@@ -16,16 +18,19 @@ constexpr auto kLinger = std::chrono::seconds(1);
 
 }  // namespace
 
-class Http1ClientSession::Exchanged final : public stream::ClientStream {
+// What ten thousand idle keep-alive clients cost (DESIGN.md section 2); the socket comes on top.
+static_assert(sizeof(Http1ClientSession) <= 400);
+
+class Http1ClientSession::Exchanged final : public stream::ClientStream, public Recycled<Exchanged> {
  public:
   explicit Exchanged(Http1ClientSession& session, time::MonotonicTime started)
       : session_(&session), peer_(session.wire_.socket().peer()) {
     started_ = started;
-    std::swap(request_, session.parser_.request());
+    std::swap(request_, session.parser_->request());
   }
   ~Exchanged() override {
     if (session_ == nullptr) return;
-    std::swap(request_, session_->parser_.request());  // its memory serves the next request
+    std::swap(request_, session_->parser_->request());  // its memory serves the next request
     session_->StreamGone(finished_ && !aborted_);
   }
   void ReleaseCredit(size_t) override {
@@ -70,12 +75,12 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream {
 
 Http1ClientSession::Http1ClientSession(ClientSessionParts parts, std::string_view early)
     : turn_(parts.turn),
+      memory_(parts.memory),
       stats_(parts.stats),
       factory_(parts.factory),
       config_(std::move(parts.config)),
-      wire_(parts.scratch, parts.stats.client_bytes_read, parts.stats.client_bytes_written),
+      wire_(parts.memory.scratch, parts.stats.client_bytes_read, parts.stats.client_bytes_written),
       limits_{.max_head_bytes = config_->http.max_request_head_bytes, .max_fields = config_->http.max_fields},
-      parser_(http1::Role::kRequests, limits_),
       timer_(this),
       since_(turn_.now()) {
   wire_.Attach(std::move(parts.socket));
@@ -159,11 +164,12 @@ bool Http1ClientSession::Parse() {
         }
         state_ = State::kHead;
         since_ = turn_.now();
+        parser_ = memory_.parsers.Lend(http1::Role::kRequests, limits_);
         break;
       case State::kHead:
         break;
     }
-    const http1::Parser::Step step = parser_.Next(wire_.input());
+    const http1::Parser::Step step = parser_->Next(wire_.input());
     const bool more = Take(step);
     if (!more) return step.event == http1::Parser::Event::kNeedMore;
   }
@@ -190,9 +196,9 @@ bool Http1ClientSession::Take(const http1::Parser::Step& step) {
       wire_.Consume(step.consumed);
       stream_->request_complete_ = true;
       stream_->in_.ended = true;
-      if (!parser_.trailers().empty()) {
+      if (!parser_->trailers().empty()) {
         stream_->in_.trailers_present = true;
-        std::swap(stream_->in_.trailers, parser_.trailers());
+        std::swap(stream_->in_.trailers, parser_->trailers());
       }
       WakeOwner();
       return true;
@@ -201,7 +207,7 @@ bool Http1ClientSession::Take(const http1::Parser::Step& step) {
       last_request_ = true;
       if (stream_ == nullptr) BeginStream();
       stream_->request_complete_ = true;  // nothing after it can be understood
-      stream_->in_.error = {parser_.error().kind, Side::kClient, Outcome::kNotSent, parser_.error().detail};
+      stream_->in_.error = {parser_->error().kind, Side::kClient, Outcome::kNotSent, parser_->error().detail};
       wire_.Consume(wire_.input().size());
       WakeOwner();
       return false;
@@ -252,9 +258,10 @@ void Http1ClientSession::OnInputEnd() {
 
 void Http1ClientSession::Exchanged::SendInformational(const http::ResponseHead& head) {
   if (session_ == nullptr || http10_) return;
-  std::string text;
+  std::string& text = session_->memory_.text;
   http1::AppendResponseHead(head, {}, text);
   session_->wire_.out().AppendCopy(text);
+  text.clear();
   session_->turn_.MarkDirty(*session_);
 }
 
@@ -277,9 +284,10 @@ bool Http1ClientSession::Exchanged::SendResponse(http::ResponseHead& head, bool 
   if (close) session_->last_request_ = true;
   options.close = close;
   options.keep_alive = !close && !tunnel && (http10_ || options.version == http::Version::kHttp10);
-  std::string text;
+  std::string& text = session_->memory_.text;
   http1::AppendResponseHead(head, options, text);
   session_->wire_.out().AppendCopy(text);
+  text.clear();
   session_->turn_.MarkDirty(*session_);
   head_sent_ = true;
   if (tunnel) {
@@ -358,11 +366,12 @@ void Http1ClientSession::StreamGone(bool response_finished) {
     return;
   }
   since_ = turn_.now();
-  if (last_request_ || draining_ || !parser_.idle()) {
+  if (last_request_ || draining_ || !parser_->idle()) {
     CloseAfterFlush();
     return;
   }
   state_ = State::kIdle;
+  memory_.parsers.TakeBack(std::move(parser_));
   ArmTimer();
   if (!wire_.input().empty() || wire_.readable()) turn_.Wake(*this);
 }

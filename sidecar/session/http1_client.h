@@ -49,12 +49,13 @@ class Http1ClientSession final : public ClientSession {
   void WakeOwner();
 
   stream::Turn& turn_;
+  WorkerMemory& memory_;
   telemetry::WorkerStats& stats_;
   stream::ExchangeFactory& factory_;
   std::shared_ptr<const config::Listener> config_;
   Wire wire_;
   http1::Limits limits_;
-  http1::Parser parser_;
+  std::unique_ptr<http1::Parser> parser_;  // from the first byte of a head until its exchange ends
   State state_ = State::kIdle;
   Exchanged* stream_ = nullptr;  // owned by its exchange
   stream::Timer timer_;

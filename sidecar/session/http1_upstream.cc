@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "sidecar/base/recycled.h"
 #include "sidecar/session/pool.h"
 
 namespace pillion::session {
@@ -13,15 +15,17 @@ constexpr size_t kMaxUnsentBytes = size_t{64} * 1024;
 constexpr size_t kMaxInformational = 8;
 }  // namespace
 
-class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream {
+static_assert(sizeof(Http1UpstreamSession) <= 400);  // an idle pooled connection holds no more
+
+class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, public Recycled<Exchanged> {
  public:
   explicit Exchanged(Http1UpstreamSession& session)
       : session_(&session), peer_(session.wire_.socket().peer()), reused_(session.requests_ > 1) {
-    std::swap(response_, session.parser_.response());
+    std::swap(response_, session.parser_->response());
   }
   ~Exchanged() override {
     if (session_ == nullptr) return;
-    std::swap(response_, session_->parser_.response());
+    std::swap(response_, session_->parser_->response());
     session_->StreamGone(in_.ended && request_finished_ && !in_.error);
   }
   void ReleaseCredit(size_t) override {
@@ -45,7 +49,7 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream {
   bool TakeInformational(http::ResponseHead& head) override {
     if (informational_.empty()) return false;
     head = std::move(informational_.front());
-    informational_.pop_front();
+    informational_.erase(informational_.begin());
     return true;
   }
   bool reused() const override { return reused_; }
@@ -55,7 +59,7 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream {
  private:
   friend class Http1UpstreamSession;
   net::Address peer_;
-  std::deque<http::ResponseHead> informational_;
+  std::vector<http::ResponseHead> informational_;
   BodyMode mode_ = BodyMode::kNone;
   uint64_t remaining_ = 0;
   bool reused_;
@@ -68,8 +72,7 @@ Http1UpstreamSession::Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool
     : parts_(parts),
       pool_(&pool),
       cluster_(std::move(cluster)),
-      wire_(parts.scratch, parts.stats.upstream_bytes_read, parts.stats.upstream_bytes_written),
-      parser_(http1::Role::kResponses, limits_),
+      wire_(parts.memory.scratch, parts.stats.upstream_bytes_read, parts.stats.upstream_bytes_written),
       timer_(this),
       since_(parts.turn.now()) {}
 
@@ -151,6 +154,7 @@ std::unique_ptr<stream::UpstreamStream> Http1UpstreamSession::Open() {
   ListNode<IdleTag>::Unlink();
   state_ = State::kActive;
   ++requests_;
+  parser_ = parts_.memory.parsers.Lend(http1::Role::kResponses, limits_);
   written_before_ = wire_.written();
   auto stream = std::make_unique<Exchanged>(*this);
   stream_ = stream.get();
@@ -162,11 +166,12 @@ bool Http1UpstreamSession::Exchanged::SendRequest(const http::RequestHead& head,
   http1::WriteOptions options;
   options.version = head.version == http::Version::kHttp10 ? http::Version::kHttp10 : http::Version::kHttp11;
   options.keep_alive = options.version == http::Version::kHttp10;
-  session_->parser_.ExpectResponseTo(head.method);
-  std::string text;
+  session_->parser_->ExpectResponseTo(head.method);
   using Kind = http::ContentLength::Kind;
+  std::string& text = session_->parts_.memory.text;
   http1::AppendRequestHead(head, options, text);
   session_->wire_.out().AppendCopy(text);
+  text.clear();
   session_->parts_.turn.MarkDirty(*session_);
   mode_ = head.content.kind == Kind::kSized     ? BodyMode::kSized
           : head.content.kind == Kind::kUnsized ? BodyMode::kChunked
@@ -239,7 +244,7 @@ bool Http1UpstreamSession::Parse() {
     }
     if (state_ == State::kDead || stream_ == nullptr) return false;
     if (stream_->in_.content.bytes() >= cluster_->stream_window_bytes) return false;
-    const http1::Parser::Step step = parser_.Next(wire_.input());
+    const http1::Parser::Step step = parser_->Next(wire_.input());
     if (!Take(step)) return step.event == http1::Parser::Event::kNeedMore;
   }
   return true;
@@ -252,7 +257,7 @@ bool Http1UpstreamSession::Take(const http1::Parser::Step& step) {
       return false;
     case http1::Parser::Event::kHead: {
       wire_.Consume(step.consumed);
-      http::ResponseHead& head = parser_.response();
+      http::ResponseHead& head = parser_->response();
       if (head.status / 100 == 1 && head.status != 101) {
         if (stream_->informational_.size() < kMaxInformational) stream_->informational_.push_back(head);
         WakeOwner();
@@ -280,16 +285,16 @@ bool Http1UpstreamSession::Take(const http1::Parser::Step& step) {
       if (!stream_->in_.head) return true;  // the end of a 1xx
       stream_->in_.ended = true;
       stream_->in_.stopped = !stream_->reusable_;
-      if (!parser_.trailers().empty()) {
+      if (!parser_->trailers().empty()) {
         stream_->in_.trailers_present = true;
-        std::swap(stream_->in_.trailers, parser_.trailers());
+        std::swap(stream_->in_.trailers, parser_->trailers());
       }
       WakeOwner();
       return true;
     case http1::Parser::Event::kError:
       parts_.stats.upstream_protocol_errors.Add();
-      stream_->in_.error = {parser_.error().kind, Side::kUpstream, Outcome::kAmbiguous,
-                            parser_.error().detail};
+      stream_->in_.error = {parser_->error().kind, Side::kUpstream, Outcome::kAmbiguous,
+                            parser_->error().detail};
       WakeOwner();
       Die();
       return false;
@@ -304,7 +309,7 @@ void Http1UpstreamSession::OnInputEnd() {
     Die();
     return;
   }
-  const http1::Parser::Step step = parser_.Finish();
+  const http1::Parser::Step step = parser_->Finish();
   if (step.event == http1::Parser::Event::kEnd) {
     stream_->in_.ended = true;
     stream_->in_.stopped = state_ != State::kTunnel;
@@ -342,7 +347,7 @@ Outcome Http1UpstreamSession::OutcomeNow(bool end_of_stream) {
 }
 
 void Http1UpstreamSession::StreamGone(bool exchange_finished) {
-  const bool keep = exchange_finished && stream_->reusable_ && parser_.idle() && state_ == State::kActive;
+  const bool keep = exchange_finished && stream_->reusable_ && parser_->idle() && state_ == State::kActive;
   stream_ = nullptr;
   if (state_ == State::kDead) return;
   if (exchange_finished && state_ == State::kTunnel && !wire_.out().empty()) {
@@ -357,6 +362,7 @@ void Http1UpstreamSession::StreamGone(bool exchange_finished) {
   }
   state_ = State::kIdle;
   since_ = parts_.turn.now();
+  parts_.memory.parsers.TakeBack(std::move(parser_));
   ArmTimer();
   pool_->Free(*this);
 }

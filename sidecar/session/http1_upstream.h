@@ -7,7 +7,6 @@
 #ifndef PILLION_SIDECAR_SESSION_HTTP1_UPSTREAM_H_
 #define PILLION_SIDECAR_SESSION_HTTP1_UPSTREAM_H_
 
-#include <deque>
 #include <memory>
 
 #include "sidecar/base/intrusive_list.h"
@@ -69,7 +68,7 @@ class Http1UpstreamSession final : public stream::Runnable,
   std::shared_ptr<const config::Cluster> cluster_;
   Wire wire_;
   http1::Limits limits_;
-  http1::Parser parser_;
+  std::unique_ptr<http1::Parser> parser_;  // while a request is under way
   State state_ = State::kConnecting;
   Exchanged* stream_ = nullptr;
   stream::Timer timer_;

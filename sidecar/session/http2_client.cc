@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "sidecar/base/recycled.h"
+
 namespace pillion::session {
 namespace {
 http2::Limits LimitsOf(const config::HttpOptions& options) {
@@ -14,13 +16,17 @@ http2::Limits LimitsOf(const config::HttpOptions& options) {
 }
 }  // namespace
 
-class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientStream> {
+class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientStream>,
+                                            public Recycled<Exchanged> {
  public:
-  Exchanged(Http2ClientSession& session, const http2::Event& event) : Http2StreamOf(session, event.stream) {
+  Exchanged(Http2ClientSession& session, const http2::Event& event)
+      : Http2StreamOf(session, event.stream), memory_(session.memory_) {
     started_ = session.turn_.now();
+    memory_.requests.Lend(request_);
     std::swap(request_, session.codec().request(event));
     in_.head = true;
   }
+  ~Exchanged() override { memory_.requests.TakeBack(request_); }
   void SendInformational(const http::ResponseHead& head) override {
     if (link_.session == nullptr) return;
     link_.session->codec().SubmitInformational(link_.id, head);
@@ -38,11 +44,15 @@ class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientS
   void EndEarly() override {}
   Http2Link* link() { return &link_; }
   stream::Runnable* const* owner() const { return &owner_; }
+
+ private:
+  WorkerMemory& memory_;
 };
 
 Http2ClientSession::Http2ClientSession(ClientSessionParts parts, std::string_view early)
-    : Http2Session(parts.turn, parts.scratch, parts.stats, parts.stats.client_bytes_read,
+    : Http2Session(parts.turn, parts.memory.scratch, parts.stats, parts.stats.client_bytes_read,
                    parts.stats.client_bytes_written, http2::Role::kServer, LimitsOf(parts.config->http)),
+      memory_(parts.memory),
       factory_(parts.factory),
       config_(std::move(parts.config)),
       timer_(this),

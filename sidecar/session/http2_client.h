@@ -31,6 +31,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   void CheckTimer();
   void ArmTimer();
 
+  WorkerMemory& memory_;
   stream::ExchangeFactory& factory_;
   std::shared_ptr<const config::Listener> config_;
   stream::Timer timer_;

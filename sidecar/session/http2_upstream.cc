@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
+#include "sidecar/base/recycled.h"
 #include "sidecar/session/pool.h"
 
 namespace pillion::session {
@@ -20,11 +22,15 @@ http2::Limits LimitsOf(const config::Cluster& cluster) {
 }  // namespace
 
 class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::UpstreamStream>,
-                                              public ListNode<OpenedTag> {
+                                              public ListNode<OpenedTag>,
+                                              public Recycled<Exchanged> {
  public:
   Exchanged(Http2UpstreamSession& session, bool reused)
-      : Http2StreamOf(session, 0), session_(session), reused_(reused) {}
+      : Http2StreamOf(session, 0), session_(session), memory_(session.parts_.memory), reused_(reused) {
+    memory_.responses.Lend(response_);
+  }
   ~Exchanged() override {
+    memory_.responses.TakeBack(response_);
     if (link_.session == nullptr || head_sent_) return;
     --session_.opened_count_;
     link_.session = nullptr;
@@ -56,7 +62,7 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
   bool TakeInformational(http::ResponseHead& head) override {
     if (informational_.empty()) return false;
     head = std::move(informational_.front());
-    informational_.pop_front();
+    informational_.erase(informational_.begin());
     return true;
   }
   bool reused() const override { return reused_; }
@@ -64,13 +70,14 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
  private:
   friend class Http2UpstreamSession;
   Http2UpstreamSession& session_;  // only while link_.session is set
-  std::deque<http::ResponseHead> informational_;
+  WorkerMemory& memory_;
+  std::vector<http::ResponseHead> informational_;
   bool reused_;
 };
 
 Http2UpstreamSession::Http2UpstreamSession(UpstreamParts& parts, Http2Pool& pool,
                                            std::shared_ptr<const config::Cluster> cluster)
-    : Http2Session(parts.turn, parts.scratch, parts.stats, parts.stats.upstream_bytes_read,
+    : Http2Session(parts.turn, parts.memory.scratch, parts.stats, parts.stats.upstream_bytes_read,
                    parts.stats.upstream_bytes_written, http2::Role::kClient, LimitsOf(*cluster)),
       parts_(parts),
       pool_(&pool),

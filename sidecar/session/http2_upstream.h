@@ -3,7 +3,6 @@
 #ifndef PILLION_SIDECAR_SESSION_HTTP2_UPSTREAM_H_
 #define PILLION_SIDECAR_SESSION_HTTP2_UPSTREAM_H_
 
-#include <deque>
 #include <memory>
 
 #include "sidecar/base/intrusive_list.h"

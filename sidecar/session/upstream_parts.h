@@ -3,7 +3,7 @@
 #define PILLION_SIDECAR_SESSION_UPSTREAM_PARTS_H_
 
 #include "sidecar/net/loop.h"
-#include "sidecar/session/wire.h"
+#include "sidecar/session/worker_memory.h"
 #include "sidecar/stream/turn.h"
 #include "sidecar/telemetry/stats.h"
 
@@ -12,7 +12,7 @@ namespace pillion::session {
 struct UpstreamParts {
   stream::Turn& turn;
   net::Loop& loop;
-  ReadScratch& scratch;
+  WorkerMemory& memory;
   telemetry::WorkerStats& stats;
 };
 

@@ -30,7 +30,7 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       stats_(stats),
       place_(place),
       turn_(clock),
-      pools_({turn_, loop_, scratch_, stats_.worker}),
+      pools_({turn_, loop_, memory_, stats_.worker}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
       side_calls_(environment_) {}

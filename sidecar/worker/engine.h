@@ -18,7 +18,7 @@
 #include "sidecar/net/loop.h"
 #include "sidecar/route/route.h"
 #include "sidecar/session/pool.h"
-#include "sidecar/session/wire.h"
+#include "sidecar/session/worker_memory.h"
 #include "sidecar/stream/turn.h"
 #include "sidecar/telemetry/request_record.h"
 #include "sidecar/telemetry/stats.h"
@@ -74,7 +74,7 @@ class Engine {
   telemetry::WorkerStats& worker_stats() { return stats_.worker; }
   const upstream::ClusterTable& clusters() const { return clusters_; }
   listener::ListenerParts listener_parts() {
-    return {turn_, loop_, scratch_, stats_.worker, place_.placement, place_.number};
+    return {turn_, loop_, memory_, stats_.worker, place_.placement, place_.number};
   }
 
  private:
@@ -91,7 +91,7 @@ class Engine {
   telemetry::Shard& stats_;
   const Place place_;
   stream::Turn turn_;
-  session::ReadScratch scratch_;
+  session::WorkerMemory memory_;
   upstream::ClusterTable clusters_;
   session::UpstreamPools pools_;
   Random random_;
