@@ -113,6 +113,31 @@ bool IsIdempotent(Method method) {
   return false;
 }
 
+void swap(RequestHead& a, RequestHead& b) noexcept {
+  std::swap(a.method, b.method);
+  a.method_text.swap(b.method_text);
+  std::swap(a.form, b.form);
+  a.path.swap(b.path);
+  a.authority.swap(b.authority);
+  a.scheme.swap(b.scheme);
+  std::swap(a.version, b.version);
+  std::swap(a.has_authority, b.has_authority);
+  std::swap(a.keep_alive, b.keep_alive);
+  std::swap(a.content, b.content);
+  swap(a.headers, b.headers);
+  std::swap(a.title_names, b.title_names);
+}
+
+void swap(ResponseHead& a, ResponseHead& b) noexcept {
+  std::swap(a.status, b.status);
+  std::swap(a.version, b.version);
+  std::swap(a.keep_alive, b.keep_alive);
+  std::swap(a.content, b.content);
+  std::swap(a.declared_length, b.declared_length);
+  swap(a.headers, b.headers);
+  std::swap(a.title_names, b.title_names);
+}
+
 void RequestHead::Clear() {
   method = Method::kGet;
   method_text.clear();

@@ -49,6 +49,9 @@ struct RequestHead {
   HeaderList headers;        // without Host, Content-Length, Transfer-Encoding: those are the fields above
   bool title_names = false;  // HTTP/1: those were spelt Title-Case, and are written so
   void Clear();
+  // Heads change hands by swapping, so that their memory stays in use: member by member, which is half the
+  // work of three moves.
+  friend void swap(RequestHead& a, RequestHead& b) noexcept;
 };
 
 struct ResponseHead {
@@ -61,6 +64,7 @@ struct ResponseHead {
   HeaderList headers;        // without Content-Length, Transfer-Encoding
   bool title_names = false;  // as above
   void Clear();
+  friend void swap(ResponseHead& a, ResponseHead& b) noexcept;
 };
 
 // The standard reason phrase; "" for an unknown status (legal: RFC 9112 section 4).

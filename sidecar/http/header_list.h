@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pillion::http {
@@ -96,6 +97,11 @@ class HeaderList {
   // Rewrites the name of field `i`, which must be equal but for case (the far sidecar restores the app's
   // case).
   void RenameCase(size_t i, std::string_view name);
+  friend void swap(HeaderList& a, HeaderList& b) noexcept {
+    a.text_.swap(b.text_);
+    a.fields_.swap(b.fields_);
+    std::swap(a.present_, b.present_);
+  }
 
  private:
   struct Entry {

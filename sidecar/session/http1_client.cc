@@ -26,11 +26,11 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   explicit Exchanged(Http1ClientSession& session, time::MonotonicTime started)
       : session_(&session), peer_(session.wire_.socket().peer()) {
     started_ = started;
-    std::swap(request_, session.parser_->request());
+    swap(request_, session.parser_->request());
   }
   ~Exchanged() override {
     if (session_ == nullptr) return;
-    std::swap(request_, session_->parser_->request());  // its memory serves the next request
+    swap(request_, session_->parser_->request());  // its memory serves the next request
     session_->StreamGone(finished_ && !aborted_);
   }
   void ReleaseCredit(size_t) override {
@@ -198,7 +198,7 @@ bool Http1ClientSession::Take(const http1::Parser::Step& step) {
       stream_->in_.ended = true;
       if (!parser_->trailers().empty()) {
         stream_->in_.trailers_present = true;
-        std::swap(stream_->in_.trailers, parser_->trailers());
+        swap(stream_->in_.trailers, parser_->trailers());
       }
       WakeOwner();
       return true;

@@ -21,11 +21,11 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, pub
  public:
   explicit Exchanged(Http1UpstreamSession& session)
       : session_(&session), peer_(session.wire_.socket().peer()), reused_(session.requests_ > 1) {
-    std::swap(response_, session.parser_->response());
+    swap(response_, session.parser_->response());
   }
   ~Exchanged() override {
     if (session_ == nullptr) return;
-    std::swap(response_, session_->parser_->response());
+    swap(response_, session_->parser_->response());
     session_->StreamGone(in_.ended && request_finished_ && !in_.error);
   }
   void ReleaseCredit(size_t) override {
@@ -263,7 +263,7 @@ bool Http1UpstreamSession::Take(const http1::Parser::Step& step) {
         WakeOwner();
         return true;
       }
-      std::swap(stream_->response_, head);
+      swap(stream_->response_, head);
       stream_->in_.head = true;
       stream_->reusable_ = stream_->response_.keep_alive;
       if (stream_->response_.status == 101) {
@@ -287,7 +287,7 @@ bool Http1UpstreamSession::Take(const http1::Parser::Step& step) {
       stream_->in_.stopped = !stream_->reusable_;
       if (!parser_->trailers().empty()) {
         stream_->in_.trailers_present = true;
-        std::swap(stream_->in_.trailers, parser_->trailers());
+        swap(stream_->in_.trailers, parser_->trailers());
       }
       WakeOwner();
       return true;

@@ -23,7 +23,7 @@ class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientS
       : Http2StreamOf(session, event.stream), memory_(session.memory_) {
     started_ = session.turn_.now();
     memory_.requests.Lend(request_);
-    std::swap(request_, session.codec().request(event));
+    swap(request_, session.codec().request(event));
     in_.head = true;
   }
   ~Exchanged() override { memory_.requests.TakeBack(request_); }

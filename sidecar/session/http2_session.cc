@@ -114,7 +114,7 @@ void Http2Session::HandleEvents() {
     if (event.kind == http2::Event::Kind::kEnd) in.ended = true;
     if (event.kind == http2::Event::Kind::kTrailers) {
       in.trailers_present = true;
-      std::swap(in.trailers, codec_.trailers(event));
+      swap(in.trailers, codec_.trailers(event));
     }
     if (*found->second.owner != nullptr) turn_.Wake(**found->second.owner);
   }

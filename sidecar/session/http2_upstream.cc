@@ -183,7 +183,7 @@ void Http2UpstreamSession::OnHead(const http2::Event& event) {
   } else if (head.status / 100 == 1) {
     if (stream.informational_.size() < kMaxInformational) stream.informational_.push_back(head);
   } else {
-    std::swap(stream.response_, head);
+    swap(stream.response_, head);
     stream.in().head = true;
   }
   if (stream.owner_ != nullptr) turn_.Wake(*stream.owner_);

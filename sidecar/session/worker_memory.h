@@ -25,7 +25,7 @@ class SpareHeads {
   // `head`, which is fresh, gets the memory of an old one.
   void Lend(Head& head) {
     if (kept_.empty()) return;
-    std::swap(head, kept_.back());
+    swap(head, kept_.back());
     kept_.pop_back();
   }
   void TakeBack(Head& head) {
