@@ -7,22 +7,32 @@
 #include <utility>
 
 namespace pillion::testing {
+namespace {
+constexpr auto kLateAck = std::chrono::milliseconds(40);
+}  // namespace
 
 // One end of a connection. Both ends and the bytes under way share it; it lives until nobody needs it.
 struct SimNetwork::Channel {
   struct End {
     net::Observer* observer = nullptr;  // null: closed
-    std::string received;               // delivered, not read
-    size_t in_flight = 0;               // written by the other end, not delivered
-    bool fin_received = false;
-    bool reset = false;
-    bool write_blocked = false;
-    bool shut_down = false;
-    bool closed = false;
-    uint64_t acked = 1;  // of what this end wrote; the SYN counts
     net::Address address;
-    // Bytes and the FIN of one direction arrive in order.
+    std::string received;  // arrived, not read
+    size_t in_flight = 0;  // written by the other end, not arrived
+    uint64_t arrived = 0;  // ever
+    uint64_t acked = 1;    // of what this end wrote; the SYN counts
+    int error = 0;         // of the RST, until it was told
+    bool fin_received = false;
+    bool reset = false;  // a RST came
+    bool write_blocked = false;
+    bool shut_down = false;  // a FIN was sent
+    bool closed = false;
+    bool dead = false;  // a RST was sent: nothing leaves any more
+    bool linger_reset = false;
     time::MonotonicTime last_arrival{};
+
+    void Notify(bool readable, bool writable) {
+      if (observer != nullptr) observer->OnReady(readable, writable);
+    }
   };
   End ends[2];
   int connect_error = EINPROGRESS;
@@ -46,13 +56,14 @@ class SimSocket : public net::Socket {
     Mine().observer = &observer;
     observer.OnReady(true, true);
   }
+  void ResetOnClose() { Mine().linger_reset = true; }
 
  private:
   SimNetwork::Channel::End& Mine() { return channel_->ends[side_]; }
   SimNetwork::Channel::End& Other() { return channel_->ends[1 - side_]; }
   void SendFin();
-  void SendReset();
-  void Arrive(std::string bytes);
+  void SendBytes(std::string bytes);
+  net::IoResult CutOff(std::string bytes);
 
   SimNetwork& network_;
   std::shared_ptr<SimNetwork::Channel> channel_;
@@ -64,119 +75,149 @@ SimSocket::~SimSocket() {
   auto& mine = Mine();
   mine.observer = nullptr;
   mine.closed = true;
-  if (mine.reset) return;
-  // Linux: closing with unread bytes resets the peer instead of a clean end.
-  if (!mine.received.empty() || mine.in_flight > 0) {
-    SendReset();
-  } else {
-    SendFin();
+  if (mine.reset || channel_->connect_error != 0) return;
+  if (mine.linger_reset || !mine.received.empty()) {
+    network_.SendReset(channel_, 1 - side_, true);
+    return;
   }
+  SendFin();
 }
 
 net::IoResult SimSocket::Read(std::span<char> into) {
   auto& mine = Mine();
-  if (mine.reset) return {net::IoResult::Kind::kReset, 0, ECONNRESET};
   if (mine.received.empty()) {
     if (mine.fin_received) return {net::IoResult::Kind::kEnd, 0, 0};
+    if (mine.error != 0) return {net::IoResult::Kind::kReset, 0, std::exchange(mine.error, 0)};
+    if (mine.reset) return {net::IoResult::Kind::kEnd, 0, 0};
     return {net::IoResult::Kind::kWouldBlock, 0, 0};
   }
+  const bool over = mine.fin_received || mine.reset;
   size_t n = std::min(into.size(), mine.received.size());
-  if (network_.random_.Next() % 4 == 0) n = 1 + network_.random_.Next() % n;
+  if (network_.random_.Percent(network_.faults_.cut_percent)) n = 1 + network_.random_.Next() % n;
   std::memcpy(into.data(), mine.received.data(), n);
   mine.received.erase(0, n);
   auto& other = Other();
   if (other.write_blocked && mine.received.size() + mine.in_flight < network_.faults_.buffer_bytes / 2) {
     other.write_blocked = false;
-    network_.At(network_.Delay(), [channel = channel_, side = 1 - side_] {
-      if (channel->ends[side].observer != nullptr) channel->ends[side].observer->OnReady(false, true);
-    });
+    network_.At(network_.clock_.Now() + network_.Delay(),
+                [channel = channel_, side = 1 - side_] { channel->ends[side].Notify(false, true); });
   }
-  const bool drained = mine.received.empty() && !mine.fin_received && network_.random_.Next() % 2 == 0;
+  const bool drained = mine.received.empty() && !over && network_.random_.Next() % 2 == 0;
   return {net::IoResult::Kind::kBytes, n, 0, drained};
 }
 
 net::IoResult SimSocket::Write(std::span<const iovec> from) {
   auto& mine = Mine();
   auto& other = Other();
-  if (mine.reset) return {net::IoResult::Kind::kReset, 0, EPIPE};
-  std::string bytes;
-  for (const iovec& part : from) bytes.append(static_cast<const char*>(part.iov_base), part.iov_len);
+  if (mine.reset) {
+    const int error = std::exchange(mine.error, 0);
+    return {net::IoResult::Kind::kReset, 0, error != 0 ? error : EPIPE};
+  }
   const size_t used = other.received.size() + other.in_flight;
   if (used >= network_.faults_.buffer_bytes) {
     mine.write_blocked = true;
     return {net::IoResult::Kind::kWouldBlock, 0, 0};
   }
-  size_t n = std::min(bytes.size(), network_.faults_.buffer_bytes - used);
-  if (network_.random_.Next() % 8 == 0) n = 1 + network_.random_.Next() % n;
-  bytes.resize(n);
-  if (n > 0 && network_.random_.Percent(network_.faults_.reset_percent)) {
-    // Some of it arrives, then both ends see a reset.
-    bytes.resize(network_.random_.Next() % (n + 1));
-    if (!bytes.empty()) Arrive(bytes);
-    SendReset();
-    mine.reset = true;
-    ++network_.resets_;
-    network_.At(network_.Delay(), [channel = channel_, side = side_] {
-      if (channel->ends[side].observer != nullptr) channel->ends[side].observer->OnReady(true, true);
-    });
-    return {net::IoResult::Kind::kBytes, n, 0};
+  size_t wanted = 0;
+  for (const iovec& part : from) wanted += part.iov_len;
+  size_t n = std::min(wanted, network_.faults_.buffer_bytes - used);
+  mine.write_blocked = n < wanted;
+  const bool cut = n > 0 && network_.random_.Percent(network_.faults_.cut_percent);
+  if (cut) n = 1 + network_.random_.Next() % n;
+  std::string bytes;
+  bytes.reserve(n);
+  for (const iovec& part : from) {
+    bytes.append(static_cast<const char*>(part.iov_base), std::min(part.iov_len, n - bytes.size()));
   }
-  Arrive(std::move(bytes));
-  // A short count means to the caller that the buffer is full: tell when it is not.
-  network_.At(network_.Delay(), [channel = channel_, side = side_] {
-    if (channel->ends[side].observer != nullptr) channel->ends[side].observer->OnReady(false, true);
-  });
+  if (n > 0 && network_.random_.Percent(network_.faults_.reset_percent)) return CutOff(std::move(bytes));
+  SendBytes(std::move(bytes));
+  if (cut && !mine.write_blocked) {
+    // A short count means to the caller that the buffer is full: tell when it is not.
+    network_.At(network_.clock_.Now() + network_.Delay(),
+                [channel = channel_, side = side_] { channel->ends[side].Notify(false, true); });
+  }
   return {net::IoResult::Kind::kBytes, n, 0};
 }
 
-void SimSocket::Arrive(std::string bytes) {
-  auto& other = Other();
-  other.in_flight += bytes.size();
-  const time::MonotonicTime at = std::max(other.last_arrival, network_.clock_.Now() + network_.Delay());
-  other.last_arrival = at;
-  const time::Duration ack_delay =
-      network_.random_.Next() % 2 == 0 ? time::Duration(0) : std::chrono::milliseconds(40);
-  network_.At(at - network_.clock_.Now(), [this_network = &network_, channel = channel_, side = 1 - side_,
-                                           ack_delay, bytes = std::move(bytes)] {
-    auto& end = channel->ends[side];
-    end.in_flight -= bytes.size();
-    if (end.reset) return;
-    if (end.closed) {  // nobody reads any more: the writer is reset
-      channel->ends[1 - side].reset = true;
-      if (channel->ends[1 - side].observer != nullptr) channel->ends[1 - side].observer->OnReady(true, true);
-      return;
-    }
-    end.received += bytes;
-    const uint64_t size = bytes.size();
-    this_network->At(ack_delay, [channel, side, size] { channel->ends[1 - side].acked += size; });
-    if (end.observer != nullptr) end.observer->OnReady(true, false);
-  });
+// Some of it arrives, then both ends see a RST.
+net::IoResult SimSocket::CutOff(std::string bytes) {
+  const size_t n = bytes.size();
+  bytes.resize(network_.random_.Next() % (n + 1));
+  if (!bytes.empty()) SendBytes(std::move(bytes));
+  ++network_.resets_;
+  network_.SendReset(channel_, 1 - side_, false);
+  network_.SendReset(channel_, side_, false);
+  return {net::IoResult::Kind::kBytes, n, 0};
+}
+
+void SimSocket::SendBytes(std::string bytes) {
+  Other().in_flight += bytes.size();
+  const uint64_t ack = Mine().arrived;
+  const bool late = network_.random_.Percent(network_.faults_.late_ack_percent);
+  network_.Send(
+      channel_, 1 - side_,
+      [&network = network_, channel = channel_, side = 1 - side_, late, ack, bytes = std::move(bytes)] {
+        auto& end = channel->ends[side];
+        end.in_flight -= bytes.size();
+        if (end.reset || end.dead) return;
+        end.acked = std::max(end.acked, ack + 1);
+        if (end.closed) {  // nobody reads any more
+          network.SendReset(channel, 1 - side, true);
+          return;
+        }
+        end.received += bytes;
+        end.arrived += bytes.size();
+        if (late) {
+          network.At(network.clock_.Now() + kLateAck,
+                     [&network, channel, side] { network.SendAck(channel, 1 - side); });
+        } else {
+          network.SendAck(channel, 1 - side);
+        }
+        end.Notify(true, false);
+      });
 }
 
 void SimSocket::SendFin() {
   auto& mine = Mine();
-  if (mine.shut_down || mine.reset) return;
+  if (mine.shut_down || mine.reset || mine.dead) return;
   mine.shut_down = true;
-  auto& other = Other();
-  const time::MonotonicTime at = std::max(other.last_arrival, network_.clock_.Now() + network_.Delay());
-  other.last_arrival = at;
-  network_.At(at - network_.clock_.Now(), [channel = channel_, side = 1 - side_] {
+  network_.Send(channel_, 1 - side_, [channel = channel_, side = 1 - side_, ack = mine.arrived] {
     auto& end = channel->ends[side];
+    if (end.reset || end.dead) return;
+    end.acked = std::max(end.acked, ack + 1);
     end.fin_received = true;
-    if (end.observer != nullptr) end.observer->OnReady(true, false);
+    end.Notify(true, false);
   });
 }
 
-void SimSocket::SendReset() {
-  auto& other = Other();
-  const time::MonotonicTime at = std::max(other.last_arrival, network_.clock_.Now() + network_.Delay());
-  network_.At(at - network_.clock_.Now(), [channel = channel_, side = 1 - side_] {
-    auto& end = channel->ends[side];
-    end.reset = true;
-    end.received.clear();
-    if (end.observer != nullptr) end.observer->OnReady(true, true);
+void SimNetwork::SendAck(const std::shared_ptr<Channel>& channel, int to) {
+  const Channel::End& from = channel->ends[1 - to];
+  if (from.dead || from.reset) return;
+  if (channel->ends[to].acked > from.arrived) return;  // a segment has told it already
+  Send(channel, to, [channel, to, ack = from.arrived] {
+    auto& end = channel->ends[to];
+    if (!end.reset && !end.dead) end.acked = std::max(end.acked, ack + 1);
   });
 }
+
+void SimNetwork::SendReset(const std::shared_ptr<Channel>& channel, int to, bool by_other_end) {
+  if (by_other_end) channel->ends[1 - to].dead = true;
+  Send(channel, to, [channel, to] {
+    auto& end = channel->ends[to];
+    if (end.reset || end.closed) return;
+    end.reset = true;
+    end.error = end.fin_received ? EPIPE : ECONNRESET;
+    end.Notify(true, true);
+  });
+}
+
+void SimNetwork::Send(const std::shared_ptr<Channel>& channel, int side, std::function<void()> arrive) {
+  auto& last = channel->ends[side].last_arrival;
+  last = std::max(last, clock_.Now() + Delay());
+  At(last, std::move(arrive));
+}
+
+void SimNetwork::ResetOnClose(net::Socket& socket) { static_cast<SimSocket&>(socket).ResetOnClose(); }
 
 class SimListen : public net::ListenSocket {
  public:
@@ -184,7 +225,10 @@ class SimListen : public net::ListenSocket {
       : network_(network), local_(local), observer_(observer) {
     network_.listening_[local] = this;
   }
-  ~SimListen() override { network_.listening_.erase(local_); }
+  ~SimListen() override {
+    network_.listening_.erase(local_);
+    for (const auto& socket : waiting_) SimNetwork::ResetOnClose(*socket);
+  }
   std::unique_ptr<net::Socket> Accept() override {
     if (waiting_.empty()) return nullptr;
     auto socket = std::move(waiting_.front());
@@ -215,16 +259,21 @@ class SimLoop : public net::Loop {
     channel->ends[1].address = to;
     auto socket = std::make_unique<SimSocket>(network_, channel, 0);
     SimNetwork& network = network_;
-    network.At(network.Delay(), [&network, channel, to] {
+    if (network.random_.Percent(network.faults_.connect_lost_percent)) return socket;
+    network.At(network.clock_.Now() + network.Delay(), [&network, channel, to] {
       auto& end = channel->ends[0];
+      if (end.closed) return;
       const auto listening = network.listening_.find(to);
       const bool refused = listening == network.listening_.end() ||
                            network.random_.Percent(network.faults_.connect_refused_percent);
       channel->connect_error = refused ? ECONNREFUSED : 0;
-      if (!refused && !end.closed)
+      if (refused) {
+        end.reset = true;
+        end.error = ECONNREFUSED;
+      } else {
         listening->second->Arrive(std::make_unique<SimSocket>(network, channel, 1));
-      if (refused) end.reset = true;
-      if (end.observer != nullptr) end.observer->OnReady(refused, true);
+      }
+      end.Notify(refused, true);
     });
     return socket;
   }
@@ -248,8 +297,9 @@ class SimLoop : public net::Loop {
 
 std::unique_ptr<net::Loop> SimNetwork::NewLoop() { return std::make_unique<SimLoop>(*this); }
 
-void SimNetwork::At(time::Duration delay, std::function<void()> act) {
-  events_.emplace(std::make_pair(clock_.Now() + delay, next_event_id_++), std::move(act));
+void SimNetwork::At(time::MonotonicTime at, std::function<void()> act) {
+  events_.push_back({at, next_event_id_++, std::move(act)});
+  std::push_heap(events_.begin(), events_.end(), Later);
 }
 
 time::Duration SimNetwork::Delay() {
@@ -258,13 +308,14 @@ time::Duration SimNetwork::Delay() {
 }
 
 time::MonotonicTime SimNetwork::NextEvent() const {
-  return events_.empty() ? time::MonotonicTime::max() : events_.begin()->first.first;
+  return events_.empty() ? time::MonotonicTime::max() : events_.front().at;
 }
 
 void SimNetwork::Deliver() {
-  while (!events_.empty() && events_.begin()->first.first <= clock_.Now()) {
-    auto act = std::move(events_.begin()->second);
-    events_.erase(events_.begin());
+  while (!events_.empty() && events_.front().at <= clock_.Now()) {
+    std::pop_heap(events_.begin(), events_.end(), Later);
+    const std::function<void()> act = std::move(events_.back().act);
+    events_.pop_back();
     act();
   }
 }

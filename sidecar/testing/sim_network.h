@@ -1,8 +1,19 @@
 // A network in memory on virtual time, for tests: every run with one seed is the same. Loops of several hosts
 // share it.
 //
-//   Write -> [send buffer] --delay--> [receive buffer] -> Read        reads and writes are cut at random
-//   places acknowledgements come later than bytes; a reset throws away what was not read (as Linux does)
+//   Write --segment, some delay--> [receive buffer] --> Read        reads and writes are cut at random places
+//         <--------acknowledgement, at once, late, or riding on the next segment that way--
+//
+// It behaves as Linux does where the sidecar depends on it (DESIGN.md section 6; measured on 6.18, see
+// sim_network_test.cc):
+// - segments of one direction arrive in order; each but a RST acknowledges all that had arrived when it left;
+// - closing with nothing unread sends a FIN, with something unread a RST; bytes that reach a closed socket
+// are
+//   answered by a RST;
+// - what had arrived before a RST can still be read; after it a FIN seen earlier reads as end-of-stream, else
+//   the error is told once, by the read or the write that comes first, and reads say end-of-stream from then
+//   on;
+// - nothing is acknowledged after a RST.
 //
 // Single-threaded. Tests only.
 #ifndef PILLION_SIDECAR_TESTING_SIM_NETWORK_H_
@@ -36,8 +47,11 @@ class VirtualClock : public time::Clock {
 };
 
 struct SimFaults {
-  double reset_percent = 0;            // of writes: the connection is reset somewhere under way
+  double reset_percent = 0;            // of writes: both ends get a RST, somewhere behind the bytes
   double connect_refused_percent = 0;  // of connects
+  double connect_lost_percent = 0;     // of connects: no answer at all
+  double late_ack_percent = 50;  // of segments that are acknowledged 40 ms later, if nothing else does it
+  double cut_percent = 20;       // of reads and writes that move only a part
   time::Duration max_delay = std::chrono::milliseconds(2);
   size_t buffer_bytes = size_t{64} * 1024;  // send plus receive buffer of one direction
 };
@@ -52,6 +66,9 @@ class SimNetwork {
   time::MonotonicTime NextEvent() const;
   // Carries out all events that are due.
   void Deliver();
+  // From now on closing that socket sends a RST (SO_LINGER with 0).
+  static void ResetOnClose(net::Socket& socket);
+  bool listening(const net::Address& at) const { return listening_.count(at) != 0; }
   size_t open_sockets() const { return open_sockets_; }
   uint64_t resets() const { return resets_; }
 
@@ -60,14 +77,25 @@ class SimNetwork {
   friend class SimSocket;
   friend class SimListen;
   struct Channel;
-  void At(time::Duration delay, std::function<void()> act);
+  struct Event {
+    time::MonotonicTime at;
+    uint64_t id;  // in the order of their making, when times are equal
+    std::function<void()> act;
+  };
+  static bool Later(const Event& a, const Event& b) { return a.at != b.at ? a.at > b.at : a.id > b.id; }
+  void At(time::MonotonicTime at, std::function<void()> act);
   time::Duration Delay();
+  // A segment to end `side` of the channel, behind those under way.
+  void Send(const std::shared_ptr<Channel>& channel, int side, std::function<void()> arrive);
+  void SendAck(const std::shared_ptr<Channel>& channel, int to);
+  // `by_other_end`: the other end's kernel sent it and forgot the connection; else something between them.
+  void SendReset(const std::shared_ptr<Channel>& channel, int to, bool by_other_end);
 
   VirtualClock& clock_;
   Random random_;
   SimFaults faults_;
   uint64_t next_event_id_ = 0;
-  std::map<std::pair<time::MonotonicTime, uint64_t>, std::function<void()>> events_;
+  std::vector<Event> events_;  // a heap by Later
   std::map<net::Address, class SimListen*> listening_;
   uint16_t next_port_ = 20000;
   size_t open_sockets_ = 0;
