@@ -38,6 +38,8 @@ using std::chrono::seconds;
 
 // A burst of pushes is one write.
 constexpr auto kSaveDelay = milliseconds(500);
+// A disk that is full now may not be later.
+constexpr auto kSaveRetry = seconds(30);
 // After the drain, for spans that are still to be sent.
 constexpr auto kLastSpans = milliseconds(500);
 
@@ -150,7 +152,8 @@ Process::Process(const ProcessOptions& options)
 
 // Gives the workers the configuration when it differs from the one they have.
 void Process::Publish() {
-  const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now());
+  const bool connected = ads_ != nullptr && ads_->connected();
+  const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now(), connected);
   if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
   prepared_ = worker::Prepare(snapshot, prepared_.get());
   listen_failures_.clear();
@@ -202,7 +205,10 @@ void Process::SaveLastGoodConfiguration() {
   if (options_.state_dir.empty()) return;
   const absl::Status saved =
       xds::SaveLastGood(LastGoodPath(options_), options_.bootstrap->node_id, store_.Export());
-  if (!saved.ok()) std::fprintf(stderr, "pillion-sidecar: %s\n", std::string(saved.message()).c_str());
+  if (saved.ok()) return;
+  std::fprintf(stderr, "pillion-sidecar: last good configuration: %s\n",
+               std::string(saved.message()).c_str());
+  save_at_ = clock_.Now() + kSaveRetry;
 }
 
 void Process::TurnUntil(time::MonotonicTime deadline) {
@@ -262,16 +268,24 @@ std::vector<std::string> Process::NotReady() const {
                           ? "the control plane has sent no listener"
                           : "no configuration: the control plane has not answered. " + ads_->last_failure());
   }
-  if (applied_generation_ < prepared_->snapshot->generation)
-    reasons.push_back("workers are taking the configuration over");
+  // What is there serves while something is added to it or replaced: a push must not take every pod of the
+  // mesh out of service at once.
+  if (applied_generation_ == 0) reasons.push_back("workers are taking the configuration over");
   reasons.insert(reasons.end(), listen_failures_.begin(), listen_failures_.end());
-  for (const std::string& what : store_.Waiting()) reasons.push_back("waiting for " + what);
+  if (!store_.settled()) {
+    for (const std::string& what : store_.Waiting()) reasons.push_back("waiting for " + what);
+  }
   return reasons;
 }
 
 std::vector<std::string> Process::Remarks() const {
-  if (!store_.stale()) return {};
-  return {"stale: serving the last good configuration from disk; the control plane has not confirmed it yet"};
+  std::vector<std::string> remarks;
+  if (store_.stale()) {
+    remarks.push_back(
+        "stale: serving the last good configuration from disk; the control plane has not confirmed it yet");
+  }
+  for (const std::string& what : store_.Waiting()) remarks.push_back("waiting for " + what);
+  return remarks;
 }
 
 // Every worker collects on its own thread; the last answer makes the page.
