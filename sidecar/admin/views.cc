@@ -119,7 +119,12 @@ std::string ConfigDumpPage(const config::Bootstrap& bootstrap, const xds::Resour
   json.NumberField("generation", generation);
   json.BoolField("stale", store.stale());
   json.BoolField("control_plane_connected", ads != nullptr && ads->connected());
-  if (ads != nullptr) json.Field("control_plane_last_failure", ads->last_failure());
+  if (ads != nullptr) {
+    json.Field("control_plane_last_failure", ads->last_failure());
+    json.NumberField("control_plane_streams", ads->streams());
+    json.NumberField("responses_not_asked_for", ads->ignored());
+    if (ads->ignored() > 0) json.Field("last_type_not_asked_for", ads->last_ignored_type());
+  }
   json.Key("waiting_for");
   json.BeginArray();
   for (const std::string& what : store.Waiting()) json.String(what);

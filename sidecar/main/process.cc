@@ -40,6 +40,8 @@ using std::chrono::seconds;
 
 // A burst of pushes is one write.
 constexpr auto kSaveDelay = milliseconds(500);
+// A disk that is full now may not be later.
+constexpr auto kSaveRetry = seconds(30);
 // After the drain, for spans that are still to be sent.
 constexpr auto kLastSpans = milliseconds(500);
 // An address that could not be bound may be free again.
@@ -104,6 +106,7 @@ class Process {
   std::map<std::string, std::string> listen_failures_;  // of the generation in use, by listener
   uint64_t applied_generation_ = 0;                     // by every worker
   int reopens_done_ = 0;
+  bool was_ready_ = false;
   bool draining_ = false;
   bool quit_ = false;
   time::MonotonicTime save_at_ = time::MonotonicTime::max();
@@ -154,7 +157,8 @@ Process::Process(const ProcessOptions& options)
 
 // Gives the workers the configuration when it differs from the one they have.
 void Process::Publish() {
-  const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now());
+  const bool connected = ads_ != nullptr && ads_->connected();
+  const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now(), connected);
   if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
   prepared_ = worker::Prepare(snapshot, prepared_.get());
   BindAndApply();
@@ -215,7 +219,10 @@ void Process::SaveLastGoodConfiguration() {
   if (options_.state_dir.empty()) return;
   const absl::Status saved =
       xds::SaveLastGood(LastGoodPath(options_), options_.bootstrap->node_id, store_.Export());
-  if (!saved.ok()) std::fprintf(stderr, "pillion-sidecar: %s\n", std::string(saved.message()).c_str());
+  if (saved.ok()) return;
+  std::fprintf(stderr, "pillion-sidecar: last good configuration: %s\n",
+               std::string(saved.message()).c_str());
+  save_at_ = clock_.Now() + kSaveRetry;
 }
 
 void Process::TurnUntil(time::MonotonicTime deadline) {
@@ -224,6 +231,7 @@ void Process::TurnUntil(time::MonotonicTime deadline) {
   if (now >= store_.NextTimeout()) Publish();
   if (now >= save_at_) SaveLastGoodConfiguration();
   if (now >= bind_again_at_) BindAndApply();
+  if (!was_ready_ && NotReady().empty()) was_ready_ = true;
   if (records_.waiting()) TakeRecords();
   if (const int wanted = reopens_wanted; wanted != reopens_done_) {
     reopens_done_ = wanted;
@@ -276,16 +284,26 @@ std::vector<std::string> Process::NotReady() const {
                           ? "the control plane has sent no listener"
                           : "no configuration: the control plane has not answered. " + ads_->last_failure());
   }
-  if (applied_generation_ < prepared_->snapshot->generation)
-    reasons.push_back("workers are taking the configuration over");
+  if (applied_generation_ == 0) reasons.push_back("workers are taking the configuration over");
+  // What is there serves while something is added to it or replaced: a push must not take every pod of the
+  // mesh out of service at once.
+  if (was_ready_) return reasons;
   for (const auto& [name, failure] : listen_failures_) reasons.push_back(failure);
-  for (const std::string& what : store_.Waiting()) reasons.push_back("waiting for " + what);
+  if (!store_.settled()) {
+    for (const std::string& what : store_.Waiting()) reasons.push_back("waiting for " + what);
+  }
   return reasons;
 }
 
 std::vector<std::string> Process::Remarks() const {
-  if (!store_.stale()) return {};
-  return {"stale: serving the last good configuration from disk; the control plane has not confirmed it yet"};
+  std::vector<std::string> remarks;
+  if (store_.stale()) {
+    remarks.push_back(
+        "stale: serving the last good configuration from disk; the control plane has not confirmed it yet");
+  }
+  for (const auto& [name, failure] : listen_failures_) remarks.push_back(failure);
+  for (const std::string& what : store_.Waiting()) remarks.push_back("waiting for " + what);
+  return remarks;
 }
 
 // Every worker collects on its own thread; the last answer makes the page.

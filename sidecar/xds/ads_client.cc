@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sidecar/base/json_writer.h"
+
 namespace pillion::xds {
 namespace {
 
@@ -14,6 +16,8 @@ constexpr std::string_view kMethod =
 constexpr int kInvalidArgument = 3;
 // Envoy's cut; a server should not have to take more.
 constexpr size_t kMaxErrorBytes = 4096;
+// Of a type URL that we do not know, kept for people.
+constexpr size_t kMaxTypeBytes = 256;
 
 std::string Describe(const std::vector<Rejection>& rejected) {
   std::string text;
@@ -21,8 +25,8 @@ std::string Describe(const std::vector<Rejection>& rejected) {
     if (!text.empty()) text += "\n";
     text += (rejection.resource.empty() ? "a resource" : rejection.resource) + ": " + rejection.reason;
   }
-  if (text.size() > kMaxErrorBytes) text.resize(kMaxErrorBytes);
-  return text;
+  // Half a character would make the request unreadable, and the same NACK would end every stream to come.
+  return ValidUtf8(text, kMaxErrorBytes);
 }
 
 }  // namespace
@@ -48,11 +52,14 @@ stream::Progress AdsClient::Run() {
     Handle(message);
     changed = true;
     if (call_ == nullptr) break;
+    // After each one: a name that one response drops and the next brings back has to be asked for anew.
+    Subscribe();
+    if (call_->unsent() > kMaxUnsentBytes) {
+      Close("the control plane takes no requests");
+      break;
+    }
   }
-  if (changed) {
-    if (call_ != nullptr) Subscribe();
-    changed_();
-  }
+  if (changed) changed_();
   if (call_ == nullptr) return stream::Progress::kIdle;
   if (const auto status = call_->status()) {
     Close("the stream ended: " + status->message + " (gRPC status " + std::to_string(status->code) + ")");
@@ -64,12 +71,13 @@ void AdsClient::Open() {
   ++streams_;
   node_sent_ = false;
   heard_ = false;
+  opened_at_ = turn_.now();
   call_ = std::make_unique<stream::GrpcCall>(turn_, *this);
   const std::string cluster = bootstrap_.ads_cluster.value_or("");
   begin_(cluster, call_->Open(kMethod, cluster));
   for (TypeState& state : types_) {
     state.nonce.clear();  // a nonce never survives its stream; the version does
-    state.responded = false;
+    state.asked = false;
     state.names.clear();
   }
   if (bootstrap_.dynamic_clusters) Ask(Type::kCluster, nullptr);
@@ -89,6 +97,7 @@ void AdsClient::Subscribe() {
 
 void AdsClient::Ask(Type type, const std::string* error) {
   TypeState& state = Of(type);
+  state.asked = true;
   DiscoveryRequest request;
   if (!node_sent_) request.mutable_node()->ParseFromString(bootstrap_.serialized_node);
   node_sent_ = true;
@@ -105,16 +114,17 @@ void AdsClient::Ask(Type type, const std::string* error) {
 
 void AdsClient::Handle(const std::string& message) {
   DiscoveryResponse response;
-  Type type = Type::kCluster;
   if (!response.ParseFromString(message)) return Close("a message that is not a DiscoveryResponse");
-  if (!TypeOfUrl(response.type_url(), type))
-    return Close("a response of type " + response.type_url() + ", which was not asked for");
   heard_ = true;
-  backoff_ = kMinBackoff;
   last_failure_.clear();
+  Type type = Type::kCluster;
+  if (!TypeOfUrl(response.type_url(), type) || !Of(type).asked) {
+    ++ignored_;
+    last_ignored_type_ = ValidUtf8(response.type_url(), kMaxTypeBytes);
+    return;
+  }
   TypeState& state = Of(type);
   state.nonce = response.nonce();
-  state.responded = true;
   const std::vector<Rejection> rejected = store_.Apply(response, type, turn_.now(), false);
   if (rejected.empty()) {
     state.version = response.version_info();
@@ -133,6 +143,8 @@ void AdsClient::Handle(const std::string& message) {
 void AdsClient::Close(std::string reason) {
   last_failure_ = std::move(reason);
   call_.reset();
+  // A control plane that breaks off right after its first answer must not be asked ten times a second.
+  if (heard_ && turn_.now() >= opened_at_ + kMaxBackoff) backoff_ = kMinBackoff;
   heard_ = false;
   // Jitter keeps a whole mesh from coming back in one moment.
   const auto half = static_cast<uint64_t>(backoff_.count() / 2);

@@ -1,9 +1,10 @@
 // The ADS client, state of the world (xDS protocol, xds.md 2.2): one gRPC stream to the control plane, as a
 // side call on the main loop.
 //
-//   kWaiting --back-off over--> kOpen: CDS, EDS, LDS, RDS are subscribed --stream ends--> kWaiting
+//   waiting --back-off over--> open: CDS, LDS, EDS, RDS are subscribed --stream ends--> waiting
 //   each response: applied, then exactly one ACK or NACK; subscriptions that it changed follow
 //
+// A response of a type that was not asked for gets no answer: any would be a subscription to that type.
 // Nothing is lost while the stream is down: the store keeps serving. Owner: the main loop; single-threaded.
 #ifndef PILLION_SIDECAR_XDS_ADS_CLIENT_H_
 #define PILLION_SIDECAR_XDS_ADS_CLIENT_H_
@@ -23,6 +24,9 @@ namespace pillion::xds {
 // After an outage of any length the next try comes within this time.
 inline constexpr auto kMaxBackoff = std::chrono::milliseconds(1000);
 inline constexpr auto kMinBackoff = std::chrono::milliseconds(100);
+// Requests that the control plane does not take. Attack: responses without end from one that never reads,
+// each of which we answer.
+inline constexpr size_t kMaxUnsentBytes = size_t{64} * 1024 * 1024;
 
 class AdsClient final : public stream::Runnable {
  public:
@@ -38,9 +42,9 @@ class AdsClient final : public stream::Runnable {
 
   // For admin.
   struct TypeState {
-    std::string version;     // last accepted
-    std::string nonce;       // of the last response on this stream
-    bool responded = false;  // on this stream
+    std::string version;  // last accepted
+    std::string nonce;    // of the last response on this stream
+    bool asked = false;   // on this stream
     std::vector<std::string> names;
     std::string last_error;  // of the last NACK
     uint64_t acks = 0;
@@ -50,6 +54,9 @@ class AdsClient final : public stream::Runnable {
   bool connected() const { return heard_; }
   const std::string& last_failure() const { return last_failure_; }
   uint64_t streams() const { return streams_; }
+  // Responses of a type that was not asked for, and the type of the last of them.
+  uint64_t ignored() const { return ignored_; }
+  const std::string& last_ignored_type() const { return last_ignored_type_; }
 
  private:
   void Open();
@@ -70,7 +77,10 @@ class AdsClient final : public stream::Runnable {
   stream::Timer timer_;
   time::Duration backoff_ = kMinBackoff;
   time::MonotonicTime retry_at_{};
+  time::MonotonicTime opened_at_{};
   std::string last_failure_;
+  std::string last_ignored_type_;
+  uint64_t ignored_ = 0;
   uint64_t streams_ = 0;
   bool node_sent_ = false;
   bool heard_ = false;  // a message came on this stream

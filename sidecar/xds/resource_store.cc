@@ -1,5 +1,6 @@
 #include "sidecar/xds/resource_store.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "sidecar/config/parse_endpoints.h"
 #include "sidecar/config/parse_listener.h"
 #include "sidecar/config/parse_route.h"
+#include "sidecar/config/unknown_fields.h"
 
 namespace pillion::xds {
 namespace {
@@ -56,105 +58,139 @@ bool TypeOfUrl(std::string_view url, Type& type) {
 ResourceStore::ResourceStore(std::shared_ptr<const config::Bootstrap> bootstrap, Options options)
     : bootstrap_(std::move(bootstrap)), options_(options) {}
 
-// Returns the resource's name; rejection.reason is set when it was refused.
-template <typename Proto, typename Domain, typename Parse>
-std::string ResourceStore::Take(const Any& any, const std::string& version, Type type,
-                                std::map<std::string, std::shared_ptr<const Domain>>& domain, Parse parse,
-                                Rejection& rejection) {
-  Proto proto;
-  if (any.type_url() != UrlOf(type)) {
-    rejection.reason = "expected a resource of type " + std::string(UrlOf(type).substr(kPrefix.size())) +
-                       ", got " + any.type_url();
-    return "";
+struct ResourceStore::Incoming {
+  const Any* any;
+  std::string version;
+  Type type;
+  bool stale;
+  const std::set<std::string>& wanted;  // of endpoints and routes
+  std::set<std::string>& seen;          // names of this response so far
+  Rejection rejection;                  // `reason` is set when it was refused
+};
+
+bool ResourceStore::LetThrough(const std::string& name, const config::ConfigErrors& unsupported) {
+  if (!options_.warn_unsupported) return unsupported.empty();
+  for (const config::ConfigError& field : unsupported) {
+    if (warnings_.size() < kMaxWarnings) warnings_.insert(name + ": " + field.path + ": " + field.message);
   }
-  if (!proto.ParseFromString(any.value())) {
-    rejection.reason = "the bytes are not a " + std::string(UrlOf(type).substr(kPrefix.size()));
-    return "";
+  return true;
+}
+
+template <typename Proto, typename Domain, typename Parse>
+void ResourceStore::Take(Incoming& in, std::map<std::string, std::shared_ptr<const Domain>>& domain,
+                         Parse parse) {
+  const std::string type_name(UrlOf(in.type).substr(kPrefix.size()));
+  std::string& reason = in.rejection.reason;
+  if (in.any->type_url() != UrlOf(in.type)) {
+    reason = "expected a resource of type " + type_name + ", got " + in.any->type_url();
+    return;
+  }
+  Proto proto;
+  if (!proto.ParseFromString(in.any->value())) {
+    reason = "the bytes are not a " + type_name;
+    return;
   }
   const std::string name = NameOf(proto);
-  rejection.resource = name;
-  Held& held = held_[static_cast<size_t>(type)][name];
+  in.rejection.resource = name;
+  const bool by_name = in.type == Type::kEndpoints || in.type == Type::kRoutes;
+  if (by_name && !name.empty() && in.wanted.count(name) == 0) return;  // nobody asked
+  if (!name.empty() && !in.seen.insert(name).second) {
+    reason = "expected each name once in a response; the first was taken";
+    return;
+  }
+  Held& held = held_[static_cast<size_t>(in.type)][name];
   // Unchanged bytes need no new object: snapshots share what stays, and pools survive.
   const auto known = domain.find(name);
-  if (known != domain.end() && held.resource.value() == any.value()) {
-    held.version = version;
-    held.stale = false;
+  if (known != domain.end() && held.resource.value() == in.any->value()) {
+    held.version = in.version;
+    held.stale = in.stale;
     held.rejected_version.clear();
     held.rejected_reason.clear();
-    return name;
+    return;
   }
-  auto parsed = parse(proto, version);
-  const bool usable = parsed.value != nullptr && (parsed.unsupported.empty() || options_.warn_unsupported);
-  for (const config::ConfigError& field : parsed.unsupported) {
-    if (options_.warn_unsupported) warnings_.insert(name + ": " + field.path + ": " + field.message);
-  }
-  if (usable) {
+  auto parsed = parse(proto, in.version);
+  if (LetThrough(name, parsed.unsupported) && parsed.value != nullptr) {
     domain[name] = parsed.value;
-    held = {any, version, false, "", ""};
-    return name;
+    held = {*in.any, in.version, in.stale, "", ""};
+    return;
   }
   config::ConfigErrors all = std::move(parsed.errors);
   if (!options_.warn_unsupported) all.insert(all.end(), parsed.unsupported.begin(), parsed.unsupported.end());
-  rejection.reason = Join(all);
-  held.rejected_version = version;
-  held.rejected_reason = rejection.reason;
-  return name;
+  reason = Join(all);
+  held.rejected_version = in.version;
+  held.rejected_reason = reason;
 }
 
-std::string ResourceStore::TakeOne(const Any& any, const std::string& version, Type type,
-                                   Rejection& rejection) {
-  if (any.type_url() == kWrapper) {
-    envoy::service::discovery::v3::Resource wrapper;
-    if (!wrapper.ParseFromString(any.value())) {
-      rejection.reason = "the bytes are not a envoy.service.discovery.v3.Resource";
-      return "";
-    }
-    return TakeOne(wrapper.resource(), wrapper.version().empty() ? version : wrapper.version(), type,
-                   rejection);
+// A resource may come in a wrapper; a wrapper may not. False: refused.
+bool ResourceStore::Unwrap(Incoming& in, Any& inner) {
+  envoy::service::discovery::v3::Resource wrapper;
+  if (!wrapper.ParseFromString(in.any->value())) {
+    in.rejection.reason = "the bytes are not an envoy.service.discovery.v3.Resource";
+    return false;
   }
-  switch (type) {
+  inner = wrapper.resource();
+  in.any = &inner;
+  in.rejection.resource = wrapper.name();
+  if (!wrapper.version().empty()) in.version = wrapper.version();
+  wrapper.clear_resource();  // looked through when it is parsed
+  config::ConfigErrors unsupported;
+  for (config::UnknownField& field : config::UnknownFields(wrapper)) {
+    unsupported.push_back({std::move(field.path), std::move(field.message)});
+  }
+  if (LetThrough(wrapper.name(), unsupported)) return true;
+  in.rejection.reason = Join(unsupported);
+  return false;
+}
+
+void ResourceStore::TakeOne(Incoming& in) {
+  switch (in.type) {
     case Type::kCluster:
-      return Take<envoy::config::cluster::v3::Cluster>(any, version, type, clusters_, config::ParseCluster,
-                                                       rejection);
+      return Take<envoy::config::cluster::v3::Cluster>(in, clusters_, config::ParseCluster);
     case Type::kEndpoints:
-      return Take<envoy::config::endpoint::v3::ClusterLoadAssignment>(any, version, type, endpoints_,
-                                                                      config::ParseAssignment, rejection);
+      return Take<envoy::config::endpoint::v3::ClusterLoadAssignment>(in, endpoints_,
+                                                                      config::ParseAssignment);
     case Type::kListener:
       return Take<envoy::config::listener::v3::Listener>(
-          any, version, type, listeners_,
-          [](const auto& proto, const std::string& v) {
+          in, listeners_, [](const auto& proto, const std::string& v) {
             return config::ParseListener(proto, v, config::Origin::kPushed);
-          },
-          rejection);
+          });
     case Type::kRoutes:
       return Take<envoy::config::route::v3::RouteConfiguration>(
-          any, version, type, routes_,
-          [](const auto& proto, const std::string& v) {
+          in, routes_, [](const auto& proto, const std::string& v) {
             return config::ParseRouteTable(proto, v, config::Origin::kPushed);
-          },
-          rejection);
+          });
   }
-  return "";
 }
 
 std::vector<Rejection> ResourceStore::Apply(const DiscoveryResponse& response, Type type, time::MonotonicTime,
                                             bool stale) {
+  const std::vector<std::string> names = Wanted(type);
+  const std::set<std::string> wanted(names.begin(), names.end());
+  decltype(listeners_) listeners_before;
+  std::map<std::string, Held> held_before;
+  if (type == Type::kListener) {
+    listeners_before = listeners_;
+    held_before = held_[static_cast<size_t>(type)];
+  }
   std::vector<Rejection> rejected;
   std::set<std::string> seen;
+  bool all_named = true;
   for (const Any& any : response.resources()) {
-    Rejection rejection;
-    const std::string name = TakeOne(any, response.version_info(), type, rejection);
-    if (!rejection.reason.empty()) {
-      rejected.push_back(std::move(rejection));
-    } else if (stale) {
-      held_[static_cast<size_t>(type)][name].stale = true;
+    Incoming in{&any, response.version_info(), type, stale, wanted, seen, {}};
+    Any inner;
+    if (any.type_url() != kWrapper || Unwrap(in, inner)) TakeOne(in);
+    if (in.rejection.reason.empty()) continue;
+    if (in.rejection.resource.empty()) {
+      all_named = false;
+    } else {
+      seen.insert(in.rejection.resource);
     }
-    if (!name.empty() && !seen.insert(name).second)
-      rejected.push_back({name, "expected each name once in a response"});
+    rejected.push_back(std::move(in.rejection));
   }
   // Clusters and listeners are the full state: what is missing is deleted (xds.md 2.2). A refused one is not
-  // missing.
-  if (type == Type::kCluster || type == Type::kListener) Remove(type, seen);
+  // missing, and one that could not be read may be any of them.
+  if ((type == Type::kCluster || type == Type::kListener) && all_named) Remove(type, seen);
+  if (type == Type::kListener) RefuseSharedAddresses(listeners_before, held_before, rejected);
   DropUnreferenced(Type::kEndpoints);
   DropUnreferenced(Type::kRoutes);
   return rejected;
@@ -170,6 +206,54 @@ void ResourceStore::Remove(Type type, const std::set<std::string>& keep) {
     if (type == Type::kCluster) clusters_.erase(it->first);
     if (type == Type::kListener) listeners_.erase(it->first);
     it = held.erase(it);
+  }
+}
+
+// Two listeners on one address would each get some of its connections, at random: those that this response
+// changed give way, until no address is shared. An address may move from one listener to another.
+void ResourceStore::RefuseSharedAddresses(
+    const std::map<std::string, std::shared_ptr<const config::Listener>>& before,
+    const std::map<std::string, Held>& held_before, std::vector<Rejection>& rejected) {
+  auto& held = held_[static_cast<size_t>(Type::kListener)];
+  const auto unchanged = [&](const auto& item) {
+    const auto old = before.find(item.first);
+    return old != before.end() && old->second == item.second;
+  };
+  const auto give_way = [&](const std::string& name, const std::string& reason) {
+    const auto old = before.find(name);
+    Held now = old != before.end() ? held_before.at(name) : Held();
+    now.rejected_version = held[name].version;
+    now.rejected_reason = reason;
+    held[name] = std::move(now);
+    if (old != before.end()) {
+      listeners_[name] = old->second;
+    } else {
+      listeners_.erase(name);
+    }
+    rejected.push_back({name, reason});
+  };
+  for (bool again = true; again;) {
+    again = false;
+    std::map<net::Address, std::string> taken;
+    std::set<std::string> fixed;
+    if (bootstrap_->admin_address) taken.emplace(*bootstrap_->admin_address, "admin");
+    for (const auto& listener : bootstrap_->listeners) {
+      taken.emplace(listener->address, listener->name);
+      fixed.insert(listener->name);
+    }
+    for (const auto& item : listeners_) {
+      if (unchanged(item)) taken.emplace(item.second->address, item.first);
+    }
+    for (const auto& item : listeners_) {
+      const net::Address& address = item.second->address;
+      if (unchanged(item) || address.port() == 0 || fixed.count(item.first) != 0) continue;
+      const auto [holder, free] = taken.emplace(address, item.first);
+      if (free) continue;
+      give_way(std::string(item.first), "address: expected each address once; " + address.ToString() +
+                                            " is that of listener " + holder->second);
+      again = true;
+      break;
+    }
   }
 }
 
@@ -206,9 +290,23 @@ std::vector<std::string> ResourceStore::Wanted(Type type) const {
 
 bool ResourceStore::WaitedLongEnough(const std::string& what, time::Duration limit, time::MonotonicTime now) {
   waiting_now_.insert(what);
-  wait_limits_[what] = limit;
-  const time::MonotonicTime since = waiting_since_.emplace(what, now).first->second;
-  return limit.count() > 0 && now >= since + limit;
+  if (!connected_) return false;
+  Wait& wait = waits_.try_emplace(what, Wait{now, limit}).first->second;
+  wait.limit = limit;
+  wait.over = limit.count() > 0 && now >= wait.since + limit;
+  return wait.over;
+}
+
+// Forgets the waits that have ended with what they were for.
+void ResourceStore::EndWaits(const config::Snapshot& snapshot) {
+  if (!connected_) waits_.clear();
+  std::erase_if(waits_, [this](const auto& item) { return waiting_now_.count(item.first) == 0; });
+  const bool all_over =
+      std::all_of(waiting_now_.begin(), waiting_now_.end(), [this](const std::string& what) {
+        const auto wait = waits_.find(what);
+        return wait != waits_.end() && wait->second.over;
+      });
+  settled_ = settled_ || (all_over && !snapshot.listeners.empty());
 }
 
 void ResourceStore::BuildClusters(config::Snapshot& snapshot, time::MonotonicTime now) {
@@ -223,7 +321,7 @@ void ResourceStore::BuildClusters(config::Snapshot& snapshot, time::MonotonicTim
       snapshot.clusters[name] = {cluster, found->second};
     } else if (WaitedLongEnough("endpoints " + cluster->eds_name + " of cluster " + name,
                                 cluster->eds_timeout, now)) {
-      snapshot.clusters[name] = {cluster, std::make_shared<config::Assignment>()};
+      snapshot.clusters[name] = {cluster, no_endpoints_};
     } else if (last_ != nullptr) {
       if (const auto before = last_->clusters.find(name); before != last_->clusters.end())
         snapshot.clusters[name] = before->second;
@@ -241,7 +339,7 @@ void ResourceStore::BuildListeners(config::Snapshot& snapshot, time::MonotonicTi
     } else if (const auto found = routes_.find(http.rds_name); found != routes_.end()) {
       snapshot.listeners[name] = {listener, found->second};
     } else if (WaitedLongEnough("routes " + http.rds_name + " of listener " + name, http.rds_timeout, now)) {
-      snapshot.listeners[name] = {listener, std::make_shared<config::RouteTable>()};
+      snapshot.listeners[name] = {listener, no_routes_};
     } else if (last_ != nullptr) {
       if (const auto before = last_->listeners.find(name); before != last_->listeners.end())
         snapshot.listeners[name] = before->second;
@@ -249,13 +347,13 @@ void ResourceStore::BuildListeners(config::Snapshot& snapshot, time::MonotonicTi
   }
 }
 
-std::shared_ptr<const config::Snapshot> ResourceStore::Build(time::MonotonicTime now) {
+std::shared_ptr<const config::Snapshot> ResourceStore::Build(time::MonotonicTime now, bool connected) {
+  connected_ = connected;
   waiting_now_.clear();
   auto snapshot = std::make_shared<config::Snapshot>();
   BuildClusters(*snapshot, now);
   BuildListeners(*snapshot, now);
-  std::erase_if(waiting_since_, [this](const auto& item) { return waiting_now_.count(item.first) == 0; });
-  std::erase_if(wait_limits_, [this](const auto& item) { return waiting_now_.count(item.first) == 0; });
+  EndWaits(*snapshot);
   const auto same_cluster = [](const auto& a, const auto& b) {
     return a.first == b.first && a.second.cluster == b.second.cluster &&
            a.second.endpoints == b.second.endpoints;
@@ -277,9 +375,8 @@ std::shared_ptr<const config::Snapshot> ResourceStore::Build(time::MonotonicTime
 
 time::MonotonicTime ResourceStore::NextTimeout() const {
   auto next = time::MonotonicTime::max();
-  for (const auto& [what, since] : waiting_since_) {
-    const time::Duration limit = wait_limits_.at(what);
-    if (limit.count() > 0) next = std::min(next, since + limit);
+  for (const auto& [what, wait] : waits_) {
+    if (wait.limit.count() > 0 && !wait.over) next = std::min(next, wait.since + wait.limit);
   }
   return next;
 }

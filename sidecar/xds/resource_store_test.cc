@@ -9,6 +9,7 @@
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "sidecar/net/address.h"
 
 namespace pillion::xds {
 namespace {
@@ -184,6 +185,186 @@ TEST_F(StoreTest, AnUnknownFieldIsRefusedByNumberAndNameOrTakenWithAWarning) {
   ResourceStore lenient(std::make_shared<config::Bootstrap>(), {.warn_unsupported = true});
   EXPECT_TRUE(lenient.Apply(Response("1", cluster), Type::kCluster, At(0), false).empty());
   EXPECT_EQ(lenient.warnings().size(), 1u);
+}
+
+// Bytes that no message of this type has, under a name that nobody can know.
+google::protobuf::Any Garbage(Type type) {
+  google::protobuf::Any any;
+  any.set_type_url(std::string(UrlOf(type)));
+  any.set_value("\xff\xff\xff");
+  return any;
+}
+
+TEST_F(StoreTest, AResourceThatCannotBeReadDeletesNothing) {
+  Apply(Type::kCluster, Response("1", EdsCluster("a"), EdsCluster("b")));
+  DiscoveryResponse broken = Response("2", EdsCluster("a"));
+  *broken.add_resources() = Garbage(Type::kCluster);
+  const auto rejected = Apply(Type::kCluster, broken);
+  ASSERT_EQ(rejected.size(), 1u);
+  EXPECT_EQ(rejected[0].resource, "");
+  EXPECT_EQ(store_.Wanted(Type::kEndpoints), (std::vector<std::string>{"a", "b"})) << "it may have been b";
+  Apply(Type::kCluster, Response("3", EdsCluster("a")));
+  EXPECT_EQ(store_.Wanted(Type::kEndpoints), std::vector<std::string>{"a"});
+}
+
+TEST_F(StoreTest, AWrapperGivesNameAndVersionAndMayNotHoldAWrapper) {
+  envoy::service::discovery::v3::Resource wrapper;
+  wrapper.set_name("a");
+  wrapper.set_version("w1");
+  wrapper.mutable_resource()->PackFrom(EdsCluster("a"));
+  EXPECT_TRUE(Apply(Type::kCluster, Response("1", wrapper)).empty());
+  EXPECT_EQ(store_.held(Type::kCluster).at("a").version, "w1");
+
+  auto unreadable = wrapper;
+  *unreadable.mutable_resource() = Garbage(Type::kCluster);
+  auto rejected = Apply(Type::kCluster, Response("2", unreadable));
+  ASSERT_EQ(rejected.size(), 1u);
+  EXPECT_EQ(rejected[0].resource, "a");
+  EXPECT_EQ(store_.held(Type::kCluster).at("a").version, "w1") << "the last good stays";
+
+  envoy::service::discovery::v3::Resource outer;  // attack: wrappers down to the end of the stack
+  outer.mutable_resource()->PackFrom(wrapper);
+  EXPECT_EQ(Apply(Type::kCluster, Response("3", outer)).size(), 1u);
+
+  auto mortal = wrapper;
+  mortal.GetReflection()->MutableUnknownFields(&mortal)->AddLengthDelimited(6, "");  // ttl's number
+  rejected = Apply(Type::kCluster, Response("4", mortal));
+  ASSERT_EQ(rejected.size(), 1u);
+  EXPECT_NE(rejected[0].reason.find("ttl"), std::string::npos) << rejected[0].reason;
+}
+
+TEST_F(StoreTest, WhatNobodyAskedForIsIgnored) {
+  Apply(Type::kCluster, Response("1", EdsCluster("a")));
+  EXPECT_TRUE(Apply(Type::kEndpoints, Response("1", Endpoints("a", 1), Endpoints("other", 70000))).empty());
+  EXPECT_EQ(store_.held(Type::kEndpoints).size(), 1u);
+}
+
+TEST_F(StoreTest, AWaitThatIsOverIsNoNewsEachTime) {
+  Apply(Type::kCluster, Response("1", EdsCluster("a")));
+  Apply(Type::kListener, Response("1", RdsListener("l", "r", 80)));
+  store_.Build(At(100));
+  EXPECT_FALSE(store_.settled());
+  const auto over = store_.Build(At(115));
+  EXPECT_TRUE(store_.settled());
+  EXPECT_EQ(store_.NextTimeout(), time::MonotonicTime::max()) << "the main loop would spin";
+  EXPECT_EQ(store_.Build(At(116)), over);
+  EXPECT_EQ(store_.Waiting().size(), 2u);
+}
+
+TEST_F(StoreTest, WaitsRunOnlyWhileTheControlPlaneIsConnected) {
+  Apply(Type::kListener, Response("1", RdsListener("l", "old", 80)));
+  Apply(Type::kRoutes, Response("1", Routes("old", "a")));
+  store_.Build(At(0));
+  Apply(Type::kListener, Response("2", RdsListener("l", "new", 80)));
+  store_.Build(At(1));
+  // The control plane goes before it sends the routes.
+  EXPECT_EQ(store_.Build(At(2), false)->listeners.at("l").routes->name, "old");
+  EXPECT_EQ(store_.NextTimeout(), time::MonotonicTime::max());
+  EXPECT_EQ(store_.Build(At(1000), false)->listeners.at("l").routes->name, "old");
+  EXPECT_EQ(store_.Build(At(1001))->listeners.at("l").routes->name, "old");
+  EXPECT_EQ(store_.NextTimeout(), At(1016)) << "it was asked for anew";
+  EXPECT_EQ(store_.Build(At(1016))->listeners.at("l").routes->name, "");
+  EXPECT_EQ(store_.Build(At(1017), false)->listeners.at("l").routes->name, "");
+}
+
+TEST_F(StoreTest, ANewWaitLeavesASettledSidecarSettled) {
+  Apply(Type::kListener, Response("1", RdsListener("l", "r", 80)));
+  store_.Build(At(0));
+  EXPECT_FALSE(store_.settled());
+  Apply(Type::kRoutes, Response("1", Routes("r", "a")));
+  store_.Build(At(0));
+  EXPECT_TRUE(store_.settled());
+  Apply(Type::kCluster, Response("1", EdsCluster("a")));
+  store_.Build(At(1));
+  EXPECT_EQ(store_.Waiting().size(), 1u);
+  EXPECT_TRUE(store_.settled());
+}
+
+TEST_F(StoreTest, AClusterThatNamesOtherEndpointsServesTheOldOnesUntilTheyAreHere) {
+  auto cluster = EdsCluster("a");
+  cluster.mutable_eds_cluster_config()->set_service_name("one");
+  Apply(Type::kCluster, Response("1", cluster));
+  Apply(Type::kEndpoints, Response("1", Endpoints("one", 1)));
+  store_.Build(At(0));
+  cluster.mutable_eds_cluster_config()->set_service_name("two");
+  Apply(Type::kCluster, Response("2", cluster));
+  EXPECT_EQ(store_.Wanted(Type::kEndpoints), std::vector<std::string>{"two"});
+  EXPECT_EQ(store_.Build(At(1))->clusters.at("a").endpoints->name, "one");
+  Apply(Type::kEndpoints, Response("2", Endpoints("two", 1)));
+  EXPECT_EQ(store_.Build(At(2))->clusters.at("a").endpoints->name, "two");
+}
+
+TEST_F(StoreTest, WhatIsRemovedAndAddedAgainIsWaitedForAnew) {
+  Apply(Type::kCluster, Response("1", EdsCluster("a")));
+  Apply(Type::kEndpoints, Response("1", Endpoints("a", 1)));
+  store_.Build(At(0));
+  Apply(Type::kCluster, Response("2"));
+  EXPECT_TRUE(store_.Build(At(1))->clusters.empty());
+  EXPECT_TRUE(store_.held(Type::kEndpoints).empty());
+  Apply(Type::kCluster, Response("3", EdsCluster("a")));
+  EXPECT_TRUE(store_.Build(At(2))->clusters.empty());
+  Apply(Type::kEndpoints, Response("3", Endpoints("a", 2)));
+  EXPECT_EQ(store_.Build(At(3))->clusters.at("a").endpoints->endpoints[0].address.port(), 2);
+}
+
+TEST_F(StoreTest, TwoListenersDoNotShareAnAddressButItMayMove) {
+  EXPECT_TRUE(
+      Apply(Type::kListener, Response("1", RdsListener("a", "r", 80), RdsListener("b", "r", 81))).empty());
+  // `a` would take the address of `b`, which stays: refused, and so is who counted on the place of `a`.
+  auto rejected = Apply(Type::kListener, Response("2", RdsListener("a", "r", 81), RdsListener("b", "r", 81),
+                                                  RdsListener("c", "r", 80)));
+  ASSERT_EQ(rejected.size(), 2u);
+  EXPECT_EQ(rejected[0].resource, "a");
+  EXPECT_EQ(rejected[1].resource, "c");
+  EXPECT_NE(rejected[0].reason.find("is that of listener b"), std::string::npos) << rejected[0].reason;
+  EXPECT_EQ(store_.held(Type::kListener).at("a").version, "1");
+  EXPECT_EQ(store_.held(Type::kListener).at("a").rejected_version, "2");
+  Apply(Type::kRoutes, Response("1", Routes("r", "x")));
+  EXPECT_EQ(store_.Build(At(0))->listeners.size(), 2u);
+  EXPECT_EQ(store_.Build(At(0))->listeners.at("a").listener->address.port(), 80);
+  // They change places, and a new one takes a place that becomes free.
+  EXPECT_TRUE(
+      Apply(Type::kListener, Response("3", RdsListener("a", "r", 81), RdsListener("b", "r", 80))).empty());
+  EXPECT_TRUE(
+      Apply(Type::kListener, Response("4", RdsListener("0", "r", 80), RdsListener("b", "r", 82))).empty());
+}
+
+TEST(StaticListener, APushedOneDoesNotTakeItsAddressOrThatOfTheAdminPages) {
+  auto bootstrap = std::make_shared<config::Bootstrap>();
+  auto fixed = std::make_shared<config::Listener>();
+  fixed->name = "fixed";
+  fixed->address = *net::Address::Parse("127.0.0.1", 80);
+  fixed->http.inline_routes = std::make_shared<config::RouteTable>();
+  bootstrap->listeners.push_back(fixed);
+  bootstrap->admin_address = net::Address::Parse("127.0.0.1", 9901);
+  ResourceStore store(bootstrap, {});
+  const auto rejected = store.Apply(Response("1", RdsListener("x", "r", 80), RdsListener("y", "r", 9901)),
+                                    Type::kListener, At(0), false);
+  EXPECT_EQ(rejected.size(), 2u);
+}
+
+TEST(Warnings, AreKeptUpToALimit) {
+  ResourceStore store(std::make_shared<config::Bootstrap>(), {.warn_unsupported = true});
+  DiscoveryResponse response;
+  for (size_t i = 0; i < kMaxWarnings + 100; ++i) {
+    auto cluster = EdsCluster("a" + std::to_string(i));
+    cluster.GetReflection()->MutableUnknownFields(&cluster)->AddVarint(24, 1);
+    response.add_resources()->PackFrom(cluster);
+  }
+  EXPECT_TRUE(store.Apply(response, Type::kCluster, At(0), false).empty());
+  EXPECT_EQ(store.warnings().size(), kMaxWarnings);
+}
+
+TEST_F(StoreTest, WhatANewVersionNoLongerTakesFromDiskIsToldAndTheRestServes) {
+  auto old = EdsCluster("b");
+  old.clear_eds_cluster_config();  // as if it had been fine once
+  const auto rejected = store_.Apply(Response("1", EdsCluster("a"), old), Type::kCluster, At(0), true);
+  ASSERT_EQ(rejected.size(), 1u);
+  EXPECT_EQ(rejected[0].resource, "b");
+  store_.Apply(Response("1", Endpoints("a", 1)), Type::kEndpoints, At(0), true);
+  EXPECT_EQ(store_.Build(At(0), false)->clusters.size(), 1u);
+  EXPECT_TRUE(store_.stale());
+  EXPECT_EQ(store_.Export()[0].resources_size(), 1);
 }
 
 TEST_F(StoreTest, WhatCameFromDiskIsStaleUntilItIsConfirmed) {
