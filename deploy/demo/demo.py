@@ -102,6 +102,10 @@ def spans_of(m):
         return []
 
 
+def traces_of_load(m):
+    return len([s for s in spans_of(m) if s["service"] == "shop" and s["kind"] == 2 and not s["parent"]])
+
+
 def print_tree(spans, parent, depth):
     for span in sorted((s for s in spans if s["parent"] == parent), key=lambda s: s["start"]):
         kind = {2: "server", 3: "client"}.get(span["kind"], "?")
@@ -111,6 +115,9 @@ def print_tree(spans, parent, depth):
 
 def show_trace(m):
     say("\n3. One request's trace across both sidecars")
+    # The load's requests carried no decision: the pushed policy wants 1 of 100. This one carries its own.
+    wait_for("sampled spans of the load", lambda: traces_of_load(m))
+    say(f"   of the load's requests {traces_of_load(m)} were traced (the policy says 1 %)")
     trace = os.urandom(16).hex()
     parent = os.urandom(8).hex()
     curl("orders", "/traced", "-H", f"traceparent: 00-{trace}-{parent}-01")

@@ -315,6 +315,7 @@ void Process::AskClusters(const std::function<void(std::string)>& done) {
   };
   auto gathering = std::make_shared<Gathering>();
   gathering->missing = workers_.size();
+  gathering->facts.push_back(admin::CollectClusters(main_.clusters()));  // its own calls: ADS, traces
   for (const auto& worker : workers_) {
     worker->Post([this, gathering, done](worker::Engine& engine) {
       admin::ClusterFactsByName facts = admin::CollectClusters(engine.clusters());
