@@ -12,8 +12,9 @@ constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr auto kInspectionTimeout = std::chrono::seconds(15);
 }  // namespace
 
-void StartSession(ListenerParts& parts, Generation& generation, std::unique_ptr<net::Socket> socket,
-                  bool http2, std::string_view early) {
+session::ClientSession& StartSession(ListenerParts& parts, Generation& generation,
+                                     std::unique_ptr<net::Socket> socket, bool http2,
+                                     std::string_view early) {
   net::Socket& observed = *socket;
   session::ClientSessionParts made{parts.turn,          parts.scratch,     parts.stats,
                                    *generation.factory, generation.config, std::move(socket)};
@@ -26,6 +27,7 @@ void StartSession(ListenerParts& parts, Generation& generation, std::unique_ptr<
   generation.sessions.PushBack(session);
   parts.loop.Observe(observed, *session);
   parts.turn.Wake(*session);  // it belongs to the turn
+  return *session;
 }
 
 Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_ptr<net::Socket> socket)
@@ -42,6 +44,12 @@ void Inspection::OnReady(bool readable, bool) {
   parts_.turn.Wake(*this);
 }
 
+void Inspection::Drain() {
+  draining_ = true;
+  readable_ = true;  // something may have come that the loop has not told of yet
+  parts_.turn.Wake(*this);
+}
+
 void Inspection::Abort() {
   aborted_ = true;
   parts_.turn.Wake(*this);
@@ -53,7 +61,7 @@ stream::Progress Inspection::Run() {
     const net::IoResult result = socket_->Read(std::span(bytes_).subspan(size_));
     if (result.kind == net::IoResult::Kind::kWouldBlock) {
       readable_ = false;
-      return stream::Progress::kIdle;
+      return draining_ && size_ == 0 ? stream::Progress::kDone : stream::Progress::kIdle;
     }
     if (result.kind != net::IoResult::Kind::kBytes) return stream::Progress::kDone;
     size_ += result.bytes;
@@ -71,7 +79,9 @@ stream::Progress Inspection::Run() {
 }
 
 void Inspection::BecomeSession(bool http2) {
-  StartSession(parts_, generation_, std::move(socket_), http2, {bytes_.data(), size_});
+  session::ClientSession& session =
+      StartSession(parts_, generation_, std::move(socket_), http2, {bytes_.data(), size_});
+  if (draining_) session.Drain();
 }
 
 }  // namespace pillion::listener

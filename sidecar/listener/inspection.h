@@ -18,7 +18,8 @@ class Inspection final : public session::ClientSession {
   void OnReady(bool readable, bool writable) override;
   stream::Progress Run() override;
   void Flush() override {}
-  void Drain() override { Abort(); }
+  // What the client has sent is still answered; one that has said nothing is let go.
+  void Drain() override;
   void Abort() override;
 
  private:
@@ -32,12 +33,13 @@ class Inspection final : public session::ClientSession {
   std::array<char, 24> bytes_;
   size_t size_ = 0;
   bool readable_ = true;
+  bool draining_ = false;
   bool aborted_ = false;
 };
 
 // Makes the session for a connection of known protocol and puts it into the generation's list.
-void StartSession(ListenerParts& parts, Generation& generation, std::unique_ptr<net::Socket> socket,
-                  bool http2, std::string_view early);
+session::ClientSession& StartSession(ListenerParts& parts, Generation& generation,
+                                     std::unique_ptr<net::Socket> socket, bool http2, std::string_view early);
 
 }  // namespace pillion::listener
 
