@@ -194,7 +194,6 @@ Next Exchange::ResponseFilters() {
       return Abandon({ErrorKind::kHeadTooLarge, Side::kLocal, Outcome::kAnswered, "answer too large"});
     attempt_->Fail({ErrorKind::kHeadTooLarge, Side::kUpstream, Outcome::kAnswered,
                     "response head too large for the client"});
-    RememberAttempt();
     return AnswerLocally(attempt_->error());
   }
   if (head.status == 101) attempt_->request_finished = false;  // the tunnel's bytes follow the head
@@ -256,6 +255,7 @@ Next Exchange::AnswerLocally(const RequestError& error) {
                                       error.kind == ErrorKind::kClientGone)) {
     return Abandon(error);
   }
+  if (attempt_ != nullptr) RememberAttempt();
   attempt_.reset();
   local_answer_ = true;
   local_head_ = MakeAnswer(answer, grpc_ && answer.status != 400);

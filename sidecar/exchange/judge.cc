@@ -55,10 +55,7 @@ Next Exchange::Judge() {
         {ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, "101 without having been asked"});
     facts.error = attempt_->error();
   }
-  if (facts.error) {
-    RememberAttempt();
-    return AnswerLocally(facts.error);
-  }
+  if (facts.error) return AnswerLocally(facts.error);
   step_ = Step::kResponseFilters;
   return Next::kMore;
 }
@@ -115,7 +112,10 @@ void Exchange::CheckTimers() {
     if (attempt_ != nullptr) attempt_->Fail(late);
     if (attempt_ == nullptr && step_ == Step::kFinish)
       client_->in().error = late;  // a local answer nobody reads
-    if (step_ == Step::kAttempt) AnswerLocally(late);
+    if (step_ == Step::kAttempt) {
+      if (attempt_ != nullptr) stats_->attempt_duration.Record(now - attempt_->started());
+      AnswerLocally(late);
+    }
     return;
   }
   if (step_ != Step::kAttempt || attempt_ == nullptr || !attempt_->head_sent() || attempt_->has_head() ||

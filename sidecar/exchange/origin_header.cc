@@ -6,6 +6,7 @@ namespace pillion::exchange {
 namespace {
 
 using http::HeaderList;
+using Kind = http::ContentLength::Kind;
 
 // 'l', 't', or 0 when the name is neither all lower case nor Title-Case. Digits-only parts are both: 'l' is
 // answered.
@@ -130,9 +131,14 @@ std::string DescribeOrigin(const http::ResponseHead& head) {
 bool RestoreOrigin(std::string_view text, http::RequestHead& head) {
   Description description;
   if (!Parse(text, description)) return false;
+  // What no sidecar says of a message that it has parsed. HTTP/1.0 has no chunked coding (RFC 9112 section
+  // 6.1): its app would take the chunks for the next requests. An absolute target has an authority.
+  const bool nameless = description.no_host || description.empty_host;
+  if (description.version == http::Version::kHttp10 && head.content.kind == Kind::kUnsized) return false;
+  if (description.absolute && nameless) return false;
   head.version = description.version;
   if (description.absolute && head.form == http::TargetForm::kOrigin) head.form = http::TargetForm::kAbsolute;
-  if (description.no_host || description.empty_host) {
+  if (nameless) {
     head.has_authority = description.empty_host;
     head.authority.clear();
   }

@@ -22,7 +22,8 @@ namespace pillion::exchange {
 
 std::string DescribeOrigin(const http::RequestHead& head);
 std::string DescribeOrigin(const http::ResponseHead& head);
-// Apply a description to a head that came by HTTP/2. False: the value is malformed and nothing was changed.
+// Apply a description to a head that came by HTTP/2. False: the value is malformed, or cannot be true of this
+// message, and nothing was changed.
 [[nodiscard]] bool RestoreOrigin(std::string_view description, http::RequestHead& head);
 [[nodiscard]] bool RestoreOrigin(std::string_view description, http::ResponseHead& head);
 

@@ -185,6 +185,8 @@ struct WorkerSeries {
 // Series of one family stand together. A test looks that no counter of WorkerStats is forgotten.
 constexpr WorkerSeries kWorkerSeries[] = {
     {"pillion_client_connections_total", "", "Connections accepted.", &WorkerStats::client_connections},
+    {"pillion_client_connections_shed_total", "", "Connections closed at once: no descriptor was left.",
+     &WorkerStats::client_connections_shed},
     {"pillion_client_protocol_errors_total", "", "Messages of clients that broke their protocol.",
      &WorkerStats::client_protocol_errors},
     {"pillion_upstream_connections_total", "protocol=\"http1\"", "Connections dialled.",
@@ -208,8 +210,6 @@ constexpr WorkerSeries kWorkerSeries[] = {
     {"pillion_upstream_stale_reuse_total", "", "Pooled connections that were dead when used.",
      &WorkerStats::stale_reuse},
     {"pillion_http2_resets_seen_total", "", "Streams that a peer reset.", &WorkerStats::http2_resets_seen},
-    {"pillion_drain_refused_total", "", "Requests refused because the sidecar was shutting down.",
-     &WorkerStats::drain_refused},
     {"pillion_log_records_dropped_total", "", "Access log records lost: full buffers, unwritable files.",
      &WorkerStats::log_records_dropped},
     {"pillion_spans_dropped_total", "", "Spans lost: full queue, collector not reached, refused by it.",

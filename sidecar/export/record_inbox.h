@@ -3,7 +3,6 @@
 #ifndef PILLION_SIDECAR_EXPORT_RECORD_INBOX_H_
 #define PILLION_SIDECAR_EXPORT_RECORD_INBOX_H_
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <iterator>
@@ -18,12 +17,18 @@ namespace pillion::exporting {
 class RecordInbox {
  public:
   static constexpr size_t kMaxRecords = 16384;
+  static constexpr size_t kMaxBytes = size_t{32} * 1024 * 1024;
 
   // Returns how many did not fit; the caller counts them where it counts. Afterwards the taker has to be
   // woken.
   [[nodiscard]] size_t Put(std::vector<telemetry::RequestRecord> records) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const size_t fit = std::min(records.size(), kMaxRecords - records_.size());
+    size_t fit = 0;
+    for (; fit < records.size() && records_.size() + fit < kMaxRecords; ++fit) {
+      const size_t bytes = records[fit].bytes();
+      if (bytes > kMaxBytes - bytes_) break;
+      bytes_ += bytes;
+    }
     const size_t over = records.size() - fit;
     const auto end = records.begin() + static_cast<std::ptrdiff_t>(fit);
     if (records_.empty() && fit == records.size()) {
@@ -38,12 +43,14 @@ class RecordInbox {
   std::vector<telemetry::RequestRecord> Take() {
     const std::lock_guard<std::mutex> lock(mutex_);
     waiting_.store(false, std::memory_order_relaxed);
+    bytes_ = 0;
     return std::exchange(records_, {});
   }
 
  private:
   std::mutex mutex_;
   std::vector<telemetry::RequestRecord> records_;
+  size_t bytes_ = 0;  // of records_, <= kMaxBytes
   std::atomic<bool> waiting_{false};
 };
 

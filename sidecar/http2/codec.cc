@@ -186,7 +186,11 @@ uint32_t Codec::StreamRoom() const {
   return allowed > open ? allowed - open : 0;
 }
 
-bool Codec::draining() const { return session_->health != Session::Health::kGood; }
+bool Codec::draining() const {
+  return session_->health != Session::Health::kGood ||
+         (session_->role == Role::kClient &&
+          nghttp2_session_get_next_stream_id(session_->nghttp2) > session_->limits.last_stream_id);
+}
 
 bool Codec::SubmitResponse(StreamId id, const http::ResponseHead& head, bool end) {
   Session& s = *session_;
@@ -207,8 +211,11 @@ void Codec::SubmitInformational(StreamId id, const http::ResponseHead& head) {
   Session& s = *session_;
   Stream* const stream = s.Find(id);
   if (stream == nullptr || stream->sending != Stream::Sending::kIdle) return;
+  // A 1xx may be left out (RFC 9110 section 15.2).
+  if (stream->informational_queued >= s.limits.max_queued_informational) return;
   s.block.SetResponse(head);
-  if (!s.FitsPeer(s.block)) return;  // a 1xx may be left out
+  if (!s.FitsPeer(s.block)) return;
+  ++stream->informational_queued;
   nghttp2_submit_headers(s.nghttp2, NGHTTP2_FLAG_NONE, id, nullptr, s.block.fields(), s.block.size(),
                          nullptr);
 }
@@ -317,6 +324,7 @@ bool Codec::finished() const {
 void Codec::Output(SliceQueue& out, size_t max_bytes) {
   Session& s = *session_;
   out.MoveFrom(s.pending, s.pending.bytes());
+  s.pending_answers = 0;
   s.Pull(out, max_bytes);
 }
 

@@ -101,7 +101,7 @@ class Codec {
   StreamId SubmitRequest(const http::RequestHead& head, bool end, bool* head_too_large);
   // How many more streams the peer lets us open now.
   uint32_t StreamRoom() const;
-  // True after GOAWAY either way, or a broken connection: no new streams.
+  // True after GOAWAY either way, on a broken connection, or when the stream ids are used up: no new streams.
   bool draining() const;
 
   // Server. `end`: no content follows. false: the head is too large for the limits, nothing was sent.

@@ -492,6 +492,55 @@ TEST(Codec, FieldsThatDifferOnEachRequestStayOutOfTheTable) {
   }
 }
 
+TEST(Codec, AConnectionWhoseStreamIdsAreUsedUpIsLeft) {
+  Limits limits;
+  limits.last_stream_id = 5;
+  Pair pair(SIZE_MAX, limits);
+  EXPECT_EQ(pair.Submit(Request()), 1);
+  EXPECT_EQ(pair.Submit(Request()), 3);
+  EXPECT_FALSE(pair.client.draining());
+  EXPECT_EQ(pair.Submit(Request()), 5);
+  EXPECT_TRUE(pair.client.draining());
+  EXPECT_EQ(pair.client.StreamRoom(), 0u);
+  EXPECT_EQ(pair.Submit(Request()), 0);
+  pair.Exchange();
+  EXPECT_EQ(pair.server.open_streams(), 3u);  // those that it took are served
+}
+
+TEST(Codec, ResponsesThatWaitForASlowPeerAreNotAFlood) {
+  Pair pair;
+  http::ResponseHead large = Response();
+  large.headers.Add("x", std::string(1000, 'v'));
+  for (int i = 0; i < 200; ++i) pair.Submit(Request());
+  pair.Exchange();
+  for (StreamId id = 1; id < 400; id += 2) EXPECT_TRUE(pair.server.SubmitResponse(id, large, true));
+  // Nothing of it can leave yet, and the peer sends what has to be answered.
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(pair.server.Feed(Raw(kPing, 0, 0, "12345678"))) << i;
+  EXPECT_EQ(pair.server.error_detail(), "");
+  pair.Exchange();
+  EXPECT_EQ(pair.client.open_streams(), 0u);
+}
+
+TEST(Codec, InformationalHeadsDoNotPileUp) {
+  Limits limits;
+  limits.max_queued_informational = 3;
+  Pair pair(SIZE_MAX, {}, limits);
+  const StreamId id = pair.Submit(Request());
+  pair.Exchange();
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 100; ++i) pair.server.SubmitInformational(id, Response(103));
+    pair.Exchange();
+    const std::string& text = pair.answered.text();
+    size_t count = 0;
+    for (size_t at = text.find("103"); at != std::string::npos; at = text.find("103", at + 1)) ++count;
+    EXPECT_EQ(count, 3u) << text;
+    pair.answered.Clear();
+  }
+  EXPECT_TRUE(pair.server.SubmitResponse(id, Response(), true));
+  pair.Exchange();
+  EXPECT_EQ(pair.client.open_streams(), 0u);
+}
+
 TEST(Codec, AnEarlyResponseArrivesWholeBeforeTheRequestIsRefused) {
   Pair pair;
   bool too_large = false;

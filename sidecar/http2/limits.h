@@ -10,6 +10,9 @@ namespace pillion::http2 {
 struct Limits {
   // Streams that a peer may have open at once. Attack: rapid reset, memory.
   uint32_t max_concurrent_streams = 1024;
+  // Client: the last stream id that is used; ids never come again on one connection (RFC 9113 section 5.1.1).
+  // After it the connection takes no more streams and is left for a new one, as after a GOAWAY.
+  uint32_t last_stream_id = 0x7fffffff;
   // Content of one stream that we hold for a reader that does not read: the stream's receive window.
   uint32_t stream_window_bytes = uint32_t{256} * 1024;
   // Content in flight on the whole connection; credit is returned at once, so this bounds a burst, not
@@ -22,8 +25,11 @@ struct Limits {
   size_t max_sent_head_bytes = size_t{60} * 1024;
   // Content queued in the codec per stream before the sender is told to wait.
   size_t send_buffer_bytes = size_t{64} * 1024;
+  // 1xx heads of one stream that wait to be sent; more are left out. Attack: an upstream that sends nothing
+  // else, towards a client that does not read.
+  uint32_t max_queued_informational = 8;
   // Frames in answer to the peer's own (PING, SETTINGS, RST_STREAM) that may wait for a peer that does not
-  // read.
+  // read; more end the connection.
   size_t max_outbound_control_frames = 1000;
 };
 

@@ -59,7 +59,9 @@ int Codec::Session::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const
   self.building_bytes += name_size + value_size + kFieldOverhead;
   // The block must be decoded to its end, or HPACK's table is lost for the whole connection (RFC 9113 section
   // 4.3); what is over the limit is not kept.
-  if (self.building_fields > self.limits.max_fields || self.building_bytes > self.limits.max_head_bytes) {
+  // A HeaderList counts a name in 16 bits.
+  if (self.building_fields > self.limits.max_fields || self.building_bytes > self.limits.max_head_bytes ||
+      name_size > UINT16_MAX) {
     self.building_error = ErrorKind::kHeadTooLarge;
     return 0;
   }

@@ -13,6 +13,8 @@ std::string_view Text(const uint8_t* bytes, size_t size) {
 constexpr size_t kFrameHeadBytes = 9;  // RFC 9113 section 4.1
 // Frames in answer to the peer that one Feed moves out of nghttp2.
 constexpr size_t kAnswersPerFeed = 64;
+// What Feeds may move out before Output takes it.
+constexpr size_t kMaxPendingBytes = size_t{32} * 1024;
 
 }  // namespace
 
@@ -83,8 +85,14 @@ int Codec::Session::SendContentFrame(nghttp2_session*, nghttp2_frame* frame, con
 
 int Codec::Session::BeforeFrameSend(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   auto& self = *static_cast<Session*>(user);
+  const uint8_t type = frame->hd.type;
+  const bool answer = type == NGHTTP2_RST_STREAM || type == NGHTTP2_SETTINGS || type == NGHTTP2_PING;
+  if (answer && self.out == &self.pending) ++self.pending_answers;
   if (frame->hd.type == NGHTTP2_HEADERS) {
-    if (Stream* const stream = self.Find(frame->hd.stream_id)) stream->head_sent = true;
+    if (Stream* const stream = self.Find(frame->hd.stream_id)) {
+      stream->head_sent = true;
+      if (stream->informational_queued > 0) --stream->informational_queued;
+    }
   } else if (frame->hd.type == NGHTTP2_GOAWAY) {
     const uint32_t code = frame->goaway.error_code;
     if (code != NGHTTP2_NO_ERROR && code != self.own_goaway) {
@@ -140,11 +148,13 @@ void Codec::Session::PullAnswers(size_t queued_before) {
   // RFC 9113 section 10.5: a peer that makes us answer and does not read the answers. nghttp2 counts only
   // SETTINGS and PING acknowledgements; a malformed request costs us an RST_STREAM as well.
   const size_t allowed = limits.max_outbound_control_frames + 2 * streams.size();
-  if (queued > allowed || pending.bytes() > limits.max_outbound_control_frames * 32) {
+  if (queued > allowed || pending_answers > limits.max_outbound_control_frames) {
     Break(ErrorCode::kEnhanceYourCalm, "too many frames wait for a peer that does not read");
     return;
   }
-  if (queued <= queued_before) return;
+  // Response heads come along; when enough is waiting outside the rest stays where nghttp2 counts it. That is
+  // no reason to break off: a peer may be slow to read what it asked for.
+  if (queued <= queued_before || pending.bytes() > kMaxPendingBytes) return;
   for (size_t i = 0; i < kAnswersPerFeed && nghttp2_session_get_outbound_queue_size(nghttp2) > 0; ++i) {
     const size_t before = pending.bytes();
     Pull(pending, before + 1);

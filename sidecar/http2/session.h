@@ -43,6 +43,7 @@ struct Stream {
   Receiving receiving = Receiving::kHead;
   Sending sending = Sending::kIdle;
   Reset reset = Reset::kNo;
+  uint32_t informational_queued = 0;  // server: 1xx submitted and not yet sent
   bool announced = false;
   bool head_sent = false;
   bool deferred = false;      // nghttp2 asked for content and there was none: resume it
@@ -154,8 +155,9 @@ struct Codec::Session {
   std::vector<std::unique_ptr<Stream>> free_streams;
 
   FieldBlock block;
-  SliceQueue pending;         // frames pulled while feeding; go out first
-  SliceQueue* out = nullptr;  // where Pull puts frames now
+  SliceQueue pending;          // frames pulled while feeding; go out first
+  size_t pending_answers = 0;  // of those, the ones that answer the peer's own (RFC 9113 section 10.5)
+  SliceQueue* out = nullptr;   // where Pull puts frames now
   size_t out_limit = 0;
   uint64_t ping_sent = 0;
   uint64_t ping_answered = 0;

@@ -54,8 +54,10 @@ void Inspection::OnReady(bool readable, bool) {
 void Inspection::Drain() {
   if (draining_) return;
   draining_ = true;
+  readable_ = true;  // something may have come that the loop has not told of yet
   deadline_ = std::min(deadline_, parts_.turn.now() + kInspectionDrainTimeout);
   parts_.turn.Arm(timer_, deadline_);
+  parts_.turn.Wake(*this);
 }
 
 void Inspection::Abort() {

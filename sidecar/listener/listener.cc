@@ -80,7 +80,9 @@ stream::Progress Listener::Run() {
   DropEmptyGenerations();
   if (socket_ == nullptr) return stream::Progress::kIdle;
   for (int accepts = 0; accepts < kAcceptsPerRun; ++accepts) {
+    const uint64_t shed = socket_->shed();
     std::unique_ptr<net::Socket> socket = socket_->Accept();
+    parts_.stats.client_connections_shed.Add(socket_->shed() - shed);
     if (socket == nullptr) {
       if (draining_) socket_.reset();
       return stream::Progress::kIdle;

@@ -1,5 +1,6 @@
 // pillion-sidecar: flags.
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -15,6 +16,15 @@ namespace {
 // A turn takes what its requests need and gives it back at its end. With the default (128 KiB) the C library
 // then returns it to the kernel, and each turn faults the same pages in again.
 constexpr int kKeepFreeBytes = 2 * 1024 * 1024;
+
+// Each request may hold two connections; the soft limit that shells and container engines set is for programs
+// that call select.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 int Run(int argc, char** argv) {
   CLI::App app("The Pillion sidecar: HTTP/1 and HTTP/2 beside one application.", "pillion-sidecar");
@@ -44,6 +54,7 @@ int Run(int argc, char** argv) {
     return 0;
   }
   options.bootstrap = loaded.bootstrap;
+  RaiseDescriptorLimit();
   return pillion::RunProcess(options);
 }
 

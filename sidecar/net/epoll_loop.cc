@@ -72,6 +72,10 @@ class EpollSocket : public Socket {
   }
 
   void ShutdownWrite() override { shutdown(fd_, SHUT_WR); }
+  void ResetOnClose() override {
+    const linger reset = {1, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+  }
 
   std::optional<uint64_t> AckedBytes() override {
     tcp_info info = {};
@@ -121,10 +125,17 @@ void SetKeepAlive(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof(unacked_ms));
 }
 
+int OpenSpare() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+// Holds a descriptor in reserve. Where none is left to accept with, a client would wait unheard, and the
+// socket, readable all the time, would keep the loop turning: the reserve takes the client, to close it.
 class EpollListenSocket : public ListenSocket {
  public:
-  EpollListenSocket(int fd, const Address& local) : fd_(fd), local_(local) {}
-  ~EpollListenSocket() override { close(fd_); }
+  EpollListenSocket(int fd, const Address& local) : fd_(fd), spare_(OpenSpare()), local_(local) {}
+  ~EpollListenSocket() override {
+    close(fd_);
+    if (spare_ >= 0) close(spare_);
+  }
   EpollListenSocket(const EpollListenSocket&) = delete;
   EpollListenSocket& operator=(const EpollListenSocket&) = delete;
 
@@ -139,14 +150,31 @@ class EpollListenSocket : public ListenSocket {
       }
       // A client that left while it waited is not our problem; the next one may be there.
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      return nullptr;
+      if ((errno != EMFILE && errno != ENFILE) || !Shed()) return nullptr;
     }
   }
+  uint64_t shed() const override { return shed_; }
   const Address& local() const override { return local_; }
   Watch& watch() { return watch_; }
 
  private:
+  // False: there is nobody to be closed, or no reserve to do it with.
+  bool Shed() {
+    if (spare_ < 0) {
+      spare_ = OpenSpare();
+      return false;
+    }
+    close(spare_);
+    const int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) close(fd);
+    spare_ = OpenSpare();
+    shed_ += fd >= 0 ? 1 : 0;
+    return fd >= 0;
+  }
+
   int fd_;
+  int spare_;
+  uint64_t shed_ = 0;
   Watch watch_;
   Address local_;
 };

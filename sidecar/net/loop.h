@@ -55,6 +55,9 @@ class Socket {
   // 0 when connected; EINPROGRESS while not; else the errno of the failed connect.
   virtual int ConnectError() = 0;
   virtual void ShutdownWrite() = 0;
+  // The destructor resets the connection: where its end is the message's end, the peer must not take a broken
+  // message for a whole one. Best effort.
+  virtual void ResetOnClose() {}
   // Bytes of ours that the peer's kernel acknowledged, SYN included (tcpi_bytes_acked); nullopt when not
   // known.
   virtual std::optional<uint64_t> AckedBytes() = 0;
@@ -67,6 +70,8 @@ class ListenSocket {
   virtual ~ListenSocket() = default;
   // The next client, or null when none waits.
   virtual std::unique_ptr<Socket> Accept() = 0;
+  // Clients that Accept closed so far because there was no descriptor for them.
+  virtual uint64_t shed() const { return 0; }
   virtual const Address& local() const = 0;
 };
 

@@ -27,6 +27,11 @@ class ClientSession : public stream::Runnable,
 
 using SessionList = IntrusiveList<ClientSession, SessionTag>;
 
+// How long a client that has been answered may take none of the bytes that wait for it; 0: for ever.
+inline time::Duration FlushTimeout(const config::HttpOptions& options) {
+  return options.stream_idle_timeout.count() > 0 ? options.stream_idle_timeout : options.idle_timeout;
+}
+
 // What a session is made of. All but `socket` and `config` outlive it.
 struct ClientSessionParts {
   stream::Turn& turn;

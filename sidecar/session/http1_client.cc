@@ -13,7 +13,7 @@ constexpr int kReadsPerRun = 4;
 constexpr size_t kMaxPipelinedBytes = size_t{64} * 1024;
 // Written and not yet taken by the kernel, per connection.
 constexpr size_t kMaxUnsentBytes = size_t{64} * 1024;
-// How long the client may take to close after our last answer.
+// How long the client may take to close after our last answer has left.
 constexpr auto kLinger = std::chrono::seconds(1);
 
 }  // namespace
@@ -46,7 +46,10 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   void FinishWithTrailers(const http::HeaderList& trailers) override;
   void Reset(const RequestError&) override {
     aborted_ = true;
-    if (session_ != nullptr) session_->Die();
+    if (session_ == nullptr) return;
+    // Content that ends with its connection: a clean end would make a short message look whole.
+    if (mode_ == BodyMode::kUntilClose && !finished_) session_->wire_.socket().ResetOnClose();
+    session_->Die();
   }
   bool Flushed() const override { return session_ == nullptr || session_->wire_.out().empty(); }
   http::Version wire_version() const override { return http::Version::kHttp11; }
@@ -111,6 +114,8 @@ void Http1ClientSession::OnReady(bool readable, bool writable) {
 stream::Progress Http1ClientSession::Run() {
   CheckTimer();
   if (state_ != State::kDead) Read();
+  // What the client had sent before it was told to go is answered.
+  if (draining_ && state_ == State::kIdle && wire_.input().empty() && !wire_.readable()) CloseAfterFlush();
   wire_.KeepRest();
   if (state_ == State::kDead) return stream::Progress::kDone;
   ArmTimer();
@@ -233,8 +238,10 @@ void Http1ClientSession::OnInputEnd() {
   last_request_ = true;
   switch (state_) {
     case State::kIdle:
+      CloseAfterFlush();
+      return;
     case State::kLingering:
-      Die();
+      if (wire_.out().empty()) Die();  // else Flush does, when the client has taken the rest of its answer
       return;
     case State::kHead:
       stats_.client_protocol_errors.Add();
@@ -258,6 +265,9 @@ void Http1ClientSession::OnInputEnd() {
 
 void Http1ClientSession::Exchanged::SendInformational(const http::ResponseHead& head) {
   if (session_ == nullptr || http10_) return;
+  // A 1xx may be left out (RFC 9110 section 15.2). Attack: an upstream that sends nothing else to a client
+  // that does not read.
+  if (session_->wire_.out().bytes() >= kMaxUnsentBytes) return;
   std::string& text = session_->memory_.text;
   http1::AppendResponseHead(head, {}, text);
   session_->wire_.out().AppendCopy(text);
@@ -386,7 +396,10 @@ void Http1ClientSession::CloseAfterFlush() {
 void Http1ClientSession::Flush() {
   if (state_ == State::kDead) return;
   const bool was_full = wire_.out().bytes() >= kMaxUnsentBytes;
-  switch (wire_.Flush()) {
+  const uint64_t written = wire_.written();
+  const Wire::Flushed flushed = wire_.Flush();
+  if (state_ == State::kLingering && wire_.written() != written) since_ = turn_.now();
+  switch (flushed) {
     case Wire::Flushed::kBroken:
       Die();
       return;
@@ -398,6 +411,7 @@ void Http1ClientSession::Flush() {
           (state_ == State::kTunnel && stream_ != nullptr && stream_->finished_)) {
         wire_.socket().ShutdownWrite();
         if (state_ == State::kLingering && input_ended_) Die();
+        ArmTimer();
       }
       break;
   }
@@ -411,7 +425,9 @@ void Http1ClientSession::Die() {
 
 void Http1ClientSession::Drain() {
   draining_ = true;
-  if (state_ == State::kIdle && wire_.input().empty()) CloseAfterFlush();
+  if (state_ != State::kIdle) return;
+  wire_.Mark(true, false);  // a request may have come that the loop has not told of yet: Run looks
+  turn_.Wake(*this);
 }
 
 void Http1ClientSession::Abort() { Die(); }
@@ -421,29 +437,39 @@ void Http1ClientSession::CheckTimer() {
   const config::HttpOptions& http = config_->http;
   if (state_ == State::kIdle && http.idle_timeout.count() > 0 && now >= since_ + http.idle_timeout)
     CloseAfterFlush();
-  if (state_ == State::kLingering && now >= since_ + kLinger) Die();
+  const time::Duration linger = LingerTimeout();
+  if (state_ == State::kLingering && linger.count() > 0 && now >= since_ + linger) Die();
   const time::Duration head_timeout = HeadTimeout();
   if (state_ != State::kHead || head_timeout.count() == 0 || now < since_ + head_timeout) return;
   last_request_ = true;
   BeginStream();
   stream_->request_complete_ = true;
   stream_->in_.error = {ErrorKind::kHeadTimeout, Side::kClient, Outcome::kNotSent,
-                        "the head took longer than request_headers_timeout or request_timeout"};
+                        "the head was not complete within its time-out"};
 }
 
-// A head that is not complete when the whole request should be is too late as well.
+// A head that is not complete when the whole request should be is too late as well. Where neither is limited
+// the stream's idle time-out is: a connection that began a request is not idle, and must not stay for ever.
 time::Duration Http1ClientSession::HeadTimeout() const {
   const time::Duration head = config_->http.request_headers_timeout;
   const time::Duration whole = config_->http.request_timeout;
+  if (head.count() == 0 && whole.count() == 0) return config_->http.stream_idle_timeout;
   if (head.count() == 0 || whole.count() == 0) return std::max(head, whole);
   return std::min(head, whole);
+}
+
+// From the last byte that left: while the answer is still on its way a slow client is given the time of an
+// idle stream.
+time::Duration Http1ClientSession::LingerTimeout() const {
+  if (wire_.out().empty()) return kLinger;
+  return FlushTimeout(config_->http);
 }
 
 void Http1ClientSession::ArmTimer() {
   time::Duration wait{0};
   if (state_ == State::kIdle) wait = config_->http.idle_timeout;
   if (state_ == State::kHead) wait = HeadTimeout();
-  if (state_ == State::kLingering) wait = kLinger;
+  if (state_ == State::kLingering) wait = LingerTimeout();
   if (wait.count() == 0) return;
   const time::MonotonicTime due = since_ + wait;
   // Moved only to an earlier time: a keep-alive connection is not re-armed on each request.

@@ -46,6 +46,7 @@ class Http1ClientSession final : public ClientSession {
   void CheckTimer();
   void ArmTimer();
   time::Duration HeadTimeout() const;
+  time::Duration LingerTimeout() const;
   void WakeOwner();
 
   stream::Turn& turn_;
@@ -59,7 +60,7 @@ class Http1ClientSession final : public ClientSession {
   State state_ = State::kIdle;
   Exchanged* stream_ = nullptr;  // owned by its exchange
   stream::Timer timer_;
-  time::MonotonicTime since_;  // start of the present idle, head or lingering time
+  time::MonotonicTime since_;  // start of the present idle, head or lingering time; lingering: last progress
   bool draining_ = false;
   bool last_request_ = false;  // no further request is taken on this connection
   bool input_ended_ = false;

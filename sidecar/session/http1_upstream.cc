@@ -222,6 +222,8 @@ void Http1UpstreamSession::Read() {
       case Wire::Filled::kBytes:
         break;
       case Wire::Filled::kBlocked:
+        // A write failed and nothing is left to read: the request cannot be completed any more.
+        if (wire_.broken()) OnReset();
         return;
       case Wire::Filled::kEnd:
         OnInputEnd();
@@ -337,11 +339,12 @@ void Http1UpstreamSession::Fail(ErrorKind kind, std::string_view detail, bool en
 }
 
 // DESIGN.md section 6: nothing written, or towards our own kernel an end-of-stream (never a reset) with no
-// byte of this request acknowledged. bytes_acked counts the SYN.
+// byte of this request acknowledged. bytes_acked counts the SYN. A reset that a write has met looks like an
+// end of stream to the next read: the kernel reports an error once.
 Outcome Http1UpstreamSession::OutcomeNow(bool end_of_stream) {
   if (stream_->in_.head) return Outcome::kAmbiguous;
   if (wire_.written() == written_before_) return Outcome::kNotSent;
-  if (!end_of_stream || !local_peer_) return Outcome::kAmbiguous;
+  if (!end_of_stream || wire_.broken() || !local_peer_) return Outcome::kAmbiguous;
   const auto acked = wire_.socket().AckedBytes();
   return acked && *acked <= written_before_ + 1 ? Outcome::kNotSent : Outcome::kAmbiguous;
 }
@@ -377,7 +380,6 @@ void Http1UpstreamSession::Flush() {
         return;
       }
       // The peer may have answered before it closed: what it sent is read first.
-      wire_.out().Clear();
       wire_.Mark(true, false);
       parts_.turn.Wake(*this);
       return;

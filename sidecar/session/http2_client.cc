@@ -90,7 +90,8 @@ stream::Progress Http2ClientSession::Run() {
     state_ = State::kDead;
   }
   CheckTimer();
-  if (state_ == State::kClosing && streams_.empty() && !HasUnsent()) state_ = State::kDead;
+  if (state_ == State::kClosing && streams_.empty() && codec_.open_streams() == 0 && !HasUnsent())
+    state_ = State::kDead;
   if (state_ == State::kDead) return stream::Progress::kDone;
   ArmTimer();
   return stream::Progress::kIdle;
@@ -98,7 +99,10 @@ stream::Progress Http2ClientSession::Run() {
 
 void Http2ClientSession::Flush() {
   if (state_ == State::kDead) return;
-  if (!WriteAll()) {
+  const uint64_t written = wire_.written();
+  const bool alive = WriteAll();
+  if (state_ == State::kClosing && wire_.written() != written) since_ = turn_.now();
+  if (!alive) {
     state_ = State::kDead;
     turn_.Wake(*this);
     return;
@@ -133,24 +137,31 @@ void Http2ClientSession::Abort() {
 
 void Http2ClientSession::CheckTimer() {
   const time::MonotonicTime now = turn_.now();
-  if (state_ == State::kDraining && now >= since_ + config_->http.drain_timeout) {
-    state_ = State::kClosing;
-    codec_.GoAway(true, http2::ErrorCode::kNoError);
-    Dirty();
+  if (state_ == State::kDraining && now >= since_ + config_->http.drain_timeout) Close();
+  if (state_ == State::kServing || state_ == State::kClosing) {
+    if (!streams_.empty()) since_ = now;
   }
-  if (state_ != State::kServing) return;
-  if (!streams_.empty()) since_ = now;
-  if (config_->http.idle_timeout.count() > 0 && now >= since_ + config_->http.idle_timeout) {
-    state_ = State::kClosing;
-    codec_.GoAway(true, http2::ErrorCode::kNoError);
-    Dirty();
+  if (state_ == State::kServing && config_->http.idle_timeout.count() > 0 &&
+      now >= since_ + config_->http.idle_timeout) {
+    Close();
   }
+  // Answers whose exchanges have ended may still wait for a client that opens no window, or reads nothing.
+  const time::Duration stall = FlushTimeout(config_->http);
+  if (state_ == State::kClosing && stall.count() > 0 && now >= since_ + stall) state_ = State::kDead;
+}
+
+void Http2ClientSession::Close() {
+  state_ = State::kClosing;
+  since_ = turn_.now();
+  codec_.GoAway(true, http2::ErrorCode::kNoError);
+  Dirty();
 }
 
 void Http2ClientSession::ArmTimer() {
-  const time::Duration wait =
-      state_ == State::kDraining ? config_->http.drain_timeout : config_->http.idle_timeout;
-  if (wait.count() == 0 || state_ == State::kClosing) return;
+  const time::Duration wait = state_ == State::kDraining  ? config_->http.drain_timeout
+                              : state_ == State::kClosing ? FlushTimeout(config_->http)
+                                                          : config_->http.idle_timeout;
+  if (wait.count() == 0) return;
   const time::MonotonicTime due = since_ + wait;
   if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
 }

@@ -29,6 +29,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
   void CheckTimer();
+  void Close();
   void ArmTimer();
 
   WorkerMemory& memory_;
@@ -36,7 +37,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   std::shared_ptr<const config::Listener> config_;
   stream::Timer timer_;
   State state_ = State::kServing;
-  time::MonotonicTime since_;  // no stream is open since, or the drain began
+  time::MonotonicTime since_;  // no stream is open since, or the drain began; closing: the last progress
   bool input_over_ = false;
 };
 

@@ -1,5 +1,8 @@
 #include "sidecar/session/http2_session.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace pillion::session {
 namespace {
 
@@ -54,6 +57,7 @@ bool Http2Session::ReadAll() {
         break;
       }
       case Wire::Filled::kBlocked:
+        if (wire_.broken()) return false;  // frames are lost: nothing after them can be understood
         if (codec_.WantsOutput()) Dirty();
         return true;
       case Wire::Filled::kEnd:
@@ -150,9 +154,14 @@ void Http2Session::OnClosed(const http2::Event& event) {
   stream::Inbox& in = entry.stream->in();
   streams_.erase(found);
   entry.link->session = nullptr;
-  // RST_STREAM(NO_ERROR) after a complete answer only stops the request (RFC 9113 section 8.1).
   in.stopped = true;
-  if (!in.error && !(in.ended && event.code == http2::ErrorCode::kNoError)) in.error = ErrorOf(event);
+  // Of an upstream: after a complete answer any reset only stops the request (RFC 9113 section 8.1 asks for
+  // NO_ERROR; not all send it). Of a client: its request may be complete and its answer is not; a reset gives
+  // that up whatever its code, and the exchange must not go on for nobody.
+  const bool harmless =
+      in.ended && (side_ == Side::kUpstream || (!event.by_peer && event.code == http2::ErrorCode::kNoError));
+  if (event.by_peer) stats_.http2_resets_seen.Add();
+  if (!in.error && !harmless) in.error = ErrorOf(event);
   if (*entry.owner != nullptr) turn_.Wake(**entry.owner);
 }
 
@@ -178,7 +187,13 @@ void Http2Session::ResetStream(http2::StreamId id, const RequestError& why) {
 }
 
 void Http2Session::DetachAll(std::string_view detail) {
-  for (auto& [id, entry] : streams_) {
+  // In the order in which they were opened: what their owners do next must not depend on a hash.
+  std::vector<http2::StreamId> ids;
+  ids.reserve(streams_.size());
+  for (const auto& [id, entry] : streams_) ids.push_back(id);
+  std::sort(ids.begin(), ids.end());
+  for (const http2::StreamId id : ids) {
+    const Entry& entry = streams_.at(id);
     entry.link->session = nullptr;
     stream::Inbox& in = entry.stream->in();
     in.stopped = true;

@@ -216,7 +216,6 @@ void Http2UpstreamSession::Flush() {
   if (state_ == State::kDead || state_ == State::kConnecting) return;
   if (!WriteAll()) {
     // What the peer sent before it closed is read first.
-    wire_.out().Clear();
     wire_.Mark(true, false);
     turn_.Wake(*this);
     return;

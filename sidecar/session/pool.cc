@@ -86,20 +86,35 @@ void Http2Pool::Acquire(stream::Ticket& ticket) {
     ticket.stream = session->Open();
     return;
   }
-  if (!connecting && !Dial()) {
+  if (WaitingIsFull()) {
+    ticket.error = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
+                    "too many requests wait for the endpoint"};
+    return;
+  }
+  // At the limit of connections one waits for the streams that end.
+  if (!connecting && count_ < kMaxConnectionsPerEndpoint && !Dial()) {
     ticket.error = {ErrorKind::kConnectFailed, Side::kUpstream, Outcome::kNotSent,
                     "no descriptor, or no route to the endpoint"};
     return;
   }
   waiting_.PushBack(&ticket);
+  ++waiting_at_most_;
+}
+
+// Tickets leave by themselves, so they are counted only when there may be too many.
+bool Http2Pool::WaitingIsFull() {
+  if (waiting_at_most_ < kMaxWaitingPerEndpoint) return false;
+  waiting_at_most_ = 0;
+  for (stream::Ticket* ticket = waiting_.front(); ticket != nullptr; ticket = waiting_.Next(ticket))
+    ++waiting_at_most_;
+  return waiting_at_most_ >= kMaxWaitingPerEndpoint;
 }
 
 bool Http2Pool::Dial() {
   auto session = std::make_unique<Http2UpstreamSession>(parts_, *this, endpoint_.shared_cluster());
+  if (!session->Dial(endpoint_.address())) return false;  // not one of ours yet: nobody hears of its end
   ++count_;
-  sessions_.PushBack(session.get());
-  if (!session->Dial(endpoint_.address())) return false;  // unlinks and uncounts itself
-  session.release();  // NOLINT(bugprone-unused-return-value): from here it belongs to the turn
+  sessions_.PushBack(session.release());  // from here it belongs to the turn
   return true;
 }
 

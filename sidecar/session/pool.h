@@ -18,8 +18,9 @@
 
 namespace pillion::session {
 
-// Connections of one worker to one endpoint, and requests waiting for one. Attack: an upstream that never
-// answers.
+// Connections of one worker to one endpoint, and requests waiting for one (over HTTP/1 each waits for a
+// connection that is being made, so the first limit is both). Attack: an upstream that never answers, or
+// allows no streams.
 inline constexpr size_t kMaxConnectionsPerEndpoint = 1024;
 inline constexpr size_t kMaxWaitingPerEndpoint = 4096;
 
@@ -61,12 +62,14 @@ class Http2Pool final : public upstream::EndpointPool {
   void Leave(Http2UpstreamSession& session);
 
  private:
+  bool WaitingIsFull();
   bool Dial();
   void FailWaiting(ErrorKind kind, std::string_view detail);
   UpstreamParts& parts_;
   upstream::EndpointState& endpoint_;
   IntrusiveList<Http2UpstreamSession, PoolTag> sessions_;
   TicketList waiting_;
+  size_t waiting_at_most_ = 0;  // how many wait, those counted too that have left by themselves
   size_t count_ = 0;
 };
 

@@ -91,6 +91,10 @@ void Wire::Prepend(std::string_view bytes) {
 }
 
 Wire::Flushed Wire::Flush() {
+  if (broken_) {
+    out_.Clear();
+    return Flushed::kBroken;
+  }
   while (!out_.empty()) {
     if (!writable_) return Flushed::kBlocked;
     std::array<iovec, kIovecsPerWrite> iovecs;
@@ -102,7 +106,11 @@ Wire::Flushed Wire::Flush() {
       writable_ = false;
       return Flushed::kBlocked;
     }
-    if (result.kind != net::IoResult::Kind::kBytes) return Flushed::kBroken;
+    if (result.kind != net::IoResult::Kind::kBytes) {
+      broken_ = true;
+      out_.Clear();
+      return Flushed::kBroken;
+    }
     out_.Consume(result.bytes);
     written_ += result.bytes;
     bytes_written_.Add(result.bytes);

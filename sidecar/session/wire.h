@@ -75,8 +75,11 @@ class Wire {
   void Prepend(std::string_view bytes);
 
   SliceQueue& out() { return out_; }
+  const SliceQueue& out() const { return out_; }
   enum class Flushed : uint8_t { kAll, kBlocked, kBroken };
   Flushed Flush();
+  // A write failed: nothing more leaves, and the error that it took is one that no read will report again.
+  bool broken() const { return broken_; }
   // Written to the kernel since the connection began.
   uint64_t written() const { return written_; }
 
@@ -91,8 +94,10 @@ class Wire {
   SliceQueue out_;
   uint64_t written_ = 0;
   bool own_block_ = false;
+  // Three facts about the socket, each told by another event.
   bool readable_ = false;
   bool writable_ = true;
+  bool broken_ = false;
 };
 
 }  // namespace pillion::session

@@ -52,6 +52,9 @@ class SpareParsers {
     if (parser == nullptr || kept_.size() == kMaxSpares) return;
     if (parser->request().headers.text_bytes() > kMaxSpareHeadBytes) return;
     if (parser->response().headers.text_bytes() > kMaxSpareHeadBytes) return;
+    parser->request().Clear();  // the next head may never come, and then must not be this one
+    parser->response().Clear();
+    parser->trailers().Clear();
     kept_.push_back(std::move(parser));
   }
 

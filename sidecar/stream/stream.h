@@ -94,7 +94,7 @@ class UpstreamStream : public Stream {
   [[nodiscard]] virtual bool SendRequest(const http::RequestHead& head, bool end) = 0;
   // Valid once in().head; a 1xx head is handed over by TakeInformational first.
   http::ResponseHead& response() { return response_; }
-  // True and fills `head` for each 1xx received and not yet taken (at most the last kMaxInformational are
+  // True and fills `head` for each 1xx received and not yet taken (at most the first kMaxInformational are
   // kept).
   virtual bool TakeInformational(http::ResponseHead& head) = 0;
   // True for a connection that carried a request before: if it died unused, one more pick costs no retry.

@@ -59,6 +59,16 @@ struct RequestRecord {
   SpanId server_span{};
   SpanId parent_span{};  // all zero: a root
   std::string trace_state;
+
+  // What it holds, about.
+  size_t bytes() const {
+    size_t sum = sizeof(*this) + attempts.size() * (sizeof(AttemptRecord) + 32);
+    for (const std::string* text : {&method, &authority, &path, &protocol, &route, &cluster, &client,
+                                    &user_agent, &request_id, &flags, &detail, &trace_state}) {
+      sum += text->size();
+    }
+    return sum;
+  }
 };
 
 // Where a worker leaves finished requests; taken by the worker at the end of a turn. Bounded: a log nobody
@@ -66,17 +76,25 @@ struct RequestRecord {
 class RecordBuffer {
  public:
   static constexpr size_t kMaxRecords = 4096;
+  // Attack: requests whose fields are as long as their limit.
+  static constexpr size_t kMaxBytes = size_t{8} * 1024 * 1024;
   // False: dropped.
   bool Add(RequestRecord record) {
-    if (records_.size() >= kMaxRecords) return false;
+    const size_t bytes = record.bytes();
+    if (records_.size() >= kMaxRecords || bytes > kMaxBytes - bytes_) return false;
+    bytes_ += bytes;
     records_.push_back(std::move(record));
     return true;
   }
   bool empty() const { return records_.empty(); }
-  std::vector<RequestRecord> Take() { return std::exchange(records_, {}); }
+  std::vector<RequestRecord> Take() {
+    bytes_ = 0;
+    return std::exchange(records_, {});
+  }
 
  private:
   std::vector<RequestRecord> records_;
+  size_t bytes_ = 0;  // <= kMaxBytes
 };
 
 }  // namespace pillion::telemetry

@@ -92,6 +92,7 @@ struct RouteKey {
 struct WorkerStats {
   Counter client_connections;
   Counter client_connections_closed;
+  Counter client_connections_shed;  // closed unheard: no descriptor was left
   Counter client_protocol_errors;
   Counter upstream_connections_http1;
   Counter upstream_connections_http2;
@@ -105,7 +106,6 @@ struct WorkerStats {
   Counter upstream_bytes_written;
   Counter stale_reuse;  // a pooled connection that was dead when used
   Counter http2_resets_seen;
-  Counter drain_refused;
   Counter log_records_dropped;
   Counter spans_dropped;
   Counter turns;

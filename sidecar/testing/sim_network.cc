@@ -56,7 +56,7 @@ class SimSocket : public net::Socket {
     Mine().observer = &observer;
     observer.OnReady(true, true);
   }
-  void ResetOnClose() { Mine().linger_reset = true; }
+  void ResetOnClose() override { Mine().linger_reset = true; }
 
  private:
   SimNetwork::Channel::End& Mine() { return channel_->ends[side_]; }

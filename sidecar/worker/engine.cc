@@ -83,6 +83,8 @@ void Engine::ApplyListener(const std::string& name, const config::ListenerEntry&
     known->second.scope = scope;
     return;
   }
+  const bool inbound = entry.listener->direction == config::Direction::kInbound;
+  if (inbound ? draining_inbound_ : draining_outbound_) return;
   int error = 0;
   auto opened = listener::Listener::Open(listener_parts(), entry.listener, std::move(factory), &error);
   if (opened == nullptr) {
@@ -117,6 +119,7 @@ void Engine::TurnOnce(time::MonotonicTime deadline) {
 }
 
 void Engine::Drain(bool inbound) {
+  (inbound ? draining_inbound_ : draining_outbound_) = true;
   for (auto& [name, active] : listeners_) {
     const bool is_inbound = active.entry.listener->direction == config::Direction::kInbound;
     if (is_inbound == inbound) active.listener->Drain();

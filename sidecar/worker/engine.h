@@ -60,7 +60,8 @@ class Engine {
   // One turn without waiting; true when work is left for the next. For drivers that wait themselves.
   bool RunTurn() { return turn_.Run(); }
 
-  // Stops accepting on listeners of that direction (both kinds when not inbound) and drains their sessions.
+  // Stops accepting on listeners of that direction (those without one count as outbound) and drains their
+  // sessions. A configuration that comes later opens no listener of that direction any more.
   void Drain(bool inbound);
   void Abort();
   // No session and no exchange of that kind is left.
@@ -101,6 +102,8 @@ class Engine {
   std::map<std::string, Active, std::less<>> listeners_;
   std::vector<Active> leaving_;  // removed from the configuration, still draining
   std::shared_ptr<const PreparedSnapshot> prepared_;
+  bool draining_inbound_ = false;
+  bool draining_outbound_ = false;
 };
 
 }  // namespace pillion::worker

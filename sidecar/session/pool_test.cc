@@ -1,0 +1,185 @@
+// The HTTP/2 pool's limits, and what it does when connections fail, on a simulated network.
+#include "sidecar/session/pool.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "sidecar/base/local_ref.h"
+#include "sidecar/http2/codec.h"
+#include "sidecar/testing/sim_network.h"
+
+namespace pillion::session {
+namespace {
+
+net::Address At(uint16_t port) { return net::Address::Parse("127.0.0.1", port).value_or(net::Address()); }
+
+// A loop that can be told to have no descriptors left.
+class PoorLoop : public net::Loop {
+ public:
+  explicit PoorLoop(std::unique_ptr<net::Loop> loop) : loop_(std::move(loop)) {}
+  std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer, int* error) override {
+    if (!poor) return loop_->Connect(to, observer, error);
+    *error = EMFILE;
+    return nullptr;
+  }
+  void Observe(net::Socket& socket, net::Observer& observer) override { loop_->Observe(socket, observer); }
+  std::unique_ptr<net::ListenSocket> Listen(const net::Address& at, net::Observer& observer,
+                                            int* error) override {
+    return loop_->Listen(at, observer, error);
+  }
+  void Wait(time::MonotonicTime deadline) override { loop_->Wait(deadline); }
+  void Wake() override { loop_->Wake(); }
+  bool poor = false;
+
+ private:
+  std::unique_ptr<net::Loop> loop_;
+};
+
+struct Nobody final : stream::Runnable {
+  stream::Progress Run() override { return stream::Progress::kIdle; }
+};
+
+// An HTTP/2 server that allows `max_streams` at once and answers nothing.
+class Server : public net::Observer {
+ public:
+  Server(net::Loop& loop, const net::Address& at, uint32_t max_streams) : loop_(loop) {
+    limits_.max_concurrent_streams = max_streams;
+    int error = 0;
+    listen_ = loop.Listen(at, *this, &error);
+  }
+  void OnReady(bool, bool) override {}
+  void Run() {
+    while (auto socket = listen_->Accept()) {
+      loop_.Observe(*socket, *this);
+      peers_.push_back({std::move(socket), std::make_unique<http2::Codec>(http2::Role::kServer, limits_)});
+    }
+    for (size_t i = peers_.size() - std::min<size_t>(peers_.size(), 4); i < peers_.size(); ++i) {
+      Peer& peer = peers_[i];  // the older ones have said all they had to say
+      std::array<char, 4096> bytes;
+      while (true) {
+        const net::IoResult got = peer.socket->Read(bytes);
+        if (got.kind != net::IoResult::Kind::kBytes) break;
+        EXPECT_TRUE(peer.codec->Feed({bytes.data(), got.bytes}));
+        peer.codec->ClearEvents();
+      }
+      SliceQueue out;
+      peer.codec->Output(out, 1 << 20);
+      std::array<iovec, 64> parts;
+      while (!out.empty()) {
+        const net::IoResult put = peer.socket->Write({parts.data(), out.Iovecs(parts.data(), parts.size())});
+        if (put.kind != net::IoResult::Kind::kBytes) break;
+        out.Consume(put.bytes);
+      }
+    }
+  }
+  void CloseAll() { peers_.clear(); }
+  size_t connections() const { return peers_.size(); }
+
+ private:
+  struct Peer {
+    std::unique_ptr<net::Socket> socket;
+    std::unique_ptr<http2::Codec> codec;
+  };
+  net::Loop& loop_;
+  http2::Limits limits_;
+  std::unique_ptr<net::ListenSocket> listen_;
+  std::vector<Peer> peers_;
+};
+
+class Pools : public ::testing::Test {
+ protected:
+  Pools() : loop_(network_.NewLoop()), turn_(clock_), pools_({turn_, loop_, memory_, stats_}) {
+    cluster_->protocol = config::UpstreamProtocol::kHttp2;
+    endpoint_ = LocalRef<upstream::EndpointState>(new upstream::EndpointState(At(80), cluster_));
+  }
+  ~Pools() override {
+    tickets_.clear();
+    endpoint_.Reset();
+    while (turn_.Run()) {
+    }
+  }
+  stream::Ticket& Ask() {
+    auto& ticket = *tickets_.emplace_back(std::make_unique<stream::Ticket>(&nobody_));
+    pools_.Acquire(*endpoint_, true, ticket);
+    return ticket;
+  }
+  // Sends the request of a granted ticket, so that it takes a stream.
+  static void Send(stream::Ticket& ticket) {
+    http::RequestHead head;
+    head.path = "/";
+    head.authority = "a";
+    head.has_authority = true;
+    ASSERT_NE(ticket.stream, nullptr);
+    EXPECT_TRUE(ticket.stream->SendRequest(head, true));
+  }
+  void Settle(Server* server) {
+    for (int i = 0; i < 50; ++i) {
+      while (turn_.Run()) {
+      }
+      if (server != nullptr) server->Run();
+      if (network_.NextEvent() == time::MonotonicTime::max()) return;
+      clock_.AdvanceTo(network_.NextEvent());
+      network_.Deliver();
+    }
+  }
+  size_t connections() const { return endpoint_->http2_pool->connections(); }
+
+  testing::VirtualClock clock_;
+  testing::SimNetwork network_{clock_, 1, {}};
+  PoorLoop loop_;
+  stream::Turn turn_;
+  WorkerMemory memory_;
+  telemetry::WorkerStats stats_;
+  UpstreamPools pools_;
+  std::shared_ptr<config::Cluster> cluster_ = std::make_shared<config::Cluster>();
+  LocalRef<upstream::EndpointState> endpoint_;
+  Nobody nobody_;
+  std::deque<std::unique_ptr<stream::Ticket>> tickets_;
+};
+
+TEST_F(Pools, RequestsThatWaitForAConnectionHaveALimit) {
+  for (size_t i = 0; i < kMaxWaitingPerEndpoint; ++i) ASSERT_FALSE(Ask().settled());
+  EXPECT_EQ(Ask().error.kind, ErrorKind::kOverflow);
+  EXPECT_EQ(Ask().error.outcome, Outcome::kNotSent);
+  tickets_.erase(tickets_.begin());  // one gives up: there is room for one
+  EXPECT_FALSE(Ask().settled());
+  EXPECT_EQ(Ask().error.kind, ErrorKind::kOverflow);
+}
+
+TEST_F(Pools, APeerThatAllowsNoStreamsIsNotDialledWithoutEnd) {
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 0);
+  for (size_t i = 0; i < kMaxConnectionsPerEndpoint + 20; ++i) {
+    Ask();
+    Settle(&server);
+    ASSERT_LE(connections(), kMaxConnectionsPerEndpoint);
+  }
+}
+
+TEST_F(Pools, TheLastConnectionEndsWhileRequestsWaitAndNoOtherCanBeMade) {
+  cluster_->max_concurrent_streams = 1;
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 1);
+  stream::Ticket& first = Ask();
+  stream::Ticket& second = Ask();
+  loop_.poor = true;
+  Settle(&server);
+  Send(first);
+  EXPECT_FALSE(second.settled());  // waits for the first's end, since no other connection can be made
+  EXPECT_EQ(Ask().error.kind, ErrorKind::kConnectFailed);
+  EXPECT_EQ(connections(), 1u);
+  server.CloseAll();
+  Settle(nullptr);
+  EXPECT_EQ(second.error.kind, ErrorKind::kConnectFailed);
+  EXPECT_EQ(second.error.outcome, Outcome::kNotSent);
+  EXPECT_EQ(connections(), 0u);
+}
+
+}  // namespace
+}  // namespace pillion::session

@@ -1,0 +1,289 @@
+// Whole engines on a simulated network and virtual time: what clients see of drains, time-outs and slow
+// reading.
+#include "sidecar/worker/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "sidecar/http2/frames.h"
+#include "sidecar/testing/sim_network.h"
+
+namespace pillion::worker {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+net::Address At(uint16_t port) { return net::Address::Parse("127.0.0.1", port).value_or(net::Address()); }
+constexpr uint16_t kPort = 15001;
+
+// A client that reads only when it is told to.
+class Client : public net::Observer {
+ public:
+  explicit Client(net::Loop& loop, uint16_t port = kPort) {
+    int error = 0;
+    socket_ = loop.Connect(At(port), *this, &error);
+  }
+  void OnReady(bool, bool) override {}
+  void Send(std::string_view text) {
+    while (!text.empty()) {
+      const iovec part = {const_cast<char*>(text.data()), text.size()};
+      const net::IoResult put = socket_->Write({&part, 1});
+      ASSERT_EQ(put.kind, net::IoResult::Kind::kBytes);
+      text.remove_prefix(put.bytes);
+    }
+  }
+  void EndSending() { socket_->ShutdownWrite(); }
+  void Read() {
+    std::array<char, 512> bytes;
+    while (true) {
+      const net::IoResult got = socket_->Read(bytes);
+      ended = ended || got.kind == net::IoResult::Kind::kEnd;
+      reset = reset || got.kind == net::IoResult::Kind::kReset;
+      if (got.kind != net::IoResult::Kind::kBytes) return;
+      text.append(bytes.data(), got.bytes);
+    }
+  }
+  std::string text;
+  bool ended = false;
+  bool reset = false;
+
+ private:
+  std::unique_ptr<net::Socket> socket_;
+};
+
+class Engines : public ::testing::Test {
+ protected:
+  Engines()
+      : network_(clock_, 1,
+                 {.reset_percent = 0, .connect_refused_percent = 0, .max_delay = {}, .buffer_bytes = 4096}),
+        loop_(network_.NewLoop()),
+        peers_(network_.NewLoop()),
+        engine_(clock_, *loop_, registry_.NewShard(), 1) {}
+
+  // One listener that answers `body` itself.
+  static std::shared_ptr<config::Snapshot> Snapshot(const config::HttpOptions& http,
+                                                    const std::string& body) {
+    auto snapshot = std::make_shared<config::Snapshot>();
+    Add(*snapshot, "l", kPort, http, body);
+    return snapshot;
+  }
+  static void Add(config::Snapshot& snapshot, const std::string& name, uint16_t port,
+                  const config::HttpOptions& http, const std::string& body) {
+    auto listener = std::make_shared<config::Listener>();
+    listener->name = name;
+    listener->address = At(port);
+    listener->direction = config::Direction::kOutbound;
+    listener->http = http;
+    auto table = std::make_shared<config::RouteTable>();
+    config::Route route;
+    route.name = "direct";
+    route.direct = config::DirectResponse{200, body};
+    table->virtual_hosts.push_back({"all", {"*"}, {route}});
+    snapshot.listeners[name] = {listener, table};
+  }
+  void Apply(const std::shared_ptr<config::Snapshot>& snapshot) {
+    EXPECT_TRUE(engine_.Apply(Prepare(snapshot, nullptr)).empty());
+  }
+  void Rest() {
+    while (engine_.RunTurn()) {
+    }
+  }
+  // Lets `time` pass, with all that happens in it.
+  void Pass(time::Duration time) {
+    const time::MonotonicTime end = clock_.Now() + time;
+    while (true) {
+      network_.Deliver();
+      Rest();
+      const time::MonotonicTime next = std::min(network_.NextEvent(), engine_.turn().NextDeadline());
+      if (next > end) break;
+      clock_.AdvanceTo(next);
+    }
+    clock_.AdvanceTo(end);
+    network_.Deliver();
+    Rest();
+  }
+  // Bytes travel, but the engine does not get to run.
+  void Travel() {
+    clock_.AdvanceTo(clock_.Now() + seconds(1));
+    network_.Deliver();
+  }
+  // Reads until nothing comes any more.
+  void ReadAll(Client& client) {
+    for (size_t before = SIZE_MAX; before != client.text.size();) {
+      before = client.text.size();
+      client.Read();
+      Pass(std::chrono::milliseconds(200));
+      client.Read();
+    }
+  }
+
+  testing::VirtualClock clock_;
+  testing::SimNetwork network_;
+  telemetry::Registry registry_;
+  std::unique_ptr<net::Loop> loop_;
+  std::unique_ptr<net::Loop> peers_;
+  Engine engine_;
+};
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+constexpr std::string_view kGetAndClose = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+TEST_F(Engines, ARequestThatHadArrivedWhenTheDrainBeganIsAnswered) {
+  for (const config::CodecType codec : {config::CodecType::kAuto, config::CodecType::kHttp1}) {
+    Engine engine(clock_, *loop_, registry_.NewShard(), 1);
+    config::HttpOptions http;
+    http.codec = codec;
+    engine.Apply(Prepare(Snapshot(http, "hi"), nullptr));
+    Client waiting(*peers_);
+    Travel();
+    waiting.Send(kGet);  // in the accept queue
+    Travel();
+    engine.Drain(false);
+    for (int i = 0; i < 10; ++i) {
+      while (engine.RunTurn()) {
+      }
+      Travel();
+    }
+    waiting.Read();
+    EXPECT_TRUE(waiting.text.starts_with("HTTP/1.1 200 OK\r\n")) << waiting.text;
+    EXPECT_NE(waiting.text.find("onnection: close"), std::string::npos) << waiting.text;
+    EXPECT_TRUE(engine.Drained(false));
+  }
+}
+
+TEST_F(Engines, ARequestOnAKeptConnectionThatTheDrainCrossesIsAnswered) {
+  Apply(Snapshot({}, "hi"));
+  Client client(*peers_);
+  Travel();
+  client.Send(kGet);
+  Pass(seconds(1));
+  client.Read();
+  EXPECT_TRUE(client.text.ends_with("hi")) << client.text;
+  client.text.clear();
+  client.Send(kGet);
+  Travel();
+  engine_.Drain(false);
+  Pass(seconds(5));
+  client.Read();
+  EXPECT_TRUE(client.text.ends_with("hi")) << client.text;
+  EXPECT_NE(client.text.find("onnection: close"), std::string::npos) << client.text;
+  EXPECT_TRUE(client.ended);
+  EXPECT_TRUE(engine_.Drained(false));
+}
+
+TEST_F(Engines, AClientThatHasSaidNothingDoesNotHoldTheDrainUp) {
+  Apply(Snapshot({}, "hi"));
+  Client client(*peers_);
+  Pass(seconds(1));
+  engine_.Drain(false);
+  Pass(seconds(1));
+  EXPECT_TRUE(engine_.Drained(false));
+}
+
+TEST_F(Engines, AListenerPushedDuringTheDrainIsNotOpened) {
+  const auto first = Snapshot({}, "hi");
+  Apply(first);
+  engine_.Drain(false);
+  const auto second = std::make_shared<config::Snapshot>(*first);
+  Add(*second, "late", kPort + 1, {}, "hi");
+  Apply(second);
+  Pass(seconds(1));
+  Client late(*peers_, kPort + 1);
+  Pass(seconds(1));
+  late.Read();
+  EXPECT_TRUE(late.reset);
+}
+
+TEST_F(Engines, ASlowClientGetsTheWholeOfItsLastAnswer) {
+  const std::string body(30'000, 'b');
+  Apply(Snapshot({}, body));
+  Client client(*peers_);
+  Travel();
+  client.Send(kGetAndClose);
+  Pass(minutes(1));  // takes nothing for long, but less than an idle stream may
+  ReadAll(client);
+  EXPECT_TRUE(client.text.ends_with(body)) << client.text.size();
+  EXPECT_TRUE(client.ended);
+}
+
+TEST_F(Engines, AClientThatEndsItsSideBeforeItHasReadItsAnswerGetsAllOfIt) {
+  const std::string body(30'000, 'b');
+  Apply(Snapshot({}, body));
+  for (const std::string_view request : {kGet, kGetAndClose}) {
+    Client client(*peers_);
+    Travel();
+    client.Send(request);
+    Pass(std::chrono::milliseconds(500));
+    client.EndSending();
+    Pass(std::chrono::milliseconds(500));
+    ReadAll(client);
+    EXPECT_TRUE(client.text.ends_with(body)) << client.text.size();
+    EXPECT_TRUE(client.ended);
+  }
+}
+
+TEST_F(Engines, AClientThatNeverReadsItsLastAnswerIsLetGo) {
+  Apply(Snapshot({}, std::string(30'000, 'b')));
+  Client client(*peers_);
+  Travel();
+  client.Send(kGetAndClose);
+  Pass(minutes(1));
+  EXPECT_EQ(network_.open_sockets(), 2u);
+  Pass(minutes(6));  // stream_idle_timeout is five
+  EXPECT_EQ(network_.open_sockets(), 1u);
+}
+
+TEST_F(Engines, ABegunHeadEndsAlsoWhereNoTimeoutOfHeadsIsSet) {
+  Apply(Snapshot({}, "hi"));
+  Client client(*peers_);
+  Travel();
+  client.Send("GET / HTTP/1.1\r\nhost");
+  Pass(minutes(6));
+  client.Read();
+  EXPECT_TRUE(client.text.starts_with("HTTP/1.1 408 ")) << client.text;
+  EXPECT_TRUE(client.ended);
+}
+
+TEST_F(Engines, AnHttp2ClientThatOpensNoWindowIsLetGoInTheEnd) {
+  config::HttpOptions http;
+  http.idle_timeout = minutes(10);
+  Apply(Snapshot(http, "hi"));
+  Client client(*peers_);
+  Travel();
+  client.Send(std::string(http2::kPreface) + http2::Raw(http2::kSettings, 0, 0, http2::Setting(4, 0)) +
+              http2::Head(1, http2::Get()));
+  Pass(minutes(9));
+  EXPECT_EQ(network_.open_sockets(), 2u);
+  client.Read();
+  EXPECT_EQ(client.text.find("hi"), std::string::npos);
+  Pass(minutes(2));  // idle: GOAWAY, but the answer may still be taken
+  EXPECT_EQ(network_.open_sockets(), 2u);
+  Pass(minutes(6));
+  EXPECT_EQ(network_.open_sockets(), 1u);
+}
+
+TEST_F(Engines, RequestRecordsAreBoundedByTheirBytes) {
+  config::HttpOptions http;
+  http.access_log = config::AccessLog{"kept"};
+  Apply(Snapshot(http, "hi"));
+  Client client(*peers_);
+  Travel();
+  std::string request(kGet);
+  request.insert(request.size() - 2, "user-agent: " + std::string(3000, 'u') + "\r\n");
+  size_t sent = 0;
+  for (; sent < 4000; ++sent) {
+    client.Send(request);
+    Pass(std::chrono::milliseconds(1));
+    client.Read();
+    client.text.clear();
+  }
+  EXPECT_LT(engine_.records().Take().size(), telemetry::RecordBuffer::kMaxBytes / 3000);
+}
+
+}  // namespace
+}  // namespace pillion::worker

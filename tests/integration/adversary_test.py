@@ -1,0 +1,252 @@
+"""Peers that mean harm, or only have bad timing: each case here once broke something."""
+
+import json
+import os
+import resource
+import select
+import socket
+import threading
+import unittest
+
+import h2.events
+import h2.settings
+
+import mesh
+from bad_input_test import Http2Client
+from mesh import OK
+
+EMPTY = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def frame(kind, flags, stream, payload=b""):
+    """An HTTP/2 frame (RFC 9113 section 4.1)."""
+    return (len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload)
+
+
+DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 7, 8
+
+
+class Http2App:
+    """A scripted HTTP/2 app: answers frames with what the test says."""
+
+    def __init__(self, conversation):
+        self.conversation = conversation
+        conversation.exactly(24)  # the preface
+        conversation.send(frame(SETTINGS, 0, 0))
+
+    def next_frame(self):
+        head = self.conversation.exactly(9)
+        payload = self.conversation.exactly(int.from_bytes(head[:3], "big"))
+        return head[3], head[4], int.from_bytes(head[5:9], "big"), payload
+
+    def request(self):
+        """The stream of the next request."""
+        while True:
+            kind, _, stream, _ = self.next_frame()
+            if kind == HEADERS:
+                return stream
+
+
+class Retries(mesh.MeshTest):
+    def test_an_app_that_resets_while_its_request_is_still_written_is_not_asked_again(self):
+        """The write eats the error that the reset left, and the read then looks like a clean end of stream."""
+        self.start()
+        for i in range(700):
+            client = self.client()
+            client.send("POST /first HTTP/1.1\r\nHost: shop\r\nContent-Length: 0\r\n\r\n")
+            app, _ = self.accept_request()
+            app.send(EMPTY)
+            client.head()
+            client.send("POST /second HTTP/1.1\r\nHost: shop\r\nContent-Length: 100000\r\n\r\n")
+
+            def upload():
+                try:
+                    for _ in range(150):
+                        client.sock.send(b"x")
+                except OSError:
+                    pass
+
+            uploader = threading.Thread(target=upload)
+            uploader.start()
+            self.assertNotEqual(app.sock.recv(20), b"")  # it has begun
+            app.close()
+            uploader.join()
+            ready, _, _ = select.select([self.app.sock, client.sock], [], [], mesh.WAIT)
+            self.assertNotIn(self.app.sock, ready, "the POST came a second time, in round %d" % i)
+            client.close()
+
+
+class Endings(mesh.MeshTest):
+    def test_an_answer_that_breaks_off_does_not_look_complete_to_an_http10_client(self):
+        self.start()
+        client = self.ask("GET / HTTP/1.0\r\nHost: shop\r\n\r\n")
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        client.head()
+        self.assertEqual(client.exactly(5), b"hello")
+        app.close()
+        with self.assertRaises(ConnectionResetError):
+            client.rest()
+
+    def test_a_late_head_is_answered_as_itself_and_not_as_the_request_before_it(self):
+        self.start(out={"hcm": {"request_headers_timeout": "0.1s"}})
+        client = self.ask("HEAD /first HTTP/1.1\r\nHost: shop\r\n\r\n")
+        app, _ = self.accept_request()
+        app.send(EMPTY)
+        client.head()
+        client.send("\r\n")
+        head = client.head()
+        self.assertEqual(head.status, 408)
+        self.assertEqual(len(client.rest()), int(head.get("content-length")))  # a HEAD would get none
+
+    def test_informational_answers_do_not_pile_up_before_a_client_that_does_not_read(self):
+        self.start()
+        client = self.get()
+        app, _ = self.accept_request()
+        before = self.made[0].resident_bytes()
+        early = "HTTP/1.1 103 Early Hints\r\nLink: <%s>\r\n\r\n" % ("x" * 1000)
+        batch = early * 64
+        for _ in range(1000):  # 64 MiB
+            app.send(batch)
+        self.assertLess(self.made[0].resident_bytes() - before, 24 * 1024 * 1024)
+        app.send(OK)
+        while client.head().status == 103:
+            pass
+        self.assertEqual(client.exactly(2), b"hi")
+
+
+class Http2Clients(mesh.MeshTest):
+    def start_with_log(self, **options):
+        self.log = os.path.join(os.environ.get("TEST_TMPDIR", "/tmp"), "access-%d.log" % id(self))
+        hcm = {"access_log": [{"name": "envoy.access_loggers.file", "typed_config": mesh.typed(
+            "envoy.extensions.access_loggers.file.v3.FileAccessLog", path=self.log)}], **options.pop("hcm", {})}
+        self.start(out={"hcm": hcm, **options.pop("out", {})}, **options)
+
+    def lines(self):
+        try:
+            with open(self.log) as file:
+                return [json.loads(line) for line in file]
+        except FileNotFoundError:
+            return []
+
+    def test_a_client_that_cancels_without_an_error_code_frees_its_exchange(self):
+        self.start_with_log()
+        client = Http2Client(self.port)
+        stream = client.request("/")
+        app, _ = self.accept_request()
+        client.h2.reset_stream(stream, 0)  # NO_ERROR
+        client.flush()
+        self.assertTrue(app.closed())  # the app's request is given up, not held until a time-out
+        mesh.wait_until(lambda: self.lines(), "the request ends")
+        self.assertEqual(self.lines()[0]["response_flags"], "DC")
+        client.close()
+
+    def test_what_a_slow_client_has_not_taken_yet_survives_the_last_goaway(self):
+        self.start(out={"hcm": {"drain_timeout": "0.1s"}})
+        client = Http2Client(self.port, {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        client.request("/")
+        app, _ = self.accept_request()
+        app.send(OK)
+        self.assertEqual(client.response_status(), "200")
+        for sidecar in self.made:
+            sidecar.terminate()
+        data = b""
+        goaways = 0
+        while goaways < 2:  # the notice, and the last one
+            more = client.sock.recv(65536)
+            self.assertNotEqual(more, b"", "the connection ended before the answer was taken")
+            data += more
+            goaways = 0
+            rest = data
+            while len(rest) >= 9:
+                goaways += rest[3] == GOAWAY
+                rest = rest[9 + int.from_bytes(rest[:3], "big"):]
+        client.sock.sendall(frame(WINDOW_UPDATE, 0, 1, (100).to_bytes(4, "big")))
+        data = b""
+        while b"hi" not in data:
+            more = client.sock.recv(65536)
+            self.assertNotEqual(more, b"", "the connection ended before the answer was taken")
+            data += more
+        client.close()
+
+    def test_an_attempt_that_the_routes_timeout_ends_is_in_the_log(self):
+        self.start_with_log(out={"route": {"timeout": "0.1s"}})
+        client = self.get()
+        self.accept_request()
+        self.assertEqual(client.head().status, 504)
+        mesh.wait_until(lambda: self.lines(), "the request is logged")
+        line = self.lines()[0]
+        self.assertEqual((line["response_flags"], line["attempts"]), ("UT", 1))
+        self.assertNotEqual(line["upstream_host"], "")
+
+
+class Http2Apps(mesh.MeshTest):
+    def test_a_complete_answer_is_delivered_whatever_reset_follows_it(self):
+        self.start(http2_app=True)
+        client = self.ask("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 1000\r\n\r\nabc")
+        app = Http2App(self.app.accept())
+        stream = app.request()
+        # :status 200 by the static table; an answer before the request's end, then "I want no more of it".
+        app.conversation.send(frame(HEADERS, 4, stream, b"\x88") + frame(DATA, 1, stream, b"hi") +
+                              frame(RST_STREAM, 0, stream, (8).to_bytes(4, "big")))
+        self.assertEqual(client.head().status, 200)
+        self.assertIn(b"hi", client.rest_or_reset())
+
+
+class Peers(mesh.MeshTest):
+    sidecars = 2
+
+    def test_a_peer_cannot_make_chunked_content_of_an_http10_request(self):
+        """An HTTP/1.0 app does not know chunked coding: it would take the chunks for its next requests."""
+        self.start()
+        client = Http2Client(self.made[1].ports[0])
+        stream = client.request("/", [("pillion-h1", "1.0;l")], end=False, method="POST")
+        client.h2.send_data(stream, b"GET /smuggled HTTP/1.0\r\n\r\n", end_stream=True)
+        client.flush()
+        _, head = self.accept_request()
+        self.assertFalse(head.first.endswith("HTTP/1.0") and head.all("transfer-encoding"), head.text)
+        client.close()
+
+    def test_a_peer_cannot_leave_the_authority_of_an_absolute_target_empty(self):
+        self.start()
+        client = Http2Client(self.made[1].ports[0])
+        client.request("/other.example/", [("pillion-h1", "1.1;l;abs;nohost")])
+        _, head = self.accept_request()
+        self.assertEqual(head.first, "GET /other.example/ HTTP/1.1")
+        self.assertEqual(head.all("host"), ["shop"])
+        client.close()
+
+
+class Descriptors(mesh.MeshTest):
+    def test_a_sidecar_without_descriptors_sheds_clients_and_does_not_spin(self):
+        self.start()
+        process = self.made[0].process
+        held = self.made[0].descriptors()
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (held + 8, held + 8))
+        crowd = [mesh.Conversation(socket.create_connection((mesh.HOST, self.port))) for _ in range(40)]
+        self.clients += crowd
+        # Those for whom there is no room are told at once; nobody waits in vain.
+        shed = 0
+        for one in crowd[-20:]:
+            shed += one.closed()
+        self.assertEqual(shed, 20)
+        for one in crowd:
+            one.close()
+        client = self.get()
+        app, _ = self.accept_request()
+        app.send(OK)
+        self.assertEqual(client.head().status, 200)
+
+    def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowered = min(soft, 256)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowered, hard))  # for the children
+        try:
+            self.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        self.assertEqual(resource.prlimit(self.made[0].process.pid, resource.RLIMIT_NOFILE), (hard, hard))
+
+
+if __name__ == "__main__":
+    unittest.main()
