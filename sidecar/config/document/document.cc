@@ -1,5 +1,6 @@
 #include "sidecar/config/document/document.h"
 
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -119,6 +120,9 @@ ParsedDocuments ParseDocuments(std::string_view text, std::string_view file) {
     for (const YAML::Node& root : LoadNodes(source->text)) {
       if (root.IsDefined() && !root.IsNull()) parsed.documents.emplace_back(root, source);
     }
+  } catch (const YAML::DeepRecursion& error) {
+    fail(source->PositionOf(error.mark),
+         "expected at most " + std::to_string(kMaxDocumentDepth) + " levels of lists and maps");
   } catch (const YAML::Exception& error) {
     fail(source->PositionOf(error.mark), "not YAML: " + error.msg);
   } catch (const std::exception& error) {
