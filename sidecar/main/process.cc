@@ -114,6 +114,7 @@ class Process {
   worker::Mailbox<std::function<void()>> answers_;  // from workers, to be run here
   std::set<std::string> listen_failures_;           // of the generation in use
   uint64_t applied_generation_ = 0;                 // by every worker
+  uint64_t needed_generation_ = 0;                  // the first that was complete; 0: none yet
   int reopens_done_ = 0;
   bool draining_ = false;
   bool quit_ = false;
@@ -154,6 +155,7 @@ Process::Process(const ProcessOptions& options)
 void Process::Publish() {
   const bool connected = ads_ != nullptr && ads_->connected();
   const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now(), connected);
+  if (needed_generation_ == 0 && store_.settled()) needed_generation_ = snapshot->generation;
   if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
   prepared_ = worker::Prepare(snapshot, prepared_.get());
   listen_failures_.clear();
@@ -270,7 +272,8 @@ std::vector<std::string> Process::NotReady() const {
   }
   // What is there serves while something is added to it or replaced: a push must not take every pod of the
   // mesh out of service at once.
-  if (applied_generation_ == 0) reasons.push_back("workers are taking the configuration over");
+  const uint64_t needed = needed_generation_ != 0 ? needed_generation_ : prepared_->snapshot->generation;
+  if (applied_generation_ < needed) reasons.push_back("workers are taking the configuration over");
   reasons.insert(reasons.end(), listen_failures_.begin(), listen_failures_.end());
   if (!store_.settled()) {
     for (const std::string& what : store_.Waiting()) reasons.push_back("waiting for " + what);

@@ -120,11 +120,12 @@ ParsedDocuments ParseDocuments(std::string_view text, std::string_view file) {
     for (const YAML::Node& root : LoadNodes(source->text)) {
       if (root.IsDefined() && !root.IsNull()) parsed.documents.emplace_back(root, source);
     }
-  } catch (const YAML::DeepRecursion& error) {
-    fail(source->PositionOf(error.mark),
-         "expected at most " + std::to_string(kMaxDocumentDepth) + " levels of lists and maps");
   } catch (const YAML::Exception& error) {
-    fail(source->PositionOf(error.mark), "not YAML: " + error.msg);
+    const bool too_deep =
+        dynamic_cast<const YAML::DeepRecursion*>(&error) != nullptr;  // its text: "bad file"
+    fail(source->PositionOf(error.mark),
+         too_deep ? "expected at most " + std::to_string(kMaxDocumentDepth) + " levels of lists and maps"
+                  : "not YAML: " + error.msg);
   } catch (const std::exception& error) {
     fail({}, std::string("not YAML: ") + error.what());
   }
