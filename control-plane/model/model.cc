@@ -17,6 +17,7 @@ class Builder {
 
   BuiltModel Build() {
     for (const Service* service : services_) AddService(*service);
+    FindPreferredFamilies();
     for (const EndpointSlice* slice : slices_) AddSlice(*slice);
     for (const HttpRoute* route : routes_) AddRoute(*route);
     for (const RetryPolicy* policy : retries_) AddRetry(*policy);
@@ -31,6 +32,7 @@ class Builder {
   // By kind, each in order of age, then name: the first to claim something keeps it, whatever the file order.
   void Sort(const std::vector<std::shared_ptr<const Object>>& objects);
   void AddService(const Service& service);
+  void FindPreferredFamilies();
   void AddSlice(const EndpointSlice& slice);
   void AddRoute(const HttpRoute& route);
   MeshBackend Resolve(const HttpRoute& route, const BackendRef& backend);
@@ -54,6 +56,7 @@ class Builder {
 
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
   std::map<ObjectName, bool> peer_services_;
+  std::map<ObjectName, bool> ipv6_services_;  // whether their endpoints are the IPv6 ones
   std::map<ObjectName, std::shared_ptr<MeshRoute>> built_routes_;
   std::set<ObjectName> routes_with_policy_;
   std::vector<Problem> problems_;
@@ -95,6 +98,23 @@ void Builder::AddService(const Service& service) {
   model_->services.emplace(service.metadata.name, std::move(mesh));
 }
 
+// The pods of a dual-stack Service are in a slice of each family. A sidecar that reaches one family only
+// would lose half of its requests, and no pod is meant to count twice.
+void Builder::FindPreferredFamilies() {
+  std::map<ObjectName, bool> found[2];
+  for (const EndpointSlice* slice : slices_) {
+    if (!slice->endpoints.empty()) found[slice->ipv6 ? 1 : 0][slice->service] = true;
+  }
+  for (const Service* service : services_) {
+    const ObjectName& name = service->metadata.name;
+    const size_t preferred = service->prefers_ipv6 ? 1 : 0;
+    ipv6_services_[name] = service->prefers_ipv6;
+    if (!found[preferred].contains(name) && found[1 - preferred].contains(name)) {
+      ipv6_services_[name] = !service->prefers_ipv6;
+    }
+  }
+}
+
 void Builder::AddSlice(const EndpointSlice& slice) {
   MeshService* service = Find(slice.service);
   if (service == nullptr) {
@@ -102,6 +122,7 @@ void Builder::AddSlice(const EndpointSlice& slice) {
            "expected a Service, there is no " + slice.service.ToString());
     return;
   }
+  if (slice.ipv6 != ipv6_services_[slice.service]) return;
   const bool peer = slice.peer.value_or(peer_services_[slice.service]);
   for (MeshPort& port : service->ports) {
     for (const SlicePort& from : slice.ports) {

@@ -67,6 +67,42 @@ TEST(ModelTest, EndpointsComeFromTheSlicesOfTheServiceByPortName) {
   EXPECT_EQ(endpoints[2].port, 8081);
 }
 
+std::string SliceYaml(const std::string& name, const std::string& family, const std::string& addresses) {
+  return "--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: " + name +
+         ", labels: {kubernetes.io/service-name: a}}, addressType: " + family + ", endpoints: [" + addresses +
+         "], ports: [{port: 1}]}\n";
+}
+Lines Ips(const BuiltModel& built) {
+  EXPECT_EQ(Problems(built), Lines{});
+  Lines ips;
+  for (const MeshEndpoint& endpoint : ServiceOf(built, "a").ports[0].endpoints) ips.push_back(endpoint.ip);
+  return ips;
+}
+
+TEST(ModelTest, ADualStackServiceHasEachPodOnceInItsFirstFamily) {
+  const std::string slices = SliceYaml("a6", "IPv6", "{addresses: ['fd00::1']}") +
+                             SliceYaml("a4", "IPv4", "{addresses: [10.0.0.1]}");
+  const auto service = [](const std::string& families) {
+    return "--- {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {" + families +
+           "ports: [{port: 80}]}}\n";
+  };
+  EXPECT_EQ(Ips(Build(service("") + slices)), Lines{"10.0.0.1"});
+  EXPECT_EQ(Ips(Build(service("ipFamilies: [IPv4, IPv6], ") + slices)), Lines{"10.0.0.1"});
+  EXPECT_EQ(Ips(Build(service("ipFamilies: [IPv6, IPv4], ") + slices)), Lines{"fd00::1"});
+  EXPECT_EQ(Ips(Build(service("") + SliceYaml("a6", "IPv6", "{addresses: ['fd00::1']}") +
+                      SliceYaml("a4", "IPv4", ""))),
+            Lines{"fd00::1"})
+      << "the other family is better than none";
+}
+
+TEST(ModelTest, OneAddressInTwoSpellingsIsOneEndpoint) {
+  EXPECT_EQ(
+      Ips(Build(ServiceYaml("a") +
+                SliceYaml("a1", "IPv6", "{addresses: ['fd00::1']}, {addresses: ['fd00:0:0:0:0:0:0:1']}") +
+                SliceYaml("a2", "IPv6", "{addresses: ['FD00::0001']}"))),
+      Lines{"fd00::1"});
+}
+
 TEST(ModelTest, TheLabelOfASliceOverridesThatOfItsService) {
   const auto slice = [](const std::string& labels) {
     return "--- {apiVersion: v1, kind: Service, metadata: {name: a, labels: {pillion/sidecar: 'true'}}, "
@@ -189,7 +225,8 @@ TEST(DurationTest, IsGep2257) {
   EXPECT_EQ(ParseGatewayDuration("1m30s"), milliseconds(90'000));
   EXPECT_EQ(ParseGatewayDuration("1h1m1s1ms"), milliseconds(3'661'001));
   EXPECT_EQ(ParseGatewayDuration("0s"), milliseconds(0));
-  for (const char* bad : {"", "1", "1.5s", "-1s", "1d", "ms", "100000s", "1s1s1s1s1s", "1 s"}) {
+  for (const char* bad :
+       {"", "1", "1.5s", "-1s", "1d", "ms", "100000s", "1s1s1s1s1s", "1 s", "99999999999999999999999s"}) {
     EXPECT_EQ(ParseGatewayDuration(bad), std::nullopt) << bad;
   }
 }

@@ -46,6 +46,7 @@ struct ServicePort {
 struct Service {
   Metadata metadata;
   bool peer = false;  // Pillion sidecars listen at its endpoints
+  bool prefers_ipv6 = false;
   // TCP ports; of an ExternalName service none.
   std::vector<ServicePort> ports;
 };
@@ -67,6 +68,7 @@ struct EndpointSlice {
   Metadata metadata;
   ObjectName service;
   std::optional<bool> peer;  // overrides the Service's
+  bool ipv6 = false;
   std::vector<SlicePort> ports;
   std::vector<SliceEndpoint> endpoints;
 };

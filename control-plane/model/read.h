@@ -3,6 +3,8 @@
 #ifndef PILLION_CONTROL_PLANE_MODEL_READ_H_
 #define PILLION_CONTROL_PLANE_MODEL_READ_H_
 
+#include <algorithm>
+#include <chrono>
 #include <optional>
 
 #include "control-plane/model/objects.h"
@@ -27,6 +29,11 @@ std::optional<bool> ReadPeerLabel(const kube::meta::v1::ObjectMeta& message, Rep
 // Positive, or zero where `zero` allows it.
 std::chrono::milliseconds ReadDuration(const std::string& text, const std::string& path, bool zero,
                                        Report& report);
+// The longest wait between attempts when only the shortest is given: ten times as long, within what the
+// sidecar takes (100 years).
+inline std::chrono::milliseconds LongestBackoff(std::chrono::milliseconds base) {
+  return std::min<std::chrono::milliseconds>(base * 10, std::chrono::hours(100 * 365 * 24));
+}
 std::vector<uint32_t> ReadStatusCodes(const google::protobuf::RepeatedField<int32_t>& codes,
                                       const std::string& path, Report& report);
 

@@ -52,7 +52,7 @@ void ReadBackoff(const kube::policy::v1alpha1::RetryPolicySpec::Backoff& message
                  Report& report) {
   if (message.has_base()) {
     rule.backoff_base = ReadDuration(message.base(), "spec.backoff.base", false, report);
-    rule.backoff_max = rule.backoff_base * 10;
+    rule.backoff_max = LongestBackoff(rule.backoff_base);
   }
   if (!message.has_max()) return;
   rule.backoff_max = ReadDuration(message.max(), "spec.backoff.max", false, report);

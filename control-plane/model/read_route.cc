@@ -85,6 +85,10 @@ HttpMatch ReadMatch(const kube::gateway::v1::HTTPRouteMatch& message, const std:
     HeaderValueMatch value{header.name(), header.type() == HTTPHeaderMatch::RegularExpression,
                            header.value()};
     std::transform(value.name.begin(), value.name.end(), value.name.begin(), AsciiLower);
+    // What the sidecar refuses (config/parse_route_match.cc): it does not keep the framing as fields.
+    if (value.name == "content-length" || value.name == "transfer-encoding") {
+      report.Add(FieldPath(at, "name"), "expected a header that does not frame the message");
+    }
     if (value.regex && value.value.size() > kMaxRegexBytes) {
       report.Add(FieldPath(at, "value"), "expected at most 4096 bytes");
     } else if (value.regex) {
@@ -141,7 +145,7 @@ RetryRule ReadRetry(const kube::gateway::v1::HTTPRouteRetry& message, const std:
   }
   if (message.has_backoff()) {
     retry.backoff_base = ReadDuration(message.backoff(), FieldPath(path, "backoff"), false, report);
-    retry.backoff_max = retry.backoff_base * 10;
+    retry.backoff_max = LongestBackoff(retry.backoff_base);
   }
   return retry;
 }

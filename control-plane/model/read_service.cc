@@ -18,9 +18,13 @@ using config::FieldPath;
 constexpr char kPeerLabel[] = "pillion/sidecar";
 constexpr char kServiceLabel[] = "kubernetes.io/service-name";
 
-bool IsIp(int family, const std::string& text) {
+// In its one canonical spelling (RFC 5952): one address under two names would be two endpoints, which the
+// sidecar refuses.
+std::optional<std::string> CanonicalIp(int family, const std::string& text) {
   in6_addr address;
-  return inet_pton(family, text.c_str(), &address) == 1;
+  if (inet_pton(family, text.c_str(), &address) != 1) return std::nullopt;
+  char canonical[INET6_ADDRSTRLEN];
+  return inet_ntop(family, &address, canonical, sizeof(canonical));
 }
 
 // Unknown protocols are not errors: the objects are taken as they are, and such a port is simply not ours.
@@ -84,6 +88,8 @@ std::optional<Service> Read(const kube::core::v1::Service& message, Report& repo
   service.metadata = ReadMetadata(message.metadata(), report);
   if (!IsDnsLabel(message.metadata().name())) report.Add("metadata.name", "expected a DNS label");
   service.peer = ReadPeerLabel(message.metadata(), report).value_or(false);
+  const auto& families = message.spec().ip_families();
+  service.prefers_ipv6 = !families.empty() && families[0] == "IPv6";
   const bool external = message.spec().type() == "ExternalName";
   std::set<uint16_t> seen;
   std::set<std::string> names;
@@ -116,7 +122,8 @@ std::optional<EndpointSlice> Read(const kube::discovery::v1::EndpointSlice& mess
     slice.service = {slice.metadata.name.ns, service->second};
   }
   int family = AF_INET;
-  if (message.address_type() == "IPv6") {
+  slice.ipv6 = message.address_type() == "IPv6";
+  if (slice.ipv6) {
     family = AF_INET6;
   } else if (message.address_type() == "FQDN") {
     report.Add("address_type", "FQDN is not implemented yet, expected IPv4 or IPv6");
@@ -137,12 +144,16 @@ std::optional<EndpointSlice> Read(const kube::discovery::v1::EndpointSlice& mess
       report.Add(path, "expected addresses");
       continue;
     }
-    for (int a = 0; a < endpoint.addresses_size(); ++a) {
-      if (IsIp(family, endpoint.addresses(a))) continue;
+    std::string ip;
+    for (int a = endpoint.addresses_size() - 1; a >= 0; --a) {
+      if (std::optional<std::string> good = CanonicalIp(family, endpoint.addresses(a))) {
+        ip = *std::move(good);
+        continue;
+      }
       report.Add(ElementPath(FieldPath(path, "addresses"), static_cast<size_t>(a)),
                  "expected an " + message.address_type() + " address");
     }
-    slice.endpoints.push_back({endpoint.addresses(0), HealthOf(endpoint.conditions()), endpoint.zone()});
+    slice.endpoints.push_back({std::move(ip), HealthOf(endpoint.conditions()), endpoint.zone()});
   }
   if (report.failed()) return std::nullopt;
   return slice;

@@ -21,8 +21,11 @@ std::optional<std::chrono::milliseconds> ParseGatewayDuration(std::string_view t
   while (!text.empty()) {
     size_t digits = 0;
     int64_t value = 0;
-    while (digits < text.size() && IsDigit(text[digits])) value = value * 10 + (text[digits++] - '0');
-    if (digits == 0 || digits > kMaxDigits || ++parts > kMaxParts) return std::nullopt;
+    while (digits < text.size() && IsDigit(text[digits])) {
+      if (digits == kMaxDigits) return std::nullopt;
+      value = value * 10 + (text[digits++] - '0');
+    }
+    if (digits == 0 || ++parts > kMaxParts) return std::nullopt;
     text.remove_prefix(digits);
     // "ms" before "m".
     if (text.starts_with("ms")) {

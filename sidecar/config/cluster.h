@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ struct Cluster {
   std::chrono::nanoseconds eds_timeout = std::chrono::seconds(15);
   std::shared_ptr<const Assignment> load_assignment;  // kStatic: never null
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(5);
+  // HTTP/2 only: a peer that answers nothing at all, not even the kernel's probes, is given up after this
+  // time; unset: after half a minute.
+  std::optional<std::chrono::nanoseconds> silent_peer_timeout;
   UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
   std::chrono::nanoseconds idle_timeout = std::chrono::hours(1);  // of pooled connections; 0: none
   // HTTP/2 only: what we accept of the peer, and how many streams we put on one connection at most.

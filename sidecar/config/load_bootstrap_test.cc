@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <string>
@@ -201,6 +202,19 @@ TEST(LoadBootstrapTest, TheControlPlaneIsReachedThroughAStaticHttp2Cluster) {
   EXPECT_EQ(ErrorsWith("{envoy_grpc: {cluster_name: control}}",
                        "{envoy_grpc: {cluster_name: control}, timeout: 1s}"),
             Lines{"f:37:59: " + path + "grpc_services[0].timeout: expected none; the stream stays open"});
+}
+
+TEST(LoadBootstrapTest, TheControlPlaneIsGivenUpSoonAndOthersAreNot) {
+  const auto bootstrap = ParseBootstrapText(kGood, "f").bootstrap;
+  ASSERT_NE(bootstrap, nullptr);
+  ASSERT_EQ(bootstrap->clusters.size(), 2u);
+  const Cluster& app = *bootstrap->clusters[0];
+  EXPECT_FALSE(app.silent_peer_timeout.has_value());
+  EXPECT_EQ(app.connect_timeout, std::chrono::seconds(5));
+  const Cluster& control = *bootstrap->clusters[1];
+  EXPECT_EQ(control.name, "control");
+  EXPECT_EQ(control.silent_peer_timeout, std::chrono::seconds(3));
+  EXPECT_EQ(control.connect_timeout, std::chrono::milliseconds(1500));
 }
 
 TEST(LoadBootstrapTest, DynamicConfigurationNeedsANodeAndAStream) {

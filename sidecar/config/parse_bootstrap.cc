@@ -27,6 +27,22 @@ bool ReadDynamicSource(const core::ConfigSource& source, const std::string& path
   return true;
 }
 
+// The way to the control plane has to be open again within 2 s of the end of any outage, also of one in which
+// packets just vanished. So a connection is given up soon after its peer fell silent (before TCP's growing
+// retransmission intervals reach 2 s), and so is an attempt to make one (it sends at 0 s and 1 s).
+constexpr auto kSilentControlPlane = std::chrono::seconds(3);
+constexpr auto kControlPlaneConnect = std::chrono::milliseconds(1500);
+
+void WatchClosely(const std::string& name, std::vector<std::shared_ptr<const Cluster>>& clusters) {
+  for (std::shared_ptr<const Cluster>& cluster : clusters) {
+    if (cluster->name != name) continue;
+    auto watched = std::make_shared<Cluster>(*cluster);
+    watched->silent_peer_timeout = kSilentControlPlane;
+    watched->connect_timeout = std::min<nanoseconds>(watched->connect_timeout, kControlPlaneConnect);
+    cluster = std::move(watched);
+  }
+}
+
 void ReadAds(const core::ApiConfigSource& ads, const std::string& path, const ClustersByName& clusters,
              Bootstrap& result, ConfigErrors& errors) {
   if (ads.api_type() != core::ApiConfigSource::GRPC) {
@@ -55,6 +71,7 @@ void ReadAds(const core::ApiConfigSource& ads, const std::string& path, const Cl
   } else if (cluster->second->protocol != UpstreamProtocol::kHttp2) {
     Add(errors, name_path, "expected a cluster that speaks HTTP/2 (http2_protocol_options)");
   }
+  WatchClosely(name, result.clusters);
 }
 
 ClustersByName ReadClusters(const bootstrap::Bootstrap::StaticResources& proto, const std::string& path,

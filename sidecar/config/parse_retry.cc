@@ -73,7 +73,9 @@ RetryPolicy ReadRetryPolicy(const route::RetryPolicy& proto, const std::string& 
   const auto& backoff = proto.retry_back_off();
   result.backoff_base =
       ReadDuration(backoff.base_interval(), FieldPath(backoff_path, "base_interval"), errors, true);
-  result.backoff_max = 10 * result.backoff_base;
+  // Ten times a base of many years would overflow.
+  result.backoff_max = 10 * std::min<nanoseconds>(result.backoff_base, std::chrono::hours(24 * 365 * 10));
+  result.backoff_max = std::max(result.backoff_max, result.backoff_base);
   if (backoff.has_max_interval()) {
     const std::string max_path = FieldPath(backoff_path, "max_interval");
     result.backoff_max = ReadDuration(backoff.max_interval(), max_path, errors, true);

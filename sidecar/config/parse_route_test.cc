@@ -232,6 +232,8 @@ TEST(ParseRouteTest, RetryPoliciesAreRead) {
   EXPECT_EQ(policy.backoff_base, milliseconds(100));
   EXPECT_EQ(policy.backoff_max, seconds(1));
   EXPECT_EQ(Retry("{retry_back_off: {base_interval: 1s, max_interval: 2s}}").backoff_max, seconds(2));
+  EXPECT_EQ(Retry("{retry_back_off: {base_interval: 3153600000s}}").backoff_max, seconds(3153600000))
+      << "ten times as much would overflow";
 }
 
 TEST(ParseRouteTest, EveryConditionHasItsBit) {

@@ -18,6 +18,24 @@ namespace {
 
 constexpr int kEventsPerWait = 256;
 
+// A peer whose machine vanished says nothing: the kernel asks, and ends the connection.
+struct KeepAlive {
+  int idle_s;      // without a word, then it asks
+  int interval_s;  // and asks again
+  int probes;
+  int silent_ms;  // without an acknowledgement of what was sent, be it data or a question
+};
+constexpr KeepAlive kKeepAlive = {.idle_s = 15, .interval_s = 5, .probes = 3, .silent_ms = 30'000};
+
+void SetKeepAlive(int fd, const KeepAlive& how) {
+  const int on = 1;
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &how.idle_s, sizeof(how.idle_s));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &how.interval_s, sizeof(how.interval_s));
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &how.probes, sizeof(how.probes));
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &how.silent_ms, sizeof(how.silent_ms));
+}
+
 // What an epoll event points to: part of the socket, so it lives as long as the registration.
 struct Watch {
   Observer* observer = nullptr;
@@ -77,6 +95,14 @@ class EpollSocket : public Socket {
     setsockopt(fd_, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
   }
 
+  // The kernel looks at silent_ms when it is about to ask: half an interval early, so that it ends the
+  // connection at the third interval and not at the fourth.
+  void GiveUpSilentPeerAfter(time::Duration limit) override {
+    const auto ms = static_cast<int>(limit / std::chrono::milliseconds(1));
+    const int third_s = std::max(1, ms / 3000);
+    SetKeepAlive(fd_, {.idle_s = third_s, .interval_s = third_s, .probes = 2, .silent_ms = third_s * 2500});
+  }
+
   std::optional<uint64_t> AckedBytes() override {
     tcp_info info = {};
     socklen_t size = sizeof(info);
@@ -109,20 +135,6 @@ class EpollSocket : public Socket {
 void SetNoDelay(int fd) {
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-}
-
-// A peer whose machine vanished says nothing: the kernel asks, and ends the connection after half a minute.
-void SetKeepAlive(int fd) {
-  const int on = 1;
-  const int idle_s = 15;
-  const int interval_s = 5;
-  const int probes = 3;
-  const int unacked_ms = 30'000;
-  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof(interval_s));
-  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
-  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof(unacked_ms));
 }
 
 int OpenSpare() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
@@ -230,7 +242,7 @@ std::unique_ptr<Socket> EpollLoop::Connect(const Address& to, Observer& observer
     return nullptr;
   }
   SetNoDelay(fd);
-  SetKeepAlive(fd);
+  SetKeepAlive(fd, kKeepAlive);
   auto made = std::make_unique<EpollSocket>(fd, to);
   if (connect(fd, to.get(), to.size()) != 0 && errno != EINPROGRESS) {
     *error = errno;

@@ -74,6 +74,12 @@ bool Directory::ReloadFile(const std::string& name) {
     file.problems = {At(shown, "cannot be read: " + error)};
     return true;
   }
+  // An editor that truncates and then writes, caught between the two. Who wants the objects gone removes the
+  // file.
+  if (!file.objects.empty() && file.text->find_first_not_of(" \t\r\n") == std::string::npos) {
+    file.problems = {At(shown, "expected objects, the file is empty; remove it to remove what was in it")};
+    return true;
+  }
   DecodedFile decoded = DecodeFile(*file.text, shown);
   if (decoded.problems.empty()) file.objects = std::move(decoded.objects);
   file.problems = std::move(decoded.problems);

@@ -2,6 +2,7 @@
 #include "control-plane/source/file/directory.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -70,6 +71,35 @@ TEST_F(DirectoryTest, ABadFileKeepsWhatItSaidAndIsReported) {
   EXPECT_TRUE(directory.Reload());
   EXPECT_EQ(Services(directory), "a:83 b:82");
   EXPECT_TRUE(directory.problems().empty());
+}
+
+TEST_F(DirectoryTest, AFileThatWasTruncatedAndNotYetWrittenKeepsWhatItSaid) {
+  Write("a.yaml", ServiceText("a"));
+  Directory directory(path_);
+  directory.Reload();
+  Write("a.yaml", "\n");
+  EXPECT_TRUE(directory.Reload());
+  EXPECT_EQ(Services(directory), "a:80");
+  EXPECT_EQ(directory.problems().size(), 1u);
+  Write("a.yaml", ServiceText("a", 81));
+  EXPECT_TRUE(directory.Reload());
+  EXPECT_EQ(Services(directory), "a:81");
+  EXPECT_TRUE(directory.problems().empty());
+  Write("b.yaml", "");
+  EXPECT_TRUE(directory.Reload());
+  EXPECT_TRUE(directory.problems().empty()) << "a new file may be empty";
+}
+
+TEST_F(DirectoryTest, WhatIsNoFileIsReportedAndKeepsNobodyWaiting) {
+  Write("a.yaml", ServiceText("a"));
+  fs::create_directory(path_ / "b.yaml");
+  ASSERT_EQ(mkfifo((path_ / "c.yaml").c_str(), 0600), 0);
+  fs::create_symlink("nowhere", path_ / "d.yaml");
+  Write("e.yaml", ServiceText("e") + "# " + std::string(17u << 20, 'x'));
+  Directory directory(path_);
+  directory.Reload();
+  EXPECT_EQ(Services(directory), "a:80");
+  EXPECT_EQ(directory.problems().size(), 3u) << "a directory, a dangling link and one over the limit";
 }
 
 TEST_F(DirectoryTest, ARemovedFileTakesItsObjectsWithIt) {

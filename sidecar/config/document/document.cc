@@ -1,5 +1,6 @@
 #include "sidecar/config/document/document.h"
 
+#include <yaml-cpp/depthguard.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
@@ -120,7 +121,11 @@ ParsedDocuments ParseDocuments(std::string_view text, std::string_view file) {
       if (root.IsDefined() && !root.IsNull()) parsed.documents.emplace_back(root, source);
     }
   } catch (const YAML::Exception& error) {
-    fail(source->PositionOf(error.mark), "not YAML: " + error.msg);
+    const bool too_deep =
+        dynamic_cast<const YAML::DeepRecursion*>(&error) != nullptr;  // its text: "bad file"
+    fail(source->PositionOf(error.mark),
+         too_deep ? "expected at most " + std::to_string(kMaxDocumentDepth) + " levels of lists and maps"
+                  : "not YAML: " + error.msg);
   } catch (const std::exception& error) {
     fail({}, std::string("not YAML: ") + error.what());
   }

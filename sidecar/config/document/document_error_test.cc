@@ -200,7 +200,9 @@ TEST(DocumentErrorTest, ADocumentMayNotBeTooDeep) {
   const Lines lines = Errors(nested(kMaxDocumentDepth + 1));
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_TRUE(lines[0].ends_with("expected at most 100 levels of lists and maps")) << lines[0];
-  EXPECT_EQ(Errors(std::string(20000, '[')).size(), 1u);
+  const Lines deeper = Errors(std::string(20000, '['));  // more than the YAML parser itself takes
+  ASSERT_EQ(deeper.size(), 1u);
+  EXPECT_TRUE(deeper[0].ends_with("expected at most 100 levels of lists and maps")) << deeper[0];
 }
 
 TEST(DocumentErrorTest, AnAliasOfItselfEnds) {

@@ -1,0 +1,172 @@
+// What the control plane accepts from users, every sidecar accepts from the control plane: otherwise one slip
+// of one user would stop all pushes. Each value of good objects is replaced by each of a list of nasty ones.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "control-plane/model/model.h"
+#include "control-plane/snapshot/build.h"
+#include "control-plane/snapshot/check.h"
+#include "control-plane/source/file/decode.h"
+
+namespace pillion::control {
+namespace {
+
+// $ marks a value that may be replaced.
+constexpr char kMesh[] = R"(
+--- {apiVersion: v1, kind: Service, metadata: {name: $a}, spec: {ipFamilies: [$IPv6], ports: [{name: $x, port: $80, appProtocol: $http}, {name: $y, port: $81, protocol: $TCP}]}}
+--- {apiVersion: v1, kind: Service, metadata: {name: otel, namespace: $default}, spec: {ports: [{port: 4317, appProtocol: $grpc}]}}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a4, labels: {kubernetes.io/service-name: $a}}, addressType: IPv4, endpoints: [{addresses: [$10.0.0.1]}, {addresses: [$10.0.0.2], zone: $z}], ports: [{name: $x, port: $8080}, {name: $y, port: $8081}]}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a6, labels: {kubernetes.io/service-name: a}}, addressType: IPv6, endpoints: [{addresses: ["$::1"], zone: $q}, {addresses: ["$fd00::1"]}], ports: [{name: x, port: $8080}]}
+--- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: [{group: '', kind: Service, name: a, port: $80}], rules: [{name: $n, matches: [{path: {type: $Exact, value: "$/p"}, method: $GET, headers: [{name: $h, value: "$v", type: $Exact}]}], backendRefs: [{name: $a, port: $80, weight: $1}, {name: otel, port: 4317, weight: $2}], timeouts: {request: $10s, backendRequest: $1s}, retry: {codes: [$503], attempts: $2, backoff: $25ms}}]}}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: Service, name: $a}], retryOn: [$5xx], attempts: $3, perTryTimeout: $1s, backoff: {base: $10ms, max: $1s}}}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: t}, spec: {collector: {name: otel, port: $4317}, samplingPercent: $50}}
+)";
+
+const std::vector<std::string> kValues = {"0",
+                                          "1",
+                                          "-1",
+                                          "65535",
+                                          "65536",
+                                          "4294967295",
+                                          "1000000",
+                                          "~",
+                                          "''",
+                                          "true",
+                                          "1e3",
+                                          ".nan",
+                                          ".inf",
+                                          "/",
+                                          "/a/",
+                                          "/a//b",
+                                          "/%2e%2E/x",
+                                          "/a?b",
+                                          "/\\u00e9",
+                                          "/a%",
+                                          "PathPrefix",
+                                          "RegularExpression",
+                                          "a",
+                                          "x",
+                                          "y",
+                                          "a.b",
+                                          "A",
+                                          ":path",
+                                          "host",
+                                          "Content-Length",
+                                          "Transfer-Encoding",
+                                          "x y",
+                                          "\\x00",
+                                          "\\r\\n",
+                                          "\\t",
+                                          "\\u20AC",
+                                          "[",
+                                          "(a*)*",
+                                          "a{1000}",
+                                          "POST",
+                                          "CONNECT",
+                                          "get",
+                                          "0s",
+                                          "0ms",
+                                          "1ms",
+                                          "99999h99999h99999h99999h",
+                                          "00001h",
+                                          "1h1h",
+                                          "::",
+                                          "::ffff:10.0.0.1",
+                                          "0:0:0:0:0:0:0:1",
+                                          "FD00::1",
+                                          "0.0.0.0",
+                                          "255.255.255.255",
+                                          "10.0.0.1",
+                                          "400",
+                                          "599",
+                                          "100",
+                                          "retriable-4xx",
+                                          "reset",
+                                          "retriable-status-codes",
+                                          "unavailable",
+                                          "IPv4",
+                                          "IPv6",
+                                          "UDP",
+                                          "http2",
+                                          "kubernetes.io/h2c",
+                                          "mysql",
+                                          "default",
+                                          "other",
+                                          "otel",
+                                          "80",
+                                          "4317",
+                                          "8080"};
+
+// `text` with its values as they are, but the one at `index` replaced; nullopt: it has fewer.
+std::optional<std::string> Changed(const std::string& text, size_t index, const std::string& value) {
+  std::string changed;
+  bool found = false;
+  for (size_t i = 0, at = 0; i < text.size(); ++i) {
+    if (text[i] != '$') {
+      changed += text[i];
+      continue;
+    }
+    if (at++ != index) continue;
+    found = true;
+    const bool quoted = text[i - 1] == '"';
+    const bool bare = quoted || value.find_first_of("\\[( :") == std::string::npos;
+    changed += bare ? value : "\"" + value + "\"";
+    i = text.find_first_of(quoted ? "\"" : ",]}", i) - 1;
+  }
+  if (!found) return std::nullopt;
+  return changed;
+}
+
+std::vector<std::string> Documents() {
+  std::vector<std::string> documents;
+  std::istringstream lines(kMesh);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty()) documents.push_back(line);
+  }
+  return documents;
+}
+
+TEST(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
+  envoy::config::core::v3::Node node;
+  node.set_id("n");
+  node.set_cluster("a");
+  auto& metadata = *node.mutable_metadata()->mutable_fields();
+  metadata["inbound_listener"].set_string_value("127.0.0.1:15006");
+  metadata["app"].set_string_value("127.0.0.1:8080");
+  const NodeFacts facts = ReadNode(node);
+  std::vector<std::vector<std::shared_ptr<const Object>>> good;
+  for (const std::string& document : Documents()) {
+    std::string text = document;
+    std::erase(text, '$');
+    const DecodedFile file = DecodeFile(text, "f");
+    ASSERT_TRUE(file.problems.empty()) << file.problems[0].ToString();
+    good.push_back(file.objects);
+  }
+  size_t accepted = 0;
+  for (size_t d = 0; d < good.size(); ++d) {
+    const std::string document = Documents()[d];
+    for (size_t index = 0; Changed(document, index, "").has_value(); ++index) {
+      for (const std::string& value : kValues) {
+        const std::string text = *Changed(document, index, value);
+        const DecodedFile file = DecodeFile(text, "f");
+        if (!file.problems.empty()) continue;
+        ++accepted;
+        std::vector<std::shared_ptr<const Object>> objects = file.objects;
+        for (size_t other = 0; other < good.size(); ++other) {
+          if (other != d) objects.insert(objects.end(), good[other].begin(), good[other].end());
+        }
+        const auto refused = CheckAsSidecar(*BuildSnapshot(*BuildModel(objects).model, facts));
+        ASSERT_TRUE(refused.empty()) << refused[0] << "\n" << text;
+      }
+    }
+  }
+  EXPECT_GT(accepted, 300u) << "or nothing was tested";
+}
+
+}  // namespace
+}  // namespace pillion::control
