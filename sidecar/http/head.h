@@ -35,6 +35,10 @@ struct ContentLength {
   uint64_t bytes = 0;
 };
 
+// What a head may hold and still be kept for the next message of its connection. Attack: idle connections,
+// each after one large head.
+inline constexpr size_t kMaxKeptHeadBytes = 4096;
+
 struct RequestHead {
   Method method = Method::kGet;
   std::string method_text = "GET";  // always filled
@@ -49,6 +53,8 @@ struct RequestHead {
   HeaderList headers;        // without Host, Content-Length, Transfer-Encoding: those are the fields above
   bool title_names = false;  // HTTP/1: those were spelt Title-Case, and are written so
   void Clear();
+  // Clears; the memory is kept when it is little.
+  void Recycle();
 };
 
 struct ResponseHead {
@@ -61,6 +67,7 @@ struct ResponseHead {
   HeaderList headers;        // without Content-Length, Transfer-Encoding
   bool title_names = false;  // as above
   void Clear();
+  void Recycle();  // as above
 };
 
 // The standard reason phrase; "" for an unknown status (legal: RFC 9112 section 4).

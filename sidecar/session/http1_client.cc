@@ -26,7 +26,7 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream {
   ~Exchanged() override {
     if (session_ == nullptr) return;
     std::swap(request_, session_->parser_.request());  // its memory serves the next request
-    session_->parser_.request().Clear();               // whose head may never come, and then is not this one
+    session_->parser_.request().Recycle();             // whose head may never come, and then is not this one
     session_->StreamGone(finished_ && !aborted_);
   }
   void ReleaseCredit(size_t) override {
@@ -234,10 +234,13 @@ void Http1ClientSession::OnInputEnd() {
   last_request_ = true;
   switch (state_) {
     case State::kIdle:
-      CloseAfterFlush();
-      return;
     case State::kLingering:
-      if (wire_.out().empty()) Die();  // else Flush does, when the client has taken the rest of its answer
+      // It may still read the rest of its answer; then Flush ends the connection.
+      if (wire_.out().empty()) {
+        Die();
+      } else if (state_ == State::kIdle) {
+        CloseAfterFlush();
+      }
       return;
     case State::kHead:
       stats_.client_protocol_errors.Add();

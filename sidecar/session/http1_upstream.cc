@@ -22,6 +22,7 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream {
   ~Exchanged() override {
     if (session_ == nullptr) return;
     std::swap(response_, session_->parser_.response());
+    session_->parser_.response().Recycle();
     session_->StreamGone(in_.ended && request_finished_ && !in_.error);
   }
   void ReleaseCredit(size_t) override {
