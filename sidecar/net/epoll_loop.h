@@ -28,8 +28,8 @@ class EpollLoop : public Loop {
   int wake_;
 };
 
-// Binds and listens with SO_REUSEPORT, without a loop: the process owns listen sockets and lends them to
-// workers, so that no accept queue dies with a worker. Returns the descriptor, or -1 and errno.
+// Binds and listens with SO_REUSEPORT, without a loop: each worker has a listen socket of its own, and the
+// process tries an address before it starts any. Returns the descriptor, or -1 and errno.
 int OpenListenSocket(const Address& at);
 
 }  // namespace pillion::net
