@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "sidecar/base/intrusive_list.h"
 #include "sidecar/base/local_ref.h"
@@ -159,6 +160,25 @@ TEST(Recycled, ASubclassOfAnotherSizeIsLeftToTheAllocator) {
   delete big;
   const std::unique_ptr<Dog> dog(new Dog(2));
   EXPECT_EQ(dog->age, 2);
+}
+
+TEST(SliceQueue, WhatItPinsIsInProportionToWhatItHolds) {
+  constexpr size_t kBlock = size_t{64} * 1024;
+  for (const size_t piece : {size_t{1}, size_t{100}, size_t{2047}, size_t{2048}, size_t{4096}, size_t{8191},
+                             size_t{8192}, size_t{30'000}}) {
+    std::vector<Block*> blocks;
+    SliceQueue queue;
+    for (int i = 0; i < 100; ++i) {
+      blocks.push_back(Block::New(kBlock));
+      queue.Append(Slice(blocks.back(), blocks.back()->bytes(), piece));
+    }
+    size_t pinned = 0;
+    for (Block* block : blocks) {
+      pinned += block->shared() ? kBlock : 0;
+      block->Release();
+    }
+    EXPECT_LE(pinned, queue.bytes() * 8 + kBlock) << "in pieces of " << piece;
+  }
 }
 
 }  // namespace

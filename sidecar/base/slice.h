@@ -90,12 +90,12 @@ class Slice {
 };
 
 // Bytes in order. Small pieces are packed into a tail block of the queue's own, so that a queue of n bytes
-// never pins more than n * 8 + one read block (a peer that sends one byte a segment must not make us hold a
-// whole read block for each).
+// never pins more than n * 8 + one read block of 64 KiB (a peer that sends one byte a segment must not make
+// us hold a whole read block for each).
 class SliceQueue {
  public:
   // A piece below this is copied when the queue already holds something.
-  static constexpr size_t kPackBelowBytes = 2048;
+  static constexpr size_t kPackBelowBytes = size_t{8} * 1024;
 
   SliceQueue() = default;
   SliceQueue(SliceQueue&& other) noexcept { *this = std::move(other); }

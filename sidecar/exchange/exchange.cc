@@ -9,15 +9,31 @@
 namespace pillion::exchange {
 namespace {
 
-// The protocol an HTTP/1.1 client asks to switch to; "" when it asks for none that we carry. h2c is not one:
-// we speak HTTP/2 by prior knowledge, and two hops of it cannot be switched end to end.
-std::string_view AskedUpgrade(const http::RequestHead& head) {
-  const std::string_view protocol = head.headers.Find(http::Known::kUpgrade).value_or("");
-  if (head.version != http::Version::kHttp11 || protocol.empty()) return {};
+// Calls use(element) for each element of all fields of that name.
+template <typename Use>
+void ForEachElement(const http::HeaderList& headers, http::Known known, Use use) {
+  if (!headers.Has(known)) return;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    if (headers[i].known == known) ForEachListElement(headers[i].value, use);
+  }
+}
+
+// The protocols an HTTP/1.1 client asks to switch to; "" when it asks for none that we carry. h2c is not one,
+// wherever it stands in the list: we speak HTTP/2 by prior knowledge, and two hops of it cannot be switched
+// end to end. An app that took it up would answer requests that no route of ours has seen.
+std::string AskedUpgrade(const http::RequestHead& head) {
+  if (head.version != http::Version::kHttp11 || !head.headers.Has(http::Known::kUpgrade)) return {};
   bool named = false;
-  ForEachListElement(head.headers.Find(http::Known::kConnection).value_or(""),
-                     [&](std::string_view e) { named = named || EqualsIgnoreCase(e, "upgrade"); });
-  return named && !EqualsIgnoreCase(protocol.substr(0, 3), "h2c") ? protocol : std::string_view();
+  ForEachElement(head.headers, http::Known::kConnection,
+                 [&](std::string_view e) { named = named || EqualsIgnoreCase(e, "upgrade"); });
+  std::string asked;
+  if (!named) return asked;
+  ForEachElement(head.headers, http::Known::kUpgrade, [&](std::string_view protocol) {
+    if (EqualsIgnoreCase(protocol.substr(0, 3), "h2c")) return;
+    if (!asked.empty()) asked += ", ";
+    asked += protocol;
+  });
+  return asked;
 }
 
 }  // namespace
@@ -215,11 +231,14 @@ void Exchange::PrepareResponse(http::ResponseHead& head) {
       if (attempt_->upgraded() && !RestoreOrigin(description, head))
         env_.stats.worker.upstream_protocol_errors.Add();
     }
+    // Which of the protocols that were asked for the app has chosen (RFC 9110 section 7.8).
+    const std::string chosen(head.status == 101 ? head.headers.Find(http::Known::kUpgrade).value_or(upgrade_)
+                                                : "");
     http::RemoveHopByHop(head.headers);
     head.keep_alive = true;  // the upstream connection's end is not the client connection's
     if (head.status == 101) {
       head.headers.Add(http::Known::kConnection, "Upgrade");
-      head.headers.Add("Upgrade", upgrade_);
+      head.headers.Add("Upgrade", chosen);
     }
   }
   if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));

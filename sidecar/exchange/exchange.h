@@ -122,7 +122,7 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   time::MonotonicTime retry_at_{};  // zero: no back-off running
   uint16_t status_ = 0;             // sent to the client
   uint64_t response_bytes_ = 0;
-  std::string upgrade_;  // the protocol of a granted or asked Upgrade
+  std::string upgrade_;  // the protocols of an asked Upgrade
   // More than three booleans: each is one fact that several steps read; none is a state of its own.
   bool local_answer_ = false;
   bool from_peer_ = false;  // came by HTTP/2 from a sidecar that described an HTTP/1 origin

@@ -46,8 +46,9 @@ bool Exchange::PumpRequest() {
 bool Exchange::PumpResponse() {
   if (!head_delivered_ || response_finished_) return false;
   if (local_answer_) {
-    const bool moved = client_->SendContent(local_body_) > 0;
-    if (!local_body_.empty()) return moved;
+    const size_t sent = client_->SendContent(local_body_);
+    response_bytes_ += sent;
+    if (!local_body_.empty()) return sent > 0;
     client_->Finish();
     response_finished_ = true;
     return true;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 #include <vector>
 
 #include "sidecar/base/text.h"
@@ -161,6 +162,23 @@ void ResponseHead::Clear() {
   declared_length.reset();
   headers.Clear();
   title_names = false;
+}
+
+// By a swap: a short string that is moved into a long one leaves the long one its memory.
+void RequestHead::Recycle() {
+  if (headers.text_bytes() + path.size() > kMaxKeptHeadBytes) {
+    RequestHead fresh;
+    std::swap(*this, fresh);
+  }
+  Clear();
+}
+
+void ResponseHead::Recycle() {
+  if (headers.text_bytes() > kMaxKeptHeadBytes) {
+    ResponseHead fresh;
+    std::swap(*this, fresh);
+  }
+  Clear();
 }
 
 std::string_view ReasonPhrase(uint16_t status) {

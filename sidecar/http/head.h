@@ -35,6 +35,10 @@ struct ContentLength {
   uint64_t bytes = 0;
 };
 
+// What a head may hold and still be kept for the next message of its connection. Attack: idle connections,
+// each after one large head.
+inline constexpr size_t kMaxKeptHeadBytes = 4096;
+
 struct RequestHead {
   Method method = Method::kGet;
   std::string method_text = "GET";  // always filled
@@ -52,6 +56,8 @@ struct RequestHead {
   // Heads change hands by swapping, so that their memory stays in use: member by member, which is half the
   // work of three moves.
   friend void swap(RequestHead& a, RequestHead& b) noexcept;
+  // Clears; the memory is kept when it is little.
+  void Recycle();
 };
 
 struct ResponseHead {
@@ -65,6 +71,7 @@ struct ResponseHead {
   bool title_names = false;  // as above
   void Clear();
   friend void swap(ResponseHead& a, ResponseHead& b) noexcept;
+  void Recycle();  // as above
 };
 
 // The standard reason phrase; "" for an unknown status (legal: RFC 9112 section 4).

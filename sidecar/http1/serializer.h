@@ -22,7 +22,7 @@ struct WriteOptions {
   Spelling spelling = Spelling::kAsHeld;
 };
 
-// Names that are not held (Host, Content-Length, Connection ...) are spelled like the first held name.
+// Names that are not held (Host, Content-Length, Connection ...) are spelled as the head's title_names says.
 
 // Request line and head. Framing comes from head.content: kSized writes content-length, kUnsized writes
 // transfer-encoding: chunked, kNone writes neither unless the sender had declared length 0 (kSized with 0

@@ -42,6 +42,8 @@ using std::chrono::seconds;
 constexpr auto kSaveDelay = milliseconds(500);
 // A disk that is full now may not be later.
 constexpr auto kSaveRetry = seconds(30);
+// After the drain's deadline, for what is left to be ended.
+constexpr auto kLastRequests = milliseconds(500);
 // After the drain, for spans that are still to be sent.
 constexpr auto kLastSpans = milliseconds(500);
 // An address that could not be bound may be free again.
@@ -398,6 +400,11 @@ void Process::DrainAll() {
       TurnUntil(clock_.Now() + milliseconds(10));
     }
   }
+  // What is left is ended while the logs are still written: it is counted like everything else.
+  for (const auto& worker : workers_) worker->Post([](worker::Engine& engine) { engine.Abort(); });
+  const time::MonotonicTime last = clock_.Now() + kLastRequests;
+  while (!(DrainedEverywhere(true) && DrainedEverywhere(false)) && clock_.Now() < last)
+    TurnUntil(clock_.Now() + milliseconds(1));
 }
 
 }  // namespace

@@ -238,10 +238,13 @@ void Http1ClientSession::OnInputEnd() {
   last_request_ = true;
   switch (state_) {
     case State::kIdle:
-      CloseAfterFlush();
-      return;
     case State::kLingering:
-      if (wire_.out().empty()) Die();  // else Flush does, when the client has taken the rest of its answer
+      // It may still read the rest of its answer; then Flush ends the connection.
+      if (wire_.out().empty()) {
+        Die();
+      } else if (state_ == State::kIdle) {
+        CloseAfterFlush();
+      }
       return;
     case State::kHead:
       stats_.client_protocol_errors.Add();

@@ -77,8 +77,7 @@ void Http2ClientSession::OnReady(bool readable, bool writable) {
 stream::Progress Http2ClientSession::Run() {
   if (!wire_.input().empty() && !input_over_) {  // what the inspector had read
     const std::string_view bytes = wire_.input();
-    input_over_ = !codec_.Feed(bytes);
-    HandleEvents();
+    input_over_ = !Feed(bytes);
     wire_.Consume(bytes.size());
     Dirty();
   }

@@ -45,14 +45,21 @@ Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::
 
 void Http2Session::Dirty() { turn_.MarkDirty(AsFlushable()); }
 
+bool Http2Session::Feed(std::string_view bytes) {
+  const bool alive = codec_.Feed(bytes);
+  if (!alive)
+    (side_ == Side::kClient ? stats_.client_protocol_errors : stats_.upstream_protocol_errors).Add();
+  HandleEvents();
+  return alive;
+}
+
 bool Http2Session::ReadAll() {
   bool alive = true;
   for (int reads = 0; reads < kReadsPerRun && alive; ++reads) {
     switch (wire_.Fill()) {
       case Wire::Filled::kBytes: {
         const std::string_view bytes = wire_.input();
-        alive = codec_.Feed(bytes);
-        HandleEvents();
+        alive = Feed(bytes);
         wire_.Consume(bytes.size());
         break;
       }

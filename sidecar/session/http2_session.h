@@ -29,7 +29,7 @@ struct Http2Link {
 
 class Http2Session {
  public:
-  // For streams. `side` names who the peer is, for errors.
+  // All but `limits` outlive the session.
   Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::WorkerStats& stats,
                telemetry::Counter& read, telemetry::Counter& written, http2::Role role,
                const http2::Limits& limits);
@@ -52,6 +52,8 @@ class Http2Session {
     stream::Runnable* const* owner = nullptr;
   };
 
+  // Feeds the codec and records. False: the peer broke the protocol, or a limit of it.
+  bool Feed(std::string_view bytes);
   // Reads, feeds the codec, records. False: the connection is over.
   bool ReadAll();
   // Moves frames to the socket. False: the connection is broken.

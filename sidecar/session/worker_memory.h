@@ -16,8 +16,6 @@ namespace pillion::session {
 
 // Kept of each kind. A burst must not be paid for in memory for ever.
 inline constexpr size_t kMaxSpares = 128;
-// A head that has grown beyond this is not kept.
-inline constexpr size_t kMaxSpareHeadBytes = size_t{4} * 1024;
 
 template <typename Head>
 class SpareHeads {
@@ -29,8 +27,8 @@ class SpareHeads {
     kept_.pop_back();
   }
   void TakeBack(Head& head) {
-    if (kept_.size() == kMaxSpares || head.headers.text_bytes() > kMaxSpareHeadBytes) return;
-    head.Clear();
+    if (kept_.size() == kMaxSpares) return;
+    head.Recycle();
     kept_.push_back(std::move(head));
   }
 
@@ -50,11 +48,9 @@ class SpareParsers {
   }
   void TakeBack(std::unique_ptr<http1::Parser> parser) {
     if (parser == nullptr || kept_.size() == kMaxSpares) return;
-    if (parser->request().headers.text_bytes() > kMaxSpareHeadBytes) return;
-    if (parser->response().headers.text_bytes() > kMaxSpareHeadBytes) return;
-    parser->request().Clear();  // the next head may never come, and then must not be this one
-    parser->response().Clear();
-    parser->trailers().Clear();
+    parser->request().Recycle();  // the next head may never come, and then must not be this one
+    parser->response().Recycle();
+    parser->trailers() = {};
     kept_.push_back(std::move(parser));
   }
 

@@ -60,8 +60,7 @@ Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* pol
       facts.error && (facts.error.outcome == Outcome::kNotSent || facts.error.outcome == Outcome::kRefused);
   if (unprocessed && facts.error.side == Side::kUpstream && facts.safe_retries < kMaxSafeRetries &&
       facts.error.kind != ErrorKind::kOverflow) {
-    // A connect failure means that the endpoint is down: retrying it is for the policy to want, or for a
-    // re-pick.
+    // A connection that could not be made is one of these: another endpoint may be up, and nothing has run.
     if (facts.reused_connection) return {Verdict::kRetryFree, "stale connection, nothing was sent"};
     return {Verdict::kRetrySafe, "provably not processed"};
   }

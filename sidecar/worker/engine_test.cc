@@ -267,6 +267,18 @@ TEST_F(Engines, AnHttp2ClientThatOpensNoWindowIsLetGoInTheEnd) {
   EXPECT_EQ(network_.open_sockets(), 1u);
 }
 
+TEST_F(Engines, AnHttp2ConnectionThatBreaksTheProtocolIsCounted) {
+  Apply(Snapshot({}, "hi"));
+  Client client(*peers_);
+  Travel();
+  client.Send(std::string(http2::kPreface) + http2::Raw(http2::kSettings, 0, 0, "") +
+              http2::Raw(http2::kData, 0, 1, "no stream"));
+  Pass(seconds(1));
+  client.Read();
+  EXPECT_TRUE(client.ended || client.reset);
+  EXPECT_EQ(registry_.shards()[0]->worker.client_protocol_errors.value(), 1u);
+}
+
 TEST_F(Engines, RequestRecordsAreBoundedByTheirBytes) {
   config::HttpOptions http;
   http.access_log = config::AccessLog{"kept"};

@@ -15,6 +15,15 @@ import mesh
 from bad_input_test import Http2Client
 from mesh import OK
 
+
+
+def sanitized():
+    """Sanitizers keep freed memory, and need descriptors of their own."""
+    with open(mesh.SIDECAR, "rb") as file:
+        data = file.read()
+    return b"__asan_init" in data or b"__tsan_init" in data or b"__ubsan_handle" in data
+
+
 EMPTY = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -99,6 +108,7 @@ class Endings(mesh.MeshTest):
         self.assertEqual(head.status, 408)
         self.assertEqual(len(client.rest()), int(head.get("content-length")))  # a HEAD would get none
 
+    @unittest.skipIf(sanitized(), "measures what sanitizers change")
     def test_informational_answers_do_not_pile_up_before_a_client_that_does_not_read(self):
         self.start()
         client = self.get()
@@ -115,7 +125,7 @@ class Endings(mesh.MeshTest):
         self.assertEqual(client.exactly(2), b"hi")
 
 
-class Http2Clients(mesh.MeshTest):
+class Logging(mesh.MeshTest):
     def start_with_log(self, **options):
         self.log = os.path.join(os.environ.get("TEST_TMPDIR", "/tmp"), "access-%d.log" % id(self))
         hcm = {"access_log": [{"name": "envoy.access_loggers.file", "typed_config": mesh.typed(
@@ -129,6 +139,8 @@ class Http2Clients(mesh.MeshTest):
         except FileNotFoundError:
             return []
 
+
+class Http2Clients(Logging):
     def test_a_client_that_cancels_without_an_error_code_frees_its_exchange(self):
         self.start_with_log()
         client = Http2Client(self.port)
@@ -169,6 +181,19 @@ class Http2Clients(mesh.MeshTest):
             data += more
         client.close()
 
+
+class Logged(Logging):
+    def test_what_the_drain_cuts_off_is_in_the_log(self):
+        self.start_with_log()
+        client = self.get(path="/cut-off")
+        self.accept_request()
+        self.made[0].terminate()
+        mesh.wait_until(lambda: not mesh.listens(self.port), "the listener closes")
+        self.made[0].terminate()
+        self.assertEqual(self.made[0].wait(), 0)
+        self.assertEqual([line["path"] for line in self.lines()], ["/cut-off"])
+        client.close()
+
     def test_an_attempt_that_the_routes_timeout_ends_is_in_the_log(self):
         self.start_with_log(out={"route": {"timeout": "0.1s"}})
         client = self.get()
@@ -178,6 +203,68 @@ class Http2Clients(mesh.MeshTest):
         line = self.lines()[0]
         self.assertEqual((line["response_flags"], line["attempts"]), ("UT", 1))
         self.assertNotEqual(line["upstream_host"], "")
+
+
+    def test_the_bytes_of_an_answer_made_here_are_counted(self):
+        self.start_with_log(addresses=[(mesh.HOST, mesh.free_port())])
+        client = self.get()
+        head = client.head()
+        self.assertEqual(head.status, 503)
+        mesh.wait_until(lambda: self.lines(), "the request is logged")
+        self.assertEqual(self.lines()[0]["bytes_sent"], int(head.get("content-length")))
+
+
+class Upgrades(mesh.MeshTest):
+    def asks(self, *fields):
+        return self.ask("GET / HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\n%s\r\n" %
+                        "".join("Upgrade: %s\r\n" % one for one in fields))
+
+    def test_h2c_goes_no_further_wherever_it_stands(self):
+        self.start()
+        for fields, passed in ((("h2c",), []), (("websocket, h2c",), ["websocket"]), (("H2C, chat",), ["chat"]),
+                               (("websocket", "h2c"), ["websocket"])):
+            with self.subTest(fields=fields):
+                client = self.asks(*fields)
+                app, head = self.accept_request()
+                self.assertEqual(head.all("upgrade"), passed)
+                app.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                self.assertEqual(client.head().status, 200)
+                app.close()
+
+    def test_the_client_is_told_the_protocol_that_the_app_chose(self):
+        self.start()
+        client = self.asks("chat/2, chat/1")
+        app, head = self.accept_request()
+        self.assertEqual(head.all("upgrade"), ["chat/2, chat/1"])
+        app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat/1\r\n\r\nhello")
+        head = client.head()
+        self.assertEqual((head.status, head.all("upgrade")), (101, ["chat/1"]))
+        self.assertEqual(client.exactly(5), b"hello")
+
+
+class UpgradesAtTwo(mesh.AtTwo, Upgrades):
+    pass
+
+
+class Memory(mesh.MeshTest):
+    @unittest.skipIf(sanitized(), "measures what sanitizers change")
+    def test_idle_connections_do_not_keep_the_memory_of_their_last_head(self):
+        self.start()
+        app = None
+
+        def one(size):
+            nonlocal app
+            client = self.get(fields="X-Large: %s\r\n" % ("x" * size))
+            app, _ = self.accept_request(app)
+            app.send(EMPTY)
+            client.head()
+
+        for _ in range(50):
+            one(50_000)
+        before = self.made[0].resident_bytes()
+        for _ in range(400):
+            one(50_000)
+        self.assertLess((self.made[0].resident_bytes() - before) / 400, 20_000)
 
 
 class Http2Apps(mesh.MeshTest):
@@ -218,6 +305,7 @@ class Peers(mesh.MeshTest):
 
 
 class Descriptors(mesh.MeshTest):
+    @unittest.skipIf(sanitized(), "measures what sanitizers change")
     def test_a_sidecar_without_descriptors_sheds_clients_and_does_not_spin(self):
         self.start()
         process = self.made[0].process
