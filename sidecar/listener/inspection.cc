@@ -1,5 +1,6 @@
 #include "sidecar/listener/inspection.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "sidecar/session/http1_client.h"
@@ -10,10 +11,13 @@ namespace {
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 // Attack: connections that never say a word. Envoy's listener_filters_timeout.
 constexpr auto kInspectionTimeout = std::chrono::seconds(15);
+// While draining: the first bytes of a client that has just connected.
+constexpr auto kDrainingTimeout = std::chrono::seconds(1);
 }  // namespace
 
-void StartSession(ListenerParts& parts, Generation& generation, std::unique_ptr<net::Socket> socket,
-                  bool http2, std::string_view early) {
+session::ClientSession& StartSession(ListenerParts& parts, Generation& generation,
+                                     std::unique_ptr<net::Socket> socket, bool http2,
+                                     std::string_view early) {
   net::Socket& observed = *socket;
   session::ClientSessionParts made{parts.turn,          parts.scratch,     parts.stats,
                                    *generation.factory, generation.config, std::move(socket)};
@@ -25,7 +29,8 @@ void StartSession(ListenerParts& parts, Generation& generation, std::unique_ptr<
   }
   generation.sessions.PushBack(session);
   parts.loop.Observe(observed, *session);
-  parts.turn.Wake(*session);  // it belongs to the turn
+  parts.turn.Wake(*session);
+  return *session;
 }
 
 Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_ptr<net::Socket> socket)
@@ -40,6 +45,13 @@ Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_
 void Inspection::OnReady(bool readable, bool) {
   readable_ = readable_ || readable;
   parts_.turn.Wake(*this);
+}
+
+void Inspection::Drain() {
+  if (draining_) return;
+  draining_ = true;
+  deadline_ = std::min(deadline_, parts_.turn.now() + kDrainingTimeout);
+  parts_.turn.Arm(timer_, deadline_);
 }
 
 void Inspection::Abort() {
@@ -71,7 +83,9 @@ stream::Progress Inspection::Run() {
 }
 
 void Inspection::BecomeSession(bool http2) {
-  StartSession(parts_, generation_, std::move(socket_), http2, {bytes_.data(), size_});
+  session::ClientSession& session =
+      StartSession(parts_, generation_, std::move(socket_), http2, {bytes_.data(), size_});
+  if (draining_) session.Drain();
 }
 
 }  // namespace pillion::listener

@@ -18,7 +18,8 @@ class Inspection final : public session::ClientSession {
   void OnReady(bool readable, bool writable) override;
   stream::Progress Run() override;
   void Flush() override {}
-  void Drain() override { Abort(); }
+  // What the client has sent may be under way: it gets a short while more, and then a session that drains.
+  void Drain() override;
   void Abort() override;
 
  private:
@@ -33,11 +34,13 @@ class Inspection final : public session::ClientSession {
   size_t size_ = 0;
   bool readable_ = true;
   bool aborted_ = false;
+  bool draining_ = false;
 };
 
-// Makes the session for a connection of known protocol and puts it into the generation's list.
-void StartSession(ListenerParts& parts, Generation& generation, std::unique_ptr<net::Socket> socket,
-                  bool http2, std::string_view early);
+// Makes the session for a connection of known protocol and puts it into the generation's list. It belongs to
+// the turn.
+session::ClientSession& StartSession(ListenerParts& parts, Generation& generation,
+                                     std::unique_ptr<net::Socket> socket, bool http2, std::string_view early);
 
 }  // namespace pillion::listener
 
