@@ -391,7 +391,7 @@ void Http1UpstreamSession::Orphan() {
   pool_ = nullptr;
   ListNode<AllTag>::Unlink();
   ListNode<IdleTag>::Unlink();
-  if (stream_ == nullptr) Die();
+  if (stream_ == nullptr && state_ != State::kClosing) Die();  // a tunnel's last bytes still leave
 }
 
 void Http1UpstreamSession::Die() {
