@@ -332,11 +332,12 @@ void Http1UpstreamSession::Fail(ErrorKind kind, std::string_view detail, bool en
 }
 
 // DESIGN.md section 6: nothing written, or towards our own kernel an end-of-stream (never a reset) with no
-// byte of this request acknowledged. bytes_acked counts the SYN.
+// byte of this request acknowledged. bytes_acked counts the SYN. The kernel tells a reset once: when a write
+// met it, the end-of-stream that a read then gives is the reset.
 Outcome Http1UpstreamSession::OutcomeNow(bool end_of_stream) {
   if (stream_->in_.head) return Outcome::kAmbiguous;
   if (wire_.written() == written_before_) return Outcome::kNotSent;
-  if (!end_of_stream || !local_peer_) return Outcome::kAmbiguous;
+  if (!end_of_stream || write_failed_ || !local_peer_) return Outcome::kAmbiguous;
   const auto acked = wire_.socket().AckedBytes();
   return acked && *acked <= written_before_ + 1 ? Outcome::kNotSent : Outcome::kAmbiguous;
 }
@@ -371,6 +372,7 @@ void Http1UpstreamSession::Flush() {
         return;
       }
       // The peer may have answered before it closed: what it sent is read first.
+      write_failed_ = true;
       wire_.out().Clear();
       wire_.Mark(true, false);
       parts_.turn.Wake(*this);

@@ -76,7 +76,8 @@ class Http1UpstreamSession final : public stream::Runnable,
   time::MonotonicTime since_;
   uint64_t written_before_ = 0;  // bytes written to the socket before this request
   uint32_t requests_ = 0;
-  bool local_peer_ = false;  // its kernel is ours: acknowledged bytes prove delivery
+  bool local_peer_ = false;    // its kernel is ours: acknowledged bytes prove delivery
+  bool write_failed_ = false;  // a write was told of the reset, so a read is told of an end
 };
 
 }  // namespace pillion::session
