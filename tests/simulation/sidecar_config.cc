@@ -129,6 +129,7 @@ void SidecarConfig::NewEndpoints(const std::string& name) {
 
 void SidecarConfig::Change() {
   std::vector<std::string> names;
+  names.reserve(clusters_.size());
   for (const auto& [name, entry] : clusters_) names.push_back(name);
   const std::string& name = names[Up(names.size())];
   listening_ = true;
