@@ -371,6 +371,10 @@ void Http1UpstreamSession::Flush() {
         Fail(ErrorKind::kClosed, "the upstream closed the tunnel", false);
         return;
       }
+      if (state_ == State::kClosing) {  // there was nothing left but to send
+        Die();
+        return;
+      }
       // The peer may have answered before it closed: what it sent is read first.
       write_failed_ = true;
       wire_.out().Clear();
