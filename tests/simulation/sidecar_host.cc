@@ -7,7 +7,7 @@ namespace pillion::simulation {
 namespace {
 constexpr auto kNotYet = time::MonotonicTime::max();
 // Connections to upstreams that have bytes of an ended tunnel to send get this long.
-constexpr auto kLastBytes = std::chrono::seconds(6);
+constexpr auto kLastBytes = std::chrono::milliseconds(100);
 }  // namespace
 
 SidecarHost::SidecarHost(testing::VirtualClock& clock, testing::SimNetwork& network,
