@@ -379,6 +379,10 @@ void Http1UpstreamSession::Flush() {
         Fail(ErrorKind::kClosed, "the upstream closed the tunnel", false);
         return;
       }
+      if (state_ == State::kClosing) {  // there was nothing left but to send
+        Die();
+        return;
+      }
       // The peer may have answered before it closed: what it sent is read first.
       wire_.Mark(true, false);
       parts_.turn.Wake(*this);
@@ -399,7 +403,7 @@ void Http1UpstreamSession::Orphan() {
   pool_ = nullptr;
   ListNode<AllTag>::Unlink();
   ListNode<IdleTag>::Unlink();
-  if (stream_ == nullptr) Die();
+  if (stream_ == nullptr && state_ != State::kClosing) Die();  // a tunnel's last bytes still leave
 }
 
 void Http1UpstreamSession::Die() {

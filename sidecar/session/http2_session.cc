@@ -191,6 +191,7 @@ void Http2Session::ResetStream(http2::StreamId id, const RequestError& why) {
   }
   codec_.Reset(id, CodeFor(why));
   Dirty();
+  turn_.Wake(AsRunnable());  // as in Forget
 }
 
 void Http2Session::DetachAll(std::string_view detail) {

@@ -23,6 +23,7 @@ struct SimNetwork::Channel {
     int error = 0;         // of the RST, until it was told
     bool fin_received = false;
     bool reset = false;  // a RST came
+    bool reset_under_way = false;
     bool write_blocked = false;
     bool shut_down = false;  // a FIN was sent
     bool closed = false;
@@ -30,6 +31,11 @@ struct SimNetwork::Channel {
     bool linger_reset = false;
     time::MonotonicTime last_arrival{};
 
+    void Reset() {
+      if (reset || closed) return;
+      reset = true;
+      error = fin_received ? EPIPE : ECONNRESET;
+    }
     void Notify(bool readable, bool writable) {
       if (observer != nullptr) observer->OnReady(readable, writable);
     }
@@ -109,6 +115,10 @@ net::IoResult SimSocket::Read(std::span<char> into) {
 net::IoResult SimSocket::Write(std::span<const iovec> from) {
   auto& mine = Mine();
   auto& other = Other();
+  // A RST may come in the middle of a turn: the writer meets it before anybody was told.
+  if (mine.reset_under_way && mine.in_flight == 0 && other.shut_down == mine.fin_received &&
+      network_.random_.Next() % 2 == 0)
+    mine.Reset();
   if (mine.reset) {
     const int error = std::exchange(mine.error, 0);
     return {net::IoResult::Kind::kReset, 0, error != 0 ? error : EPIPE};
@@ -202,12 +212,10 @@ void SimNetwork::SendAck(const std::shared_ptr<Channel>& channel, int to) {
 
 void SimNetwork::SendReset(const std::shared_ptr<Channel>& channel, int to, bool by_other_end) {
   if (by_other_end) channel->ends[1 - to].dead = true;
+  channel->ends[to].reset_under_way = true;
   Send(channel, to, [channel, to] {
-    auto& end = channel->ends[to];
-    if (end.reset || end.closed) return;
-    end.reset = true;
-    end.error = end.fin_received ? EPIPE : ECONNRESET;
-    end.Notify(true, true);
+    channel->ends[to].Reset();
+    channel->ends[to].Notify(true, true);
   });
 }
 

@@ -2,187 +2,217 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 
-#include "tests/simulation/peers.h"
+#include "tests/simulation/http1_app.h"
+#include "tests/simulation/http1_client.h"
+#include "tests/simulation/http2_peers.h"
+#include "tests/simulation/plans.h"
+#include "tests/simulation/sidecar_host.h"
+#include "tests/simulation/verdict.h"
 
 namespace pillion::simulation {
 namespace {
 
 constexpr auto kStoryLimit = std::chrono::hours(2);  // virtual
+constexpr int kMaxRounds = 10000;                    // at one moment: more is spinning
 
-net::Address At(uint16_t port) { return net::Address::Parse("127.0.0.1", port).value_or(net::Address()); }
-constexpr uint16_t kOutboundPort = 15001;
-constexpr uint16_t kInboundPort = 15006;
-constexpr uint16_t kAppPort = 8080;
+class Mesh {
+ public:
+  Mesh(const Script& script, Random& random, Ledger& ledger);
+  // Until every client is done, then until every engine is empty. False: something waits for ever.
+  bool Play();
+  void TellFailures();
+  void Judge(std::vector<std::string>& wrong);
+  telemetry::Registry& registry() { return registry_; }
 
-config::ClusterEntry ClusterTo(const std::string& name, uint16_t port, bool pillion) {
-  auto cluster = std::make_shared<config::Cluster>();
-  cluster->name = name;
-  auto assignment = std::make_shared<config::Assignment>();
-  config::Endpoint endpoint;
-  endpoint.address = At(port);
-  endpoint.pillion_sidecar = pillion;
-  assignment->endpoints.push_back(endpoint);
-  return {cluster, assignment};
-}
+ private:
+  void Disturb();
+  bool RunAll();
+  bool PassTime();
+  bool ClientsDone() const;
+  bool Stopped() const;
 
-std::shared_ptr<const worker::PreparedSnapshot> Sidecar(bool inbound, Random& random) {
-  auto snapshot = std::make_shared<config::Snapshot>();
-  auto listener = std::make_shared<config::Listener>();
-  listener->name = inbound ? "inbound" : "outbound";
-  listener->direction = inbound ? config::Direction::kInbound : config::Direction::kOutbound;
-  listener->address = At(inbound ? kInboundPort : kOutboundPort);
-  listener->http.accept_peer_headers = inbound;
-  listener->http.access_log = config::AccessLog{"kept for the verdict"};
-  listener->stream_buffer_bytes = 1024 + random.Next() % 100000;
-  auto table = std::make_shared<config::RouteTable>();
-  config::Route route;
-  route.name = "all";
-  route.clusters = {{"next", 1}};
-  route.total_weight = 1;
-  route.timeout = std::chrono::seconds(60);
-  table->virtual_hosts.push_back({"all", {"*"}, {route}});
-  snapshot->listeners["l"] = {listener, table};
-  snapshot->clusters["next"] = ClusterTo("next", inbound ? kAppPort : kInboundPort, !inbound);
-  return worker::Prepare(snapshot, nullptr);
-}
+  const Script& script_;
+  Random& random_;
+  testing::VirtualClock clock_;
+  testing::SimNetwork network_;
+  telemetry::Registry registry_;
+  std::unique_ptr<net::Loop> peer_loop_;
+  std::vector<std::unique_ptr<SidecarHost>> hosts_;
+  std::vector<std::unique_ptr<Http1App>> apps_;
+  std::unique_ptr<Http2App> grpc_app_;
+  std::vector<std::unique_ptr<Http1Client>> http1_clients_;
+  std::vector<std::unique_ptr<Http2Client>> http2_clients_;
+  time::MonotonicTime began_;
+  size_t disturbed_ = 0;
+};
 
-std::deque<Plan> MakePlans(Random& random, uint64_t first_id, Ledger& ledger) {
-  std::deque<Plan> plans;
-  const size_t count = 1 + random.Next() % 6;
-  const auto size = [&random]() -> size_t {
-    switch (random.Next() % 4) {
-      case 0:
-        return 0;
-      case 1:
-        return random.Next() % 100;
-      case 2:
-        return random.Next() % 20000;
-      default:
-        return random.Next() % 200000;
-    }
+Mesh::Mesh(const Script& script, Random& random, Ledger& ledger)
+    : script_(script),
+      random_(random),
+      network_(clock_, random.Next(), script.faults),
+      peer_loop_(network_.NewLoop()),
+      began_(clock_.Now()) {
+  const size_t ways = script.mood.two_ways ? 2 : 1;
+  const auto host = [&](std::optional<size_t> inbound) {
+    hosts_.push_back(
+        std::make_unique<SidecarHost>(clock_, network_, registry_, inbound, script.mood, random_));
   };
-  for (size_t i = 0; i < count; ++i) {
-    Plan plan;
-    plan.id = first_id + i;
-    plan.post = random.Next() % 2 == 0;
-    plan.chunked = plan.post && random.Next() % 2 == 0;
-    plan.request_bytes = plan.post ? size() : 0;
-    plan.response_bytes = size();
-    plan.response_chunked = random.Next() % 3 == 0;
-    plan.app_closes = random.Next() % 5 == 0;
-    plans.push_back(plan);
-    ledger.plans[plan.id] = plan;
+  host(std::nullopt);
+  for (size_t i = 0; i < ways; ++i) {
+    host(i);
+    apps_.push_back(std::make_unique<Http1App>(clock_, *peer_loop_, At(kAppPorts[i]), ledger, random.Next()));
   }
-  return plans;
+  grpc_app_ = std::make_unique<Http2App>(*peer_loop_, At(kGrpcPort), ledger, random.Next());
+  for (const auto& ids : script.http1_clients) {
+    http1_clients_.push_back(
+        std::make_unique<Http1Client>(clock_, *peer_loop_, At(kOutboundPort), ids, ledger, random.Next()));
+  }
+  for (const auto& ids : script.http2_clients) {
+    http2_clients_.push_back(
+        std::make_unique<Http2Client>(clock_, *peer_loop_, At(kOutboundPort), ids, ledger, random.Next()));
+  }
 }
 
-void TellFailures(const char* who, worker::Engine& engine) {
-  for (const telemetry::RequestRecord& record : engine.records().Take()) {
-    if (record.flags.empty()) continue;
-    std::printf("%s: %s %s -> %d %s: %s\n", who, record.method.c_str(), record.path.c_str(), record.status,
-                record.flags.c_str(), record.detail.c_str());
-    for (const telemetry::AttemptRecord& attempt : record.attempts) {
-      std::printf("    attempt: %s, %d, %s\n", attempt.protocol.c_str(), attempt.status,
-                  std::string(attempt.error).c_str());
+bool Mesh::ClientsDone() const {
+  const auto done = [](const auto& client) { return client->done(); };
+  return std::all_of(http1_clients_.begin(), http1_clients_.end(), done) &&
+         std::all_of(http2_clients_.begin(), http2_clients_.end(), done);
+}
+
+bool Mesh::Stopped() const {
+  return std::all_of(hosts_.begin(), hosts_.end(), [](const auto& host) { return host->stopped(); });
+}
+
+bool Mesh::Play() {
+  const time::MonotonicTime end = began_ + kStoryLimit;
+  while (!ClientsDone()) {
+    if (clock_.Now() > end) return false;
+    Disturb();
+    if (!PassTime()) return false;
+  }
+  for (auto& host : hosts_) host->Stop();
+  while (!Stopped()) {
+    if (clock_.Now() > end || !PassTime()) return false;
+  }
+  return true;
+}
+
+void Mesh::Disturb() {
+  for (; disturbed_ < script_.disturbances.size(); ++disturbed_) {
+    const Disturbance& next = script_.disturbances[disturbed_];
+    if (began_ + next.after > clock_.Now()) return;
+    SidecarHost& host = *hosts_[next.host];
+    if (next.restart) {
+      host.Restart(next.patience ? std::optional(clock_.Now() + *next.patience) : std::nullopt);
+    } else {
+      host.Change(disturbed_ + hosts_.size() >= script_.disturbances.size());
     }
   }
 }
 
-std::vector<std::string> Verdict(const Options& options, const Ledger& ledger) {
-  std::vector<std::string> wrong = ledger.wrong;
-  const auto count = [](const std::map<uint64_t, int>& where, uint64_t id) {
-    const auto found = where.find(id);
-    return found == where.end() ? 0 : found->second;
-  };
-  for (const auto& [id, plan] : ledger.plans) {
-    const int ok = count(ledger.answered_200, id);
-    const int failed = count(ledger.answered_error, id) + count(ledger.broken, id);
-    const int run = count(ledger.run_by_app, id);
-    const std::string who = "request " + std::to_string(id) + (plan.post ? " (POST)" : " (GET)");
-    if (ok + failed != 1) wrong.push_back(who + " ended " + std::to_string(ok + failed) + " times");
-    if (!options.faults && ok != 1) wrong.push_back(who + " failed without a fault");
-    if (ok == 1 && run == 0) wrong.push_back(who + " was answered but never run");
-    if (plan.post && run > 1) wrong.push_back(who + " ran " + std::to_string(run) + " times");
+// Everybody runs to rest, then the clock goes to the next event. False: nothing will ever happen.
+bool Mesh::PassTime() {
+  network_.Deliver();
+  for (int rounds = 0; RunAll(); ++rounds) {
+    if (rounds > kMaxRounds) return false;
   }
-  return wrong;
+  auto next = std::min(network_.NextEvent(), time::MonotonicTime::max());
+  for (const auto& host : hosts_) next = std::min(next, host->NextDeadline());
+  for (const auto& app : apps_) next = std::min(next, app->NextDeadline());
+  for (const auto& client : http1_clients_) next = std::min(next, client->NextDeadline());
+  for (const auto& client : http2_clients_) next = std::min(next, client->NextDeadline());
+  if (disturbed_ < script_.disturbances.size() && !ClientsDone())
+    next = std::min(next, began_ + script_.disturbances[disturbed_].after);
+  if (next == time::MonotonicTime::max()) return ClientsDone();
+  clock_.AdvanceTo(std::max(next, clock_.Now() + time::Duration(1)));
+  return true;
+}
+
+bool Mesh::RunAll() {
+  bool worked = false;
+  for (auto& client : http1_clients_) worked = client->Run() || worked;
+  for (auto& client : http2_clients_) worked = client->Run() || worked;
+  for (auto& app : apps_) worked = app->Run() || worked;
+  worked = grpc_app_->Run() || worked;
+  // Engines take turns in a random order; each runs to rest before time goes on.
+  const size_t first = random_.Next() % hosts_.size();
+  for (size_t i = 0; i < hosts_.size(); ++i) {
+    worked = hosts_[(first + i) % hosts_.size()]->RunTurn() || worked;
+  }
+  return worked;
+}
+
+void Mesh::TellFailures() {
+  for (auto& host : hosts_) {
+    for (const telemetry::RequestRecord& record : host->TakeRecords()) {
+      if (record.flags.empty()) continue;
+      std::printf("%s: %s %s -> %d %s: %s\n", host->name().c_str(), record.method.c_str(),
+                  record.path.c_str(), record.status, record.flags.c_str(), record.detail.c_str());
+      for (const telemetry::AttemptRecord& attempt : record.attempts) {
+        std::printf("    attempt: %s %s, %d, %s\n", attempt.endpoint.c_str(), attempt.protocol.c_str(),
+                    attempt.status, std::string(attempt.error).c_str());
+      }
+    }
+  }
+}
+
+void Mesh::Judge(std::vector<std::string>& wrong) {
+  for (const auto& host : hosts_) {
+    for (const std::string& failure : host->failures()) wrong.push_back(host->name() + ": " + failure);
+  }
+  hosts_.clear();
+  apps_.clear();
+  grpc_app_.reset();
+  http1_clients_.clear();
+  http2_clients_.clear();
+  if (network_.open_sockets() != 0)
+    wrong.push_back(std::to_string(network_.open_sockets()) + " sockets leaked");
+  JudgeCounters(registry_, wrong);
+}
+
+void TellStory(const Script& script, const Ledger& ledger) {
+  const Mood& mood = script.mood;
+  std::printf("%s, drain time-out %ld ms%s\n", mood.two_ways ? "two ways" : "one way",
+              static_cast<long>(mood.drain_timeout / std::chrono::milliseconds(1)),
+              mood.lasting_weights ? ", a weight of 0" : "");
+  if (mood.retry) {
+    std::printf("retry policy: on %x, %u retries, per try %ld ms%s\n", mood.retry->on,
+                mood.retry->max_retries,
+                static_cast<long>(mood.retry->per_try_timeout / std::chrono::milliseconds(1)),
+                mood.retry->non_idempotent ? ", also what is not idempotent" : "");
+  }
+  for (const auto& [id, fate] : ledger.fates) {
+    std::printf("%s: ran %d, ok %d, error %d (%d), broken %d, left %d\n", Describe(fate.plan).c_str(),
+                fate.run, fate.ok, fate.error, fate.status, fate.broken, fate.left);
+  }
+  for (const Disturbance& one : script.disturbances) {
+    std::printf("after %ld us: %s host %zu\n", static_cast<long>(one.after / std::chrono::microseconds(1)),
+                one.restart ? "restart" : "change", one.host);
+  }
 }
 
 }  // namespace
 
-std::string BodyOf(uint64_t id, size_t bytes, char salt) {
-  std::string body(bytes, '\0');
-  uint64_t x = id * 0x9E3779B97F4A7C15u + static_cast<uint64_t>(salt);
-  for (size_t i = 0; i < bytes; ++i) {
-    x = x * 6364136223846793005u + 1442695040888963407u;
-    body[i] = static_cast<char>('!' + (x >> 58));
-  }
-  return body;
-}
-
-std::vector<std::string> RunStory(const Options& options, Ledger& ledger) {
+Outcome RunStory(const Options& options, Ledger& ledger) {
   Random random(options.seed);
-  testing::VirtualClock clock;
-  testing::SimFaults faults;
-  faults.buffer_bytes = 2000 + random.Next() % 100000;
-  if (options.faults) {
-    faults.reset_percent = static_cast<double>(random.Next() % 4);
-    faults.connect_refused_percent = static_cast<double>(random.Next() % 10);
+  ledger.calm = !options.stormy;
+  const Script script = MakeScript(options.stormy, random, ledger);
+  Outcome outcome;
+  Mesh mesh(script, random, ledger);
+  const bool ended = mesh.Play();
+  if (!ended) outcome.wrong.push_back("the story does not end: something waits for ever");
+  if (options.verbose) {
+    mesh.TellFailures();
+    TellStory(script, ledger);
   }
-  testing::SimNetwork network(clock, random.Next(), faults);
-  telemetry::Registry registry;
-  const auto outbound_loop = network.NewLoop();
-  const auto inbound_loop = network.NewLoop();
-  const auto peer_loop = network.NewLoop();
-  std::vector<std::string> wrong;
-  {
-    worker::Engine outbound(clock, *outbound_loop, registry.NewShard(), random.Next());
-    worker::Engine inbound(clock, *inbound_loop, registry.NewShard(), random.Next());
-    outbound.Apply(Sidecar(false, random));
-    inbound.Apply(Sidecar(true, random));
-    SimApp app(*peer_loop, At(kAppPort), ledger, random.Next());
-    std::vector<std::unique_ptr<SimClient>> clients;
-    const size_t count = 1 + random.Next() % 8;
-    clients.reserve(count);
-    for (size_t i = 0; i < count; ++i) {
-      clients.push_back(std::make_unique<SimClient>(*peer_loop, At(kOutboundPort),
-                                                    MakePlans(random, 1 + i * 100, ledger), ledger));
-    }
-    const time::MonotonicTime end = clock.Now() + kStoryLimit;
-    const auto all_done = [&] {
-      return std::all_of(clients.begin(), clients.end(), [](const auto& c) { return c->done(); });
-    };
-    while (!all_done() && clock.Now() < end) {
-      network.Deliver();
-      bool worked = true;
-      while (worked) {
-        worked = false;
-        for (auto& client : clients) worked = client->Run() || worked;
-        worked = app.Run() || worked;
-        // Engines take turns in a random order; each runs to rest before time goes on.
-        worker::Engine* engines[2] = {&outbound, &inbound};
-        if (random.Next() % 2 == 0) std::swap(engines[0], engines[1]);
-        for (worker::Engine* engine : engines) worked = engine->RunTurn() || worked;
-      }
-      const time::MonotonicTime next =
-          std::min({network.NextEvent(), outbound.turn().NextDeadline(), inbound.turn().NextDeadline()});
-      if (next == time::MonotonicTime::max()) break;
-      clock.AdvanceTo(std::max(next, clock.Now() + time::Duration(1)));
-    }
-    if (options.verbose) {
-      TellFailures("outbound", outbound);
-      TellFailures("inbound", inbound);
-    }
-    if (!all_done()) wrong.push_back("the story does not end: something waits for ever");
-    if (outbound.environment().active_outbound != 0 && all_done() && !options.faults) {
-      wrong.push_back("an exchange outlived its request");
-    }
-  }
-  if (network.open_sockets() != 0 && wrong.empty())
-    wrong.push_back(std::to_string(network.open_sockets()) + " sockets leaked");
-  const std::vector<std::string> verdict = Verdict(options, ledger);
-  wrong.insert(wrong.end(), verdict.begin(), verdict.end());
-  return wrong;
+  mesh.Judge(outcome.wrong);
+  for (const auto& shard : mesh.registry().shards()) outcome.stale_reuse += shard->worker.stale_reuse.value();
+  outcome.wrong.insert(outcome.wrong.end(), ledger.wrong.begin(), ledger.wrong.end());
+  JudgeRequests(script, ledger, outcome.wrong);
+  JudgeShares(script, ledger, mesh.registry(), outcome.wrong);
+  return outcome;
 }
 
 }  // namespace pillion::simulation

@@ -1,55 +1,37 @@
-// Two sidecars, clients and an application on a simulated network and virtual time: one seed is one story.
+// Sidecars, clients and applications on a simulated network and virtual time: one seed is one story.
 //
-//   SimClient(s) --HTTP/1.1--> outbound engine ==HTTP/2==> inbound engine --HTTP/1.1--> SimApp
+//   Http1Client, Http2Client --> outbound engine ==HTTP/2==> one or two inbound engines --> Http1App,
+//   Http2App
 //
-// The engines are the sidecar's own worker, session and exchange code. The clients remember what they asked,
-// the app what it ran; Check() compares.
+// The engines are the sidecar's own worker, session and exchange code. Their configurations change and they
+// are drained and replaced in mid-story. Clients and apps check every byte; the verdict compares what clients
+// were told with what apps ran.
 #ifndef PILLION_TESTS_SIMULATION_MESH_SIMULATION_H_
 #define PILLION_TESTS_SIMULATION_MESH_SIMULATION_H_
 
-#include <map>
-#include <memory>
+#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "sidecar/base/random.h"
-#include "sidecar/testing/sim_network.h"
-#include "sidecar/worker/engine.h"
+#include "tests/simulation/story.h"
 
 namespace pillion::simulation {
 
-// One request as its client planned it. The body and the answer are functions of the id, so that any mix-up
-// shows.
-struct Plan {
-  uint64_t id = 0;
-  bool post = false;
-  bool chunked = false;
-  size_t request_bytes = 0;
-  size_t response_bytes = 0;
-  bool response_chunked = false;
-  bool app_closes = false;
-};
-
-std::string BodyOf(uint64_t id, size_t bytes, char salt);
-
-// What happened to requests, by id.
-struct Ledger {
-  std::map<uint64_t, int> run_by_app;
-  std::map<uint64_t, int> answered_200;
-  std::map<uint64_t, int> answered_error;  // 5xx from a sidecar
-  std::map<uint64_t, int> broken;          // the connection ended
-  std::map<uint64_t, Plan> plans;
-  std::vector<std::string> wrong;  // corruption of any kind
-};
-
 struct Options {
   uint64_t seed = 1;
-  bool faults = false;
+  // The network resets and refuses, apps close connections under way, changes of configuration leave holes,
+  // drains end early. Else every well-meant request must be answered.
+  bool stormy = false;
   bool verbose = false;
 };
 
-// Runs one story to its end. Returns what is wrong with it; empty: nothing.
-std::vector<std::string> RunStory(const Options& options, Ledger& ledger);
+struct Outcome {
+  std::vector<std::string> wrong;  // empty: a good story
+  uint64_t stale_reuse = 0;        // a request on a connection that was closed meanwhile, provably not sent
+};
+
+// Runs one story to its end.
+Outcome RunStory(const Options& options, Ledger& ledger);
 
 }  // namespace pillion::simulation
 

@@ -1,11 +1,12 @@
 // Many seeded stories. PILLION_SEED=n runs that one alone and tells what failed in it; PILLION_SEEDS=n runs
 // so many.
+#include "tests/simulation/mesh_simulation.h"
+
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <string>
-
-#include "tests/simulation/mesh_simulation.h"
 
 namespace pillion::simulation {
 namespace {
@@ -15,40 +16,67 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
+constexpr int kBadStoriesShown = 10;
+constexpr uint64_t kEnoughToJudge = 5000;
+
 struct Totals {
   uint64_t requests = 0;
   uint64_t ok = 0;
   uint64_t errors = 0;
   uint64_t broken = 0;
+  uint64_t left = 0;
+  uint64_t ran_again = 0;
+  uint64_t repeated = 0;
+  uint64_t stale_reuse = 0;
 };
 
-void RunSeeds(bool faults, uint64_t count, Totals& totals) {
+void RunSeeds(bool stormy, Totals& totals) {
   const uint64_t only = FromEnvironment("PILLION_SEED", 0);
+  const uint64_t count = FromEnvironment("PILLION_SEEDS", 10000) / 2;
+  int bad_stories = 0;
   for (uint64_t seed = only != 0 ? only : 1; seed <= (only != 0 ? only : count); ++seed) {
     Ledger ledger;
-    const std::vector<std::string> wrong = RunStory({seed, faults, only != 0}, ledger);
-    ASSERT_TRUE(wrong.empty()) << "PILLION_SEED=" << seed << (faults ? " (faults)" : " (no faults)") << ": "
-                               << wrong.front() << ", " << wrong.size() << " findings";
-    totals.requests += ledger.plans.size();
-    totals.ok += ledger.answered_200.size();
-    totals.errors += ledger.answered_error.size();
-    totals.broken += ledger.broken.size();
+    const Outcome outcome = RunStory({seed, stormy, only != 0}, ledger);
+    std::string all;
+    for (const std::string& wrong : outcome.wrong) all += "\n  " + wrong;
+    EXPECT_TRUE(outcome.wrong.empty())
+        << "PILLION_SEED=" << seed << (stormy ? " (stormy)" : " (calm)") << all;
+    bad_stories += outcome.wrong.empty() ? 0 : 1;
+    if (bad_stories >= kBadStoriesShown) return;
+    totals.stale_reuse += outcome.stale_reuse;
+    for (const auto& [id, fate] : ledger.fates) {
+      ++totals.requests;
+      totals.ok += static_cast<uint64_t>(fate.ok);
+      totals.errors += static_cast<uint64_t>(fate.error);
+      totals.broken += static_cast<uint64_t>(fate.broken);
+      totals.left += static_cast<uint64_t>(fate.left);
+      totals.ran_again += fate.run > 1 ? 1 : 0;
+      totals.repeated += static_cast<uint64_t>(fate.repeated);
+    }
   }
+  std::printf(
+      "%lu requests: %lu ok, %lu errors, %lu broken, %lu left; %lu ran again, %lu asked again, "
+      "%lu stale connections\n",
+      totals.requests, totals.ok, totals.errors, totals.broken, totals.left, totals.ran_again,
+      totals.repeated, totals.stale_reuse);
 }
 
-TEST(MeshSimulation, WithoutFaultsEveryRequestIsAnsweredOnceAndRight) {
+TEST(MeshSimulation, InCalmStoriesEveryRequestEndsAsPlanned) {
   Totals totals;
-  RunSeeds(false, FromEnvironment("PILLION_SEEDS", 10000) / 2, totals);
-  EXPECT_EQ(totals.ok, totals.requests);
+  RunSeeds(false, totals);
+  if (totals.requests < kEnoughToJudge) return;
+  EXPECT_GT(totals.ok, totals.requests * 3 / 4);
 }
 
-TEST(MeshSimulation, WithResetsNothingIsLostDuplicatedOrCorrupted) {
+TEST(MeshSimulation, InStormsNothingIsLostDuplicatedOrCorrupted) {
   Totals totals;
-  RunSeeds(true, FromEnvironment("PILLION_SEEDS", 10000) / 2, totals);
-  EXPECT_EQ(totals.ok + totals.errors + totals.broken, totals.requests);
-  // The faults are real, and they do not ruin everything.
-  EXPECT_GT(totals.errors + totals.broken, totals.requests / 1000);
+  RunSeeds(true, totals);
+  if (totals.requests < kEnoughToJudge) return;
+  // The storms are real, and they do not ruin everything.
+  EXPECT_GT(totals.errors + totals.broken, totals.requests / 100);
   EXPECT_GT(totals.ok, totals.requests / 2);
+  EXPECT_GT(totals.ran_again, 0u);
+  EXPECT_GT(totals.stale_reuse, 0u);
 }
 
 }  // namespace

@@ -1,0 +1,270 @@
+#include "tests/simulation/http1_client.h"
+
+#include <cerrno>
+#include <utility>
+
+namespace pillion::simulation {
+namespace {
+
+constexpr int kMaxRefusals = 2000;
+constexpr size_t kPipelineDepth = 4;
+constexpr auto kConnectPatience = std::chrono::seconds(10);
+constexpr auto kReconnect = std::chrono::milliseconds(10);
+constexpr auto kExpectPatience = std::chrono::seconds(1);
+constexpr auto kSlowRead = std::chrono::milliseconds(5);
+constexpr auto kNever = time::MonotonicTime::max();
+
+}  // namespace
+
+bool Http1Client::Run() {
+  if (done()) return false;
+  bool worked = false;
+  if (!connection_) {
+    if (ids_.empty()) return false;
+    if (wait_until_ != kNever && !due()) return false;
+    wait_until_ = kNever;
+    connection_ = std::make_unique<TextConnection>();
+    int error = 0;
+    connection_->socket = loop_.Connect(to_, *connection_, &error);
+    connected_ = false;
+    wait_until_ = clock_.Now() + kConnectPatience;
+    return true;
+  }
+  if (!Connected()) return connection_ == nullptr;
+  while (Ask()) worked = true;
+  worked = ActInTime() || worked;
+  if (!connection_) return true;
+  if (!connection_->ready() && !worked) return false;
+  connection_->Pump();
+  while (connection_ && Answered()) {
+  }
+  // A tunnel's other direction goes on.
+  const bool ended = connection_ && connection_->ended && !(tunnel_ && !connection_->out.empty());
+  if (ended || (connection_ && connection_->broken)) ConnectionEnded();
+  if (connection_ && asked_.empty() && ids_.empty()) CloseConnection();
+  return true;
+}
+
+bool Http1Client::Connected() {
+  const int error = connection_->socket->ConnectError();
+  if (error == 0) {
+    if (!connected_) wait_until_ = kNever;
+    connected_ = true;
+    return true;
+  }
+  if (error == EINPROGRESS && !due()) return false;
+  connection_.reset();
+  wait_until_ = clock_.Now() + kReconnect;
+  if (++refusals_ < kMaxRefusals) return false;
+  for (const uint64_t id : std::exchange(ids_, {})) ++ledger_.fates.at(id).broken;
+  return false;
+}
+
+// True when a request was asked.
+bool Http1Client::Ask() {
+  if (ids_.empty() || last_ || connection_->ended || connection_->broken) return false;
+  const Plan& next = ledger_.fates.at(ids_.front()).plan;
+  const bool may_queue = next.client == ClientManner::kPipelined && asked_.size() < kPipelineDepth &&
+                         (asked_.empty() || front().client == ClientManner::kPipelined);
+  if (!asked_.empty() && !may_queue) return false;
+  asked_.push_back(ids_.front());
+  ids_.pop_front();
+  Write(next);
+  return true;
+}
+
+void Http1Client::Write(const Plan& plan) {
+  const std::string id = std::to_string(plan.id);
+  std::string head = std::string(plan.post ? "POST" : "GET") +
+                     (plan.kind == Kind::kTunnel ? " /t/" : " /r/") + id +
+                     " HTTP/1.1\r\nHost: app.example\r\nX-Id: " + id + "\r\n";
+  std::string body;
+  if (plan.kind == Kind::kTunnel) {
+    head += "Connection: Upgrade\r\nUpgrade: sim\r\n";
+    last_ = true;
+  } else if (plan.chunked) {
+    head += "Transfer-Encoding: chunked\r\n";
+    body = Chunked(BodyOf(plan.id, plan.request_bytes, 'q'), 1 + random_.Next() % 20000,
+                   plan.trailers ? "X-Sum: " + id + "\r\n" : "");
+  } else if (plan.post) {
+    head += "Content-Length: " + std::to_string(plan.request_bytes) + "\r\n";
+    body = BodyOf(plan.id, plan.request_bytes, 'q');
+  }
+  switch (plan.client) {
+    case ClientManner::kExpects:
+      if (body.empty()) break;
+      head += "Expect: 100-continue\r\n";
+      held_body_ = std::move(body);
+      body.clear();
+      wait_until_ = clock_.Now() + kExpectPatience;
+      break;
+    case ClientManner::kSlowReader:
+      connection_->allowance = 0;
+      wait_until_ = clock_.Now() + kSlowRead;
+      break;
+    case ClientManner::kHalfClose:
+      last_ = true;
+      break;
+    case ClientManner::kLeavesInRequest:
+      body.resize(random_.Next() % (body.size() + 1));
+      if (body.empty()) head.resize(random_.Next() % head.size());
+      last_ = true;
+      wait_until_ = clock_.Now() + std::chrono::microseconds(random_.Next() % 20000);
+      break;
+    case ClientManner::kLeavesInResponse:
+      leave_after_ = 1 + random_.Next() % (plan.response_bytes + 100);
+      break;
+    default:
+      break;
+  }
+  if (plan.client != ClientManner::kLeavesInRequest || !body.empty()) head += "\r\n";
+  connection_->out += head + body;
+}
+
+// What is due by the clock, or by what has gone out.
+bool Http1Client::ActInTime() {
+  if (asked_.empty()) return false;
+  const Plan& plan = front();
+  if (LeavesNow(plan)) {
+    // The answer to what was pipelined before it has come; what is behind it was not asked.
+    for (const uint64_t id : std::exchange(asked_, {})) ++ledger_.fates.at(id).left;
+    CloseConnection();
+    return true;
+  }
+  if (plan.client == ClientManner::kHalfClose && connection_->out.empty() && connection_->ready() == false)
+    connection_->ShutdownWrite();
+  if (!due()) return false;
+  wait_until_ = kNever;
+  if (plan.client == ClientManner::kExpects) connection_->out += std::exchange(held_body_, {});
+  if (plan.client == ClientManner::kSlowReader) {
+    connection_->allowance += 1 + random_.Next() % 40000;
+    wait_until_ = clock_.Now() + kSlowRead;
+  }
+  return true;
+}
+
+bool Http1Client::LeavesNow(const Plan& plan) const {
+  if (plan.client == ClientManner::kLeavesInRequest) return due();
+  return plan.client == ClientManner::kLeavesInResponse && taken_ >= leave_after_;
+}
+
+// True when a message was complete and there may be another.
+bool Http1Client::Answered() {
+  if (asked_.empty()) {
+    if (!connection_->in.empty()) ledger_.wrong.push_back("bytes that nobody asked for: " + connection_->in);
+    connection_->in.clear();
+    return false;
+  }
+  Fate& fate = ledger_.fates.at(asked_.front());
+  if (tunnel_) return LookAtTunnel(fate);
+  const size_t before = connection_->in.size();
+  const bool complete = reader_.Read(connection_->in, connection_->ended && !connection_->broken);
+  taken_ += before - connection_->in.size();
+  if (!reader_.error().empty()) {
+    Wrong(fate.plan.id, reader_.error());
+    connection_->broken = true;
+    return false;
+  }
+  if (LeavesNow(fate.plan)) {
+    ActInTime();
+    return false;
+  }
+  if (!complete) return false;
+  const int status = reader_.message().status();
+  if (status / 100 == 1) return TakeInterim(fate);
+  TakeAnswer(fate, status == 200);
+  return true;
+}
+
+bool Http1Client::TakeInterim(Fate& fate) {
+  fate.interim = true;
+  const int status = reader_.message().status();
+  reader_ = {};
+  if (status == 101) {
+    tunnel_ = true;
+    if (fate.plan.kind != Kind::kTunnel) Wrong(fate.plan.id, "101");
+    connection_->out += BodyOf(fate.plan.id, fate.plan.request_bytes, 'q');
+    connection_->Pump();
+  }
+  if (status == 100 && !held_body_.empty()) {
+    connection_->out += std::exchange(held_body_, {});
+    wait_until_ = kNever;
+    connection_->Pump();
+  }
+  return true;
+}
+
+void Http1Client::TakeAnswer(Fate& fate, bool ok) {
+  const Plan& plan = fate.plan;
+  Message& answer = reader_.message();
+  const std::string id = std::to_string(plan.id);
+  if (answer.fields.count("pillion-h1") != 0) Wrong(plan.id, "the client sees pillion-h1");
+  const bool from_app = answer.fields.count("x-id") != 0;
+  if (ok || from_app) {
+    if (answer.fields["x-id"] != id) Wrong(plan.id, "it is for " + answer.fields["x-id"]);
+    if (answer.body != BodyOf(plan.id, plan.response_bytes, 's'))
+      Wrong(plan.id, "wrong body, " + std::to_string(answer.body.size()) + " bytes");
+    if (plan.trailers && plan.response_chunked && answer.trailers["x-sum"] != id)
+      Wrong(plan.id, "its trailers are lost");
+  }
+  fate.status = answer.status();
+  if (!ok && fate.status / 100 != 5) Wrong(plan.id, answer.first_line);
+  ++(ok ? fate.ok : fate.error);
+  const bool close = answer.fields["connection"] == "close" || !held_body_.empty();
+  asked_.pop_front();
+  taken_ = 0;
+  reader_ = {};
+  connection_->allowance = SIZE_MAX;
+  wait_until_ = kNever;
+  if (!close && !last_) return;
+  // What was pipelined behind it was not taken.
+  for (; !asked_.empty(); asked_.pop_back()) {
+    ids_.push_front(asked_.back());
+    ++ledger_.fates.at(asked_.back()).repeated;
+  }
+  CloseConnection();
+}
+
+bool Http1Client::LookAtTunnel(Fate& fate) {
+  TextConnection& c = *connection_;
+  const Plan& plan = fate.plan;
+  if (c.out.empty() && !c.broken) c.ShutdownWrite();
+  if (c.in.size() > plan.response_bytes) Wrong(plan.id, "more bytes than the tunnel was sent");
+  if (!c.ended || c.broken || !c.out.empty()) return false;
+  if (c.in != BodyOf(plan.id, plan.response_bytes, 's').substr(0, c.in.size()))
+    Wrong(plan.id, "the tunnel's bytes are not what was sent");
+  ++(c.in.size() == plan.response_bytes ? fate.ok : fate.broken);
+  fate.status = 101;
+  asked_.pop_front();
+  CloseConnection();
+  return false;
+}
+
+void Http1Client::ConnectionEnded() {
+  const bool begun = connection_->broken || taken_ > 0 || !connection_->in.empty() || tunnel_;
+  for (; !asked_.empty(); asked_.pop_back()) {
+    Fate& fate = ledger_.fates.at(asked_.back());
+    // What stands behind another request was not begun in any case.
+    const bool taken = begun && asked_.size() == 1;
+    if (fate.plan.client == ClientManner::kLeavesInRequest) {
+      ++fate.left;
+    } else if (!taken && ledger_.calm) {
+      ids_.push_front(asked_.back());
+      ++fate.repeated;
+    } else {
+      ++fate.broken;
+    }
+  }
+  CloseConnection();
+}
+
+void Http1Client::CloseConnection() {
+  connection_.reset();
+  reader_ = {};
+  taken_ = leave_after_ = 0;
+  held_body_.clear();
+  last_ = tunnel_ = false;
+  wait_until_ = kNever;
+}
+
+}  // namespace pillion::simulation

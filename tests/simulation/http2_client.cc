@@ -1,0 +1,215 @@
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "tests/simulation/http2_peers.h"
+
+namespace pillion::simulation {
+namespace {
+
+constexpr int kMaxRefusals = 2000;
+constexpr auto kConnectPatience = std::chrono::seconds(10);
+constexpr auto kReconnect = std::chrono::milliseconds(10);
+constexpr auto kNever = time::MonotonicTime::max();
+using Length = http::ContentLength::Kind;
+
+}  // namespace
+
+Http2Client::Http2Client(const time::Clock& clock, net::Loop& loop, const net::Address& to,
+                         std::deque<uint64_t> ids, Ledger& ledger, uint64_t seed)
+    : clock_(clock), loop_(loop), to_(to), ids_(std::move(ids)), ledger_(ledger), random_(seed) {
+  limits_.stream_window_bytes = static_cast<uint32_t>(65535 + random_.Next() % 200000);
+  depth_ = 1 + random_.Next() % 4;
+}
+
+bool Http2Client::Run() {
+  if (done()) return false;
+  if (!connection_) {
+    if (wait_until_ != kNever && !due()) return false;
+    wait_until_ = kNever;
+    connection_ = std::make_unique<Http2Connection>(http2::Role::kClient, limits_);
+    int error = 0;
+    connection_->socket = loop_.Connect(to_, *connection_, &error);
+    connected_ = false;
+    wait_until_ = clock_.Now() + kConnectPatience;
+    return true;
+  }
+  if (!Connected()) return connection_ == nullptr;
+  bool worked = false;
+  while (Open()) worked = true;
+  if (!worked && !connection_->ready() && !connection_->codec.WantsOutput()) return false;
+  Http2Connection& c = *connection_;
+  if (!c.Feed() && !c.codec.draining())
+    ledger_.wrong.push_back("the sidecar broke HTTP/2: " + std::string(c.codec.error_detail()));
+  HandleEvents();
+  for (bool more = true; more;) {
+    c.Flush();
+    HandleEvents();
+    more = false;
+    for (auto& [id, call] : c.calls) more = SendMore(id, call) || more;
+  }
+  if (c.broken || c.ended) {
+    c.codec.ConnectionLost();
+    HandleEvents();
+    connection_.reset();
+  } else if (c.calls.empty() && (c.leaving || ids_.empty())) {
+    connection_.reset();
+  }
+  return true;
+}
+
+bool Http2Client::Connected() {
+  const int error = connection_->socket->ConnectError();
+  if (error == 0) {
+    if (!connected_) wait_until_ = kNever;
+    connected_ = true;
+    return true;
+  }
+  if (error == EINPROGRESS && !due()) return false;
+  connection_.reset();
+  wait_until_ = clock_.Now() + kReconnect;
+  if (++refusals_ < kMaxRefusals) return false;
+  for (const uint64_t id : std::exchange(ids_, {})) ++ledger_.fates.at(id).broken;
+  return false;
+}
+
+bool Http2Client::Open() {
+  Http2Connection& c = *connection_;
+  if (ids_.empty() || c.leaving || c.calls.size() >= depth_ || c.codec.draining()) return false;
+  if (c.codec.StreamRoom() == 0) return false;
+  Fate& fate = ledger_.fates.at(ids_.front());
+  const Plan& plan = fate.plan;
+  const std::string id = std::to_string(plan.id);
+  http::RequestHead head;
+  head.method = plan.post ? http::Method::kPost : http::Method::kGet;
+  head.method_text = plan.post ? "POST" : "GET";
+  head.path = (plan.kind == Kind::kGrpc ? "/g/" : "/r/") + id;
+  head.authority = "app.example";
+  head.has_authority = true;
+  head.scheme = "http";
+  head.headers.Add("x-id", id);
+  if (plan.kind == Kind::kGrpc) {
+    head.headers.Add("content-type", "application/grpc");
+    head.headers.Add("te", "trailers");
+  }
+  const bool sized = !plan.chunked && plan.kind == Kind::kHttp;
+  head.content = !plan.post ? http::ContentLength{}
+                 : sized    ? http::ContentLength{Length::kSized, plan.request_bytes}
+                            : http::ContentLength{Length::kUnsized, 0};
+  bool too_large = false;
+  const http2::StreamId stream = c.codec.SubmitRequest(head, !plan.post, &too_large);
+  if (stream == 0) {
+    c.leaving = true;
+    return false;
+  }
+  ids_.pop_front();
+  Call& call = c.calls[stream];
+  call.fate = &fate;
+  if (plan.post) call.to_send = BodyOf(plan.id, plan.request_bytes, 'q');
+  call.finished = !plan.post;
+  return true;
+}
+
+bool Http2Client::SendMore(http2::StreamId id, Call& call) {
+  const Plan& plan = call.fate->plan;
+  // Round r may go when the answers to the rounds before it have come.
+  size_t round = 1;
+  while (plan.response_bytes > 0 && round < plan.rounds &&
+         call.received.size() >= plan.response_bytes * round / plan.rounds)
+    ++round;
+  call.may_send = plan.response_bytes > 0 ? call.to_send.size() * round / plan.rounds : call.to_send.size();
+  if (!call.finished && plan.client == ClientManner::kLeavesInRequest &&
+      call.sent >= call.to_send.size() / 2) {
+    connection_->codec.Reset(id, http2::ErrorCode::kCancel);
+    call.finished = true;
+    return true;
+  }
+  http::HeaderList trailers;
+  trailers.Add("x-sum", std::to_string(plan.id));
+  return connection_->SendContent(id, call, plan.trailers && plan.chunked ? &trailers : nullptr);
+}
+
+void Http2Client::HandleEvents() {
+  Http2Connection& c = *connection_;
+  for (size_t i = 0; i < c.codec.events().size(); ++i) {
+    const http2::Event event = c.codec.events()[i];
+    if (event.kind == http2::Event::Kind::kGoAway) c.leaving = true;
+    const auto found = c.calls.find(event.stream);
+    if (event.kind == http2::Event::Kind::kGoAway || found == c.calls.end()) continue;
+    Call& call = found->second;
+    switch (event.kind) {
+      case http2::Event::Kind::kResponseHead:
+        OnHead(event, call);
+        break;
+      case http2::Event::Kind::kContent:
+        call.received += event.content;
+        c.codec.ReleaseCredit(event.stream, event.content.size());
+        if (call.fate->plan.client == ClientManner::kLeavesInResponse)
+          c.codec.Reset(event.stream, http2::ErrorCode::kCancel);
+        break;
+      case http2::Event::Kind::kTrailers:
+        if (const auto status = c.codec.trailers(event).Find(http::Known::kGrpcStatus)) {
+          call.grpc_status = *status;
+        }
+        if (const auto sum = c.codec.trailers(event).Find("x-sum")) call.sum = *sum;
+        break;
+      case http2::Event::Kind::kEnd:
+        call.ended = true;
+        break;
+      case http2::Event::Kind::kClosed:
+        OnClosed(event, call);
+        c.calls.erase(found);
+        break;
+      default:
+        break;
+    }
+  }
+  c.codec.ClearEvents();
+  c.in.clear();
+}
+
+void Http2Client::OnHead(const http2::Event& event, Call& call) {
+  http::ResponseHead& head = connection_->codec.response(event);
+  if (head.status / 100 == 1) {
+    call.fate->interim = true;
+    return;
+  }
+  call.status = head.status;
+  const std::string id = std::to_string(call.fate->plan.id);
+  if (const auto status = head.headers.Find(http::Known::kGrpcStatus)) call.grpc_status = *status;
+  const auto sent_id = head.headers.Find("x-id");
+  if (sent_id && *sent_id != id) Wrong(call.fate->plan.id, "it is for " + std::string(*sent_id));
+  if (!sent_id && call.status == 200 && call.grpc_status.empty()) Wrong(call.fate->plan.id, "it has no id");
+  if (head.headers.Find(http::Known::kPillionOrigin)) Wrong(call.fate->plan.id, "pillion-h1");
+}
+
+void Http2Client::OnClosed(const http2::Event& event, Call& call) {
+  Fate& fate = *call.fate;
+  const Plan& plan = fate.plan;
+  fate.status = call.status;
+  if (!call.ended &&
+      (plan.client == ClientManner::kLeavesInRequest || plan.client == ClientManner::kLeavesInResponse)) {
+    ++fate.left;
+  } else if (!call.ended && (event.refused || event.unsent)) {
+    // The sidecar says that it did not take it; the story's end counts how often it ran.
+    ++fate.repeated;
+    ids_.push_front(plan.id);
+  } else if (!call.ended) {
+    ++fate.broken;
+  } else if (call.status == 200 && (plan.kind != Kind::kGrpc || call.grpc_status == "0")) {
+    Check(call);
+    ++fate.ok;
+  } else {
+    ++fate.error;
+  }
+}
+
+void Http2Client::Check(const Call& call) {
+  const Plan& plan = call.fate->plan;
+  if (call.received != BodyOf(plan.id, plan.response_bytes, 's'))
+    Wrong(plan.id, "wrong body, " + std::to_string(call.received.size()) + " bytes");
+  const bool trailers = plan.kind == Kind::kGrpc || (plan.trailers && plan.response_chunked);
+  if (trailers && call.sum != std::to_string(plan.id)) Wrong(plan.id, "its trailers are lost");
+}
+
+}  // namespace pillion::simulation

@@ -1,0 +1,39 @@
+// What a seed makes of a story.
+#ifndef PILLION_TESTS_SIMULATION_PLANS_H_
+#define PILLION_TESTS_SIMULATION_PLANS_H_
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "sidecar/base/random.h"
+#include "sidecar/testing/sim_network.h"
+#include "tests/simulation/sidecar_host.h"
+#include "tests/simulation/story.h"
+
+namespace pillion::simulation {
+
+// Something that happens to a host in mid-story.
+struct Disturbance {
+  time::Duration after;
+  size_t host;  // 0: outbound, then the inbound ones
+  bool restart;
+  std::optional<time::Duration> patience;  // of a restart: what is not over then is cut off
+};
+
+struct Script {
+  testing::SimFaults faults;
+  Mood mood;
+  std::vector<Disturbance> disturbances;  // in the order of their times
+  std::vector<std::deque<uint64_t>> http1_clients;
+  std::vector<std::deque<uint64_t>> http2_clients;
+};
+
+// Puts the requests into the ledger.
+Script MakeScript(bool stormy, Random& random, Ledger& ledger);
+std::string Describe(const Plan& plan);
+
+}  // namespace pillion::simulation
+
+#endif  // PILLION_TESTS_SIMULATION_PLANS_H_

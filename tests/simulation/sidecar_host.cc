@@ -1,0 +1,101 @@
+#include "tests/simulation/sidecar_host.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pillion::simulation {
+namespace {
+constexpr auto kNotYet = time::MonotonicTime::max();
+// Connections to upstreams that have bytes of an ended tunnel to send get this long.
+constexpr auto kLastBytes = std::chrono::milliseconds(100);
+}  // namespace
+
+SidecarHost::SidecarHost(testing::VirtualClock& clock, testing::SimNetwork& network,
+                         telemetry::Registry& registry, std::optional<size_t> inbound, const Mood& mood,
+                         Random& random)
+    : clock_(clock),
+      network_(network),
+      registry_(registry),
+      random_(random),
+      name_(inbound ? "inbound-" + std::to_string(*inbound) : "outbound"),
+      loop_(network.NewLoop()),
+      config_(inbound, mood, random) {
+  Start();
+}
+
+SidecarHost::~SidecarHost() = default;
+
+void SidecarHost::Start() {
+  shards_.push_back(&registry_.NewShard());
+  engine_ = std::make_unique<worker::Engine>(clock_, *loop_, *shards_.back(), random_.Next());
+  for (const std::string& failure : engine_->Apply(config_.Build())) failures_.push_back(failure);
+}
+
+bool SidecarHost::RunTurn() {
+  bool worked = engine_ != nullptr && engine_->RunTurn();
+  for (Leaving& leaving : leaving_) {
+    worked = leaving.engine->RunTurn() || worked;
+    if (leaving.deadline && *leaving.deadline <= clock_.Now()) {
+      leaving.engine->Abort();
+      leaving.deadline.reset();
+      worked = true;
+    }
+  }
+  std::erase_if(leaving_, [&](Leaving& leaving) {
+    if (leaving.drained == kNotYet && leaving.engine->Drained(inbound())) leaving.drained = clock_.Now();
+    if (leaving.drained == kNotYet || clock_.Now() < leaving.drained + kLastBytes) return false;
+    End(*leaving.engine);
+    return true;
+  });
+  return worked;
+}
+
+time::MonotonicTime SidecarHost::NextDeadline() {
+  auto next = time::MonotonicTime::max();
+  if (engine_ != nullptr) next = engine_->turn().NextDeadline();
+  for (Leaving& leaving : leaving_) {
+    next = std::min(next, leaving.engine->turn().NextDeadline());
+    if (leaving.drained != kNotYet)
+      next = std::min(next, std::max(leaving.drained + kLastBytes, clock_.Now()));
+    if (leaving.deadline) next = std::min(next, std::max(*leaving.deadline, clock_.Now()));
+  }
+  return next;
+}
+
+void SidecarHost::Change(bool last) {
+  config_.Change();
+  if (last) config_.MakeWhole();
+  for (const std::string& failure : engine_->Apply(config_.Build())) failures_.push_back(failure);
+}
+
+void SidecarHost::Restart(std::optional<time::MonotonicTime> deadline) {
+  const net::Address address = config_.address();
+  engine_->Drain(inbound());
+  // It takes those who wait in the accept queue and closes its socket; the next one listens from then on.
+  while (network_.listening(address)) engine_->RunTurn();
+  leaving_.push_back({std::move(engine_), deadline});
+  Start();
+}
+
+void SidecarHost::Stop() {
+  engine_->Drain(inbound());
+  leaving_.push_back({std::move(engine_), std::nullopt});
+}
+
+// What is counted must add up when nothing is under way.
+void SidecarHost::End(worker::Engine& engine) {
+  const exchange::Environment& environment = engine.environment();
+  if (environment.active_inbound + environment.active_outbound != 0)
+    failures_.push_back("an exchange outlived its session");
+  for (const auto& [name, cluster] : engine.clusters().all()) {
+    if (cluster->active_attempts != 0) failures_.push_back("active attempts left of " + name);
+    for (const auto& endpoint : cluster->endpoints()) {
+      if (endpoint->active_attempts != 0) failures_.push_back("active attempts left of an endpoint");
+    }
+  }
+  for (telemetry::RequestRecord& record : engine.records().Take()) records_.push_back(std::move(record));
+}
+
+std::vector<telemetry::RequestRecord> SidecarHost::TakeRecords() { return std::exchange(records_, {}); }
+
+}  // namespace pillion::simulation
