@@ -1,5 +1,7 @@
 #include "sidecar/exchange/origin_header.h"
 
+#include <optional>
+
 #include "sidecar/base/text.h"
 
 namespace pillion::exchange {
@@ -68,6 +70,7 @@ struct Description {
   bool no_host = false;
   bool empty_host = false;
   std::string_view exceptions;
+  std::optional<std::string_view> reason;
 };
 
 bool Parse(std::string_view text, Description& out) {
@@ -82,6 +85,10 @@ bool Parse(std::string_view text, Description& out) {
   while (!text.empty()) {
     if (text.front() != ';') return false;
     text.remove_prefix(1);
+    if (text.starts_with("r=")) {
+      out.reason = text.substr(2);
+      break;
+    }
     const std::string_view token = text.substr(0, text.find(';'));
     text.remove_prefix(token.size());
     if (token == "t") {
@@ -125,6 +132,7 @@ std::string DescribeOrigin(const http::RequestHead& head) {
 std::string DescribeOrigin(const http::ResponseHead& head) {
   std::string text = head.version == http::Version::kHttp10 ? "1.0" : "1.1";
   AppendSpelling(head.headers, head.title_names, text);
+  if (head.has_own_reason) text.append(";r=").append(head.own_reason);
   return text;
 }
 
@@ -153,6 +161,8 @@ bool RestoreOrigin(std::string_view text, http::ResponseHead& head) {
   head.version = description.version;
   head.title_names = description.title != description.framing_otherwise;
   RestoreSpelling(description, head.headers);
+  head.has_own_reason = description.reason.has_value();
+  if (description.reason) head.own_reason = *description.reason;
   return true;
 }
 

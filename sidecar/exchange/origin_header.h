@@ -8,6 +8,7 @@
 //     abs     absolute-form target
 //     nohost, emptyhost  no Host field, or one without a value
 //     x=...   names spelled otherwise
+//     r=...   a reason phrase that is not the status's own; the last, since it may hold any text
 //
 // For one client the value is nearly always the same, so it costs one byte of an HPACK reference.
 #ifndef PILLION_SIDECAR_EXCHANGE_ORIGIN_HEADER_H_

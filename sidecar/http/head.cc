@@ -137,6 +137,8 @@ void swap(ResponseHead& a, ResponseHead& b) noexcept {
   std::swap(a.declared_length, b.declared_length);
   swap(a.headers, b.headers);
   std::swap(a.title_names, b.title_names);
+  std::swap(a.has_own_reason, b.has_own_reason);
+  a.own_reason.swap(b.own_reason);
 }
 
 void RequestHead::Clear() {
@@ -162,6 +164,8 @@ void ResponseHead::Clear() {
   declared_length.reset();
   headers.Clear();
   title_names = false;
+  has_own_reason = false;
+  own_reason.clear();
 }
 
 // By a swap: a short string that is moved into a long one leaves the long one its memory.
@@ -174,7 +178,7 @@ void RequestHead::Recycle() {
 }
 
 void ResponseHead::Recycle() {
-  if (headers.text_bytes() > kMaxKeptHeadBytes) {
+  if (headers.text_bytes() + own_reason.size() > kMaxKeptHeadBytes) {
     ResponseHead fresh;
     std::swap(*this, fresh);
   }

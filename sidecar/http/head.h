@@ -67,8 +67,10 @@ struct ResponseHead {
   ContentLength content;
   // Content-Length as sent, also where no content follows (HEAD, 304): RFC 9110 section 8.6.
   std::optional<uint64_t> declared_length;
-  HeaderList headers;        // without Content-Length, Transfer-Encoding
-  bool title_names = false;  // as above
+  HeaderList headers;           // without Content-Length, Transfer-Encoding
+  bool title_names = false;     // as above
+  bool has_own_reason = false;  // HTTP/1: its reason phrase was not the standard one, but
+  std::string own_reason;       // this, possibly ""
   void Clear();
   friend void swap(ResponseHead& a, ResponseHead& b) noexcept;
   void Recycle();  // as above

@@ -228,11 +228,16 @@ Parsed ReadStatusLine(Cursor& cursor, http::ResponseHead& head, ParseError& erro
   head.status = static_cast<uint16_t>((at[1] - '0') * 100 + (at[2] - '0') * 10 + (at[3] - '0'));
   cursor.at = at + 4;
   if (cursor.left() == 0) return Parsed::kIncomplete;
+  std::string_view reason;
   if (*cursor.at == ' ') {
     cursor.at = http::SkipText(cursor.at, cursor.end);
+    reason = {at + 5, static_cast<size_t>(cursor.at - at - 5)};
+    while (!reason.empty() && (reason.back() == ' ' || reason.back() == '\t')) reason.remove_suffix(1);
   } else if (*cursor.at != '\r') {
     return Malformed(error, "bad status code (RFC 9112 section 4)");
   }
+  head.has_own_reason = reason != http::ReasonPhrase(head.status);
+  if (head.has_own_reason) head.own_reason = reason;
   return TakeLineEnd(cursor, error);
 }
 

@@ -39,6 +39,24 @@ Feeding To(http::Method method) {
 std::string Bad() { return "ERROR:malformed"; }
 const std::string kOk = "HTTP/1.1 200 OK\r\n";
 
+TEST(ResponseParser, AReasonOfTheAppsOwnIsKept) {
+  const Limits limits;
+  const auto reason = [&](const std::string& line) {
+    Parser parser(Role::kResponses, limits);
+    EXPECT_EQ(parser.Next(line + "\r\nContent-Length: 0\r\n\r\n").event, Parser::Event::kHead) << line;
+    return parser.response().has_own_reason ? "'" + parser.response().own_reason + "'" : "standard";
+  };
+  EXPECT_EQ(reason("HTTP/1.1 200 OK"), "standard");
+  EXPECT_EQ(reason("HTTP/1.0 404 Not Found"), "standard");
+  EXPECT_EQ(reason("HTTP/1.1 200 ok"), "'ok'");
+  EXPECT_EQ(reason("HTTP/1.1 200 Very OK \xe4"), "'Very OK \xe4'");
+  EXPECT_EQ(reason("HTTP/1.1 200 Fine \t "), "'Fine'");
+  EXPECT_EQ(reason("HTTP/1.1 200 "), "''");
+  EXPECT_EQ(reason("HTTP/1.1 200"), "''");
+  EXPECT_EQ(reason("HTTP/1.1 799 "), "standard");  // it has none
+  EXPECT_EQ(reason("HTTP/1.1 799 ?"), "'?'");
+}
+
 TEST(ResponseParser, StatusLinesAreReadStrictly) {
   const std::string rest = "\r\nContent-Length: 0\r\n\r\n";
   const std::string ok = "200 HTTP/1.1 keep sized:0 declared:0 >END ";

@@ -122,10 +122,13 @@ void AppendRequestHead(const http::RequestHead& head, const WriteOptions& option
 
 void AppendResponseHead(const http::ResponseHead& head, const WriteOptions& options, std::string& out) {
   const Names& names = NamesFor(options.spelling, head.title_names);
-  out.reserve(out.size() + head.headers.text_bytes() + 4 * head.headers.size() + 160);
+  out.reserve(out.size() + head.headers.text_bytes() + 4 * head.headers.size() + head.own_reason.size() +
+              160);
   out.append(VersionText(options.version)).append(" ");
   AppendNumber(head.status, 10, out);
-  out.append(" ").append(http::ReasonPhrase(head.status)).append("\r\n");
+  out.append(" ");
+  out.append(head.has_own_reason ? std::string_view(head.own_reason) : http::ReasonPhrase(head.status));
+  out.append("\r\n");
   switch (head.content.kind) {
     case ContentLength::Kind::kNone:
       // RFC 9110 section 8.6: never with 1xx or 204; with HEAD and 304 what GET would have had.

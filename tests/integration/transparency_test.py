@@ -223,6 +223,18 @@ class Transparency(mesh.MeshTest):
         self.assertEqual(answer.all("x-open"), ["2"])
         self.assertEqual(client.rest(), b"")
 
+    def test_a_reason_phrase_of_the_apps_own_stays(self):
+        for line in ("HTTP/1.1 200 Very OK; r=1, x", "HTTP/1.1 200 ", "HTTP/1.1 418 ", "HTTP/1.1 503 caf\xe9",
+                     "HTTP/1.0 404 Not Found", "HTTP/1.1 299 Ours"):
+            with self.subTest(line):
+                self.start()
+                _, _, client = self.exchange("GET / HTTP/1.1\r\nHost: shop\r\n\r\n",
+                                             line + "\r\nContent-Length: 0\r\n\r\n")
+                self.assertEqual(client.head().first, line)
+                for sidecar in self.made:
+                    sidecar.stop()
+                self.made = []
+
     def test_names_keep_their_case_both_ways(self):
         self.start()
         head, _, client = self.exchange(
