@@ -16,7 +16,7 @@ constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kMetrics = "text/plain; version=0.0.4; charset=utf-8";
 
 constexpr std::string_view kIndex =
-    "GET  /ready          200 when the sidecar serves what it was told to, else 503 with the reasons\n"
+    "GET  /ready          200 when the sidecar serves what it was told first, else 503 with the reasons\n"
     "GET  /config_dump    configuration in use, and what was rejected and why\n"
     "GET  /clusters       endpoints, load and connections\n"
     "GET  /metrics        counters as Prometheus text\n"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "sidecar/config/parse_cluster.h"
@@ -236,7 +237,7 @@ void ResourceStore::RefuseSharedAddresses(
     again = false;
     std::map<net::Address, std::string> taken;
     std::set<std::string> fixed;
-    if (bootstrap_->admin_address) taken.emplace(*bootstrap_->admin_address, "admin");
+    if (const std::optional<net::Address>& admin = bootstrap_->admin_address) taken.emplace(*admin, "admin");
     for (const auto& listener : bootstrap_->listeners) {
       taken.emplace(listener->address, listener->name);
       fixed.insert(listener->name);
