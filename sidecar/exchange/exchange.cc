@@ -187,7 +187,7 @@ Next Exchange::DriveAttempt() {
   if (attempt_ == nullptr) {
     if (retry_at_ > env_.turn.now()) return Next::kWait;
     retry_at_ = {};
-    StartAttempt(nullptr);
+    StartAttempt(avoid_.get());
   }
   const Next next = attempt_->Advance();
   PassInformational();

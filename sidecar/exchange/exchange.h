@@ -102,6 +102,7 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   telemetry::RouteStats* stats_ = nullptr;
   filter::RequestState filter_state_;
   std::unique_ptr<Attempt> attempt_;
+  LocalRef<upstream::EndpointState> avoid_;              // it failed before the back-off
   std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled
   uint32_t attempts_ = 0;
   uint32_t policy_retries_ = 0;

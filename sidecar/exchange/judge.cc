@@ -25,6 +25,7 @@ Next Exchange::Judge() {
   facts.error = attempt_->error();
   facts.body_replayable = replayable_;
   facts.reused_connection = attempt_->reused();
+  facts.other_endpoints = cluster_->endpoints().size() > 1;
   facts.policy_retries = policy_retries_;
   facts.safe_retries = safe_retries_;
   if (!facts.error) {
@@ -73,6 +74,7 @@ Next Exchange::Retry(const upstream::EndpointState* avoid, bool by_policy) {
     return Next::kMore;
   }
   ++policy_retries_;
+  avoid_ = LocalRef<upstream::EndpointState>(old->endpoint());
   const auto wait = upstream::Backoff(*route_->retry, policy_retries_, env_.random.Next());
   Note(Event::kBackoff, static_cast<uint32_t>(wait / std::chrono::milliseconds(1)));
   retry_at_ = env_.turn.now() + wait;

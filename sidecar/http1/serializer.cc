@@ -106,6 +106,8 @@ void AppendRequestHead(const http::RequestHead& head, const WriteOptions& option
   if (head.has_authority) out.append(names.host).append(head.authority).append("\r\n");
   switch (head.content.kind) {
     case ContentLength::Kind::kNone:
+      if (options.say_empty) AppendLength(0, names, out);
+      break;
     case ContentLength::Kind::kUntilClose:  // no such request (RFC 9112 section 6.3, rule 8)
       break;
     case ContentLength::Kind::kSized:

@@ -19,14 +19,15 @@ struct WriteOptions {
   http::Version version = http::Version::kHttp11;  // kHttp10 or kHttp11
   bool close = false;                              // add "connection: close"
   bool keep_alive = false;  // add "connection: keep-alive" (an HTTP/1.0 peer that asked for it)
+  bool say_empty = false;   // a request without content says content-length: 0
   Spelling spelling = Spelling::kAsHeld;
 };
 
 // Names that are not held (Host, Content-Length, Connection ...) are spelled as the head's title_names says.
 
 // Request line and head. Framing comes from head.content: kSized writes content-length, kUnsized writes
-// transfer-encoding: chunked, kNone writes neither unless the sender had declared length 0 (kSized with 0
-// bytes).
+// transfer-encoding: chunked, kNone writes neither unless `say_empty` (a sender that had declared length 0 is
+// kSized with 0 bytes).
 void AppendRequestHead(const http::RequestHead& head, const WriteOptions& options, std::string& out);
 // Status line and head; framing from head.content and head.declared_length. kUntilClose writes no framing
 // field. kUnsized to an HTTP/1.0 peer is the caller's to turn into kUntilClose first.

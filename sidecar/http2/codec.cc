@@ -186,6 +186,8 @@ uint32_t Codec::StreamRoom() const {
   return allowed > open ? allowed - open : 0;
 }
 
+bool Codec::settled() const { return session_->settled; }
+
 bool Codec::draining() const {
   return session_->health != Session::Health::kGood ||
          (session_->role == Role::kClient &&

@@ -101,6 +101,8 @@ class Codec {
   StreamId SubmitRequest(const http::RequestHead& head, bool end, bool* head_too_large);
   // How many more streams the peer lets us open now.
   uint32_t StreamRoom() const;
+  // The peer's SETTINGS have come: StreamRoom is its word and not our guess.
+  bool settled() const;
   // True after GOAWAY either way, on a broken connection, or when the stream ids are used up: no new streams.
   bool draining() const;
 

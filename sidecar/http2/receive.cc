@@ -274,6 +274,9 @@ int Codec::Session::OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* 
       self.events.push_back(event);
       return 0;
     }
+    case NGHTTP2_SETTINGS:
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.settled = true;
+      return 0;
     case NGHTTP2_PING:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) self.ping_answered = self.ping_sent;
       return 0;

@@ -134,6 +134,7 @@ struct Codec::Session {
   nghttp2_session* nghttp2 = nullptr;
   Health health = Health::kGood;
   std::string_view error_detail;
+  bool settled = false;                // the peer's first SETTINGS have come
   std::optional<uint32_t> own_goaway;  // code of the last GOAWAY that we asked for
 
   std::vector<Event> events;

@@ -9,7 +9,7 @@
 namespace pillion::listener {
 namespace {
 constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-// Attack: connections that never say a word. Envoy's listener_filters_timeout.
+// From the first byte. Attack: connections that never say a whole word. Envoy's listener_filters_timeout.
 constexpr auto kInspectionTimeout = std::chrono::seconds(15);
 // A client that waited in the accept queue when the drain began may not have said its first word yet.
 constexpr auto kInspectionDrainTimeout = std::chrono::seconds(1);
@@ -34,11 +34,11 @@ session::ClientSession& StartSession(ListenerParts& parts, Generation& generatio
 }
 
 Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_ptr<net::Socket> socket)
-    : parts_(parts),
-      generation_(generation),
-      socket_(std::move(socket)),
-      timer_(this),
-      deadline_(parts.turn.now() + kInspectionTimeout) {
+    : parts_(parts), generation_(generation), socket_(std::move(socket)), timer_(this) {
+  // A client may connect ahead of its first request: until it speaks it is as idle as between two.
+  const time::Duration idle = generation.config->http.idle_timeout;
+  if (idle.count() == 0) return;
+  deadline_ = parts_.turn.now() + idle;
   parts_.turn.Arm(timer_, deadline_);
 }
 
@@ -74,6 +74,10 @@ stream::Progress Inspection::Run() {
       return stream::Progress::kIdle;
     }
     if (result.kind != net::IoResult::Kind::kBytes) return stream::Progress::kDone;
+    if (size_ == 0) {
+      deadline_ = std::min(deadline_, parts_.turn.now() + kInspectionTimeout);
+      parts_.turn.Arm(timer_, deadline_);
+    }
     size_ += result.bytes;
     const std::string_view seen(bytes_.data(), size_);
     if (!kPreface.starts_with(seen)) {

@@ -30,7 +30,7 @@ class Inspection final : public session::ClientSession {
   Generation& generation_;
   std::unique_ptr<net::Socket> socket_;
   stream::Timer timer_;
-  time::MonotonicTime deadline_;
+  time::MonotonicTime deadline_ = time::MonotonicTime::max();
   std::array<char, 24> bytes_;
   size_t size_ = 0;
   bool readable_ = true;

@@ -125,7 +125,14 @@ stream::Progress Http1ClientSession::Run() {
 void Http1ClientSession::Read() {
   for (int reads = 0; reads < kReadsPerRun; ++reads) {
     if (!Parse() || state_ == State::kDead) return;
-    if (input_ended_) return;
+    if (input_ended_) {
+      // What was pipelined before the end is served; a part of a head will not become one.
+      if (state_ == State::kHead) {
+        stats_.client_protocol_errors.Add();
+        CloseAfterFlush();
+      }
+      return;
+    }
     switch (wire_.Fill()) {
       case Wire::Filled::kBytes:
         break;
@@ -235,7 +242,7 @@ void Http1ClientSession::BeginStream() {
 
 void Http1ClientSession::OnInputEnd() {
   input_ended_ = true;
-  last_request_ = true;
+  if (state_ != State::kActive) last_request_ = true;
   switch (state_) {
     case State::kIdle:
     case State::kLingering:
@@ -257,6 +264,7 @@ void Http1ClientSession::OnInputEnd() {
     case State::kActive:
       // A client that has sent its request may close its side and still read the answer.
       if (stream_->request_complete_) return;
+      last_request_ = true;
       stream_->in_.error = {ErrorKind::kClosed, Side::kClient, Outcome::kAmbiguous,
                             "the client left in the middle of its request"};
       WakeOwner();
@@ -292,6 +300,7 @@ bool Http1ClientSession::Exchanged::SendResponse(http::ResponseHead& head, bool 
     const bool chunks = !http10_ && options.version == http::Version::kHttp11;
     content.kind = chunks ? Kind::kUnsized : Kind::kUntilClose;
   }
+  if (session_->input_ended_ && session_->wire_.input().empty()) session_->last_request_ = true;
   const bool close = !tunnel && (session_->draining_ || session_->last_request_ || !keep_alive_ ||
                                  !head.keep_alive || content.kind == Kind::kUntilClose);
   if (close) session_->last_request_ = true;
@@ -379,6 +388,7 @@ void Http1ClientSession::StreamGone(bool response_finished) {
     return;
   }
   since_ = turn_.now();
+  if (input_ended_ && wire_.input().empty()) last_request_ = true;
   if (last_request_ || draining_ || !parser_->idle()) {
     CloseAfterFlush();
     return;

@@ -166,6 +166,11 @@ bool Http1UpstreamSession::Exchanged::SendRequest(const http::RequestHead& head,
   http1::WriteOptions options;
   options.version = head.version == http::Version::kHttp10 ? http::Version::kHttp10 : http::Version::kHttp11;
   options.keep_alive = options.version == http::Version::kHttp10;
+  // An HTTP/2 request without content has no way to say so; an HTTP/1 server may refuse a POST that does not
+  // (411; RFC 9110 section 8.6).
+  const bool mostly_with_content = head.method == http::Method::kPost || head.method == http::Method::kPut ||
+                                   head.method == http::Method::kPatch;
+  options.say_empty = mostly_with_content && head.version == http::Version::kHttp2;
   session_->parser_->ExpectResponseTo(head.method);
   using Kind = http::ContentLength::Kind;
   std::string& text = session_->parts_.memory.text;

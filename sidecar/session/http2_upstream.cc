@@ -125,6 +125,8 @@ stream::Progress Http2UpstreamSession::Run() {
     if (!streams_.empty() || opened_count_ > 0) since_ = now;
     if (codec_.draining()) {
       Leave();
+    } else if (!codec_.settled() && now >= settle_by_) {
+      GiveUpSettling();
     } else if (cluster_->idle_timeout.count() > 0 && now >= since_ + cluster_->idle_timeout) {
       codec_.GoAway(true, http2::ErrorCode::kNoError);
       Leave();
@@ -155,13 +157,23 @@ void Http2UpstreamSession::FinishConnect() {
   }
   state_ = State::kOpen;
   since_ = turn_.now();
+  settle_by_ = since_ + cluster_->connect_timeout;
   Dirty();
+}
+
+// It accepts connections and does not speak HTTP/2 on them. Those who wait would wait for ever.
+void Http2UpstreamSession::GiveUpSettling() {
+  stats_.upstream_connect_timeouts.Add();
+  if (pool_ != nullptr) std::exchange(pool_, nullptr)->ConnectFailed(*this, ErrorKind::kConnectTimeout);
+  Die("the upstream sent no HTTP/2 SETTINGS within connect_timeout");
 }
 
 uint32_t Http2UpstreamSession::StreamRoom() const {
   if (state_ != State::kOpen || codec_.draining()) return 0;
-  const uint32_t room = codec_.StreamRoom();
   const auto open = static_cast<uint32_t>(streams_.size()) + opened_count_;
+  // More would be refused by a peer that takes few (RFC 9113 section 5.1.2), each for a connection more.
+  if (!codec_.settled()) return open == 0 ? 1 : 0;
+  const uint32_t room = codec_.StreamRoom();
   if (open >= cluster_->max_concurrent_streams || room <= opened_count_) return 0;
   return std::min(room - opened_count_, cluster_->max_concurrent_streams - open);
 }
@@ -227,8 +239,9 @@ void Http2UpstreamSession::Flush() {
 void Http2UpstreamSession::ArmTimer() {
   const time::Duration wait =
       state_ == State::kConnecting ? cluster_->connect_timeout : cluster_->idle_timeout;
-  if (wait.count() == 0 || state_ == State::kLeaving) return;
-  const time::MonotonicTime due = since_ + wait;
+  const bool settling = state_ == State::kOpen && !codec_.settled();
+  if ((wait.count() == 0 && !settling) || state_ == State::kLeaving) return;
+  const time::MonotonicTime due = settling ? settle_by_ : since_ + wait;
   if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
 }
 

@@ -31,8 +31,11 @@ class Http2UpstreamSession final : public stream::Runnable,
   stream::Progress Run() override;
   void Flush() override;
 
-  bool connecting() const { return state_ == State::kConnecting; }
-  // Streams that may be opened now; 0 while connecting.
+  // More streams may soon be possible: it is not connected, or the peer has not said yet how many it takes.
+  bool connecting() const {
+    return state_ == State::kConnecting || (state_ == State::kOpen && !codec_.settled());
+  }
+  // Streams that may be opened now; 0 before the connection is there, one until the peer's SETTINGS are.
   uint32_t StreamRoom() const;
   std::unique_ptr<stream::UpstreamStream> Open();
   void Orphan();
@@ -46,6 +49,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
   void FinishConnect();
+  void GiveUpSettling();
   void Die(std::string_view detail);
   void Leave();
   void ArmTimer();
@@ -56,6 +60,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   stream::Timer timer_;
   State state_ = State::kConnecting;
   time::MonotonicTime since_;
+  time::MonotonicTime settle_by_{};             // the peer's SETTINGS must be here
   IntrusiveList<Exchanged, OpenedTag> opened_;  // streams handed out whose head has not been submitted
   uint32_t opened_count_ = 0;
   bool used_ = false;

@@ -23,6 +23,7 @@ struct AttemptFacts {
   std::optional<uint32_t> grpc_status;  // of a trailers-only answer
   bool body_replayable = true;          // all that was sent of the request is still held
   bool reused_connection = false;
+  bool other_endpoints = true;  // there is another than the one that failed
   uint32_t policy_retries = 0;  // made so far
   uint32_t safe_retries = 0;
 };

@@ -99,6 +99,25 @@ TEST(Judge, WhatWasNotProcessedIsRetriedForAnyMethodButNotForEver) {
   }
 }
 
+TEST(Judge, TheOnlyEndpointThatIsDownIsTriedAgainOnlyByAPolicyThatWaits) {
+  config::RetryPolicy policy;
+  policy.on = config::kRetryConnectFailure;
+  policy.max_retries = 1;
+  for (const ErrorKind kind : {ErrorKind::kConnectFailed, ErrorKind::kConnectTimeout}) {
+    AttemptFacts facts;
+    facts.method = http::Method::kPost;
+    facts.error = Failed(kind, Outcome::kNotSent);
+    EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe);
+    facts.other_endpoints = false;
+    EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kDeliver);
+    EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  }
+  AttemptFacts refused;  // it is there, and may take the next one
+  refused.error = Failed(ErrorKind::kPeerRefused, Outcome::kRefused);
+  refused.other_endpoints = false;
+  EXPECT_EQ(JudgeAttempt(refused, nullptr).verdict, Verdict::kRetrySafe);
+}
+
 TEST(Judge, PolicyConditionsAndCountsAreHonoured) {
   config::RetryPolicy policy;
   policy.on = config::kRetryGatewayError;

@@ -156,6 +156,27 @@ TEST_F(Engines, ARequestThatHadArrivedWhenTheDrainBeganIsAnswered) {
   }
 }
 
+TEST_F(Engines, AClientMayConnectLongBeforeItSpeaksButNotDawdleThen) {
+  config::HttpOptions http;
+  http.idle_timeout = minutes(10);
+  Apply(Snapshot(http, "hi"));
+  Client ahead(*peers_);
+  Client dawdler(*peers_);
+  Client silent(*peers_);
+  Travel();
+  dawdler.Send("PRI");  // may become HTTP/2 or HTTP/1
+  Pass(minutes(9));
+  ahead.Send(kGet);
+  Pass(seconds(1));
+  for (Client* client : {&ahead, &dawdler, &silent}) client->Read();
+  EXPECT_TRUE(ahead.text.ends_with("hi")) << ahead.text;
+  EXPECT_TRUE(dawdler.ended || dawdler.reset);
+  EXPECT_FALSE(silent.ended || silent.reset);
+  Pass(minutes(2));
+  silent.Read();
+  EXPECT_TRUE(silent.ended || silent.reset);
+}
+
 TEST_F(Engines, ARequestOnAKeptConnectionThatTheDrainCrossesIsAnswered) {
   Apply(Snapshot({}, "hi"));
   Client client(*peers_);

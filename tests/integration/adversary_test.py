@@ -56,6 +56,64 @@ class Http2App:
                 return stream
 
 
+class Settling(mesh.MeshTest):
+    """The peer's SETTINGS say how many streams it takes; a burst must not be refused for not having waited."""
+
+    def test_a_burst_waits_for_the_settings_and_keeps_to_them(self):
+        self.start(http2_app=True)
+        clients = [self.get() for _ in range(5)]
+        first = self.app.accept()
+        first.exactly(24)
+        app = Http2App.__new__(Http2App)
+        app.conversation = first
+        self.assertEqual(app.request(), 1)
+        self.assertTrue(first.silent(0.2), "a second stream came before the settings")
+        first.send(frame(SETTINGS, 0, 0, b"\x00\x03" + (2).to_bytes(4, "big")))  # MAX_CONCURRENT_STREAMS
+        self.assertEqual(app.request(), 3)
+        others = Http2App(self.app.accept())  # its settings allow what HTTP/2 allows: the other three
+        streams = [others.request() for _ in range(3)]
+        self.assertEqual(streams, [1, 3, 5])
+        ok = frame(HEADERS, 5, 1, b"\x88")  # :status 200, END_STREAM
+        for conversation, stream in [(first, 1), (first, 3)] + [(others.conversation, s) for s in streams]:
+            conversation.send(ok[:5] + stream.to_bytes(4, "big") + ok[9:])
+        for client in clients:
+            self.assertEqual(client.head().status, 200)
+
+    def test_a_peer_that_accepts_and_says_nothing_is_given_up_within_the_connect_time_out(self):
+        self.start(http2_app=True, out_cluster={"connect_timeout": "0.3s"})
+        clients = [self.get() for _ in range(3)]
+        self.app.accept()
+        statuses = sorted(client.head().status for client in clients)
+        self.assertEqual(statuses, [502, 503, 503])  # one was sent and may have run; the others waited
+
+
+class EmptyPosts(mesh.MeshTest):
+    def test_a_post_without_content_from_http2_says_so_to_an_http1_app(self):
+        self.start()
+        for method in ("POST", "PUT", "PATCH", "GET", "DELETE"):
+            with self.subTest(method):
+                client = Http2Client(self.port)
+                client.request("/", method=method)
+                app, head = self.accept_request()
+                self.assertEqual(head.all("content-length"), ["0"] if method.startswith("P") else [])
+                app.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                self.assertEqual(client.response_status(), "200")
+                client.close()
+                app.close()
+
+    def test_a_post_of_an_http1_client_without_a_length_stays_without(self):
+        self.start()
+        client = self.ask("POST / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        app, head = self.accept_request()
+        self.assertEqual(head.all("content-length") + head.all("transfer-encoding"), [])
+        app.send(EMPTY)
+        self.assertEqual(client.head().status, 200)
+
+
+class EmptyPostsAtTwo(mesh.AtTwo, EmptyPosts):
+    pass
+
+
 class Retries(mesh.MeshTest):
     def test_an_app_that_resets_while_its_request_is_still_written_is_not_asked_again(self):
         """The write eats the error that the reset left, and the read then looks like a clean end of stream."""

@@ -545,6 +545,34 @@ class Transparency(mesh.MeshTest):
         self.assertEqual(client.head().status, 200)
         self.assertEqual(client.rest(), b"hi")
 
+    def test_what_was_pipelined_before_a_half_close_is_answered_too(self):
+        self.start()
+        client = self.ask("GET /1 HTTP/1.1\r\nHost: shop\r\n\r\nPOST /2 HTTP/1.1\r\nHost: shop\r\n"
+                          "Content-Length: 2\r\n\r\nabGET /3 HTTP/1.1\r\nHost: shop\r\n\r\n")
+        client.half_close()
+        app = None
+        for number in (1, 2, 3):
+            app, head = self.accept_request(app)
+            self.assertIn("/%d " % number, head.first)
+            if number == 2:
+                self.assertEqual(app.exactly(2), b"ab")
+            app.send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        for number in (1, 2, 3):
+            answer = client.head()
+            self.assertEqual(answer.all("connection"), ["close"] if number == 3 else [])
+            self.assertEqual(client.exactly(1), b"%d" % number)
+        self.assertEqual(client.rest(), b"")
+
+    def test_half_a_request_before_a_half_close_ends_after_the_whole_ones(self):
+        self.start()
+        client = self.ask("GET /1 HTTP/1.1\r\nHost: shop\r\n\r\nGET /2 HTTP/1.1\r\nHos")
+        client.half_close()
+        app, _ = self.accept_request()
+        app.send(OK)
+        self.assertEqual(client.head().status, 200)
+        self.assertEqual(client.rest(), b"hi")
+        self.assertTrue(app.silent())
+
     def test_a_head_that_comes_byte_by_byte_is_one_head(self):
         self.start()
         client = self.client()

@@ -7,7 +7,7 @@ namespace pillion::simulation {
 Http2App::Http2App(net::Loop& loop, const net::Address& at, Ledger& ledger, uint64_t seed)
     : loop_(loop), ledger_(ledger), random_(seed) {
   limits_.stream_window_bytes = static_cast<uint32_t>(65535 + random_.Next() % 200000);
-  limits_.max_concurrent_streams = static_cast<uint32_t>((ledger.calm ? 12 : 1) + random_.Next() % 20);
+  limits_.max_concurrent_streams = static_cast<uint32_t>(1 + random_.Next() % 20);
   int error = 0;
   listen_ = loop_.Listen(at, *this, &error);
 }

@@ -6,9 +6,8 @@ namespace pillion::simulation {
 namespace {
 
 constexpr uint32_t kSmallestWindow = 65535;
-// A client that has not seen our SETTINGS yet opens what it likes and is refused what is too much, each time
-// on a fresh connection, and gives up after the third: in calm stories as many as there may ever be at once
-// fit.
+// A simulated HTTP/2 client does not wait for our SETTINGS and is refused what is too much: in calm stories
+// as many as there may ever be at once fit. Sidecars wait: towards them one is enough.
 constexpr uint32_t kFewStreams = 12;
 
 config::ClusterEntry Cluster(const std::string& name, const std::vector<uint16_t>& ports, bool sidecars,
@@ -61,7 +60,7 @@ void SidecarConfig::NewListener() {
   listener->http.access_log = config::AccessLog{"kept for the verdict"};
   listener->http.stream_window_bytes = kSmallestWindow + static_cast<uint32_t>(Up(200000));
   listener->http.max_concurrent_streams =
-      Up(3) == 0 ? (mood_.harmless ? kFewStreams : 1) + static_cast<uint32_t>(Up(4)) : 100;
+      Up(3) == 0 ? (mood_.harmless && !inbound_ ? kFewStreams : 1) + static_cast<uint32_t>(Up(4)) : 100;
   listener->http.drain_timeout = mood_.drain_timeout;
   listener->http.generate_request_id = Up(2) == 0;
   listener_ = listener;
@@ -102,8 +101,7 @@ void SidecarConfig::NewRoutes() {
 void SidecarConfig::NewCluster(const std::string& name) {
   auto cluster = std::make_shared<config::Cluster>(*clusters_[name].cluster);
   cluster->stream_window_bytes = kSmallestWindow + static_cast<uint32_t>(Up(200000));
-  cluster->max_concurrent_streams =
-      Up(3) == 0 ? (mood_.harmless ? kFewStreams : 1) + static_cast<uint32_t>(Up(4)) : 100;
+  cluster->max_concurrent_streams = Up(3) == 0 ? 1 + static_cast<uint32_t>(Up(4)) : 100;
   clusters_[name].cluster = cluster;
 }
 
