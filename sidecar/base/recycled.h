@@ -71,6 +71,8 @@ class Recycled {
   }
 
  private:
+  friend T;
+  Recycled() = default;
   static constexpr size_t kMaxKept = 256;
   static thread_local FreeMemory free_;
 };

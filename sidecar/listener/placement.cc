@@ -8,7 +8,7 @@ namespace {
 constexpr uint64_t kToleratedFraction = 8;
 }  // namespace
 
-Placement::Placement(std::vector<const telemetry::WorkerStats*> workers, Deliver deliver)
+Placement::Placement(const std::vector<const telemetry::WorkerStats*>& workers, Deliver deliver)
     : deliver_(std::move(deliver)) {
   for (const telemetry::WorkerStats* stats : workers) {
     slots_.push_back(std::make_unique<Slot>());

@@ -28,7 +28,7 @@ class Placement {
       std::function<void(size_t worker, const std::string& listener, std::unique_ptr<net::Socket>)>;
 
   // Worker i counts its ended connections in workers[i]. All outlive the placement.
-  Placement(std::vector<const telemetry::WorkerStats*> workers, Deliver deliver);
+  Placement(const std::vector<const telemetry::WorkerStats*>& workers, Deliver deliver);
 
   // The worker for a connection that `self` has accepted. It counts as that worker's from now on.
   size_t Choose(size_t self);

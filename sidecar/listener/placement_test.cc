@@ -13,6 +13,7 @@ class PlacementTest : public ::testing::Test {
       : stats_(workers), placement_(Views(), [](size_t, auto&, auto) {}) {}
   std::vector<const telemetry::WorkerStats*> Views() const {
     std::vector<const telemetry::WorkerStats*> views;
+    views.reserve(stats_.size());
     for (const telemetry::WorkerStats& one : stats_) views.push_back(&one);
     return views;
   }

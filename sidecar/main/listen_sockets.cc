@@ -12,19 +12,19 @@ std::map<std::string, std::string> ListenSockets::Bind(const config::Snapshot& s
   for (const auto& [name, entry] : snapshot.listeners) {
     const net::Address& address = entry.listener->address;
     const auto [other, first] = taken.emplace(address, name);
+    std::string problem;
     if (!first) {
-      failures[name] = "listener " + name + ": cannot listen on " + address.ToString() + ": listener " +
-                       other->second + " does";
+      problem.append("listener ").append(other->second).append(" does");
+    } else if (bound_.count({name, address}) == 0) {
+      problem = BindOne(*entry.listener);
+    }
+    if (problem.empty()) {
+      bound.insert({name, address});
       continue;
     }
-    if (bound_.count({name, address}) == 0) {
-      const std::string problem = BindOne(*entry.listener);
-      if (!problem.empty()) {
-        failures[name] = "listener " + name + ": cannot listen on " + address.ToString() + ": " + problem;
-        continue;
-      }
-    }
-    bound.insert({name, address});
+    std::string& told = failures[name];
+    told.append("listener ").append(name).append(": cannot listen on ").append(address.ToString());
+    told.append(": ").append(problem);
   }
   bound_ = std::move(bound);
   return failures;

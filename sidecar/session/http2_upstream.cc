@@ -101,7 +101,7 @@ bool Http2UpstreamSession::Dial(const net::Address& to) {
   int error = 0;
   auto socket = parts_.loop.Connect(to, *this, &error);
   if (socket == nullptr) return false;
-  if (cluster_->silent_peer_timeout) socket->GiveUpSilentPeerAfter(*cluster_->silent_peer_timeout);
+  if (const auto& limit = cluster_->silent_peer_timeout) socket->GiveUpSilentPeerAfter(*limit);
   stats_.upstream_connections_http2.Add();
   wire_.Attach(std::move(socket));
   ArmTimer();
