@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sidecar/base/check.h"
+#include "sidecar/http2/library_memory.h"
 #include "sidecar/http2/session.h"
 
 namespace pillion::http2 {
@@ -32,8 +33,8 @@ Codec::Session::Session(Role r, const Limits& l) : role(r), limits(l) {
   SetReceiveCallbacks(callbacks);
   SetSendCallbacks(callbacks);
   nghttp2_option* const options = NewOptions(limits);
-  const int made = role == Role::kServer ? nghttp2_session_server_new2(&nghttp2, callbacks, this, options)
-                                         : nghttp2_session_client_new2(&nghttp2, callbacks, this, options);
+  const auto make = role == Role::kServer ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
+  const int made = make(&nghttp2, callbacks, this, options, LibraryMemory());
   nghttp2_option_del(options);
   nghttp2_session_callbacks_del(callbacks);
   PILLION_CHECK(made == 0);
