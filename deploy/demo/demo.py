@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -213,8 +214,14 @@ def show_outage(m):
     check(rows and all(r[5] == r[6] for r in rows), f"{len(rows)} resource versions sent and acknowledged agree")
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def main():
     once = "--once" in sys.argv[1:]
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with them ignored
+        signal.signal(number, interrupt)
     mesh_module.require_free_ports()
     began = time.monotonic()
     m = Mesh(os.path.join(TOP, ".run"))

@@ -15,15 +15,6 @@ import mesh
 from bad_input_test import Http2Client
 from mesh import OK
 
-
-
-def sanitized():
-    """Sanitizers keep freed memory, and need descriptors of their own."""
-    with open(mesh.SIDECAR, "rb") as file:
-        data = file.read()
-    return b"__asan_init" in data or b"__tsan_init" in data or b"__ubsan_handle" in data
-
-
 EMPTY = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -166,7 +157,7 @@ class Endings(mesh.MeshTest):
         self.assertEqual(head.status, 408)
         self.assertEqual(len(client.rest()), int(head.get("content-length")))  # a HEAD would get none
 
-    @unittest.skipIf(sanitized(), "measures what sanitizers change")
+    @unittest.skipIf(mesh.sanitized(), "measures what sanitizers change")
     def test_informational_answers_do_not_pile_up_before_a_client_that_does_not_read(self):
         self.start()
         client = self.get()
@@ -305,7 +296,7 @@ class UpgradesAtTwo(mesh.AtTwo, Upgrades):
 
 
 class Memory(mesh.MeshTest):
-    @unittest.skipIf(sanitized(), "measures what sanitizers change")
+    @unittest.skipIf(mesh.sanitized(), "measures what sanitizers change")
     def test_idle_connections_do_not_keep_the_memory_of_their_last_head(self):
         self.start()
         app = None
@@ -363,7 +354,7 @@ class Peers(mesh.MeshTest):
 
 
 class Descriptors(mesh.MeshTest):
-    @unittest.skipIf(sanitized(), "measures what sanitizers change")
+    @unittest.skipIf(mesh.sanitized(), "measures what sanitizers change")
     def test_a_sidecar_without_descriptors_sheds_clients_and_does_not_spin(self):
         self.start()
         process = self.made[0].process
