@@ -4,6 +4,7 @@
 Usage: ads_test.py <pillion-control-plane> <pillionctl> <mesh directory> <protos directory>
 """
 import os
+import random
 import queue
 import re
 import shutil
@@ -43,6 +44,12 @@ SHORT = {PREFIX + m.DESCRIPTOR.full_name: k for k, m in MESSAGES.items()}
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 
 
+# A loopback address of this process's own: the port stays free while the control plane is down. (Of 127.0.0.1 every
+# connection of the machine takes its source port.)
+HOST = "127.%d.%d.%d" % (random.SystemRandom().randrange(10, 250), random.SystemRandom().randrange(256),
+                         random.SystemRandom().randrange(1, 255))
+
+
 class ControlPlane:
     def __init__(self, directory):
         self.directory, self.port = directory, 0
@@ -50,7 +57,7 @@ class ControlPlane:
 
     def start(self):
         self.process = subprocess.Popen(
-            [CONTROL_PLANE, "--config-dir", self.directory, "--listen", "127.0.0.1:%d" % self.port],
+            [CONTROL_PLANE, "--config-dir", self.directory, "--listen", "%s:%d" % (HOST, self.port)],
             stderr=subprocess.PIPE, text=True)
         self.log = []
         for line in self.process.stderr:
@@ -76,7 +83,7 @@ class Client:
     """One ADS stream. Answers nothing by itself."""
 
     def __init__(self, port, node="n1", **metadata):
-        self.channel = grpc.insecure_channel("127.0.0.1:%d" % port)
+        self.channel = grpc.insecure_channel("%s:%d" % (HOST, port))
         self.requests, self.responses = queue.Queue(), queue.Queue()
         self.node, self.metadata, self.names = node, metadata, {}
         call = self.channel.stream_stream(METHOD, discovery_pb2.DiscoveryRequest.SerializeToString,
@@ -147,7 +154,7 @@ class Client:
 
 
 def status(port):
-    return subprocess.run([PILLIONCTL, "status", "--address", "127.0.0.1:%d" % port], check=True, text=True,
+    return subprocess.run([PILLIONCTL, "status", "--address", "%s:%d" % (HOST, port)], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
 
 
@@ -292,7 +299,7 @@ class AdsTest(unittest.TestCase):
 
     def test_wrong_flags_exit_1(self):
         for flags in ([], ["--config-dir", "/nowhere"], ["--config-dir", self.directory, "--listen", "nonsense:1:2"],
-                      ["--config-dir", self.directory, "--listen", "127.0.0.1:%d" % self.plane.port]):
+                      ["--config-dir", self.directory, "--listen", "%s:%d" % (HOST, self.plane.port)]):
             done = subprocess.run([CONTROL_PLANE] + flags, stderr=subprocess.PIPE, stdout=subprocess.PIPE, timeout=20)
             self.assertEqual(done.returncode, 1, flags)
 

@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -53,10 +54,22 @@ KINDS = {url: kind for kind, url in URLS.items()}
 ADS = {"ads": {}, "resource_api_version": "V3"}
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+# A loopback address of this process's own: ports found free here stay free, whatever other tests do. (Of 127.0.0.1
+# every connection of the machine takes its source port.)
+HOST = "127.%d.%d.%d" % (random.SystemRandom().randrange(10, 250), random.SystemRandom().randrange(256),
+                         random.SystemRandom().randrange(1, 255))
+
+
+def free_ports(count):
+    """Distinct: all are held until the last is known."""
+    held = []
+    for _ in range(count):
+        held.append(socket.socket())
+        held[-1].bind((HOST, 0))
+    ports = [one.getsockname()[1] for one in held]
+    for one in held:
+        one.close()
+    return ports
 
 
 def wait_until(condition, what):
@@ -79,7 +92,7 @@ class ControlPlane:
             response_serializer=lambda message: message if isinstance(message, bytes) else message.SerializeToString())
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
             "envoy.service.discovery.v3.AggregatedDiscoveryService", {"StreamAggregatedResources": handler}),))
-        assert self.server.add_insecure_port("127.0.0.1:%d" % port)
+        assert self.server.add_insecure_port("%s:%d" % (HOST, port))
         self.server.start()
 
     def stream(self, requests, _):
@@ -124,8 +137,8 @@ class SidecarAdsTest(unittest.TestCase):
         self.directory = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
         self.state = os.path.join(self.directory, "state")
         os.mkdir(self.state)
-        self.xds, self.admin, self.port = free_port(), free_port(), free_port()
-        self.app = http.server.ThreadingHTTPServer(("127.0.0.1", 0), App)
+        self.xds, self.admin, self.port = free_ports(3)
+        self.app = http.server.ThreadingHTTPServer((HOST, 0), App)
         threading.Thread(target=self.app.serve_forever, daemon=True).start()
         self.plane = ControlPlane(self.xds)
         self.process = None
@@ -142,14 +155,14 @@ class SidecarAdsTest(unittest.TestCase):
         path = os.path.join(self.directory, "bootstrap.json")
         bootstrap = {
             "node": {"id": node, "cluster": "c"},
-            "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.admin}}},
+            "admin": {"address": {"socket_address": {"address": HOST, "port_value": self.admin}}},
             "dynamic_resources": {"lds_config": ADS, "cds_config": ADS, "ads_config": {
                 "api_type": "GRPC", "transport_api_version": "V3",
                 "grpc_services": [{"envoy_grpc": {"cluster_name": "xds_cluster"}}]}},
             "static_resources": {"clusters": [{
                 "name": "xds_cluster", "type": "STATIC", "http2_protocol_options": {},
                 "load_assignment": {"cluster_name": "xds_cluster", "endpoints": [{"lb_endpoints": [
-                    {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.xds}}}}]}]}}]}}
+                    {"endpoint": {"address": {"socket_address": {"address": HOST, "port_value": self.xds}}}}]}]}}]}}
         with open(path, "w") as file:
             json.dump(bootstrap, file)
         self.log = os.path.join(self.directory, "log")
@@ -167,7 +180,7 @@ class SidecarAdsTest(unittest.TestCase):
 
     def page(self, path):
         try:
-            with urllib.request.urlopen("http://127.0.0.1:%d%s" % (self.admin, path), timeout=5) as answer:
+            with urllib.request.urlopen("http://%s:%d%s" % (HOST, self.admin, path), timeout=5) as answer:
                 return answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.read().decode()
@@ -183,7 +196,7 @@ class SidecarAdsTest(unittest.TestCase):
 
     def get(self):
         try:
-            with urllib.request.urlopen("http://127.0.0.1:%d/" % self.port, timeout=5) as answer:
+            with urllib.request.urlopen("http://%s:%d/" % (HOST, self.port), timeout=5) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             return error.code
@@ -200,7 +213,7 @@ class SidecarAdsTest(unittest.TestCase):
                    "stat_prefix": "s", "rds": {"route_config_name": routes, "config_source": ADS},
                    "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
                        "@type": PREFIX + "envoy.extensions.filters.http.router.v3.Router"}}]}
-        return {"name": name, "address": {"socket_address": {"address": "127.0.0.1", "port_value": port or self.port}},
+        return {"name": name, "address": {"socket_address": {"address": HOST, "port_value": port or self.port}},
                 "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager",
                                                 "typed_config": manager}]}]}
 
@@ -210,7 +223,7 @@ class SidecarAdsTest(unittest.TestCase):
 
     def endpoints(self, name="app"):
         return {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {
-            "address": "127.0.0.1", "port_value": self.app.server_port}}}}]}]}
+            "address": HOST, "port_value": self.app.server_port}}}}]}]}
 
     @staticmethod
     def routes(name="r", cluster="app"):

@@ -47,10 +47,19 @@ def typed(name, **fields):
     return {"@type": "type.googleapis.com/" + name, **fields}
 
 
+_given = set()
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    """A port that nobody has, and that was not given before: two sidecars may listen on one (SO_REUSEPORT), and the
+    second would seem to be up before it is."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = probe.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def wait_until(condition, what):

@@ -189,6 +189,16 @@ class Transparency(mesh.MeshTest):
         client.rest()
         self.assertTrue(self.app.no_connection())
 
+    def test_http11_connect_headers_stripped(self):
+        """CONNECT is refused for now: of its head nothing reaches anybody, and bytes behind it are no request."""
+        self.start()
+        client = self.ask("CONNECT shop:443 HTTP/1.1\r\nHost: shop:443\r\nContent-Length: 0\r\nX-A: secret\r\n\r\n"
+                          "GET /behind HTTP/1.1\r\nHost: shop\r\n\r\n")
+        answer = client.head()
+        self.assertEqual((answer.status, answer.all("x-a"), answer.all("connection")), (405, [], ["close"]))
+        self.assertNotIn(b"HTTP/1.1", client.rest_or_reset())
+        self.assertTrue(self.app.no_connection())
+
     def test_http11_connect_bad_requests(self):
         self.start()
         for request in ("CONNECT / HTTP/1.1\r\nHost: shop\r\n\r\n",
