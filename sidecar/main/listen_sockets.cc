@@ -7,17 +7,10 @@ namespace pillion {
 
 std::map<std::string, std::string> ListenSockets::Bind(const config::Snapshot& snapshot) {
   std::map<std::string, std::string> failures;
-  std::map<net::Address, std::string> taken;
   std::set<std::pair<std::string, net::Address>> bound;
   for (const auto& [name, entry] : snapshot.listeners) {
     const net::Address& address = entry.listener->address;
-    const auto [other, first] = taken.emplace(address, name);
-    std::string problem;
-    if (!first) {
-      problem.append("listener ").append(other->second).append(" does");
-    } else if (bound_.count({name, address}) == 0) {
-      problem = BindOne(*entry.listener);
-    }
+    const std::string problem = bound_.count({name, address}) != 0 ? "" : BindOne(*entry.listener);
     if (problem.empty()) {
       bound.insert({name, address});
       continue;

@@ -21,9 +21,9 @@ class ListenSockets {
   explicit ListenSockets(size_t workers) : fresh_(workers) {}
 
   // Binds for the listeners of `snapshot` that have no sockets yet; forgets those that are not in it any
-  // more. Returns a sentence for each, by name, that cannot be bound or asks for an address that another one
-  // has; a worker goes on with that listener's last good address, if it had one. Call again later to try
-  // again.
+  // more. Returns a sentence for each, by name, that cannot be bound; a worker goes on with that listener's
+  // last good address, if it had one. Call again later to try again. (That no two ask for one address is the
+  // configuration's business.)
   std::map<std::string, std::string> Bind(const config::Snapshot& snapshot);
   // What the last Bind made for that worker.
   std::vector<net::BoundSocket> Take(size_t worker) { return std::exchange(fresh_[worker], {}); }
