@@ -187,7 +187,7 @@ Next Exchange::DriveAttempt() {
   if (attempt_ == nullptr) {
     if (retry_at_ > env_.turn.now()) return Next::kWait;
     retry_at_ = {};
-    StartAttempt(avoid_.get());
+    StartAttempt();
   }
   const Next next = attempt_->Advance();
   PassInformational();
@@ -217,6 +217,7 @@ Next Exchange::ResponseFilters() {
   head_delivered_ = true;
   response_finished_ = end;
   replay_.Clear();
+  avoid_.Reset();
   Note(Event::kDelivered, status_);
   step_ = Step::kFinish;
   return Next::kMore;

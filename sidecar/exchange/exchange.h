@@ -27,6 +27,7 @@
 #include "sidecar/stream/exchange_factory.h"
 #include "sidecar/stream/stream.h"
 #include "sidecar/telemetry/events.h"
+#include "sidecar/upstream/retry_judgement.h"
 
 namespace pillion::exchange {
 
@@ -62,8 +63,8 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   Next Finish();
   // judge.cc: what an attempt's end, or a timer, means.
   Next Judge();
-  void StartAttempt(const upstream::EndpointState* avoid);
-  Next Retry(const upstream::EndpointState* avoid, bool by_policy);
+  void StartAttempt();
+  Next Retry(upstream::Verdict verdict);
   void CheckTimers();
   void ArmTimer();
   // pumps.cc: the bodies. True when something moved.
@@ -102,7 +103,7 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   telemetry::RouteStats* stats_ = nullptr;
   filter::RequestState filter_state_;
   std::unique_ptr<Attempt> attempt_;
-  LocalRef<upstream::EndpointState> avoid_;              // it failed before the back-off
+  LocalRef<upstream::EndpointState> avoid_;              // the next attempt's; held until there is an answer
   std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled
   uint32_t attempts_ = 0;
   uint32_t policy_retries_ = 0;

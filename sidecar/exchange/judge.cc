@@ -4,19 +4,18 @@
 
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/exchange.h"
-#include "sidecar/upstream/retry_judgement.h"
 
 namespace pillion::exchange {
 
 using telemetry::Event;
 
-void Exchange::StartAttempt(const upstream::EndpointState* avoid) {
+void Exchange::StartAttempt() {
   ++attempts_;
   stats_->attempts.Add();
   attempt_ =
       std::make_unique<Attempt>(AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_,
                                              events_, *this, *client_, !upgrade_.empty()},
-                                attempts_, avoid, replay_);
+                                attempts_, avoid_.get(), replay_);
 }
 
 Next Exchange::Judge() {
@@ -44,12 +43,9 @@ Next Exchange::Judge() {
     case upstream::Verdict::kDeliver:
       break;
     case upstream::Verdict::kRetryFree:
-      env_.stats.worker.stale_reuse.Add();
-      return Retry(nullptr, false);
     case upstream::Verdict::kRetrySafe:
-      return Retry(attempt_->endpoint(), false);
     case upstream::Verdict::kRetryPolicy:
-      return Retry(attempt_->endpoint(), true);
+      return Retry(judgement.verdict);
   }
   if (!facts.error && facts.status == 101 && upgrade_.empty()) {
     attempt_->Fail(
@@ -61,20 +57,21 @@ Next Exchange::Judge() {
   return Next::kMore;
 }
 
-Next Exchange::Retry(const upstream::EndpointState* avoid, bool by_policy) {
+// The next attempt starts when the step is taken again: at once, or when the back-off is over.
+Next Exchange::Retry(upstream::Verdict verdict) {
   RememberAttempt();
-  // The endpoint outlives this call even when the configuration dropped it: the old attempt holds it until
-  // replaced.
-  const std::unique_ptr<Attempt> old = std::move(attempt_);
+  // A stale connection says nothing of its endpoint.
+  const bool stale = verdict == upstream::Verdict::kRetryFree;
+  if (stale) env_.stats.worker.stale_reuse.Add();
+  avoid_ = LocalRef<upstream::EndpointState>(stale ? nullptr : attempt_->endpoint());
+  attempt_.reset();
   stats_->retries.Add();
   Note(Event::kRetry, attempts_ + 1);
-  if (!by_policy || !route_->retry) {
+  if (verdict != upstream::Verdict::kRetryPolicy) {
     ++safe_retries_;
-    StartAttempt(avoid);
     return Next::kMore;
   }
   ++policy_retries_;
-  avoid_ = LocalRef<upstream::EndpointState>(old->endpoint());
   const auto wait = upstream::Backoff(*route_->retry, policy_retries_, env_.random.Next());
   Note(Event::kBackoff, static_cast<uint32_t>(wait / std::chrono::milliseconds(1)));
   retry_at_ = env_.turn.now() + wait;

@@ -107,7 +107,6 @@ class Process {
   worker::Mailbox<std::function<void()>> answers_;      // from workers, to be run here
   std::map<std::string, std::string> listen_failures_;  // of the generation in use, by listener
   uint64_t applied_generation_ = 0;                     // by every worker
-  uint64_t needed_generation_ = 0;                      // the first that was complete; 0: none yet
   int reopens_done_ = 0;
   bool was_ready_ = false;
   bool draining_ = false;
@@ -162,7 +161,6 @@ Process::Process(const ProcessOptions& options)
 void Process::Publish() {
   const bool connected = ads_ != nullptr && ads_->connected();
   const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now(), connected);
-  if (needed_generation_ == 0 && store_.settled()) needed_generation_ = snapshot->generation;
   if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
   prepared_ = worker::Prepare(snapshot, prepared_.get());
   BindAndApply();
@@ -290,9 +288,9 @@ std::vector<std::string> Process::NotReady() const {
   }
   // What is there serves while something is added to it or replaced: a push must not take every pod of the
   // mesh out of service at once.
-  const uint64_t needed = needed_generation_ != 0 ? needed_generation_ : prepared_->snapshot->generation;
-  if (applied_generation_ < needed) reasons.push_back("workers are taking the configuration over");
   if (was_ready_) return reasons;
+  if (applied_generation_ < prepared_->snapshot->generation)
+    reasons.push_back("workers are taking the configuration over");
   for (const auto& [name, failure] : listen_failures_) reasons.push_back(failure);
   if (!store_.settled()) {
     for (const std::string& what : store_.Waiting()) reasons.push_back("waiting for " + what);
