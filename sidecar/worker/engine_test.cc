@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "sidecar/http2/frames.h"
 #include "sidecar/testing/sim_network.h"
@@ -20,6 +21,11 @@ using std::chrono::seconds;
 
 net::Address At(uint16_t port) { return net::Address::Parse("127.0.0.1", port).value_or(net::Address()); }
 constexpr uint16_t kPort = 15001;
+
+class Nobody : public net::Observer {
+ public:
+  void OnReady(bool, bool) override {}
+};
 
 // A client that reads only when it is told to.
 class Client : public net::Observer {
@@ -175,6 +181,29 @@ TEST_F(Engines, AClientMayConnectLongBeforeItSpeaksButNotDawdleThen) {
   Pass(minutes(2));
   silent.Read();
   EXPECT_TRUE(silent.ended || silent.reset);
+}
+
+TEST_F(Engines, AnAdoptedConnectionIsServedOrClosedWhenItsListenerIsGone) {
+  Apply(Snapshot({}, "hi"));
+  const std::unique_ptr<net::Loop> acceptor = network_.NewLoop();  // another worker's
+  Nobody nobody;
+  int error = 0;
+  const auto listening = acceptor->Listen(At(kPort + 1), nobody, &error);
+  ASSERT_NE(listening, nullptr);
+  for (const auto& [listener, served] : {std::pair("l", true), std::pair("gone", false)}) {
+    Client client(*peers_, kPort + 1);
+    Travel();
+    client.Send(kGet);
+    Travel();
+    engine_.Adopt(listener, listening->Accept());
+    Pass(seconds(1));
+    client.Read();
+    EXPECT_EQ(client.text.ends_with("hi"), served) << client.text;
+    EXPECT_EQ(client.ended || client.reset, !served);
+  }
+  EXPECT_EQ(engine_.worker_stats().client_connections.value(), 2u);
+  EXPECT_EQ(engine_.worker_stats().client_connections_closed.value(),
+            2u);  // each counts once, whatever its fate
 }
 
 TEST_F(Engines, ARequestOnAKeptConnectionThatTheDrainCrossesIsAnswered) {

@@ -247,6 +247,26 @@ class SidecarAdsTest(unittest.TestCase):
 
     # --- tests
 
+    def test_an_address_that_is_taken_is_told_and_had_when_it_is_free(self):
+        plane = self.plane
+        taken = socket.socket()  # without SO_REUSEPORT
+        taken.bind((HOST, self.port))
+        taken.listen()
+        plane.ask("cds")
+        plane.ask("lds")
+        plane.send("cds", "c1", self.cluster())
+        plane.ask("eds")
+        plane.send("eds", "e1", self.endpoints())
+        plane.send("lds", "l1", self.listener())
+        plane.ask("rds")
+        plane.send("rds", "r1", self.routes())
+        wait_until(lambda: "cannot listen on" in self.page("/ready"), "it says what is wrong")
+        self.assertFalse(self.ready())
+        taken.close()
+        wait_until(self.ready, "it tries again")
+        self.assertEqual(self.get(), 200)
+        self.assertEqual(self.said().count("cannot listen on"), 1)  # not once a second
+
     def test_bad_resources_are_refused_by_name_and_path_and_the_last_good_serve(self):
         self.settle()
         answer = self.plane.send("cds", "c2", self.cluster(connect_timeout="0s"), self.cluster("new"))

@@ -1,6 +1,7 @@
 """What is tried again, and above all what is not."""
 
 import select
+import threading
 import unittest
 
 import mesh
@@ -13,6 +14,38 @@ BUSY = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
 def policy(on, retries=2, **more):
     return {"out": {"route": {"retry_policy": {"retry_on": on, "num_retries": retries,
                                                "retry_back_off": {"base_interval": "0.002s"}, **more}}}}
+
+
+class Elsewhere(mesh.MeshTest):
+    def test_after_a_back_off_the_endpoint_that_failed_is_still_avoided(self):
+        other = mesh.App()
+        self.addCleanup(other.close)
+        self.start(addresses=[self.app.address, other.address], out={"route": {"retry_policy": {
+            "retry_on": "5xx", "num_retries": 1, "retry_back_off": {"base_interval": "0.4s", "max_interval": "0.4s"}}}})
+        seen = []
+        for app in (self.app, other):
+            threading.Thread(target=self.serve, args=(app, seen), daemon=True).start()
+        first = self.get(path="/first")
+        mesh.wait_until(lambda: seen, "the first attempt")
+        # Round robin's next turn is the other's; this one takes it, so that the retry's would be the failed one's.
+        self.assertEqual(self.get(path="/second").head().status, 200)
+        self.assertEqual(first.head().status, 200)
+        tried = [app for app, path in seen if path == "/first"]
+        self.assertEqual(len(tried), 2)
+        self.assertIsNot(tried[0], tried[1])
+
+    def serve(self, app, seen):
+        """Answers /first with 503 the first time it comes anywhere, and all else with 200."""
+        try:
+            while True:
+                connection = app.accept()
+                path = connection.head().first.split(" ")[1]
+                busy = path == "/first" and not seen
+                seen.append((app, path))
+                connection.send((BUSY if busy else OK).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
+                connection.close()
+        except (OSError, AssertionError):  # the test is over
+            pass
 
 
 class Retry(mesh.MeshTest):

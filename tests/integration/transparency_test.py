@@ -190,7 +190,7 @@ class Transparency(mesh.MeshTest):
         self.assertTrue(self.app.no_connection())
 
     def test_http11_connect_headers_stripped(self):
-        """CONNECT is refused for now: of its head nothing reaches anybody, and bytes behind it are no request."""
+        """CONNECT is not offered: of its head nothing reaches anybody, and bytes behind it are no request."""
         self.start()
         client = self.ask("CONNECT shop:443 HTTP/1.1\r\nHost: shop:443\r\nContent-Length: 0\r\nX-A: secret\r\n\r\n"
                           "GET /behind HTTP/1.1\r\nHost: shop\r\n\r\n")
