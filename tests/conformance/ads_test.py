@@ -4,7 +4,6 @@
 Usage: ads_test.py <pillion-control-plane> <pillionctl> <mesh directory> <protos directory>
 """
 import os
-import random
 import queue
 import re
 import shutil
@@ -18,19 +17,10 @@ import unittest
 
 import grpc
 
+import xds_peer
+
 CONTROL_PLANE, PILLIONCTL, MESH, PROTOS = (os.path.abspath(a) for a in sys.argv[1:5])
-generated = tempfile.mkdtemp()
-protos = ["envoy/config/" + p for p in (
-    "core/v3/core", "cluster/v3/cluster", "endpoint/v3/endpoint", "route/v3/route", "listener/v3/listener",
-    "accesslog/v3/accesslog", "trace/v3/trace")]
-protos += ["envoy/service/discovery/v3/discovery", "envoy/type/v3/type", "envoy/type/matcher/v3/matcher",
-           "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager",
-           "google/rpc/status"]
-subprocess.check_call(["/usr/bin/protoc", "-I" + PROTOS, "--python_out=" + generated] + [p + ".proto" for p in protos])
-sys.path.insert(0, generated)
-# google/rpc must not hide Debian's google.protobuf.
-import google  # noqa: E402
-google.__path__.append(os.path.join(generated, "google"))
+xds_peer.generate(PROTOS)
 from envoy.config.cluster.v3 import cluster_pb2  # noqa: E402
 from envoy.config.endpoint.v3 import endpoint_pb2  # noqa: E402
 from envoy.config.listener.v3 import listener_pb2  # noqa: E402
@@ -44,12 +34,6 @@ SHORT = {PREFIX + m.DESCRIPTOR.full_name: k for k, m in MESSAGES.items()}
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 
 
-# A loopback address of this process's own: the port stays free while the control plane is down. (Of 127.0.0.1 every
-# connection of the machine takes its source port.)
-HOST = "127.%d.%d.%d" % (random.SystemRandom().randrange(10, 250), random.SystemRandom().randrange(256),
-                         random.SystemRandom().randrange(1, 255))
-
-
 class ControlPlane:
     def __init__(self, directory):
         self.directory, self.port = directory, 0
@@ -57,7 +41,7 @@ class ControlPlane:
 
     def start(self):
         self.process = subprocess.Popen(
-            [CONTROL_PLANE, "--config-dir", self.directory, "--listen", "%s:%d" % (HOST, self.port)],
+            [CONTROL_PLANE, "--config-dir", self.directory, "--listen", "%s:%d" % (xds_peer.HOST, self.port)],
             stderr=subprocess.PIPE, text=True)
         self.log = []
         for line in self.process.stderr:
@@ -83,7 +67,7 @@ class Client:
     """One ADS stream. Answers nothing by itself."""
 
     def __init__(self, port, node="n1", **metadata):
-        self.channel = grpc.insecure_channel("%s:%d" % (HOST, port))
+        self.channel = grpc.insecure_channel("%s:%d" % (xds_peer.HOST, port))
         self.requests, self.responses = queue.Queue(), queue.Queue()
         self.node, self.metadata, self.names = node, metadata, {}
         call = self.channel.stream_stream(METHOD, discovery_pb2.DiscoveryRequest.SerializeToString,
@@ -154,7 +138,7 @@ class Client:
 
 
 def status(port):
-    return subprocess.run([PILLIONCTL, "status", "--address", "%s:%d" % (HOST, port)], check=True, text=True,
+    return subprocess.run([PILLIONCTL, "status", "--address", "%s:%d" % (xds_peer.HOST, port)], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
 
 
@@ -299,7 +283,7 @@ class AdsTest(unittest.TestCase):
 
     def test_wrong_flags_exit_1(self):
         for flags in ([], ["--config-dir", "/nowhere"], ["--config-dir", self.directory, "--listen", "nonsense:1:2"],
-                      ["--config-dir", self.directory, "--listen", "%s:%d" % (HOST, self.plane.port)]):
+                      ["--config-dir", self.directory, "--listen", "%s:%d" % (xds_peer.HOST, self.plane.port)]):
             done = subprocess.run([CONTROL_PLANE] + flags, stderr=subprocess.PIPE, stdout=subprocess.PIPE, timeout=20)
             self.assertEqual(done.returncode, 1, flags)
 

@@ -8,7 +8,6 @@ import http.server
 import json
 import os
 import queue
-import random
 import shutil
 import signal
 import socket
@@ -23,20 +22,11 @@ import urllib.request
 
 import grpc
 
+import xds_peer
+
 SIDECAR, PROTOS = (os.path.abspath(a) for a in sys.argv[1:3])
 WAIT = 30  # generous; nothing here waits for time to pass
-generated = tempfile.mkdtemp()
-protos = ["envoy/config/" + p for p in (
-    "core/v3/core", "cluster/v3/cluster", "endpoint/v3/endpoint", "route/v3/route", "listener/v3/listener",
-    "accesslog/v3/accesslog", "trace/v3/trace")]
-protos += ["envoy/service/discovery/v3/discovery", "envoy/type/v3/type", "envoy/type/matcher/v3/matcher",
-           "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager",
-           "envoy/extensions/filters/http/router/v3/router", "google/rpc/status"]
-subprocess.check_call(["/usr/bin/protoc", "-I" + PROTOS, "--python_out=" + generated] + [p + ".proto" for p in protos])
-sys.path.insert(0, generated)
-# google/rpc must not hide Debian's google.protobuf.
-import google  # noqa: E402
-google.__path__.append(os.path.join(generated, "google"))
+xds_peer.generate(PROTOS)
 from google.protobuf import json_format  # noqa: E402
 from envoy.config.cluster.v3 import cluster_pb2  # noqa: E402
 from envoy.config.endpoint.v3 import endpoint_pb2  # noqa: E402
@@ -54,18 +44,12 @@ KINDS = {url: kind for kind, url in URLS.items()}
 ADS = {"ads": {}, "resource_api_version": "V3"}
 
 
-# A loopback address of this process's own: ports found free here stay free, whatever other tests do. (Of 127.0.0.1
-# every connection of the machine takes its source port.)
-HOST = "127.%d.%d.%d" % (random.SystemRandom().randrange(10, 250), random.SystemRandom().randrange(256),
-                         random.SystemRandom().randrange(1, 255))
-
-
 def free_ports(count):
     """Distinct: all are held until the last is known."""
     held = []
     for _ in range(count):
         held.append(socket.socket())
-        held[-1].bind((HOST, 0))
+        held[-1].bind((xds_peer.HOST, 0))
     ports = [one.getsockname()[1] for one in held]
     for one in held:
         one.close()
@@ -92,7 +76,7 @@ class ControlPlane:
             response_serializer=lambda message: message if isinstance(message, bytes) else message.SerializeToString())
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
             "envoy.service.discovery.v3.AggregatedDiscoveryService", {"StreamAggregatedResources": handler}),))
-        assert self.server.add_insecure_port("%s:%d" % (HOST, port))
+        assert self.server.add_insecure_port("%s:%d" % (xds_peer.HOST, port))
         self.server.start()
 
     def stream(self, requests, _):
@@ -138,7 +122,7 @@ class SidecarAdsTest(unittest.TestCase):
         self.state = os.path.join(self.directory, "state")
         os.mkdir(self.state)
         self.xds, self.admin, self.port = free_ports(3)
-        self.app = http.server.ThreadingHTTPServer((HOST, 0), App)
+        self.app = http.server.ThreadingHTTPServer((xds_peer.HOST, 0), App)
         threading.Thread(target=self.app.serve_forever, daemon=True).start()
         self.plane = ControlPlane(self.xds)
         self.process = None
@@ -155,14 +139,14 @@ class SidecarAdsTest(unittest.TestCase):
         path = os.path.join(self.directory, "bootstrap.json")
         bootstrap = {
             "node": {"id": node, "cluster": "c"},
-            "admin": {"address": {"socket_address": {"address": HOST, "port_value": self.admin}}},
+            "admin": {"address": {"socket_address": {"address": xds_peer.HOST, "port_value": self.admin}}},
             "dynamic_resources": {"lds_config": ADS, "cds_config": ADS, "ads_config": {
                 "api_type": "GRPC", "transport_api_version": "V3",
                 "grpc_services": [{"envoy_grpc": {"cluster_name": "xds_cluster"}}]}},
             "static_resources": {"clusters": [{
                 "name": "xds_cluster", "type": "STATIC", "http2_protocol_options": {},
                 "load_assignment": {"cluster_name": "xds_cluster", "endpoints": [{"lb_endpoints": [
-                    {"endpoint": {"address": {"socket_address": {"address": HOST, "port_value": self.xds}}}}]}]}}]}}
+                    {"endpoint": {"address": {"socket_address": {"address": xds_peer.HOST, "port_value": self.xds}}}}]}]}}]}}
         with open(path, "w") as file:
             json.dump(bootstrap, file)
         self.log = os.path.join(self.directory, "log")
@@ -180,7 +164,7 @@ class SidecarAdsTest(unittest.TestCase):
 
     def page(self, path):
         try:
-            with urllib.request.urlopen("http://%s:%d%s" % (HOST, self.admin, path), timeout=5) as answer:
+            with urllib.request.urlopen("http://%s:%d%s" % (xds_peer.HOST, self.admin, path), timeout=5) as answer:
                 return answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.read().decode()
@@ -196,7 +180,7 @@ class SidecarAdsTest(unittest.TestCase):
 
     def get(self):
         try:
-            with urllib.request.urlopen("http://%s:%d/" % (HOST, self.port), timeout=5) as answer:
+            with urllib.request.urlopen("http://%s:%d/" % (xds_peer.HOST, self.port), timeout=5) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             return error.code
@@ -213,7 +197,7 @@ class SidecarAdsTest(unittest.TestCase):
                    "stat_prefix": "s", "rds": {"route_config_name": routes, "config_source": ADS},
                    "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {
                        "@type": PREFIX + "envoy.extensions.filters.http.router.v3.Router"}}]}
-        return {"name": name, "address": {"socket_address": {"address": HOST, "port_value": port or self.port}},
+        return {"name": name, "address": {"socket_address": {"address": xds_peer.HOST, "port_value": port or self.port}},
                 "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager",
                                                 "typed_config": manager}]}]}
 
@@ -223,7 +207,7 @@ class SidecarAdsTest(unittest.TestCase):
 
     def endpoints(self, name="app"):
         return {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {
-            "address": HOST, "port_value": self.app.server_port}}}}]}]}
+            "address": xds_peer.HOST, "port_value": self.app.server_port}}}}]}]}
 
     @staticmethod
     def routes(name="r", cluster="app"):
@@ -250,7 +234,7 @@ class SidecarAdsTest(unittest.TestCase):
     def test_an_address_that_is_taken_is_told_and_had_when_it_is_free(self):
         plane = self.plane
         taken = socket.socket()  # without SO_REUSEPORT
-        taken.bind((HOST, self.port))
+        taken.bind((xds_peer.HOST, self.port))
         taken.listen()
         plane.ask("cds")
         plane.ask("lds")

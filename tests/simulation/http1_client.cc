@@ -6,13 +6,9 @@
 namespace pillion::simulation {
 namespace {
 
-constexpr int kMaxRefusals = 2000;
 constexpr size_t kPipelineDepth = 4;
-constexpr auto kConnectPatience = std::chrono::seconds(10);
-constexpr auto kReconnect = std::chrono::milliseconds(10);
 constexpr auto kExpectPatience = std::chrono::seconds(1);
 constexpr auto kSlowRead = std::chrono::milliseconds(5);
-constexpr auto kNever = time::MonotonicTime::max();
 
 }  // namespace
 
@@ -21,16 +17,12 @@ bool Http1Client::Run() {
   bool worked = false;
   if (!connection_) {
     if (ids_.empty()) return false;
-    if (wait_until_ != kNever && !due()) return false;
-    wait_until_ = kNever;
+    if (!MayDial()) return false;
     connection_ = std::make_unique<TextConnection>();
-    int error = 0;
-    connection_->socket = loop_.Connect(to_, *connection_, &error);
-    connected_ = false;
-    wait_until_ = clock_.Now() + kConnectPatience;
+    Dial(*connection_);
     return true;
   }
-  if (!Connected()) return connection_ == nullptr;
+  if (!Connected(connection_)) return connection_ == nullptr;
   while (Ask()) worked = true;
   worked = ActInTime() || worked;
   if (!connection_) return true;
@@ -43,21 +35,6 @@ bool Http1Client::Run() {
   if (ended || (connection_ && connection_->broken)) ConnectionEnded();
   if (connection_ && asked_.empty() && ids_.empty()) CloseConnection();
   return true;
-}
-
-bool Http1Client::Connected() {
-  const int error = connection_->socket->ConnectError();
-  if (error == 0) {
-    if (!connected_) wait_until_ = kNever;
-    connected_ = true;
-    return true;
-  }
-  if (error == EINPROGRESS && !due()) return false;
-  connection_.reset();
-  wait_until_ = clock_.Now() + kReconnect;
-  if (++refusals_ < kMaxRefusals) return false;
-  for (const uint64_t id : std::exchange(ids_, {})) ++ledger_.fates.at(id).broken;
-  return false;
 }
 
 // True when a request was asked.

@@ -9,24 +9,23 @@
 #include "sidecar/base/random.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/time/clock.h"
+#include "tests/simulation/dialling_client.h"
 #include "tests/simulation/story.h"
 #include "tests/simulation/text_connection.h"
 
 namespace pillion::simulation {
 
-class Http1Client {
+class Http1Client : DiallingClient {
  public:
-  // `ids` are in the ledger.
   Http1Client(const time::Clock& clock, net::Loop& loop, const net::Address& to, std::deque<uint64_t> ids,
               Ledger& ledger, uint64_t seed)
-      : clock_(clock), loop_(loop), to_(to), ids_(std::move(ids)), ledger_(ledger), random_(seed) {}
+      : DiallingClient(clock, loop, to, std::move(ids), ledger, seed) {}
   // True when something was done.
   bool Run();
   bool done() const { return ids_.empty() && asked_.empty() && !connection_; }
   time::MonotonicTime NextDeadline() const { return done() ? time::MonotonicTime::max() : wait_until_; }
 
  private:
-  bool Connected();
   bool Ask();
   void Write(const Plan& plan);
   bool Answered();
@@ -38,18 +37,11 @@ class Http1Client {
   void ConnectionEnded();
   void CloseConnection();
   Plan& front() { return ledger_.fates.at(asked_.front()).plan; }
-  bool due() const { return wait_until_ <= clock_.Now(); }
   void Wrong(uint64_t id, const std::string& what) {
     ledger_.wrong.push_back("answer to " + std::to_string(id) + ": " + what);
   }
 
-  const time::Clock& clock_;
-  net::Loop& loop_;
-  net::Address to_;
-  std::deque<uint64_t> ids_;    // not asked yet
   std::deque<uint64_t> asked_;  // on this connection
-  Ledger& ledger_;
-  Random random_;
   std::unique_ptr<TextConnection> connection_;
   MessageReader reader_;
   size_t taken_ = 0;        // bytes of the answer that is read
@@ -57,9 +49,6 @@ class Http1Client {
   std::string held_body_;   // until the 100
   bool last_ = false;       // nothing more is asked on this connection
   bool tunnel_ = false;
-  bool connected_ = false;
-  int refusals_ = 0;
-  time::MonotonicTime wait_until_ = time::MonotonicTime::max();  // max: for bytes only
 };
 
 }  // namespace pillion::simulation

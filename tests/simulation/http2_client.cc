@@ -7,17 +7,13 @@
 namespace pillion::simulation {
 namespace {
 
-constexpr int kMaxRefusals = 2000;
-constexpr auto kConnectPatience = std::chrono::seconds(10);
-constexpr auto kReconnect = std::chrono::milliseconds(10);
-constexpr auto kNever = time::MonotonicTime::max();
 using Length = http::ContentLength::Kind;
 
 }  // namespace
 
 Http2Client::Http2Client(const time::Clock& clock, net::Loop& loop, const net::Address& to,
                          std::deque<uint64_t> ids, Ledger& ledger, uint64_t seed)
-    : clock_(clock), loop_(loop), to_(to), ids_(std::move(ids)), ledger_(ledger), random_(seed) {
+    : DiallingClient(clock, loop, to, std::move(ids), ledger, seed) {
   limits_.stream_window_bytes = static_cast<uint32_t>(65535 + random_.Next() % 200000);
   depth_ = 1 + random_.Next() % 4;
 }
@@ -25,16 +21,12 @@ Http2Client::Http2Client(const time::Clock& clock, net::Loop& loop, const net::A
 bool Http2Client::Run() {
   if (done()) return false;
   if (!connection_) {
-    if (wait_until_ != kNever && !due()) return false;
-    wait_until_ = kNever;
+    if (!MayDial()) return false;
     connection_ = std::make_unique<Http2Connection>(http2::Role::kClient, limits_);
-    int error = 0;
-    connection_->socket = loop_.Connect(to_, *connection_, &error);
-    connected_ = false;
-    wait_until_ = clock_.Now() + kConnectPatience;
+    Dial(*connection_);
     return true;
   }
-  if (!Connected()) return connection_ == nullptr;
+  if (!Connected(connection_)) return connection_ == nullptr;
   bool worked = false;
   while (Open()) worked = true;
   if (!worked && !connection_->ready() && !connection_->codec.WantsOutput()) return false;
@@ -56,21 +48,6 @@ bool Http2Client::Run() {
     connection_.reset();
   }
   return true;
-}
-
-bool Http2Client::Connected() {
-  const int error = connection_->socket->ConnectError();
-  if (error == 0) {
-    if (!connected_) wait_until_ = kNever;
-    connected_ = true;
-    return true;
-  }
-  if (error == EINPROGRESS && !due()) return false;
-  connection_.reset();
-  wait_until_ = clock_.Now() + kReconnect;
-  if (++refusals_ < kMaxRefusals) return false;
-  for (const uint64_t id : std::exchange(ids_, {})) ++ledger_.fates.at(id).broken;
-  return false;
 }
 
 bool Http2Client::Open() {

@@ -12,6 +12,7 @@
 #include "sidecar/http2/codec.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/time/clock.h"
+#include "tests/simulation/dialling_client.h"
 #include "tests/simulation/story.h"
 #include "tests/simulation/text_connection.h"
 
@@ -46,7 +47,7 @@ struct Http2Connection : TextConnection {
   bool leaving = false;
 };
 
-class Http2Client {
+class Http2Client : DiallingClient {
  public:
   Http2Client(const time::Clock& clock, net::Loop& loop, const net::Address& to, std::deque<uint64_t> ids,
               Ledger& ledger, uint64_t seed);
@@ -55,8 +56,6 @@ class Http2Client {
   time::MonotonicTime NextDeadline() const { return done() ? time::MonotonicTime::max() : wait_until_; }
 
  private:
-  bool Connected();
-  bool due() const { return wait_until_ <= clock_.Now(); }
   bool Open();
   void HandleEvents();
   void OnHead(const http2::Event& event, Call& call);
@@ -66,18 +65,9 @@ class Http2Client {
   void Wrong(uint64_t id, const std::string& what) {
     ledger_.wrong.push_back("HTTP/2 answer to " + std::to_string(id) + ": " + what);
   }
-  const time::Clock& clock_;
-  net::Loop& loop_;
-  net::Address to_;
-  std::deque<uint64_t> ids_;
-  Ledger& ledger_;
-  Random random_;
   http2::Limits limits_;
   std::unique_ptr<Http2Connection> connection_;
   size_t depth_;
-  bool connected_ = false;
-  int refusals_ = 0;
-  time::MonotonicTime wait_until_ = time::MonotonicTime::max();
 };
 
 class Http2App final : public net::Observer {

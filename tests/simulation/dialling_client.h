@@ -1,0 +1,73 @@
+// What simulated clients of both protocols share: the requests they still have to ask, and how they come by a
+// connection: patiently, and again after a refusal, until it is hopeless.
+#ifndef PILLION_TESTS_SIMULATION_DIALLING_CLIENT_H_
+#define PILLION_TESTS_SIMULATION_DIALLING_CLIENT_H_
+
+#include <cerrno>
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include "sidecar/base/random.h"
+#include "sidecar/net/loop.h"
+#include "sidecar/time/clock.h"
+#include "tests/simulation/story.h"
+
+namespace pillion::simulation {
+
+class DiallingClient {
+ protected:
+  static constexpr int kMaxRefusals = 2000;
+  static constexpr auto kConnectPatience = std::chrono::seconds(10);
+  static constexpr auto kReconnect = std::chrono::milliseconds(10);
+  static constexpr auto kNever = time::MonotonicTime::max();
+
+  // `ids` are in the ledger.
+  DiallingClient(const time::Clock& clock, net::Loop& loop, const net::Address& to, std::deque<uint64_t> ids,
+                 Ledger& ledger, uint64_t seed)
+      : clock_(clock), loop_(loop), to_(to), ids_(std::move(ids)), ledger_(ledger), random_(seed) {}
+
+  bool due() const { return wait_until_ <= clock_.Now(); }
+  // Not before this the next Dial.
+  bool MayDial() const { return wait_until_ == kNever || due(); }
+  // `connection` observes the socket it gets.
+  template <typename Connection>
+  void Dial(Connection& connection) {
+    int error = 0;
+    connection.socket = loop_.Connect(to_, connection, &error);
+    connected_ = false;
+    wait_until_ = clock_.Now() + kConnectPatience;
+  }
+  // False: not yet, or not any more, and then `connection` is null.
+  template <typename Connection>
+  bool Connected(std::unique_ptr<Connection>& connection) {
+    const int error = connection->socket->ConnectError();
+    if (error == 0) {
+      if (!connected_) wait_until_ = kNever;
+      connected_ = true;
+      return true;
+    }
+    if (error == EINPROGRESS && !due()) return false;
+    connection.reset();
+    wait_until_ = clock_.Now() + kReconnect;
+    if (++refusals_ < kMaxRefusals) return false;
+    for (const uint64_t id : std::exchange(ids_, {})) ++ledger_.fates.at(id).broken;
+    return false;
+  }
+
+  const time::Clock& clock_;
+  net::Loop& loop_;
+  net::Address to_;
+  std::deque<uint64_t> ids_;  // not asked yet
+  Ledger& ledger_;
+  Random random_;
+  time::MonotonicTime wait_until_ = kNever;  // kNever: for bytes only
+
+ private:
+  bool connected_ = false;
+  int refusals_ = 0;
+};
+
+}  // namespace pillion::simulation
+
+#endif  // PILLION_TESTS_SIMULATION_DIALLING_CLIENT_H_
