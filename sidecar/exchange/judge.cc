@@ -67,7 +67,7 @@ Next Exchange::Retry(upstream::Verdict verdict) {
   attempt_.reset();
   stats_->retries.Add();
   Note(Event::kRetry, attempts_ + 1);
-  if (verdict != upstream::Verdict::kRetryPolicy) {
+  if (verdict != upstream::Verdict::kRetryPolicy || !route_->retry) {
     ++safe_retries_;
     return Next::kMore;
   }
