@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sidecar/config/route_table.h"
 #include "sidecar/net/address.h"
@@ -56,14 +57,83 @@ struct HttpOptions {
   bool generate_request_id = true;   // give requests without x-request-id one
 };
 
+// One HTTP connection manager, with what its sessions know of their listener.
+struct HttpServer {
+  std::string name;  // the listener's
+  Direction direction = Direction::kUnspecified;
+  size_t stream_buffer_bytes =
+      size_t{256} * 1024;  // what one stream may hold each way (per_connection_buffer_limit_bytes)
+  HttpOptions http;
+};
+
+// One tcp_proxy: each client's connection is joined with one of our own.
+struct TcpServer {
+  std::string name;  // the listener's
+  Direction direction = Direction::kUnspecified;
+  size_t stream_buffer_bytes = size_t{256} * 1024;  // held each way for a side that does not take it
+  std::string stat_prefix;
+  std::vector<WeightedCluster> clusters;                          // one or more
+  uint64_t total_weight = 0;                                      // > 0
+  std::chrono::nanoseconds idle_timeout = std::chrono::hours(1);  // no byte either way; 0: none
+  uint32_t max_connect_attempts = 1;
+  std::optional<AccessLog> access_log;
+};
+
+// Addresses that share their first bits.
+struct CidrRange {
+  net::Address base;  // port 0
+  uint32_t bits = 0;
+  bool Contains(const net::Address& address) const;
+};
+
+// Which connections a chain is for. Every criterion that is set must hold; listener/chain_match.h says which
+// of several chains wins.
+struct FilterChainMatch {
+  enum class Transport : uint8_t { kAny, kPlain, kTls };
+  enum class Source : uint8_t { kAny, kLocal, kExternal };
+  std::optional<uint16_t> destination_port;
+  std::vector<CidrRange> destinations;
+  std::vector<std::string> server_names;  // lower case; "a.b", "*.b"
+  Transport transport = Transport::kAny;
+  std::vector<std::string> application_protocols;  // TLS ALPN; by inspection "http/1.0", "http/1.1", "h2c"
+  std::vector<CidrRange> direct_sources;           // the peer's own address
+  Source source = Source::kAny;
+  std::vector<CidrRange> sources;  // the address that PROXY protocol told, else the peer's
+  std::vector<uint16_t> source_ports;
+};
+
+struct FilterChain {
+  std::string name;
+  FilterChainMatch match;
+  // Exactly one of the two.
+  std::shared_ptr<const HttpServer> http;
+  std::shared_ptr<const TcpServer> tcp;
+};
+
+// PROXY protocol in front of a client's first byte.
+struct ProxyProtocolIn {
+  bool may_be_missing = false;
+  bool allow_v1 = true;
+  bool allow_v2 = true;
+};
+
 struct Listener {
   std::string name;
   std::string version;
   net::Address address;
   Direction direction = Direction::kUnspecified;
-  size_t stream_buffer_bytes =
-      size_t{256} * 1024;  // what one stream may hold each way (per_connection_buffer_limit_bytes)
-  HttpOptions http;
+  // What is looked at before a chain is chosen.
+  bool inspect_tls = false;   // ClientHello: server name, ALPN
+  bool inspect_http = false;  // first line: "http/1.0", "http/1.1", "h2c"
+  std::optional<ProxyProtocolIn> proxy_protocol;
+  std::chrono::nanoseconds inspection_timeout =
+      std::chrono::seconds(15);         // first byte .. chain chosen; 0: none
+  bool continue_after_timeout = false;  // else the connection is closed
+  std::vector<FilterChain> chains;      // one or more
+  std::optional<FilterChain> default_chain;
+  // By number: the chains, then the default one.
+  size_t chain_count() const { return chains.size() + (default_chain ? 1 : 0); }
+  const FilterChain& chain(size_t i) const { return i < chains.size() ? chains[i] : *default_chain; }
 };
 
 }  // namespace pillion::config

@@ -142,7 +142,7 @@ void CheckReferences(const bootstrap::Bootstrap& proto, const ClustersByName& cl
     const Listener& listener = *result.listeners[static_cast<size_t>(i)];
     const auto& chains = proto.static_resources().listeners(i).filter_chains();
     HttpConnectionManager http;
-    if (chains.empty() || chains[0].filters().empty()) continue;
+    if (chains.empty() || chains[0].filters().empty() || listener.chains.empty()) continue;
     if (!chains[0].filters(0).typed_config().UnpackTo(&http)) continue;
     const std::string http_path =
         ElementPath(listeners_path, static_cast<size_t>(i)) + ".filter_chains[0].filters[0].typed_config";
@@ -151,10 +151,10 @@ void CheckReferences(const bootstrap::Bootstrap& proto, const ClustersByName& cl
       Add(errors, FieldPath(http_path, "rds"), "expected dynamic_resources.ads_config beside this");
     }
     // A collector may come by CDS; without it spans are dropped and counted.
-    if (listener.http.tracing && !result.dynamic_clusters &&
-        !listener.http.tracing->collector_cluster.empty()) {
+    const auto& tracing = listener.chains[0].http->http.tracing;
+    if (tracing && !result.dynamic_clusters && !tracing->collector_cluster.empty()) {
       need(FieldPath(http_path, "tracing.provider.typed_config.grpc_service.envoy_grpc.cluster_name"),
-           listener.http.tracing->collector_cluster);
+           tracing->collector_cluster);
     }
   }
   for (size_t i = 0; i < result.clusters.size(); ++i) {

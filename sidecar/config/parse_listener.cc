@@ -27,22 +27,30 @@ Direction ReadDirection(core::TrafficDirection direction, const std::string& pat
   }
 }
 
-HttpOptions ReadFilterChains(const listener::Listener& proto, const std::string& path, Origin origin,
-                             ConfigErrors& errors) {
+void ReadFilterChains(const listener::Listener& proto, const std::string& path, Origin origin,
+                      size_t stream_buffer_bytes, Listener& result, ConfigErrors& errors) {
   const std::string chains_path = FieldPath(path, "filter_chains");
   if (proto.filter_chains_size() != 1) {
     Add(errors, chains_path, "expected exactly one; others are not implemented");
   }
-  if (proto.filter_chains_size() < 1) return {};
+  if (proto.filter_chains_size() < 1) return;
   const std::string filters_path = FieldPath(ElementPath(chains_path, 0), "filters");
   const auto& filters = proto.filter_chains(0).filters();
   if (filters.size() != 1) {
     Add(errors, filters_path, "expected exactly one, an HTTP connection manager; others are not implemented");
   }
-  if (filters.empty()) return {};
+  if (filters.empty()) return;
   const std::string config_path = FieldPath(ElementPath(filters_path, 0), "typed_config");
   const auto http = Unpack<HttpConnectionManager>(filters[0].typed_config(), config_path, errors);
-  return http == nullptr ? HttpOptions() : ReadHttpOptions(*http, config_path, origin, errors);
+  if (http == nullptr) return;
+  auto server = std::make_shared<HttpServer>();
+  server->name = result.name;
+  server->direction = result.direction;
+  server->stream_buffer_bytes = stream_buffer_bytes;
+  server->http = ReadHttpOptions(*http, config_path, origin, errors);
+  FilterChain& chain = result.chains.emplace_back();
+  chain.name = proto.filter_chains(0).name();
+  chain.http = std::move(server);
 }
 
 }  // namespace
@@ -59,12 +67,13 @@ Listener ReadListener(const listener::Listener& proto, const std::string& path, 
     result.name = result.address.ToString();
   }
   result.direction = ReadDirection(proto.traffic_direction(), FieldPath(path, "traffic_direction"), errors);
+  size_t stream_buffer_bytes = HttpServer().stream_buffer_bytes;
   if (proto.has_per_connection_buffer_limit_bytes()) {
-    result.stream_buffer_bytes =
+    stream_buffer_bytes =
         ReadNumber(proto.per_connection_buffer_limit_bytes(),
                    FieldPath(path, "per_connection_buffer_limit_bytes"), errors, 1, kMaxStreamBufferBytes);
   }
-  result.http = ReadFilterChains(proto, path, origin, errors);
+  ReadFilterChains(proto, path, origin, stream_buffer_bytes, result, errors);
   return result;
 }
 

@@ -36,7 +36,7 @@ Validated<config::Listener> Parse(const std::string& yaml, Origin origin = Origi
 HttpOptions Http(const std::string& yaml) {
   const auto parsed = Parse(yaml);
   EXPECT_EQ(ToLines(parsed.errors), Lines{}) << yaml;
-  return parsed.value == nullptr ? HttpOptions() : parsed.value->http;
+  return parsed.value == nullptr ? HttpOptions() : parsed.value->chain(0).http->http;
 }
 // Without the path of the connection manager.
 Lines HttpErrors(const std::string& yaml) {
@@ -56,8 +56,8 @@ TEST(ParseListenerTest, UnsetFieldsHaveTheirDefaults) {
   EXPECT_EQ(parsed.value->version, "5");
   EXPECT_EQ(parsed.value->address.ToString(), "127.0.0.1:80");
   EXPECT_EQ(parsed.value->direction, Direction::kUnspecified);
-  EXPECT_EQ(parsed.value->stream_buffer_bytes, 256u * 1024);
-  const HttpOptions& http = parsed.value->http;
+  EXPECT_EQ(parsed.value->chain(0).http->stream_buffer_bytes, 256u * 1024);
+  const HttpOptions& http = parsed.value->chain(0).http->http;
   EXPECT_EQ(http.stat_prefix, "s");
   EXPECT_EQ(http.codec, CodecType::kAuto);
   EXPECT_NE(http.inline_routes, nullptr);
@@ -82,7 +82,7 @@ TEST(ParseListenerTest, FieldsOfTheListenerAreRead) {
                      "traffic_direction: OUTBOUND, per_connection_buffer_limit_bytes: 1000, "));
   ASSERT_EQ(ToLines(parsed.errors), Lines{});
   EXPECT_EQ(parsed.value->direction, Direction::kOutbound);
-  EXPECT_EQ(parsed.value->stream_buffer_bytes, 1000u);
+  EXPECT_EQ(parsed.value->chain(0).http->stream_buffer_bytes, 1000u);
 }
 
 TEST(ParseListenerTest, FieldsOfTheConnectionManagerAreRead) {

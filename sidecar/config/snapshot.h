@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "sidecar/config/cluster.h"
 #include "sidecar/config/listener.h"
@@ -22,7 +23,7 @@ struct ClusterEntry {
 
 struct ListenerEntry {
   std::shared_ptr<const Listener> listener;
-  std::shared_ptr<const RouteTable> routes;  // never null
+  std::vector<std::shared_ptr<const RouteTable>> routes;  // by number of chain; null for TCP only
 };
 
 struct Snapshot {

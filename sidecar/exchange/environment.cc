@@ -2,7 +2,7 @@
 
 namespace pillion::exchange {
 
-RouteScope::RouteScope(const config::Listener& listener, std::shared_ptr<const route::RouteIndex> index,
+RouteScope::RouteScope(const config::HttpServer& listener, std::shared_ptr<const route::RouteIndex> index,
                        telemetry::Shard& stats)
     : index_(std::move(index)) {
   for (const config::VirtualHost& host : index_->table().virtual_hosts) {

@@ -37,7 +37,7 @@ struct Environment {
 // a request uses it.
 class RouteScope : public LocalCounted {
  public:
-  RouteScope(const config::Listener& listener, std::shared_ptr<const route::RouteIndex> index,
+  RouteScope(const config::HttpServer& listener, std::shared_ptr<const route::RouteIndex> index,
              telemetry::Shard& stats);
   const route::RouteIndex& index() const { return *index_; }
   telemetry::RouteStats& StatsOf(const config::WeightedCluster& target) const {
@@ -55,12 +55,12 @@ class RouteScope : public LocalCounted {
 // theirs.
 class ListenerScope : public LocalCounted {
  public:
-  ListenerScope(std::shared_ptr<const config::Listener> listener, LocalRef<RouteScope> routes,
+  ListenerScope(std::shared_ptr<const config::HttpServer> listener, LocalRef<RouteScope> routes,
                 telemetry::Shard& stats)
       : config(std::move(listener)),
         routes(std::move(routes)),
         unrouted(stats.Route({config->name, "", ""})) {}
-  std::shared_ptr<const config::Listener> config;
+  std::shared_ptr<const config::HttpServer> config;
   LocalRef<RouteScope> routes;
   telemetry::RouteStats& unrouted;  // requests that matched nothing
 };

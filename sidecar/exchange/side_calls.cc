@@ -16,7 +16,7 @@ void SideCalls::Begin(std::string_view cluster, std::unique_ptr<stream::ClientSt
     route.timeout = {};
     route.idle_timeout = time::Duration{0};
     table->virtual_hosts.push_back({"side-call", {"*"}, {std::move(route)}});
-    auto listener = std::make_shared<config::Listener>();
+    auto listener = std::make_shared<config::HttpServer>();
     listener->name = "side-calls";
     listener->http.generate_request_id = false;
     LocalRef<RouteScope> routes(

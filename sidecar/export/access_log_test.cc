@@ -93,7 +93,7 @@ class AccessLogFilesTest : public ::testing::Test {
   }
   RequestRecord To(const std::string& path) {
     RequestRecord record = Sample();
-    auto listener = std::make_shared<config::Listener>();
+    auto listener = std::make_shared<config::HttpServer>();
     listener->http.access_log = config::AccessLog{path};
     record.listener = listener;
     return record;
@@ -141,7 +141,7 @@ TEST_F(AccessLogFilesTest, AListenerWithoutLogHasNone) {
   AccessLogFiles files(turn_, stats_);
   files.Write(Sample());
   RequestRecord record = Sample();
-  record.listener = std::make_shared<config::Listener>();
+  record.listener = std::make_shared<config::HttpServer>();
   files.Write(record);
   EXPECT_EQ(turn_.NextDeadline(), time::MonotonicTime::max());
 }

@@ -20,8 +20,8 @@ using opentelemetry::proto::trace::v1::Status;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-std::shared_ptr<const config::Listener> Listener(const std::string& service, const std::string& collector) {
-  auto listener = std::make_shared<config::Listener>();
+std::shared_ptr<const config::HttpServer> Listener(const std::string& service, const std::string& collector) {
+  auto listener = std::make_shared<config::HttpServer>();
   listener->name = "outbound";
   listener->http.tracing.emplace();
   listener->http.tracing->collector_cluster = collector;
@@ -231,7 +231,7 @@ TEST_F(SpanExporterTest, WhatIsNotSampledOrNotTracedIsPassedOver) {
   record.sampled = false;
   exporter_.Add(record);
   record.sampled = true;
-  record.listener = std::make_shared<config::Listener>();
+  record.listener = std::make_shared<config::HttpServer>();
   exporter_.Add(record);
   Advance(seconds(2));
   EXPECT_TRUE(calls_.empty());

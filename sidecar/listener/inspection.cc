@@ -15,12 +15,16 @@ constexpr auto kInspectionTimeout = std::chrono::seconds(15);
 constexpr auto kInspectionDrainTimeout = std::chrono::seconds(1);
 }  // namespace
 
-session::ClientSession& StartSession(ListenerParts& parts, Generation& generation,
+session::ClientSession& StartSession(ListenerParts& parts, Generation& generation, size_t chain,
                                      std::unique_ptr<net::Socket> socket, bool http2,
                                      std::string_view early) {
   net::Socket& observed = *socket;
-  session::ClientSessionParts made{parts.turn,          parts.memory,      parts.stats,
-                                   *generation.factory, generation.config, std::move(socket)};
+  session::ClientSessionParts made{parts.turn,
+                                   parts.memory,
+                                   parts.stats,
+                                   *generation.factories[chain],
+                                   generation.config->chain(chain).http,
+                                   std::move(socket)};
   session::ClientSession* session = nullptr;
   if (http2) {
     session = new session::Http2ClientSession(std::move(made), early);
@@ -36,7 +40,7 @@ session::ClientSession& StartSession(ListenerParts& parts, Generation& generatio
 Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_ptr<net::Socket> socket)
     : parts_(parts), generation_(generation), socket_(std::move(socket)), timer_(this) {
   // A client may connect ahead of its first request: until it speaks it is as idle as between two.
-  const time::Duration idle = generation.config->http.idle_timeout;
+  const time::Duration idle = generation.config->chain(0).http->http.idle_timeout;
   if (idle.count() == 0) return;
   deadline_ = parts_.turn.now() + idle;
   parts_.turn.Arm(timer_, deadline_);
@@ -94,7 +98,7 @@ stream::Progress Inspection::Run() {
 
 void Inspection::BecomeSession(bool http2) {
   session::ClientSession& session =
-      StartSession(parts_, generation_, std::move(socket_), http2, {bytes_.data(), size_});
+      StartSession(parts_, generation_, 0, std::move(socket_), http2, {bytes_.data(), size_});
   if (draining_) session.Drain();
 }
 

@@ -39,7 +39,7 @@ class Inspection final : public session::ClientSession {
 };
 
 // Makes the session for a connection of known protocol and puts it into the generation's list.
-session::ClientSession& StartSession(ListenerParts& parts, Generation& generation,
+session::ClientSession& StartSession(ListenerParts& parts, Generation& generation, size_t chain,
                                      std::unique_ptr<net::Socket> socket, bool http2, std::string_view early);
 
 }  // namespace pillion::listener

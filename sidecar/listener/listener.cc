@@ -30,23 +30,22 @@ bool Empty(const Generation& generation) {
 }  // namespace
 
 std::unique_ptr<Listener> Listener::Open(ListenerParts parts, std::shared_ptr<const config::Listener> config,
-                                         std::unique_ptr<stream::ExchangeFactory> factory, int* error) {
+                                         Factories factories, int* error) {
   std::unique_ptr<Listener> listener(new Listener(parts));
   listener->socket_ = parts.loop.Listen(config->address, *listener, error);
   if (listener->socket_ == nullptr) return nullptr;
   listener->current_ = std::make_unique<Generation>();
   listener->current_->config = std::move(config);
-  listener->current_->factory = std::move(factory);
+  listener->current_->factories = std::move(factories);
   return listener;
 }
 
 Listener::~Listener() = default;
 
-void Listener::Replace(std::shared_ptr<const config::Listener> config,
-                       std::unique_ptr<stream::ExchangeFactory> factory) {
+void Listener::Replace(std::shared_ptr<const config::Listener> config, Factories factories) {
   auto next = std::make_unique<Generation>();
   next->config = std::move(config);
-  next->factory = std::move(factory);
+  next->factories = std::move(factories);
   ForEach(*current_, &session::ClientSession::Drain);
   retired_.push_back(std::exchange(current_, std::move(next)));
   parts_.turn.Wake(*this);
@@ -101,9 +100,9 @@ stream::Progress Listener::Run() {
 
 void Listener::Begin(std::unique_ptr<net::Socket> socket) {
   parts_.stats.client_connections.Add();
-  if (current_->config->http.codec != config::CodecType::kAuto) {
-    StartSession(parts_, *current_, std::move(socket),
-                 current_->config->http.codec == config::CodecType::kHttp2, {});
+  const config::CodecType codec = current_->config->chain(0).http->http.codec;
+  if (codec != config::CodecType::kAuto) {
+    StartSession(parts_, *current_, 0, std::move(socket), codec == config::CodecType::kHttp2, {});
   } else {
     net::Socket& observed = *socket;
     auto* inspection = new Inspection(parts_, *current_, std::move(socket));

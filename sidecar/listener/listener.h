@@ -33,10 +33,13 @@ struct ListenerParts {
   size_t self = 0;
 };
 
+// Who makes the exchanges of each filter chain, by its number; null for TCP.
+using Factories = std::vector<std::unique_ptr<stream::ExchangeFactory>>;
+
 // The sessions that began under one configuration.
 struct Generation {
   std::shared_ptr<const config::Listener> config;
-  std::unique_ptr<stream::ExchangeFactory> factory;
+  Factories factories;
   session::SessionList sessions;
   session::SessionList inspections;  // connections whose protocol is not known yet
 };
@@ -45,12 +48,11 @@ class Listener final : public net::Observer, public stream::Runnable {
  public:
   // Null when the address cannot be bound; `error` is the errno. Deleted by its owner, not by the turn.
   static std::unique_ptr<Listener> Open(ListenerParts parts, std::shared_ptr<const config::Listener> config,
-                                        std::unique_ptr<stream::ExchangeFactory> factory, int* error);
+                                        Factories factories, int* error);
   ~Listener() override;
 
   // Takes over a changed configuration of the same address; the sessions of the old one are drained.
-  void Replace(std::shared_ptr<const config::Listener> config,
-               std::unique_ptr<stream::ExchangeFactory> factory);
+  void Replace(std::shared_ptr<const config::Listener> config, Factories factories);
   // A connection that another worker accepted for this one.
   void Adopt(std::unique_ptr<net::Socket> socket) { Begin(std::move(socket)); }
   // Stops accepting and drains all sessions.

@@ -29,7 +29,7 @@ class ListenSocketsTest : public ::testing::Test {
     auto listener = std::make_shared<config::Listener>();
     listener->name = name;
     listener->address = address;
-    snapshot_.listeners[name] = {listener, nullptr};
+    snapshot_.listeners[name] = {listener, {}};
   }
   time::SystemClock clock_;
   net::EpollLoop other_;

@@ -254,11 +254,14 @@ void Process::TakeRecords() {
 bool Process::OpenAdmin() {
   const std::optional<net::Address>& address = options_.bootstrap->admin_address;
   if (!address) return true;
+  auto http = std::make_shared<config::HttpServer>();
+  http->name = "admin";
+  http->http.codec = config::CodecType::kHttp1;
+  http->http.request_headers_timeout = seconds(10);
   auto config = std::make_shared<config::Listener>();
-  config->name = "admin";
+  config->name = http->name;
   config->address = *address;
-  config->http.codec = config::CodecType::kHttp1;
-  config->http.request_headers_timeout = seconds(10);
+  config->chains = {{.name = "", .match = {}, .http = http, .tcp = nullptr}};
   admin::Sources sources;
   sources.not_ready = [this] { return NotReady(); };
   sources.remarks = [this] { return Remarks(); };
@@ -269,9 +272,9 @@ bool Process::OpenAdmin() {
   sources.clusters = [this](const std::function<void(std::string)>& done) { AskClusters(done); };
   sources.quit = [this] { quit_ = true; };
   int error = 0;
-  admin_ = listener::Listener::Open(main_.listener_parts(), config,
-                                    std::make_unique<admin::AdminFactory>(main_.turn(), std::move(sources)),
-                                    &error);
+  listener::Factories factories;
+  factories.push_back(std::make_unique<admin::AdminFactory>(main_.turn(), std::move(sources)));
+  admin_ = listener::Listener::Open(main_.listener_parts(), config, std::move(factories), &error);
   if (admin_ != nullptr) return true;
   std::fprintf(stderr, "pillion-sidecar: admin: cannot listen on %s: %s\n",
                config->address.ToString().c_str(), std::strerror(error));

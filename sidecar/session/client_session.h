@@ -38,7 +38,7 @@ struct ClientSessionParts {
   WorkerMemory& memory;
   telemetry::WorkerStats& stats;
   stream::ExchangeFactory& factory;
-  std::shared_ptr<const config::Listener> config;
+  std::shared_ptr<const config::HttpServer> config;
   std::unique_ptr<net::Socket> socket;
 };
 

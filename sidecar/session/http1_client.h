@@ -53,7 +53,7 @@ class Http1ClientSession final : public ClientSession {
   WorkerMemory& memory_;
   telemetry::WorkerStats& stats_;
   stream::ExchangeFactory& factory_;
-  std::shared_ptr<const config::Listener> config_;
+  std::shared_ptr<const config::HttpServer> config_;
   Wire wire_;
   http1::Limits limits_;
   std::unique_ptr<http1::Parser> parser_;  // from the first byte of a head until its exchange ends

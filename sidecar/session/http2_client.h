@@ -34,7 +34,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
 
   WorkerMemory& memory_;
   stream::ExchangeFactory& factory_;
-  std::shared_ptr<const config::Listener> config_;
+  std::shared_ptr<const config::HttpServer> config_;
   stream::Timer timer_;
   State state_ = State::kServing;
   time::MonotonicTime since_;  // no stream is open since, or the drain began; closing: the last progress

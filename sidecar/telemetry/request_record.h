@@ -14,7 +14,7 @@
 #include "sidecar/time/clock.h"
 
 namespace pillion::config {
-struct Listener;
+struct HttpServer;
 }
 
 namespace pillion::telemetry {
@@ -35,7 +35,7 @@ struct AttemptRecord {
 };
 
 struct RequestRecord {
-  std::shared_ptr<const config::Listener> listener;  // names, log path, collector, service name
+  std::shared_ptr<const config::HttpServer> listener;  // names, log path, collector, service name
   time::WallTime started{};
   time::Duration duration{};
   std::string method;

@@ -12,14 +12,19 @@ namespace pillion::worker {
 std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
                                                 const PreparedSnapshot* previous) {
   auto prepared = std::make_shared<PreparedSnapshot>();
-  for (const auto& [name, entry] : snapshot->listeners) {
-    auto& index = prepared->indexes[entry.routes.get()];
-    if (index != nullptr) continue;
+  const auto add = [&](const std::shared_ptr<const config::RouteTable>& routes) {
+    auto& index = prepared->indexes[routes.get()];
+    if (index != nullptr) return;
     if (previous != nullptr) {
-      if (const auto known = previous->indexes.find(entry.routes.get()); known != previous->indexes.end())
+      if (const auto known = previous->indexes.find(routes.get()); known != previous->indexes.end())
         index = known->second;
     }
-    if (index == nullptr) index = std::make_shared<route::RouteIndex>(entry.routes);
+    if (index == nullptr) index = std::make_shared<route::RouteIndex>(routes);
+  };
+  for (const auto& [name, entry] : snapshot->listeners) {
+    for (const auto& routes : entry.routes) {
+      if (routes != nullptr) add(routes);
+    }
   }
   prepared->snapshot = std::move(snapshot);
   return prepared;
@@ -57,36 +62,45 @@ std::vector<std::string> Engine::Apply(std::shared_ptr<const PreparedSnapshot> p
     it = listeners_.erase(it);
   }
   for (const auto& [name, entry] : snapshot.listeners) {
-    ApplyListener(name, entry, prepared->indexes.at(entry.routes.get()), failures);
+    ApplyListener(name, entry, *prepared, failures);
   }
   prepared_ = std::move(prepared);
   return failures;
 }
 
 void Engine::ApplyListener(const std::string& name, const config::ListenerEntry& entry,
-                           const std::shared_ptr<const route::RouteIndex>& index,
-                           std::vector<std::string>& failures) {
-  const auto make_routes = [&] {
-    return LocalRef<exchange::RouteScope>(new exchange::RouteScope(*entry.listener, index, stats_));
+                           const PreparedSnapshot& prepared, std::vector<std::string>& failures) {
+  const auto make_routes = [&](size_t chain) {
+    return LocalRef<exchange::RouteScope>(new exchange::RouteScope(
+        *entry.listener->chain(chain).http, prepared.indexes.at(entry.routes[chain].get()), stats_));
   };
   const auto known = listeners_.find(name);
   if (known != listeners_.end() && known->second.entry.listener == entry.listener) {
-    if (known->second.entry.routes != entry.routes) known->second.scope->routes = make_routes();
-    known->second.entry = entry;
+    Active& active = known->second;
+    for (size_t i = 0; i < active.scopes.size(); ++i) {
+      if (active.entry.routes[i] != entry.routes[i]) active.scopes[i]->routes = make_routes(i);
+    }
+    active.entry = entry;
     return;
   }
-  LocalRef<exchange::ListenerScope> scope(new exchange::ListenerScope(entry.listener, make_routes(), stats_));
-  auto factory = std::make_unique<exchange::ProxyFactory>(environment_, scope);
+  std::vector<LocalRef<exchange::ListenerScope>> scopes(entry.listener->chain_count());
+  listener::Factories factories(scopes.size());
+  for (size_t i = 0; i < scopes.size(); ++i) {
+    const auto& http = entry.listener->chain(i).http;
+    if (http == nullptr) continue;
+    scopes[i] = LocalRef<exchange::ListenerScope>(new exchange::ListenerScope(http, make_routes(i), stats_));
+    factories[i] = std::make_unique<exchange::ProxyFactory>(environment_, scopes[i]);
+  }
   if (known != listeners_.end() && known->second.entry.listener->address == entry.listener->address) {
-    known->second.listener->Replace(entry.listener, std::move(factory));
+    known->second.listener->Replace(entry.listener, std::move(factories));
     known->second.entry = entry;
-    known->second.scope = scope;
+    known->second.scopes = std::move(scopes);
     return;
   }
   const bool inbound = entry.listener->direction == config::Direction::kInbound;
   if (inbound ? draining_inbound_ : draining_outbound_) return;
   int error = 0;
-  auto opened = listener::Listener::Open(listener_parts(), entry.listener, std::move(factory), &error);
+  auto opened = listener::Listener::Open(listener_parts(), entry.listener, std::move(factories), &error);
   if (opened == nullptr) {
     failures.push_back("listener " + name + ": cannot listen on " + entry.listener->address.ToString() +
                        ": " + std::strerror(error));
@@ -96,7 +110,7 @@ void Engine::ApplyListener(const std::string& name, const config::ListenerEntry&
     known->second.listener->Drain();
     leaving_.push_back(std::move(known->second));
   }
-  listeners_[name] = {entry, scope, std::move(opened)};
+  listeners_[name] = {entry, std::move(scopes), std::move(opened)};
 }
 
 void Engine::Adopt(const std::string& listener, std::unique_ptr<net::Socket> socket) {

@@ -81,12 +81,11 @@ class Engine {
  private:
   struct Active {
     config::ListenerEntry entry;
-    LocalRef<exchange::ListenerScope> scope;
+    std::vector<LocalRef<exchange::ListenerScope>> scopes;  // by number of chain; null for TCP
     std::unique_ptr<listener::Listener> listener;
   };
   void ApplyListener(const std::string& name, const config::ListenerEntry& entry,
-                     const std::shared_ptr<const route::RouteIndex>& index,
-                     std::vector<std::string>& failures);
+                     const PreparedSnapshot& prepared, std::vector<std::string>& failures);
 
   net::Loop& loop_;
   telemetry::Shard& stats_;

@@ -84,13 +84,17 @@ class Engines : public ::testing::Test {
     listener->name = name;
     listener->address = At(port);
     listener->direction = config::Direction::kOutbound;
-    listener->http = http;
+    auto server = std::make_shared<config::HttpServer>();
+    server->name = name;
+    server->direction = listener->direction;
+    server->http = http;
+    listener->chains = {{.name = "", .match = {}, .http = server, .tcp = nullptr}};
     auto table = std::make_shared<config::RouteTable>();
     config::Route route;
     route.name = "direct";
     route.direct = config::DirectResponse{200, body};
     table->virtual_hosts.push_back({"all", {"*"}, {route}});
-    snapshot.listeners[name] = {listener, table};
+    snapshot.listeners[name] = {listener, {table}};
   }
   void Apply(const std::shared_ptr<config::Snapshot>& snapshot) {
     EXPECT_TRUE(engine_.Apply(Prepare(snapshot, nullptr)).empty());

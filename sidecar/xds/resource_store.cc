@@ -279,12 +279,14 @@ std::vector<std::string> ResourceStore::Wanted(Type type) const {
     }
   }
   if (type == Type::kRoutes) {
-    for (const auto& [name, listener] : listeners_) {
-      if (listener->http.inline_routes == nullptr) names.insert(listener->http.rds_name);
-    }
-    for (const auto& listener : bootstrap_->listeners) {
-      if (listener->http.inline_routes == nullptr) names.insert(listener->http.rds_name);
-    }
+    const auto add = [&names](const config::Listener& listener) {
+      for (size_t i = 0; i < listener.chain_count(); ++i) {
+        const auto& http = listener.chain(i).http;
+        if (http != nullptr && http->http.inline_routes == nullptr) names.insert(http->http.rds_name);
+      }
+    };
+    for (const auto& [name, listener] : listeners_) add(*listener);
+    for (const auto& listener : bootstrap_->listeners) add(*listener);
   }
   return {names.begin(), names.end()};
 }
@@ -334,18 +336,35 @@ void ResourceStore::BuildListeners(config::Snapshot& snapshot, time::MonotonicTi
   std::map<std::string, std::shared_ptr<const config::Listener>> all = listeners_;
   for (const auto& listener : bootstrap_->listeners) all[listener->name] = listener;
   for (const auto& [name, listener] : all) {
-    const config::HttpOptions& http = listener->http;
-    if (http.inline_routes != nullptr) {
-      snapshot.listeners[name] = {listener, http.inline_routes};
-    } else if (const auto found = routes_.find(http.rds_name); found != routes_.end()) {
-      snapshot.listeners[name] = {listener, found->second};
-    } else if (WaitedLongEnough("routes " + http.rds_name + " of listener " + name, http.rds_timeout, now)) {
-      snapshot.listeners[name] = {listener, no_routes_};
+    config::ListenerEntry entry{listener, {}};
+    if (FindRoutes(entry, now)) {
+      snapshot.listeners[name] = std::move(entry);
     } else if (last_ != nullptr) {
       if (const auto before = last_->listeners.find(name); before != last_->listeners.end())
         snapshot.listeners[name] = before->second;
     }
   }
+}
+
+// False: not all of them are here, nor was the wait long enough.
+bool ResourceStore::FindRoutes(config::ListenerEntry& entry, time::MonotonicTime now) {
+  bool complete = true;
+  for (size_t i = 0; i < entry.listener->chain_count(); ++i) {
+    auto& routes = entry.routes.emplace_back();
+    if (entry.listener->chain(i).http == nullptr) continue;
+    const config::HttpOptions& http = entry.listener->chain(i).http->http;
+    if (http.inline_routes != nullptr) {
+      routes = http.inline_routes;
+    } else if (const auto found = routes_.find(http.rds_name); found != routes_.end()) {
+      routes = found->second;
+    } else if (WaitedLongEnough("routes " + http.rds_name + " of listener " + entry.listener->name,
+                                http.rds_timeout, now)) {
+      routes = no_routes_;
+    } else {
+      complete = false;  // the others are looked at all the same: each is a wait of its own
+    }
+  }
+  return complete;
 }
 
 std::shared_ptr<const config::Snapshot> ResourceStore::Build(time::MonotonicTime now, bool connected) {

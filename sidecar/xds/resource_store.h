@@ -98,6 +98,7 @@ class ResourceStore {
   bool WaitedLongEnough(const std::string& what, time::Duration limit, time::MonotonicTime now);
   void BuildClusters(config::Snapshot& snapshot, time::MonotonicTime now);
   void BuildListeners(config::Snapshot& snapshot, time::MonotonicTime now);
+  bool FindRoutes(config::ListenerEntry& entry, time::MonotonicTime now);
   void EndWaits(const config::Snapshot& snapshot);
 
   std::shared_ptr<const config::Bootstrap> bootstrap_;

@@ -104,7 +104,7 @@ TEST_F(StoreTest, AClusterServesWhenItsEndpointsAreHereAndAListenerWhenItsRoutes
   Apply(Type::kRoutes, Response("1", Routes("r", "a")));
   const auto snapshot = store_.Build(At(1));
   EXPECT_EQ(snapshot->clusters.at("a").endpoints->endpoints.size(), 1u);
-  EXPECT_EQ(snapshot->listeners.at("l").routes->name, "r");
+  EXPECT_EQ(snapshot->listeners.at("l").routes.at(0)->name, "r");
   EXPECT_TRUE(store_.Waiting().empty());
 }
 
@@ -116,9 +116,10 @@ TEST_F(StoreTest, WaitingEndsAfterFifteenSecondsWithEmptyContent) {
   EXPECT_TRUE(store_.Build(At(114))->listeners.empty());
   const auto snapshot = store_.Build(At(115));
   EXPECT_TRUE(snapshot->clusters.at("a").endpoints->endpoints.empty());
-  EXPECT_TRUE(snapshot->listeners.at("l").routes->virtual_hosts.empty());
+  EXPECT_TRUE(snapshot->listeners.at("l").routes.at(0)->virtual_hosts.empty());
   Apply(Type::kRoutes, Response("1", Routes("r", "a")));
-  EXPECT_EQ(store_.Build(At(200))->listeners.at("l").routes->name, "r") << "a late arrival must be accepted";
+  EXPECT_EQ(store_.Build(At(200))->listeners.at("l").routes.at(0)->name, "r")
+      << "a late arrival must be accepted";
 }
 
 TEST_F(StoreTest, ABadResourceIsNamedTheOthersApplyAndTheLastGoodStays) {
@@ -165,9 +166,9 @@ TEST_F(StoreTest, AChangedListenerWhoseRoutesAreMissingLeavesTheOldOneServing) {
   Apply(Type::kRoutes, Response("1", Routes("old", "a")));
   store_.Build(At(0));
   Apply(Type::kListener, Response("2", RdsListener("l", "new", 80)));
-  EXPECT_EQ(store_.Build(At(1))->listeners.at("l").routes->name, "old");
+  EXPECT_EQ(store_.Build(At(1))->listeners.at("l").routes.at(0)->name, "old");
   Apply(Type::kRoutes, Response("2", Routes("new", "a")));
-  EXPECT_EQ(store_.Build(At(2))->listeners.at("l").routes->name, "new");
+  EXPECT_EQ(store_.Build(At(2))->listeners.at("l").routes.at(0)->name, "new");
 }
 
 TEST_F(StoreTest, DuplicatesAndForeignTypesAreRefused) {
@@ -258,13 +259,13 @@ TEST_F(StoreTest, WaitsRunOnlyWhileTheControlPlaneIsConnected) {
   Apply(Type::kListener, Response("2", RdsListener("l", "new", 80)));
   store_.Build(At(1));
   // The control plane goes before it sends the routes.
-  EXPECT_EQ(store_.Build(At(2), false)->listeners.at("l").routes->name, "old");
+  EXPECT_EQ(store_.Build(At(2), false)->listeners.at("l").routes.at(0)->name, "old");
   EXPECT_EQ(store_.NextTimeout(), time::MonotonicTime::max());
-  EXPECT_EQ(store_.Build(At(1000), false)->listeners.at("l").routes->name, "old");
-  EXPECT_EQ(store_.Build(At(1001))->listeners.at("l").routes->name, "old");
+  EXPECT_EQ(store_.Build(At(1000), false)->listeners.at("l").routes.at(0)->name, "old");
+  EXPECT_EQ(store_.Build(At(1001))->listeners.at("l").routes.at(0)->name, "old");
   EXPECT_EQ(store_.NextTimeout(), At(1016)) << "it was asked for anew";
-  EXPECT_EQ(store_.Build(At(1016))->listeners.at("l").routes->name, "");
-  EXPECT_EQ(store_.Build(At(1017), false)->listeners.at("l").routes->name, "");
+  EXPECT_EQ(store_.Build(At(1016))->listeners.at("l").routes.at(0)->name, "");
+  EXPECT_EQ(store_.Build(At(1017), false)->listeners.at("l").routes.at(0)->name, "");
 }
 
 TEST_F(StoreTest, ANewWaitLeavesASettledSidecarSettled) {
@@ -334,7 +335,9 @@ TEST(StaticListener, APushedOneDoesNotTakeItsAddressOrThatOfTheAdminPages) {
   auto fixed = std::make_shared<config::Listener>();
   fixed->name = "fixed";
   fixed->address = *net::Address::Parse("127.0.0.1", 80);
-  fixed->http.inline_routes = std::make_shared<config::RouteTable>();
+  auto server = std::make_shared<config::HttpServer>();
+  server->http.inline_routes = std::make_shared<config::RouteTable>();
+  fixed->chains = {{.name = "", .match = {}, .http = server, .tcp = nullptr}};
   bootstrap->listeners.push_back(fixed);
   bootstrap->admin_address = net::Address::Parse("127.0.0.1", 9901);
   ResourceStore store(bootstrap, {});

@@ -55,14 +55,19 @@ void SidecarConfig::NewListener() {
   listener->name = inbound_ ? "inbound-" + std::to_string(*inbound_) : "outbound";
   listener->direction = direction_;
   listener->address = At(inbound_ ? kInboundPorts[*inbound_] : kOutboundPort);
-  listener->stream_buffer_bytes = 1024 + Up(100000);
-  listener->http.accept_peer_headers = inbound_.has_value();
-  listener->http.access_log = config::AccessLog{"kept for the verdict"};
-  listener->http.stream_window_bytes = kSmallestWindow + static_cast<uint32_t>(Up(200000));
-  listener->http.max_concurrent_streams =
+  auto server = std::make_shared<config::HttpServer>();
+  server->name = listener->name;
+  server->direction = direction_;
+  server->stream_buffer_bytes = 1024 + Up(100000);
+  config::HttpOptions& http = server->http;
+  http.accept_peer_headers = inbound_.has_value();
+  http.access_log = config::AccessLog{"kept for the verdict"};
+  http.stream_window_bytes = kSmallestWindow + static_cast<uint32_t>(Up(200000));
+  http.max_concurrent_streams =
       Up(3) == 0 ? (mood_.harmless && !inbound_ ? kFewStreams : 1) + static_cast<uint32_t>(Up(4)) : 100;
-  listener->http.drain_timeout = mood_.drain_timeout;
-  listener->http.generate_request_id = Up(2) == 0;
+  http.drain_timeout = mood_.drain_timeout;
+  http.generate_request_id = Up(2) == 0;
+  listener->chains = {{.name = "", .match = {}, .http = server, .tcp = nullptr}};
   listener_ = listener;
 }
 
@@ -167,7 +172,7 @@ void SidecarConfig::MakeWhole() {
 std::shared_ptr<const worker::PreparedSnapshot> SidecarConfig::Build() {
   auto snapshot = std::make_shared<config::Snapshot>();
   snapshot->generation = last_ == nullptr ? 1 : last_->snapshot->generation + 1;
-  if (listening_) snapshot->listeners[listener_->name] = {listener_, routes_};
+  if (listening_) snapshot->listeners[listener_->name] = {listener_, {routes_}};
   snapshot->clusters = clusters_;
   if (!left_out_.empty()) snapshot->clusters.erase(left_out_);
   last_ = worker::Prepare(snapshot, last_.get());
