@@ -30,8 +30,15 @@ struct AccessLog {
   std::string path;  // "/dev/stdout" for standard output
 };
 
+// What is told of the traffic of a filter chain, and to whom.
+struct Reporting {
+  std::string listener;  // its name
+  std::optional<Tracing> tracing;
+  std::optional<AccessLog> access_log;
+};
+
 // One HTTP connection manager.
-struct HttpOptions {
+struct HttpOptions : Reporting {
   std::string stat_prefix;
   CodecType codec = CodecType::kAuto;
   // Exactly one of the two.
@@ -50,8 +57,6 @@ struct HttpOptions {
   size_t max_fields = 100;
   uint32_t max_concurrent_streams = 1024;
   uint32_t stream_window_bytes = 256 * 1024;
-  std::optional<Tracing> tracing;
-  std::optional<AccessLog> access_log;
   bool accept_peer_headers = false;  // an inbound listener for sidecars: the internal header is honoured
   bool allow_explain = false;        // x-pillion-explain: 1 gets its answer
   bool generate_request_id = true;   // give requests without x-request-id one
@@ -67,8 +72,7 @@ struct HttpServer {
 };
 
 // One tcp_proxy: each client's connection is joined with one of our own.
-struct TcpServer {
-  std::string name;  // the listener's
+struct TcpServer : Reporting {
   Direction direction = Direction::kUnspecified;
   size_t stream_buffer_bytes = size_t{256} * 1024;  // held each way for a side that does not take it
   std::string stat_prefix;
@@ -76,14 +80,13 @@ struct TcpServer {
   uint64_t total_weight = 0;                                      // > 0
   std::chrono::nanoseconds idle_timeout = std::chrono::hours(1);  // no byte either way; 0: none
   uint32_t max_connect_attempts = 1;
-  std::optional<AccessLog> access_log;
 };
 
 // Addresses that share their first bits.
 struct CidrRange {
   net::Address base;  // port 0
   uint32_t bits = 0;
-  bool Contains(const net::Address& address) const;
+  bool Contains(const net::Address& address) const { return base.SharesPrefix(address, bits); }
 };
 
 // Which connections a chain is for. Every criterion that is set must hold; listener/chain_match.h says which
@@ -133,7 +136,9 @@ struct Listener {
   std::optional<FilterChain> default_chain;
   // By number: the chains, then the default one.
   size_t chain_count() const { return chains.size() + (default_chain ? 1 : 0); }
-  const FilterChain& chain(size_t i) const { return i < chains.size() ? chains[i] : *default_chain; }
+  const FilterChain& chain(size_t i) const {
+    return i >= chains.size() && default_chain ? *default_chain : chains[i];
+  }
 };
 
 }  // namespace pillion::config

@@ -179,8 +179,8 @@ TEST(LoadBootstrapTest, NamesAndAddressesAreUnique) {
              "f:24:5: static_resources.listeners[1].address: expected each address once; 127.0.0.1:8080 is "
              "there "
              "before",
-             "f:25:5: static_resources.listeners[1].filter_chains: expected exactly one; others are not "
-             "implemented"}));
+             "f:25:5: static_resources.listeners[1].filter_chains: expected at least one, or a "
+             "default_filter_chain"}));
 }
 
 TEST(LoadBootstrapTest, TheControlPlaneIsReachedThroughAStaticHttp2Cluster) {

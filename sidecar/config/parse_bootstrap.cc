@@ -131,7 +131,33 @@ void ForEachRouteCluster(const HttpConnectionManager& http, const std::string& p
   }
 }
 
-// That what the static listeners name is there, or can come.
+// That what a filter chain names is there, or can come.
+template <typename Need>
+void CheckChain(const envoy::config::listener::v3::FilterChain& proto, const std::string& path,
+                const FilterChain& read, const Bootstrap& result, Need need, ConfigErrors& errors) {
+  const std::string config_path = path + ".filters[0].typed_config";
+  if (read.tcp != nullptr) {
+    if (result.dynamic_clusters) return;  // it may come by CDS
+    for (const WeightedCluster& target : read.tcp->clusters) {
+      if (!target.cluster.empty()) need(config_path, target.cluster);
+    }
+  }
+  if (read.http == nullptr) return;
+  HttpConnectionManager http;
+  if (!proto.filters(0).typed_config().UnpackTo(&http)) return;
+  ForEachRouteCluster(http, config_path, need);
+  if (http.has_rds() && !result.ads_cluster) {
+    Add(errors, FieldPath(config_path, "rds"), "expected dynamic_resources.ads_config beside this");
+  }
+  // A collector may come by CDS; without it spans are dropped and counted.
+  const auto& tracing = read.http->http.tracing;
+  if (tracing && !result.dynamic_clusters && !tracing->collector_cluster.empty()) {
+    need(FieldPath(config_path, "tracing.provider.typed_config.grpc_service.envoy_grpc.cluster_name"),
+         tracing->collector_cluster);
+  }
+}
+
+// That what the static listeners and clusters name is there, or can come.
 void CheckReferences(const bootstrap::Bootstrap& proto, const ClustersByName& clusters,
                      const Bootstrap& result, ConfigErrors& errors) {
   const auto need = [&](const std::string& path, const std::string& name) {
@@ -139,22 +165,16 @@ void CheckReferences(const bootstrap::Bootstrap& proto, const ClustersByName& cl
   };
   const std::string listeners_path = "static_resources.listeners";
   for (int i = 0; i < proto.static_resources().listeners_size(); ++i) {
-    const Listener& listener = *result.listeners[static_cast<size_t>(i)];
-    const auto& chains = proto.static_resources().listeners(i).filter_chains();
-    HttpConnectionManager http;
-    if (chains.empty() || chains[0].filters().empty() || listener.chains.empty()) continue;
-    if (!chains[0].filters(0).typed_config().UnpackTo(&http)) continue;
-    const std::string http_path =
-        ElementPath(listeners_path, static_cast<size_t>(i)) + ".filter_chains[0].filters[0].typed_config";
-    ForEachRouteCluster(http, http_path, need);
-    if (http.has_rds() && !result.ads_cluster) {
-      Add(errors, FieldPath(http_path, "rds"), "expected dynamic_resources.ads_config beside this");
+    const auto& listener = proto.static_resources().listeners(i);
+    const std::string path = ElementPath(listeners_path, static_cast<size_t>(i));
+    const Listener& read = *result.listeners[static_cast<size_t>(i)];
+    for (int c = 0; c < listener.filter_chains_size(); ++c) {
+      CheckChain(listener.filter_chains(c), ElementPath(path + ".filter_chains", static_cast<size_t>(c)),
+                 read.chains[static_cast<size_t>(c)], result, need, errors);
     }
-    // A collector may come by CDS; without it spans are dropped and counted.
-    const auto& tracing = listener.chains[0].http->http.tracing;
-    if (tracing && !result.dynamic_clusters && !tracing->collector_cluster.empty()) {
-      need(FieldPath(http_path, "tracing.provider.typed_config.grpc_service.envoy_grpc.cluster_name"),
-           tracing->collector_cluster);
+    if (listener.has_default_filter_chain()) {
+      CheckChain(listener.default_filter_chain(), path + ".default_filter_chain", *read.default_chain, result,
+                 need, errors);
     }
   }
   for (size_t i = 0; i < result.clusters.size(); ++i) {

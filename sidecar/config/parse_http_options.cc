@@ -167,12 +167,15 @@ Tracing ReadTracing(const HttpConnectionManager::Tracing& proto, const std::stri
   return result;
 }
 
-std::optional<AccessLog> ReadAccessLog(const HttpConnectionManager& proto, const std::string& path,
-                                       ConfigErrors& errors) {
-  if (proto.access_log().empty()) return std::nullopt;
-  if (proto.access_log_size() > 1) Add(errors, path, "expected at most one; others are not implemented");
+}  // namespace
+
+std::optional<AccessLog> ReadAccessLog(
+    const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& proto,
+    const std::string& path, ConfigErrors& errors) {
+  if (proto.empty()) return std::nullopt;
+  if (proto.size() > 1) Add(errors, path, "expected at most one; others are not implemented");
   const std::string config_path = FieldPath(ElementPath(path, 0), "typed_config");
-  const auto& any = proto.access_log(0).typed_config();
+  const auto& any = proto[0].typed_config();
   if (TypeName(any) == StdoutAccessLog::descriptor()->full_name()) {
     Unpack<StdoutAccessLog>(any, config_path, errors);
     return AccessLog{.path = "/dev/stdout"};
@@ -187,8 +190,6 @@ std::optional<AccessLog> ReadAccessLog(const HttpConnectionManager& proto, const
   return AccessLog{.path = file->path()};
 }
 
-}  // namespace
-
 HttpOptions ReadHttpOptions(const HttpConnectionManager& proto, const std::string& path, Origin origin,
                             ConfigErrors& errors) {
   HttpOptions result;
@@ -200,7 +201,7 @@ HttpOptions ReadHttpOptions(const HttpConnectionManager& proto, const std::strin
   ReadLimits(proto, path, result, errors);
   ReadFilters(proto, FieldPath(path, "http_filters"), result, errors);
   if (proto.has_tracing()) result.tracing = ReadTracing(proto.tracing(), FieldPath(path, "tracing"), errors);
-  result.access_log = ReadAccessLog(proto, FieldPath(path, "access_log"), errors);
+  result.access_log = ReadAccessLog(proto.access_log(), FieldPath(path, "access_log"), errors);
   if (proto.has_generate_request_id()) result.generate_request_id = proto.generate_request_id().value();
   return result;
 }

@@ -21,7 +21,18 @@ Validated<Listener> ParseListener(const envoy::config::listener::v3::Listener& p
 Listener ReadListener(const envoy::config::listener::v3::Listener& proto, const std::string& path,
                       Origin origin, ConfigErrors& errors);
 
-// For the file of the listener's parser.
+// The parts below are for the files of this parser.
+// What a filter chain takes over from its listener beside what Listener itself holds.
+struct ChainFrame {
+  Origin origin;
+  size_t stream_buffer_bytes;
+};
+// `listener`: as far as it is read, its inspections included.
+FilterChain ReadFilterChain(const envoy::config::listener::v3::FilterChain& proto, const std::string& path,
+                            const ChainFrame& frame, const Listener& listener, ConfigErrors& errors);
+std::optional<AccessLog> ReadAccessLog(
+    const google::protobuf::RepeatedPtrField<envoy::config::accesslog::v3::AccessLog>& proto,
+    const std::string& path, ConfigErrors& errors);
 HttpOptions ReadHttpOptions(
     const envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager& proto,
     const std::string& path, Origin origin, ConfigErrors& errors);

@@ -149,16 +149,19 @@ TEST(ParseListenerTest, ErrorsInRoutesHaveTheirPath) {
       Lines{"route_config.virtual_hosts[0].domains: expected at least one domain"});
 }
 
-TEST(ParseListenerTest, TheShapeIsOneChainWithOneFilter) {
+TEST(ParseListenerTest, TheShapeIsChainsWithOneFilterEach) {
   EXPECT_EQ(ToLines(Parse("{}").errors),
             (Lines{"address.socket_address: expected an address", "name: expected at least 1 character",
-                   "filter_chains: expected exactly one; others are not implemented"}));
+                   "filter_chains: expected at least one, or a default_filter_chain"}));
   const std::string head = "{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 80}}, ";
   EXPECT_EQ(
       ToLines(Parse(head + "filter_chains: [{}, {}]}").errors),
-      (Lines{"filter_chains: expected exactly one; others are not implemented",
-             "filter_chains[0].filters: expected exactly one, an HTTP connection manager; others are not "
-             "implemented"}));
+      (Lines{"filter_chains[0].filters: expected exactly one, an HTTP connection manager or a TCP proxy; "
+             "others are not implemented",
+             "filter_chains[1].filter_chain_match: expected no two chains for the same connections; "
+             "filter_chains[0] has this match",
+             "filter_chains[1].filters: expected exactly one, an HTTP connection manager or a TCP proxy; "
+             "others are not implemented"}));
   EXPECT_EQ(
       ToLines(
           Parse(head + "filter_chains: [{filters: [{typed_config: {\"@type\": a/google.protobuf.Empty}}]}]}")

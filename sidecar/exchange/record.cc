@@ -39,7 +39,7 @@ void Exchange::Count() {
 void Exchange::Log() {
   const http::RequestHead& head = client_->request();
   telemetry::RequestRecord record;
-  record.listener = listener_->config;
+  record.reporting = {listener_->config, &listener_->config->http};
   record.started = env_.turn.Wall(client_->started());
   record.duration = env_.turn.now() - client_->started();
   record.method = head.method_text;

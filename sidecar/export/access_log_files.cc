@@ -45,8 +45,8 @@ AccessLogFiles::~AccessLogFiles() {
 }
 
 void AccessLogFiles::Write(const telemetry::RequestRecord& record) {
-  if (record.listener == nullptr) return;
-  const std::optional<config::AccessLog>& log = record.listener->http.access_log;
+  if (record.reporting == nullptr) return;
+  const std::optional<config::AccessLog>& log = record.reporting->access_log;
   if (!log) return;
   const std::string& path = log->path;
   File& file = files_[path];

@@ -93,9 +93,9 @@ class AccessLogFilesTest : public ::testing::Test {
   }
   RequestRecord To(const std::string& path) {
     RequestRecord record = Sample();
-    auto listener = std::make_shared<config::HttpServer>();
-    listener->http.access_log = config::AccessLog{path};
-    record.listener = listener;
+    auto reporting = std::make_shared<config::Reporting>();
+    reporting->access_log = config::AccessLog{path};
+    record.reporting = reporting;
     return record;
   }
   void Advance(time::Duration by) {
@@ -141,7 +141,7 @@ TEST_F(AccessLogFilesTest, AListenerWithoutLogHasNone) {
   AccessLogFiles files(turn_, stats_);
   files.Write(Sample());
   RequestRecord record = Sample();
-  record.listener = std::make_shared<config::HttpServer>();
+  record.reporting = std::make_shared<config::Reporting>();
   files.Write(record);
   EXPECT_EQ(turn_.NextDeadline(), time::MonotonicTime::max());
 }

@@ -57,8 +57,8 @@ SpanExporter::SpanExporter(stream::Turn& turn, Random& random, telemetry::Worker
 SpanExporter::~SpanExporter() = default;
 
 void SpanExporter::Add(const telemetry::RequestRecord& record) {
-  if (!record.sampled || record.listener == nullptr) return;
-  const std::optional<config::Tracing>& tracing = record.listener->http.tracing;
+  if (!record.sampled || record.reporting == nullptr) return;
+  const std::optional<config::Tracing>& tracing = record.reporting->tracing;
   if (!tracing) return;
   const config::Tracing& policy = *tracing;
   Collector& collector = collectors_[policy.collector_cluster];

@@ -20,19 +20,19 @@ using opentelemetry::proto::trace::v1::Status;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-std::shared_ptr<const config::HttpServer> Listener(const std::string& service, const std::string& collector) {
-  auto listener = std::make_shared<config::HttpServer>();
-  listener->name = "outbound";
-  listener->http.tracing.emplace();
-  listener->http.tracing->collector_cluster = collector;
-  listener->http.tracing->service_name = service;
+std::shared_ptr<const config::Reporting> Listener(const std::string& service, const std::string& collector) {
+  auto listener = std::make_shared<config::Reporting>();
+  listener->listener = "outbound";
+  listener->tracing.emplace();
+  listener->tracing->collector_cluster = collector;
+  listener->tracing->service_name = service;
   return listener;
 }
 
 telemetry::RequestRecord Sample(size_t attempts, const std::string& service = "orders",
                                 const std::string& collector = "otel") {
   telemetry::RequestRecord record;
-  record.listener = Listener(service, collector);
+  record.reporting = Listener(service, collector);
   record.started = time::WallTime(seconds(1'700'000'000));
   record.duration = milliseconds(20);
   record.method = "GET";
@@ -231,7 +231,7 @@ TEST_F(SpanExporterTest, WhatIsNotSampledOrNotTracedIsPassedOver) {
   record.sampled = false;
   exporter_.Add(record);
   record.sampled = true;
-  record.listener = std::make_shared<config::HttpServer>();
+  record.reporting = std::make_shared<config::Reporting>();
   exporter_.Add(record);
   Advance(seconds(2));
   EXPECT_TRUE(calls_.empty());

@@ -175,6 +175,48 @@ void RoutePart(Page& page, const std::vector<Row>& rows) {
   }
 }
 
+void TcpPart(Page& page, const telemetry::Registry& registry) {
+  struct TcpRow {
+    std::string labels;
+    uint64_t opened = 0;
+    uint64_t closed = 0;
+    uint64_t received_bytes = 0;
+    uint64_t sent_bytes = 0;
+    uint64_t failed = 0;
+  };
+  std::vector<TcpRow> rows;
+  registry.ForEachTcp(
+      [&](const telemetry::TcpKey& key, const std::vector<const telemetry::TcpStats*>& shards) {
+        TcpRow& row = rows.emplace_back();
+        row.labels = "listener=\"" + Escape(key.listener) + "\",cluster=\"" + Escape(key.cluster) + "\"";
+        for (const telemetry::TcpStats* stats : shards) {
+          row.closed += stats->closed.value();  // before opened, as above
+          row.opened += stats->opened.value();
+          row.received_bytes += stats->received_bytes.value();
+          row.sent_bytes += stats->sent_bytes.value();
+          row.failed += stats->failed.value();
+        }
+      });
+  const struct {
+    std::string_view name;
+    std::string_view help;
+    uint64_t TcpRow::* value;
+  } totals[] = {
+      {"pillion_tcp_connections_total", "Connections relayed without looking into them.", &TcpRow::opened},
+      {"pillion_tcp_connect_failures_total", "Of those, without an upstream connection.", &TcpRow::failed},
+      {"pillion_tcp_received_bytes_total", "Bytes from clients of relayed connections.",
+       &TcpRow::received_bytes},
+      {"pillion_tcp_sent_bytes_total", "Bytes to clients of relayed connections.", &TcpRow::sent_bytes},
+  };
+  for (const auto& total : totals) {
+    page.Family(total.name, "counter", total.help);
+    for (const TcpRow& row : rows) page.Sample(row.labels, row.*total.value);
+  }
+  page.Family("pillion_tcp_connections_active", "gauge", "Relayed connections that are open.");
+  for (const TcpRow& row : rows)
+    page.Sample(row.labels, row.opened > row.closed ? row.opened - row.closed : 0);
+}
+
 struct WorkerSeries {
   std::string_view family;
   std::string_view labels;
@@ -187,12 +229,19 @@ constexpr WorkerSeries kWorkerSeries[] = {
     {"pillion_client_connections_total", "", "Connections accepted.", &WorkerStats::client_connections},
     {"pillion_client_connections_shed_total", "", "Connections closed at once: no descriptor was left.",
      &WorkerStats::client_connections_shed},
+    {"pillion_client_connections_unmatched_total", "", "Connections closed: no filter chain is for them.",
+     &WorkerStats::client_connections_unmatched},
+    {"pillion_client_connections_undetected_total", "",
+     "Connections closed: what a filter chain depends on was not known in time, or malformed.",
+     &WorkerStats::client_connections_undetected},
     {"pillion_client_protocol_errors_total", "", "Messages of clients that broke their protocol.",
      &WorkerStats::client_protocol_errors},
     {"pillion_upstream_connections_total", "protocol=\"http1\"", "Connections dialled.",
      &WorkerStats::upstream_connections_http1},
     {"pillion_upstream_connections_total", "protocol=\"http2\"", "Connections dialled.",
      &WorkerStats::upstream_connections_http2},
+    {"pillion_upstream_connections_total", "protocol=\"tcp\"", "Connections dialled.",
+     &WorkerStats::upstream_connections_tcp},
     {"pillion_upstream_connect_failures_total", "reason=\"error\"", "Connections that did not come about.",
      &WorkerStats::upstream_connect_failures},
     {"pillion_upstream_connect_failures_total", "reason=\"timeout\"", "Connections that did not come about.",
@@ -237,7 +286,8 @@ void WorkerPart(Page& page, const telemetry::Registry& registry) {
   page.Sample("", client_opened > client_closed ? client_opened - client_closed : 0);
   const uint64_t upstream_closed = Sum(registry, &WorkerStats::upstream_connections_closed);
   const uint64_t upstream_opened = Sum(registry, &WorkerStats::upstream_connections_http1) +
-                                   Sum(registry, &WorkerStats::upstream_connections_http2);
+                                   Sum(registry, &WorkerStats::upstream_connections_http2) +
+                                   Sum(registry, &WorkerStats::upstream_connections_tcp);
   page.Family("pillion_upstream_connections_active", "gauge", "Connections to upstreams that are open.");
   page.Sample("", upstream_opened > upstream_closed ? upstream_opened - upstream_closed : 0);
 }
@@ -247,6 +297,7 @@ void WorkerPart(Page& page, const telemetry::Registry& registry) {
 std::string PrometheusText(const telemetry::Registry& registry) {
   Page page;
   RoutePart(page, CollectRows(registry));
+  TcpPart(page, registry);
   WorkerPart(page, registry);
   return page.Take();
 }

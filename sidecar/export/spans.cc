@@ -103,7 +103,7 @@ Span ServerSpan(const RequestRecord& record) {
   AddText(span, "user_agent.original", record.user_agent);
   if (record.status != 0) AddNumber(span, "http.response.status_code", record.status);
   AddText(span, "pillion.route", record.route);
-  if (record.listener != nullptr) AddText(span, "pillion.listener", record.listener->name);
+  if (record.reporting != nullptr) AddText(span, "pillion.listener", record.reporting->listener);
   AddText(span, "pillion.request_id", record.request_id);
   AddText(span, "pillion.response_flags", record.flags);
   AddText(span, "pillion.detail", record.detail);

@@ -1,49 +1,43 @@
 #include "sidecar/listener/inspection.h"
 
 #include <algorithm>
+#include <span>
 #include <string_view>
+#include <utility>
 
+#include "sidecar/listener/client_hello.h"
+#include "sidecar/listener/http_sniff.h"
+#include "sidecar/net/proxy_protocol.h"
+#include "sidecar/relay/relay.h"
 #include "sidecar/session/http1_client.h"
 #include "sidecar/session/http2_client.h"
 
 namespace pillion::listener {
 namespace {
-constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-// From the first byte. Attack: connections that never say a whole word. Envoy's listener_filters_timeout.
-constexpr auto kInspectionTimeout = std::chrono::seconds(15);
+
 // A client that waited in the accept queue when the drain began may not have said its first word yet.
 constexpr auto kInspectionDrainTimeout = std::chrono::seconds(1);
+// How long a client may say nothing before it is taken for one that waits for its server.
+constexpr auto kSpeculateAfter = std::chrono::milliseconds(50);
+constexpr size_t kReadBytes = 2048;
+// The most that any stage looks at.
+constexpr size_t kMaxInspectedBytes =
+    std::max({net::kMaxProxyHeaderBytes, kMaxClientHelloBytes, kMaxSniffedBytes});
+
 }  // namespace
 
-session::ClientSession& StartSession(ListenerParts& parts, Generation& generation, size_t chain,
-                                     std::unique_ptr<net::Socket> socket, bool http2,
-                                     std::string_view early) {
-  net::Socket& observed = *socket;
-  session::ClientSessionParts made{parts.turn,
-                                   parts.memory,
-                                   parts.stats,
-                                   *generation.factories[chain],
-                                   generation.config->chain(chain).http,
-                                   std::move(socket)};
-  session::ClientSession* session = nullptr;
-  if (http2) {
-    session = new session::Http2ClientSession(std::move(made), early);
-  } else {
-    session = new session::Http1ClientSession(std::move(made), early);
-  }
-  generation.sessions.PushBack(session);
-  parts.loop.Observe(observed, *session);
-  parts.turn.Wake(*session);  // it belongs to the turn
-  return *session;
-}
-
 Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_ptr<net::Socket> socket)
-    : parts_(parts), generation_(generation), socket_(std::move(socket)), timer_(this) {
-  // A client may connect ahead of its first request: until it speaks it is as idle as between two.
-  const time::Duration idle = generation.config->chain(0).http->http.idle_timeout;
-  if (idle.count() == 0) return;
-  deadline_ = parts_.turn.now() + idle;
-  parts_.turn.Arm(timer_, deadline_);
+    : parts_(parts),
+      generation_(generation),
+      socket_(std::move(socket)),
+      timer_(this),
+      accepted_(parts.turn.now()) {
+  const config::Listener& listener = *generation.config;
+  if (listener.proxy_protocol) stage_ = Stage::kProxyHeader;
+  facts_.destination = socket_->local();
+  facts_.direct_source = socket_->peer();
+  facts_.source = socket_->peer();
+  deadline_ = FirstWordDeadline();
 }
 
 Inspection::~Inspection() {
@@ -60,7 +54,6 @@ void Inspection::Drain() {
   draining_ = true;
   readable_ = true;  // something may have come that the loop has not told of yet
   deadline_ = std::min(deadline_, parts_.turn.now() + kInspectionDrainTimeout);
-  parts_.turn.Arm(timer_, deadline_);
   parts_.turn.Wake(*this);
 }
 
@@ -69,37 +62,276 @@ void Inspection::Abort() {
   parts_.turn.Wake(*this);
 }
 
-stream::Progress Inspection::Run() {
-  if (aborted_ || parts_.turn.now() >= deadline_) return stream::Progress::kDone;
-  while (readable_) {
-    const net::IoResult result = socket_->Read(std::span(bytes_).subspan(size_));
-    if (result.kind == net::IoResult::Kind::kWouldBlock) {
-      readable_ = false;
-      return stream::Progress::kIdle;
-    }
-    if (result.kind != net::IoResult::Kind::kBytes) return stream::Progress::kDone;
-    if (size_ == 0) {
-      deadline_ = std::min(deadline_, parts_.turn.now() + kInspectionTimeout);
-      parts_.turn.Arm(timer_, deadline_);
-    }
-    size_ += result.bytes;
-    const std::string_view seen(bytes_.data(), size_);
-    if (!kPreface.starts_with(seen)) {
-      BecomeSession(false);
-      return stream::Progress::kDone;
-    }
-    if (seen.size() == kPreface.size()) {
-      BecomeSession(true);
-      return stream::Progress::kDone;
-    }
+time::MonotonicTime Inspection::After(time::Duration limit) const {
+  return limit.count() > 0 ? parts_.turn.now() + limit : time::MonotonicTime::max();
+}
+
+// A client may connect ahead of its first request: until it speaks it is as idle as between two.
+time::MonotonicTime Inspection::FirstWordDeadline() const {
+  const config::Listener& listener = *generation_.config;
+  if (listener.continue_after_timeout) return After(listener.inspection_timeout);
+  time::Duration longest{0};
+  for (size_t i = 0; i < listener.chain_count(); ++i) {
+    const config::FilterChain& chain = listener.chain(i);
+    const time::Duration idle =
+        chain.http != nullptr ? chain.http->http.idle_timeout : chain.tcp->idle_timeout;
+    if (idle.count() == 0) return time::MonotonicTime::max();
+    longest = std::max(longest, idle);
   }
+  return After(longest);
+}
+
+stream::Progress Inspection::Run() {
+  if (aborted_) return stream::Progress::kDone;
+  Step step = Advance();
+  if (step == Step::kWait && ended_) step = OnNoMore();
+  if (step == Step::kWait && parts_.turn.now() >= deadline_) step = OnLate();
+  if (step == Step::kWait && !aborted_) Speculate();
+  if (step != Step::kWait || aborted_ || socket_ == nullptr) return stream::Progress::kDone;
+  ArmTimer();
   return stream::Progress::kIdle;
 }
 
+Inspection::Step Inspection::Advance() {
+  while (true) {
+    Step step = Step::kMore;
+    switch (stage_) {
+      case Stage::kProxyHeader:
+        step = ReadProxyHeader();
+        break;
+      case Stage::kChain:
+        step = ChooseChain();
+        break;
+      case Stage::kStart:
+        step = Start();
+        break;
+    }
+    if (step == Step::kMore || (step == Step::kWait && ReadSome())) continue;
+    return step;
+  }
+}
+
+bool Inspection::ReadSome() {
+  if (!readable_ || ended_ || aborted_ || bytes_.size() >= kMaxInspectedBytes) return false;
+  // The preface is all that the last stage needs: the rest is read by the session, into its own memory.
+  const size_t room = stage_ == Stage::kStart ? kHttp2Preface.size() - bytes_.size() : kReadBytes;
+  const size_t before = bytes_.size();
+  bytes_.resize(before + room);
+  const net::IoResult result = socket_->Read(std::span(bytes_).subspan(before));
+  bytes_.resize(before + (result.kind == net::IoResult::Kind::kBytes ? result.bytes : 0));
+  if (result.kind == net::IoResult::Kind::kWouldBlock) readable_ = false;
+  if (result.kind == net::IoResult::Kind::kEnd) ended_ = true;
+  if (result.kind == net::IoResult::Kind::kReset) aborted_ = true;
+  if (before == 0 && !bytes_.empty()) {
+    deadline_ = std::min(deadline_, After(generation_.config->inspection_timeout));
+    speculate_at_ = time::MonotonicTime::max();
+    if (FallbackChain()) generation_.server_first->ClientSpoke(facts_.destination.port());
+  }
+  return bytes_.size() > before;
+}
+
+Inspection::Step Inspection::ReadProxyHeader() {
+  const config::ProxyProtocolIn options =
+      generation_.config->proxy_protocol.value_or(config::ProxyProtocolIn());
+  if (bytes_.empty()) return Step::kWait;
+  const net::ProxyHeader header = net::ReadProxyHeader(bytes_);
+  switch (header.kind) {
+    case net::ProxyHeader::Kind::kMore:
+      return Step::kWait;
+    case net::ProxyHeader::Kind::kAbsent:
+      if (!options.may_be_missing) {
+        parts_.stats.client_connections_undetected.Add();
+        return Step::kClose;
+      }
+      break;
+    case net::ProxyHeader::Kind::kMalformed:
+      parts_.stats.client_connections_undetected.Add();
+      return Step::kClose;
+    case net::ProxyHeader::Kind::kFound:
+      if (!(header.version == 1 ? options.allow_v1 : options.allow_v2)) {
+        parts_.stats.client_connections_undetected.Add();
+        return Step::kClose;
+      }
+      bytes_.erase(0, header.size);
+      if (bytes_.empty()) deadline_ = FirstWordDeadline();  // the client itself has not spoken yet
+      if (header.source && header.destination) {
+        socket_->SetPeer(*header.source);
+        facts_.source = *header.source;
+        facts_.destination = *header.destination;
+      }
+      break;
+  }
+  stage_ = Stage::kChain;
+  return Step::kMore;
+}
+
+Inspection::Step Inspection::ChooseChain() {
+  const ChainChoice choice = listener::ChooseChain(*generation_.config, facts_);
+  switch (choice.kind) {
+    case ChainChoice::Kind::kChain:
+      chain_ = choice.chain;
+      stage_ = Stage::kStart;
+      return Step::kMore;
+    case ChainChoice::Kind::kNone:
+      parts_.stats.client_connections_unmatched.Add();
+      return Step::kClose;
+    case ChainChoice::Kind::kAskTls:
+      if (bytes_.empty()) return Step::kWait;
+      LearnTls();
+      return facts_.tls ? Step::kMore : Step::kWait;
+    case ChainChoice::Kind::kAskHttp:
+      if (bytes_.empty()) return Step::kWait;
+      LearnHttp();
+      return facts_.protocols ? Step::kMore : Step::kWait;
+  }
+  return Step::kClose;
+}
+
+void Inspection::LearnTls() {
+  ClientHello hello = ReadClientHello(bytes_);
+  if (hello.kind == ClientHello::Kind::kMore) return;
+  facts_.tls = hello.kind == ClientHello::Kind::kFound;
+  if (!*facts_.tls) return;
+  facts_.server_name = std::move(hello.server_name);
+  facts_.protocols = std::move(hello.protocols);
+}
+
+void Inspection::LearnHttp() {
+  switch (SniffHttp(bytes_)) {
+    case HttpGuess::kMore:
+      return;
+    case HttpGuess::kNone:
+      facts_.protocols.emplace();
+      return;
+    case HttpGuess::kHttp10:
+      facts_.protocols = {"http/1.0"};
+      return;
+    case HttpGuess::kHttp11:
+      facts_.protocols = {"http/1.1"};
+      return;
+    case HttpGuess::kHttp2:
+      facts_.protocols = {"h2c"};
+      return;
+  }
+}
+
+// The chain for a connection that is neither TLS nor HTTP, when it is one that relays.
+std::optional<size_t> Inspection::FallbackChain() const {
+  if (stage_ != Stage::kChain) return std::nullopt;
+  ConnectionFacts plain = facts_;
+  plain.tls = plain.tls.value_or(false);
+  if (!plain.protocols) plain.protocols.emplace();
+  const ChainChoice choice = listener::ChooseChain(*generation_.config, plain);
+  if (choice.kind != ChainChoice::Kind::kChain) return std::nullopt;
+  if (generation_.config->chain(choice.chain).tcp == nullptr) return std::nullopt;
+  return choice.chain;
+}
+
+// What could still become TLS or HTTP is taken for neither.
+Inspection::Step Inspection::StopAsking() {
+  facts_.tls = facts_.tls.value_or(false);
+  if (!facts_.protocols) facts_.protocols.emplace();
+  return Advance();
+}
+
+// The client has closed its side: it may still want to hear what the server says.
+Inspection::Step Inspection::OnNoMore() {
+  Step step = Step::kClose;
+  if (stage_ == Stage::kChain) step = StopAsking();
+  if (step != Step::kWait && stage_ != Stage::kStart) return step;
+  if (step == Step::kDone) return step;
+  if (stage_ == Stage::kStart) BecomeSession(false);
+  return stage_ == Stage::kStart ? Step::kDone : Step::kClose;
+}
+
+Inspection::Step Inspection::OnLate() {
+  if (draining_ || !generation_.config->continue_after_timeout || stage_ != Stage::kChain) {
+    if (!bytes_.empty()) parts_.stats.client_connections_undetected.Add();
+    return Step::kClose;
+  }
+  deadline_ = time::MonotonicTime::max();
+  return StopAsking();
+}
+
+// The client has said nothing yet.
+void Inspection::Speculate() {
+  if (!bytes_.empty() || draining_) return;
+  const std::optional<size_t> fallback = FallbackChain();
+  if (!fallback) return;
+  if (dial_ == nullptr) {
+    const bool expected = generation_.server_first->Expected(facts_.destination.port());
+    if (!expected && speculate_at_ == time::MonotonicTime::max()) speculate_at_ = accepted_ + kSpeculateAfter;
+    if (!expected && parts_.turn.now() < speculate_at_) return;
+    dial_chain_ = *fallback;
+    dial_ = std::make_unique<relay::Dial>(parts_.relay, *generation_.config->chain(dial_chain_).tcp, *this);
+  }
+  const relay::Dial::State state = dial_->Advance();
+  const uint16_t port = facts_.destination.port();
+  if (dial_->upstream_spoke()) generation_.server_first->ServerSpoke(port);
+  // Who waits for a server that cannot be reached should know.
+  const bool in_vain = state == relay::Dial::State::kFailed && generation_.server_first->Expected(port);
+  if (!dial_->upstream_spoke() && !in_vain) return;
+  chain_ = dial_chain_;
+  StartRelay();
+}
+
+Inspection::Step Inspection::Start() {
+  const config::FilterChain& chain = generation_.config->chain(chain_);
+  if (chain.tcp != nullptr) {
+    const bool usable =
+        dial_ != nullptr && dial_chain_ == chain_ && dial_->state() != relay::Dial::State::kFailed;
+    if (!usable) dial_.reset();
+    StartRelay();
+    return Step::kDone;
+  }
+  dial_.reset();
+  const config::CodecType codec = chain.http->http.codec;
+  if (codec != config::CodecType::kAuto) {
+    BecomeSession(codec == config::CodecType::kHttp2);
+    return Step::kDone;
+  }
+  const std::string_view seen = std::string_view(bytes_).substr(0, kHttp2Preface.size());
+  if (seen.size() < kHttp2Preface.size() && kHttp2Preface.starts_with(seen)) return Step::kWait;
+  BecomeSession(seen == kHttp2Preface);
+  return Step::kDone;
+}
+
+void Inspection::StartRelay() {
+  net::Socket& observed = *socket_;
+  auto* made = new relay::Relay(parts_.relay, generation_.config->chain(chain_).tcp, std::move(socket_),
+                                bytes_, std::move(dial_));
+  generation_.sessions.PushBack(made);
+  parts_.loop.Observe(observed, *made);
+  parts_.turn.Wake(*made);  // it belongs to the turn
+}
+
 void Inspection::BecomeSession(bool http2) {
-  session::ClientSession& session =
-      StartSession(parts_, generation_, 0, std::move(socket_), http2, {bytes_.data(), size_});
-  if (draining_) session.Drain();
+  net::Socket& observed = *socket_;
+  session::ClientSessionParts made{parts_.turn,
+                                   parts_.memory,
+                                   parts_.stats,
+                                   *generation_.factories[chain_],
+                                   generation_.config->chain(chain_).http,
+                                   std::move(socket_)};
+  session::ClientSession* session = nullptr;
+  if (http2) {
+    session = new session::Http2ClientSession(std::move(made), bytes_);
+  } else {
+    session = new session::Http1ClientSession(std::move(made), bytes_);
+  }
+  generation_.sessions.PushBack(session);
+  parts_.loop.Observe(observed, *session);
+  parts_.turn.Wake(*session);  // it belongs to the turn
+  if (draining_) session->Drain();
+}
+
+void Inspection::ArmTimer() {
+  time::MonotonicTime due = deadline_;
+  if (dial_ == nullptr) due = std::min(due, speculate_at_);
+  if (dial_ != nullptr && dial_->state() == relay::Dial::State::kConnecting)
+    due = std::min(due, dial_->deadline());
+  if (due != time::MonotonicTime::max() && (!timer_.armed() || due < timer_.deadline()))
+    parts_.turn.Arm(timer_, due);
 }
 
 }  // namespace pillion::listener

@@ -1,12 +1,24 @@
-// A connection whose protocol is not known yet: reads until the first bytes tell HTTP/2 (its preface, RFC
-// 9113 section 3.4) from HTTP/1, then makes the session with the bytes it has read. Deleted by the turn.
+// A connection from its acceptance until it is known what serves it. Deleted by the turn.
+//
+//   kProxyHeader -> kChain -> kStart -> a session or a relay
+//
+//   kProxyHeader  the PROXY protocol header, where the listener has one, says who the client is
+//   kChain        which filter chain is for it; reads as much as the chains depend on, and decides as soon as
+//                 the bytes contradict all but one
+//   kStart        HTTP: HTTP/2 by its preface (RFC 9113 section 3.4), or HTTP/1
+//
+// A client that says nothing may wait for a server that speaks first. Where such a connection would be
+// relayed as it is, one to the upstream is made after a moment, and whoever speaks first decides.
 #ifndef PILLION_SIDECAR_LISTENER_INSPECTION_H_
 #define PILLION_SIDECAR_LISTENER_INSPECTION_H_
 
-#include <array>
 #include <memory>
+#include <optional>
+#include <string>
 
+#include "sidecar/listener/chain_match.h"
 #include "sidecar/listener/listener.h"
+#include "sidecar/relay/dial.h"
 
 namespace pillion::listener {
 
@@ -24,23 +36,52 @@ class Inspection final : public session::ClientSession {
   void Abort() override;
 
  private:
+  enum class Stage : uint8_t { kProxyHeader, kChain, kStart };
+  enum class Step : uint8_t {
+    kMore,   // the next stage is set
+    kWait,   // more bytes of the client are needed
+    kDone,   // something else serves the connection now
+    kClose,  // nothing will
+  };
+  Step Advance();
+  Step ReadProxyHeader();
+  Step ChooseChain();
+  Step Start();
+  // The client's bytes, up to what the present stage can need. False: none now; `ended_` when there never
+  // will be.
+  bool ReadSome();
+  Step StopAsking();
+  Step OnNoMore();
+  Step OnLate();
+  void LearnTls();
+  void LearnHttp();
+  std::optional<size_t> FallbackChain() const;
+  void Speculate();
+  void StartRelay();
   void BecomeSession(bool http2);
+  void ArmTimer();
+  time::MonotonicTime After(time::Duration limit) const;
+  time::MonotonicTime FirstWordDeadline() const;
 
   ListenerParts parts_;
   Generation& generation_;
   std::unique_ptr<net::Socket> socket_;
   stream::Timer timer_;
+  const time::MonotonicTime accepted_;
   time::MonotonicTime deadline_ = time::MonotonicTime::max();
-  std::array<char, 24> bytes_;
-  size_t size_ = 0;
+  time::MonotonicTime speculate_at_ = time::MonotonicTime::max();
+  ConnectionFacts facts_;
+  std::string bytes_;
+  size_t chain_ = 0;
+  std::unique_ptr<relay::Dial> dial_;  // towards the cluster of dial_chain_
+  size_t dial_chain_ = 0;
+  Stage stage_ = Stage::kChain;
+  // Facts about the socket and the process around it, each told by another event.
   bool readable_ = true;
+  bool ended_ = false;
   bool draining_ = false;
   bool aborted_ = false;
 };
-
-// Makes the session for a connection of known protocol and puts it into the generation's list.
-session::ClientSession& StartSession(ListenerParts& parts, Generation& generation, size_t chain,
-                                     std::unique_ptr<net::Socket> socket, bool http2, std::string_view early);
 
 }  // namespace pillion::listener
 

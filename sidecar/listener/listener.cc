@@ -37,6 +37,7 @@ std::unique_ptr<Listener> Listener::Open(ListenerParts parts, std::shared_ptr<co
   listener->current_ = std::make_unique<Generation>();
   listener->current_->config = std::move(config);
   listener->current_->factories = std::move(factories);
+  listener->current_->server_first = &listener->server_first_;
   return listener;
 }
 
@@ -46,6 +47,7 @@ void Listener::Replace(std::shared_ptr<const config::Listener> config, Factories
   auto next = std::make_unique<Generation>();
   next->config = std::move(config);
   next->factories = std::move(factories);
+  next->server_first = &server_first_;
   ForEach(*current_, &session::ClientSession::Drain);
   retired_.push_back(std::exchange(current_, std::move(next)));
   parts_.turn.Wake(*this);
@@ -100,16 +102,11 @@ stream::Progress Listener::Run() {
 
 void Listener::Begin(std::unique_ptr<net::Socket> socket) {
   parts_.stats.client_connections.Add();
-  const config::CodecType codec = current_->config->chain(0).http->http.codec;
-  if (codec != config::CodecType::kAuto) {
-    StartSession(parts_, *current_, 0, std::move(socket), codec == config::CodecType::kHttp2, {});
-  } else {
-    net::Socket& observed = *socket;
-    auto* inspection = new Inspection(parts_, *current_, std::move(socket));
-    current_->inspections.PushBack(inspection);
-    parts_.loop.Observe(observed, *inspection);
-    parts_.turn.Wake(*inspection);
-  }
+  net::Socket& observed = *socket;
+  auto* inspection = new Inspection(parts_, *current_, std::move(socket));
+  current_->inspections.PushBack(inspection);
+  parts_.loop.Observe(observed, *inspection);
+  parts_.turn.Wake(*inspection);  // it belongs to the turn
   if (draining_) ForEach(*current_, &session::ClientSession::Drain);
 }
 

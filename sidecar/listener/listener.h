@@ -1,7 +1,7 @@
 // Accepting clients on one address for one worker: accept, look at the first bytes, make the session.
 //
-//   ListenSocket -> Inspection (HTTP/1 or HTTP/2 by the first bytes) -> Http1ClientSession |
-//   Http2ClientSession
+//   ListenSocket -> Inspection (which filter chain, which protocol) -> Http1ClientSession |
+//   Http2ClientSession | Relay
 //
 // A configuration change makes a new Generation for new connections; the old one's sessions drain under the
 // options they began with. The socket stays, so that no waiting client is lost. Owner: a worker.
@@ -13,7 +13,9 @@
 
 #include "sidecar/config/listener.h"
 #include "sidecar/listener/placement.h"
+#include "sidecar/listener/server_first.h"
 #include "sidecar/net/loop.h"
+#include "sidecar/relay/dial.h"
 #include "sidecar/session/client_session.h"
 #include "sidecar/session/worker_memory.h"
 #include "sidecar/stream/exchange_factory.h"
@@ -28,6 +30,7 @@ struct ListenerParts {
   net::Loop& loop;
   session::WorkerMemory& memory;
   telemetry::WorkerStats& stats;
+  relay::RelayParts relay;
   // Null: every connection stays where it was accepted. `self`: this worker's number there.
   Placement* placement = nullptr;
   size_t self = 0;
@@ -40,6 +43,7 @@ using Factories = std::vector<std::unique_ptr<stream::ExchangeFactory>>;
 struct Generation {
   std::shared_ptr<const config::Listener> config;
   Factories factories;
+  ServerFirst* server_first;  // the listener's
   session::SessionList sessions;
   session::SessionList inspections;  // connections whose protocol is not known yet
 };
@@ -72,6 +76,7 @@ class Listener final : public net::Observer, public stream::Runnable {
   void DropEmptyGenerations();
 
   ListenerParts parts_;
+  ServerFirst server_first_;
   std::unique_ptr<net::ListenSocket> socket_;
   std::unique_ptr<Generation> current_;
   std::vector<std::unique_ptr<Generation>> retired_;

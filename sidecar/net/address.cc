@@ -47,6 +47,20 @@ bool Address::loopback() const {
          IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6*>(get())->sin6_addr);
 }
 
+bool Address::SharesPrefix(const Address& other, uint32_t bits) const {
+  if (family() != other.family()) return false;
+  const auto bytes_of = [](const Address& address) {
+    return address.family() == AF_INET6
+               ? reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr.s6_addr
+               : reinterpret_cast<const uint8_t*>(
+                     &reinterpret_cast<const sockaddr_in*>(address.get())->sin_addr.s_addr);
+  };
+  const size_t whole = bits / 8;
+  if (std::memcmp(bytes_of(*this), bytes_of(other), whole) != 0) return false;
+  if (bits % 8 == 0) return true;
+  return ((bytes_of(*this)[whole] ^ bytes_of(other)[whole]) >> (8 - bits % 8)) == 0;
+}
+
 std::string Address::ip() const {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (family() == AF_INET)

@@ -27,6 +27,8 @@ class Address {
   int family() const { return get()->sa_family; }
   uint16_t port() const;
   bool loopback() const;
+  // The same family, and the first `bits` bits of the two are equal.
+  bool SharesPrefix(const Address& other, uint32_t bits) const;
   std::string ip() const;
   std::string ToString() const;  // "127.0.0.1:80", "[::1]:80"
 

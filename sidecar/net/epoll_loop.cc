@@ -112,6 +112,7 @@ class EpollSocket : public Socket {
   }
 
   const Address& peer() const override { return peer_; }
+  void SetPeer(const Address& client) override { peer_ = client; }
   const Address& local() const override {
     if (local_.family() == AF_UNSPEC) {
       sockaddr_storage local = {};

@@ -160,15 +160,16 @@ Match RouteIndex::Find(const http::RequestHead& head) const {
   return match;
 }
 
-const config::WeightedCluster& PickCluster(const config::Route& route, uint64_t random) {
-  if (route.clusters.size() == 1) return route.clusters.front();
+const config::WeightedCluster& PickCluster(const std::vector<config::WeightedCluster>& clusters,
+                                           uint64_t total_weight, uint64_t random) {
+  if (clusters.size() == 1) return clusters.front();
   // The high bits times the total: uniform without a division (Lemire, 2019).
-  auto point = static_cast<uint64_t>((static_cast<unsigned __int128>(random) * route.total_weight) >> 64);
-  for (const config::WeightedCluster& candidate : route.clusters) {
+  auto point = static_cast<uint64_t>((static_cast<unsigned __int128>(random) * total_weight) >> 64);
+  for (const config::WeightedCluster& candidate : clusters) {
     if (point < candidate.weight) return candidate;
     point -= candidate.weight;
   }
-  return route.clusters.back();
+  return clusters.back();
 }
 
 }  // namespace pillion::route

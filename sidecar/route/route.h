@@ -41,8 +41,13 @@ class RouteIndex {
 bool Matches(const config::RouteMatch& match, const http::RequestHead& head);
 bool Matches(const config::StringMatch& match, std::string_view text);
 
-// Which of the route's weighted clusters serves; `random` is uniform over all 64-bit values.
-const config::WeightedCluster& PickCluster(const config::Route& route, uint64_t random);
+// Which of weighted clusters (one or more, their weights add up to `total_weight`) serves; `random` is
+// uniform over all 64-bit values.
+const config::WeightedCluster& PickCluster(const std::vector<config::WeightedCluster>& clusters,
+                                           uint64_t total_weight, uint64_t random);
+inline const config::WeightedCluster& PickCluster(const config::Route& route, uint64_t random) {
+  return PickCluster(route.clusters, route.total_weight, random);
+}
 
 }  // namespace pillion::route
 

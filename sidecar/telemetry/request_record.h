@@ -14,7 +14,7 @@
 #include "sidecar/time/clock.h"
 
 namespace pillion::config {
-struct HttpServer;
+struct Reporting;
 }
 
 namespace pillion::telemetry {
@@ -35,13 +35,13 @@ struct AttemptRecord {
 };
 
 struct RequestRecord {
-  std::shared_ptr<const config::HttpServer> listener;  // names, log path, collector, service name
+  std::shared_ptr<const config::Reporting> reporting;  // names, log path, collector, service name
   time::WallTime started{};
   time::Duration duration{};
   std::string method;
   std::string authority;
   std::string path;
-  std::string protocol;  // the client's
+  std::string protocol;  // the client's; "TCP": a relayed connection, without what only requests have
   std::string route;
   std::string cluster;
   std::string client;  // address

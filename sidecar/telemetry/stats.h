@@ -88,14 +88,33 @@ struct RouteKey {
   friend auto operator<=>(const RouteKey&, const RouteKey&) = default;
 };
 
+// What is counted of relayed connections per (listener, cluster).
+struct TcpStats {
+  Counter opened;
+  Counter closed;          // active = opened - closed
+  Counter received_bytes;  // from clients
+  Counter sent_bytes;      // to clients
+  Counter failed;          // no upstream connection could be had
+  Histogram duration;      // accepted .. closed
+};
+
+struct TcpKey {
+  std::string listener;
+  std::string cluster;
+  friend auto operator<=>(const TcpKey&, const TcpKey&) = default;
+};
+
 // Per worker, not per route.
 struct WorkerStats {
   Counter client_connections;
   Counter client_connections_closed;
-  Counter client_connections_shed;  // closed unheard: no descriptor was left
+  Counter client_connections_shed;        // closed unheard: no descriptor was left
+  Counter client_connections_unmatched;   // closed: no filter chain is for them
+  Counter client_connections_undetected;  // closed: their protocol was not known in time
   Counter client_protocol_errors;
   Counter upstream_connections_http1;
   Counter upstream_connections_http2;
+  Counter upstream_connections_tcp;
   Counter upstream_connections_closed;
   Counter upstream_connect_failures;
   Counter upstream_connect_timeouts;
@@ -116,11 +135,14 @@ class Shard {
   WorkerStats worker;
   // Stable for the life of the shard. Takes a lock: call at swaps, not per request.
   RouteStats& Route(const RouteKey& key);
+  // As Route: once per connection.
+  TcpStats& Tcp(const TcpKey& key);
 
  private:
   friend class Registry;
   std::mutex mutex_;
   std::map<RouteKey, std::unique_ptr<RouteStats>> routes_;
+  std::map<TcpKey, std::unique_ptr<TcpStats>> tcp_;
 };
 
 // All shards of the process. Shards are added at start and live as long.
@@ -134,6 +156,15 @@ class Registry {
     for (const auto& shard : shards_) {
       const std::lock_guard<std::mutex> lock(shard->mutex_);
       for (const auto& [key, stats] : shard->routes_) merged[key].push_back(stats.get());
+    }
+    for (const auto& [key, stats] : merged) use(key, stats);
+  }
+  template <typename Use>
+  void ForEachTcp(Use use) const {
+    std::map<TcpKey, std::vector<const TcpStats*>> merged;
+    for (const auto& shard : shards_) {
+      const std::lock_guard<std::mutex> lock(shard->mutex_);
+      for (const auto& [key, stats] : shard->tcp_) merged[key].push_back(stats.get());
     }
     for (const auto& [key, stats] : merged) use(key, stats);
   }

@@ -43,6 +43,13 @@ RouteStats& Shard::Route(const RouteKey& key) {
   return *stats;
 }
 
+TcpStats& Shard::Tcp(const TcpKey& key) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto& stats = tcp_[key];
+  if (stats == nullptr) stats = std::make_unique<TcpStats>();
+  return *stats;
+}
+
 Shard& Registry::NewShard() { return *shards_.emplace_back(std::make_unique<Shard>()); }
 
 }  // namespace pillion::telemetry

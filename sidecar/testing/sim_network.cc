@@ -56,7 +56,10 @@ class SimSocket : public net::Socket {
   int ConnectError() override { return channel_->connect_error; }
   void ShutdownWrite() override { SendFin(); }
   std::optional<uint64_t> AckedBytes() override { return Mine().acked; }
-  const net::Address& peer() const override { return channel_->ends[1 - side_].address; }
+  const net::Address& peer() const override {
+    return told_peer_ ? *told_peer_ : channel_->ends[1 - side_].address;
+  }
+  void SetPeer(const net::Address& client) override { told_peer_ = client; }
   const net::Address& local() const override { return channel_->ends[side_].address; }
   void Observe(net::Observer& observer) {
     Mine().observer = &observer;
@@ -74,6 +77,7 @@ class SimSocket : public net::Socket {
   SimNetwork& network_;
   std::shared_ptr<SimNetwork::Channel> channel_;
   int side_;
+  std::optional<net::Address> told_peer_;
 };
 
 SimSocket::~SimSocket() {

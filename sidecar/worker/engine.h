@@ -75,7 +75,13 @@ class Engine {
   telemetry::WorkerStats& worker_stats() { return stats_.worker; }
   const upstream::ClusterTable& clusters() const { return clusters_; }
   listener::ListenerParts listener_parts() {
-    return {turn_, loop_, memory_, stats_.worker, place_.placement, place_.number};
+    return {turn_,
+            loop_,
+            memory_,
+            stats_.worker,
+            {turn_, loop_, memory_.scratch, stats_, records_, clusters_, random_},
+            place_.placement,
+            place_.number};
   }
 
  private:

@@ -4,13 +4,13 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "sidecar/http2/frames.h"
 #include "sidecar/testing/sim_network.h"
+#include "sidecar/testing/sim_peer.h"
 
 namespace pillion::worker {
 namespace {
@@ -27,39 +27,9 @@ class Nobody : public net::Observer {
   void OnReady(bool, bool) override {}
 };
 
-// A client that reads only when it is told to.
-class Client : public net::Observer {
+class Client : public testing::SimPeer {
  public:
-  explicit Client(net::Loop& loop, uint16_t port = kPort) {
-    int error = 0;
-    socket_ = loop.Connect(At(port), *this, &error);
-  }
-  void OnReady(bool, bool) override {}
-  void Send(std::string_view text) {
-    while (!text.empty()) {
-      const iovec part = {const_cast<char*>(text.data()), text.size()};
-      const net::IoResult put = socket_->Write({&part, 1});
-      ASSERT_EQ(put.kind, net::IoResult::Kind::kBytes);
-      text.remove_prefix(put.bytes);
-    }
-  }
-  void EndSending() { socket_->ShutdownWrite(); }
-  void Read() {
-    std::array<char, 512> bytes;
-    while (true) {
-      const net::IoResult got = socket_->Read(bytes);
-      ended = ended || got.kind == net::IoResult::Kind::kEnd;
-      reset = reset || got.kind == net::IoResult::Kind::kReset;
-      if (got.kind != net::IoResult::Kind::kBytes) return;
-      text.append(bytes.data(), got.bytes);
-    }
-  }
-  std::string text;
-  bool ended = false;
-  bool reset = false;
-
- private:
-  std::unique_ptr<net::Socket> socket_;
+  explicit Client(net::Loop& loop, uint16_t port = kPort) : SimPeer(loop, At(port)) {}
 };
 
 class Engines : public ::testing::Test {

@@ -18,7 +18,8 @@ using google::protobuf::FileDescriptor;
 
 // The table has a row per field, so it cannot list a message without any.
 bool EmptyInEnvoyToo(const std::string& message) {
-  return message == "envoy.config.core.v3.AggregatedConfigSource";
+  return message == "envoy.config.core.v3.AggregatedConfigSource" ||
+         message == "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector";
 }
 
 std::vector<std::vector<std::string>> ReadRows(const std::string& path) {
