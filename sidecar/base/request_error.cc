@@ -38,6 +38,8 @@ std::string_view ToString(ErrorKind kind) {
       return "closed";
     case ErrorKind::kTimeout:
       return "timeout";
+    case ErrorKind::kDeadline:
+      return "deadline";
     case ErrorKind::kPerTryTimeout:
       return "per_try_timeout";
     case ErrorKind::kIdleTimeout:

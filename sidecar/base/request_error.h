@@ -23,7 +23,7 @@ enum class ErrorKind : uint8_t {
   kMalformed,           // the message breaks its protocol
   kHeadTooLarge,        // a head beyond its limit (client: 431, upstream: 502)
   kTargetTooLong,       // 414
-  kBodyTooLarge,        // 413
+  kBodyTooLarge,        // content that had to be held (client: 413, upstream: 502)
   kUnsupportedVersion,  // 505
   kNotImplemented,      // a coding or method that we do not carry (501)
   kConnectRefused,      // CONNECT is not offered (405)
@@ -36,6 +36,7 @@ enum class ErrorKind : uint8_t {
   kReset,               // the stream was reset by its peer
   kClosed,              // the connection ended under the stream
   kTimeout,             // route time-out (504)
+  kDeadline,            // the request's own deadline, or the route's max_stream_duration (408)
   kPerTryTimeout,       // 504
   kIdleTimeout,         // no byte for too long
   kHeadTimeout,         // the client's head took too long (408)

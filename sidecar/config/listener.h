@@ -57,6 +57,8 @@ struct HttpOptions : Reporting {
   size_t max_fields = 100;
   uint32_t max_concurrent_streams = 1024;
   uint32_t stream_window_bytes = 256 * 1024;
+  // The filters of the list that not every request passes; null: none.
+  std::shared_ptr<const std::vector<FilterEntry>> filters;
   bool accept_peer_headers = false;  // an inbound listener for sidecars: the internal header is honoured
   bool allow_explain = false;        // x-pillion-explain: 1 gets its answer
   bool generate_request_id = true;   // give requests without x-request-id one

@@ -18,6 +18,8 @@ class RE2;
 
 namespace pillion::config {
 
+struct FilterEntry;  // filters.h
+
 // How one text is compared.
 struct StringMatch {
   enum class Kind : uint8_t { kExact, kPrefix, kSuffix, kContains, kRegex };
@@ -95,6 +97,13 @@ struct Route {
   // Overrides the listener's stream idle time-out when set; 0: none.
   std::optional<std::chrono::nanoseconds> idle_timeout;
   std::optional<RetryPolicy> retry;
+  // From the start of the request to the end of the response; 0: none.
+  std::chrono::nanoseconds max_duration{0};
+  // Set: a request's grpc-timeout, less the offset, is such a limit too, capped by this (0: no cap).
+  std::optional<std::chrono::nanoseconds> grpc_timeout_max;
+  std::chrono::nanoseconds grpc_timeout_offset{0};
+  // What is said here, at the virtual host or for the table of the listener's filters; null: nothing.
+  std::shared_ptr<const std::vector<FilterEntry>> filters;
 };
 
 struct VirtualHost {

@@ -1,5 +1,7 @@
 #include "sidecar/exchange/answers.h"
 
+#include "sidecar/filter/grpc.h"
+
 namespace pillion::exchange {
 
 Answer AnswerFor(const RequestError& error) {
@@ -16,6 +18,7 @@ Answer AnswerFor(const RequestError& error) {
     case ErrorKind::kTargetTooLong:
       return {414, 13, "DPE", "request target too long\n", true};
     case ErrorKind::kBodyTooLarge:
+      if (upstream) return {502, 8, "UPE", "upstream response body too large\n"};
       return {413, 8, "DPE", "request body too large\n", true};
     case ErrorKind::kUnsupportedVersion:
       if (upstream) return {502, 14, "UPE", "upstream HTTP version not supported\n"};
@@ -45,6 +48,8 @@ Answer AnswerFor(const RequestError& error) {
       return {499, 1, "DC", ""};
     case ErrorKind::kTimeout:
       return {504, 4, "UT", "upstream request timed out\n"};
+    case ErrorKind::kDeadline:
+      return {408, 4, "DT", "the request's deadline is over\n"};
     case ErrorKind::kPerTryTimeout:
       return {504, 4, "UT", "upstream attempt timed out\n"};
     case ErrorKind::kIdleTimeout:
@@ -64,17 +69,8 @@ Answer AnswerFor(const RequestError& error) {
   return {500, 13, "LR", "internal error\n", true};
 }
 
-http::ResponseHead MakeAnswer(const Answer& answer, bool grpc) {
+http::ResponseHead MakeAnswer(const Answer& answer) {
   http::ResponseHead head;
-  if (grpc) {
-    head.status = 200;
-    head.headers.Add(http::Known::kContentType, "application/grpc");
-    head.headers.Add(http::Known::kGrpcStatus, std::to_string(answer.grpc_status));
-    std::string_view text = answer.text;
-    if (text.ends_with('\n')) text.remove_suffix(1);
-    if (!text.empty()) head.headers.Add(http::Known::kGrpcMessage, text);
-    return head;
-  }
   head.status = answer.status;
   head.content = {http::ContentLength::Kind::kSized, answer.text.size()};
   if (!answer.text.empty()) head.headers.Add(http::Known::kContentType, "text/plain");
@@ -82,11 +78,23 @@ http::ResponseHead MakeAnswer(const Answer& answer, bool grpc) {
   return head;
 }
 
+http::ResponseHead MakeGrpcAnswer(const Answer& answer, const http::RequestHead& request) {
+  http::ResponseHead head;
+  head.status = 200;
+  const auto own = request.headers.Find(http::Known::kContentType);
+  head.headers.Add(http::Known::kContentType,
+                   own && filter::IsGrpcContentType(*own) ? *own : "application/grpc");
+  head.headers.Add(http::Known::kGrpcStatus, std::to_string(answer.grpc_status));
+  std::string_view text = answer.text;
+  if (text.ends_with('\n')) text.remove_suffix(1);
+  if (!text.empty()) head.headers.Add(http::Known::kGrpcMessage, filter::EncodeGrpcMessage(text));
+  head.keep_alive = !answer.close;
+  return head;
+}
+
 bool IsGrpc(const http::RequestHead& head) {
-  constexpr std::string_view kGrpc = "application/grpc";
   const auto type = head.headers.Find(http::Known::kContentType);
-  return type && type->starts_with(kGrpc) &&
-         (type->size() == kGrpc.size() || (*type)[kGrpc.size()] == '+' || (*type)[kGrpc.size()] == ';');
+  return type && filter::IsGrpcContentType(*type);
 }
 
 }  // namespace pillion::exchange

@@ -21,9 +21,10 @@ struct Answer {
 
 Answer AnswerFor(const RequestError& error);
 
-// The response head for it, with its body's length; `grpc` when the request was gRPC: HTTP 200,
-// trailers-only.
-http::ResponseHead MakeAnswer(const Answer& answer, bool grpc);
+// The response head for it, with its body's length.
+http::ResponseHead MakeAnswer(const Answer& answer);
+// The same for a gRPC request: HTTP 200, trailers-only, of the request's own content type.
+http::ResponseHead MakeGrpcAnswer(const Answer& answer, const http::RequestHead& request);
 
 bool IsGrpc(const http::RequestHead& head);
 

@@ -1,6 +1,8 @@
 #include "sidecar/exchange/attempt.h"
 
 #include "sidecar/exchange/origin_header.h"
+#include "sidecar/filter/chain.h"
+#include "sidecar/filter/grpc.h"
 
 namespace pillion::exchange {
 
@@ -80,6 +82,9 @@ Next Attempt::Acquire() {
 
 bool Attempt::RequestHasNoMore() const {
   const stream::Inbox& in = order_.client.in();
+  if (filter::Chain* const chain = order_.filter_state.chain.get()) {
+    return chain->request_over() && chain->request_out().empty() && in.trailers.empty() && pending.empty();
+  }
   return in.ended && in.content.empty() && !in.trailers_present && pending.empty();
 }
 
@@ -87,10 +92,15 @@ Next Attempt::SendHead() {
   if (stream_->in().error) return End(stream_->in().error);
   http::RequestHead& head = order_.head;
   const bool http2 = stream_->wire_version() == http::Version::kHttp2;
-  for (const auto& filter : order_.env.filters) {
+  for (size_t i = 0; i < order_.env.filters.always; ++i) {
     http::ResponseHead unused;
-    filter->OnAttemptHead(
-        {order_.listener.config->http, head, order_.filter_state, order_.env.random, unused});
+    SliceQueue no_body;
+    order_.env.filters.all[i]->OnAttemptHead({order_.listener.config->http, nullptr, head,
+                                              order_.filter_state, order_.env.random, unused, no_body});
+  }
+  if (order_.grpc_deadline != time::MonotonicTime()) {
+    head.headers.Set(http::Known::kGrpcTimeout,
+                     filter::FormatGrpcTimeout(order_.grpc_deadline - order_.env.turn.now()));
   }
   span_ = order_.filter_state.trace.attempt;
   head.headers.Remove(http::Known::kPillionOrigin);

@@ -40,6 +40,7 @@ struct AttemptOrder {
   upstream::ClusterState& cluster;
   http::RequestHead& head;
   filter::RequestState& filter_state;
+  time::MonotonicTime grpc_deadline;  // what grpc-timeout is told is left until; zero: it goes as it came
   telemetry::EventRing& events;
   stream::Runnable& owner;
   const stream::ClientStream& client;

@@ -27,7 +27,7 @@ struct Environment {
   Random& random;
   telemetry::Shard& stats;
   telemetry::RecordBuffer& records;
-  std::vector<std::unique_ptr<const filter::Filter>> filters;
+  filter::FilterList filters;
   // Exchanges alive, by the direction of their listener: what a drain waits for.
   size_t active_inbound = 0;
   size_t active_outbound = 0;

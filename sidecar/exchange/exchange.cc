@@ -1,10 +1,12 @@
 #include "sidecar/exchange/exchange.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "sidecar/base/text.h"
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/origin_header.h"
+#include "sidecar/filter/grpc.h"
 
 namespace pillion::exchange {
 namespace {
@@ -140,11 +142,16 @@ void Exchange::StripHead() {
 }
 
 Next Exchange::MatchRoute() {
+  if (stats_ != nullptr) stats_->started.Subtract();  // matched again: it counts for the new route
+  stats_ = nullptr;
+  cluster_.Reset();
+  error_ = {};
   const route::Match match = routes_->index().Find(client_->request());
   if (match.route == nullptr) {
-    return AnswerLocally({ErrorKind::kNoRoute, Side::kLocal, Outcome::kNotSent,
-                          match.virtual_host == nullptr ? "no virtual host for this authority"
-                                                        : "no route of the virtual host matches"});
+    route_ = nullptr;
+    return Unrouted({ErrorKind::kNoRoute, Side::kLocal, Outcome::kNotSent,
+                     match.virtual_host == nullptr ? "no virtual host for this authority"
+                                                   : "no route of the virtual host matches"});
   }
   route_ = match.route;
   Note(Event::kRouted, static_cast<uint32_t>(match.route - match.virtual_host->routes.data()));
@@ -159,31 +166,103 @@ Next Exchange::MatchRoute() {
   stats_->started.Add();
   cluster_ = LocalRef<upstream::ClusterState>(env_.clusters.Find(target.cluster));
   if (!cluster_) {
-    return AnswerLocally(
+    return Unrouted(
         {ErrorKind::kNoCluster, Side::kLocal, Outcome::kNotSent, "the route's cluster is not known"});
   }
   step_ = Step::kRequestFilters;
   return Next::kMore;
 }
 
+Next Exchange::Unrouted(const RequestError& error) {
+  if (listener_->config->http.filters == nullptr) return AnswerLocally(error);
+  error_ = error;
+  step_ = Step::kRequestFilters;
+  return Next::kMore;
+}
+
+filter::RequestView Exchange::FilterView() {
+  return {listener_->config->http,
+          route_,
+          client_->request(),
+          filter_state_,
+          env_.random,
+          local_head_,
+          local_body_};
+}
+
 Next Exchange::RequestFilters() {
-  const filter::RequestView view{listener_->config->http, client_->request(), filter_state_, env_.random,
-                                 local_head_};
-  for (const auto& filter : env_.filters) {
-    if (filter->OnRequestHead(view) == filter::Decision::kRespond) {
-      local_answer_ = true;
-      step_ = Step::kResponseFilters;
-      return Next::kMore;
+  if (filter_state_.chain != nullptr && filter_state_.chain->request_held()) {
+    const Next next = DriveHeldRequest();
+    if (next == Next::kWait || step_ != Step::kRequestFilters) return next;
+  }
+  // A tunnel's bytes are no content.
+  const bool configured = listener_->config->http.filters != nullptr && upgrade_.empty();
+  const size_t count = configured ? env_.filters.all.size() : env_.filters.always;
+  const filter::RequestView view = FilterView();
+  while (next_filter_ < count) {
+    switch (env_.filters.all[next_filter_++]->OnRequestHead(view)) {
+      case filter::Decision::kContinue:
+        break;
+      case filter::Decision::kHold:
+        filter_state_.chain->HoldRequest();
+        return Next::kMore;
+      case filter::Decision::kRespond:
+        return AnswerFromFilter();
+      case filter::Decision::kReset:
+        return AnswerLocally(kNotUnderstood);
+      case filter::Decision::kRematch:
+        step_ = Step::kMatchRoute;
+        return Next::kMore;
     }
   }
+  if (filter_state_.chain != nullptr) grpc_ = grpc_ || IsGrpc(client_->request());
+  if (error_) return AnswerLocally(error_);
   if (route_->direct) return AnswerDirectly(*route_->direct);
+  SetDeadline();
   step_ = Step::kAttempt;
   return Next::kMore;
+}
+
+// The body comes in and goes through the hooks; no attempt is made yet.
+Next Exchange::DriveHeldRequest() {
+  if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
+  switch (FilterRequest()) {
+    case filter::Passage::kFlows:
+      return Next::kMore;
+    case filter::Passage::kHeld:
+      return Next::kWait;
+    case filter::Passage::kAnswered:
+      return AnswerFromFilter();
+    case filter::Passage::kBroken:
+      return AnswerLocally(kNotUnderstood);
+    case filter::Passage::kTooLarge:
+      return AnswerLocally(kTooLargeToHold);
+    case filter::Passage::kRematch:
+      step_ = Step::kMatchRoute;
+      return Next::kMore;
+  }
+  return Next::kWait;
+}
+
+// How long this exchange may take at all. What the request's own time-out says counts from its start.
+void Exchange::SetDeadline() {
+  time::Duration limit = route_->max_duration;
+  if (route_->grpc_timeout_max && grpc_) {
+    const auto text = client_->request().headers.Find(http::Known::kGrpcTimeout);
+    if (const auto asked = text ? filter::ParseGrpcTimeout(*text) : std::nullopt) {
+      const time::Duration cap = *route_->grpc_timeout_max;
+      limit = cap.count() > 0 ? std::min(*asked, cap) : *asked;
+      if (limit > route_->grpc_timeout_offset) limit -= route_->grpc_timeout_offset;
+      grpc_deadline_ = true;
+    }
+  }
+  if (limit.count() > 0 || grpc_deadline_) deadline_ = client_->started() + limit;
 }
 
 Next Exchange::DriveAttempt() {
   // Answered once, and no reason to break that answer off: only an error that comes after it is.
   if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
+  if (filter_state_.chain != nullptr && filter_state_.chain->request_answered()) return AnswerFromFilter();
   if (attempt_ == nullptr) {
     if (retry_at_ > env_.turn.now()) return Next::kWait;
     retry_at_ = {};
@@ -197,14 +276,14 @@ Next Exchange::DriveAttempt() {
 
 Next Exchange::ResponseFilters() {
   http::ResponseHead& head = local_answer_ ? local_head_ : attempt_->stream()->response();
-  PrepareResponse(head);
-  const bool no_content = http::ResponseHasNoContent(client_->request().method, head.status);
-  if (no_content) local_body_.Clear();
-  const bool end = local_answer_
-                       ? local_body_.empty()
-                       : attempt_->stream()->in().ended && attempt_->stream()->in().content.empty() &&
-                             !attempt_->stream()->in().trailers_present &&
-                             head.content.kind != http::ContentLength::Kind::kUnsized;
+  filter::Chain* const chain = filter_state_.chain.get();
+  if (chain == nullptr || !chain->response_begun()) StripResponse(head);
+  if (chain != nullptr) {
+    const Next next = HeadThroughFilters(head);
+    if (next == Next::kWait || step_ != Step::kResponseFilters || chain->response_held()) return next;
+  }
+  DescribeResponse(head);
+  const bool end = ResponseHasNoMore(head);
   if (!client_->SendResponse(head, end)) {
     if (local_answer_)
       return Abandon({ErrorKind::kHeadTooLarge, Side::kLocal, Outcome::kAnswered, "answer too large"});
@@ -223,25 +302,74 @@ Next Exchange::ResponseFilters() {
   return Next::kMore;
 }
 
-void Exchange::PrepareResponse(http::ResponseHead& head) {
-  if (!local_answer_) {
-    if (const auto origin = head.headers.Find(http::Known::kPillionOrigin)) {
-      const std::string description(*origin);
-      head.headers.Remove(http::Known::kPillionOrigin);
-      // A malformed description from a peer only loses the letter case.
-      if (attempt_->upgraded() && !RestoreOrigin(description, head))
-        env_.stats.worker.upstream_protocol_errors.Add();
-    }
-    // Which of the protocols that were asked for the app has chosen (RFC 9110 section 7.8).
-    const std::string chosen(head.status == 101 ? head.headers.Find(http::Known::kUpgrade).value_or(upgrade_)
-                                                : "");
-    http::RemoveHopByHop(head.headers);
-    head.keep_alive = true;  // the upstream connection's end is not the client connection's
-    if (head.status == 101) {
-      head.headers.Add(http::Known::kConnection, "Upgrade");
-      head.headers.Add("Upgrade", chosen);
-    }
+bool Exchange::ResponseHasNoMore(const http::ResponseHead& head) {
+  using Kind = http::ContentLength::Kind;
+  if (filter::Chain* const chain = filter_state_.chain.get()) {
+    const http::HeaderList& trailers =
+        local_answer_ ? chain->local_trailers : attempt_->stream()->in().trailers;
+    return chain->response_over() && chain->response_out().empty() && trailers.empty() &&
+           (local_answer_ || head.content.kind != Kind::kUnsized);
   }
+  if (local_answer_) return local_body_.empty();
+  const stream::Inbox& in = attempt_->stream()->in();
+  return in.ended && in.content.empty() && !in.trailers_present && head.content.kind != Kind::kUnsized;
+}
+
+Next Exchange::HeadThroughFilters(http::ResponseHead& head) {
+  filter::Chain& chain = *filter_state_.chain;
+  if (!local_answer_) {
+    if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
+    if (chain.request_answered()) return AnswerFromFilter();
+    if (attempt_->Advance() == Next::kDone && attempt_->error()) return AnswerLocally(attempt_->error());
+  }
+  filter::Passage passage = filter::Passage::kHeld;
+  if (!chain.response_begun()) {
+    const stream::Inbox* const in = local_answer_ ? nullptr : &attempt_->stream()->in();
+    const bool end =
+        in == nullptr ? local_body_.empty() : in->ended && in->content.empty() && !in->trailers_present;
+    passage = chain.BeginResponse({head, end, local_answer_ ? local_status_ : uint16_t{0}});
+  }
+  // Also when nobody holds: whether more comes decides on the framing of the head.
+  if (passage == filter::Passage::kHeld || passage == filter::Passage::kFlows) passage = FilterResponse();
+  if (passage == filter::Passage::kHeld) return Next::kWait;
+  if (passage != filter::Passage::kFlows) {
+    const RequestError error{
+        passage == filter::Passage::kTooLarge ? ErrorKind::kBodyTooLarge : ErrorKind::kMalformed,
+        Side::kUpstream, Outcome::kAnswered, "a filter cannot carry the response"};
+    return local_answer_ ? Abandon(error) : AnswerLocally(error);
+  }
+  using Kind = http::ContentLength::Kind;
+  const bool no_content = http::ResponseHasNoContent(client_->request().method, head.status);
+  if (!no_content && head.content.kind == Kind::kNone && !ResponseHasNoMore(head))
+    head.content.kind = Kind::kUnsized;
+  return Next::kMore;
+}
+
+// What the hop behind us, or another sidecar, has said to us alone.
+void Exchange::StripResponse(http::ResponseHead& head) {
+  if (local_answer_) {
+    if (http::ResponseHasNoContent(client_->request().method, head.status)) local_body_.Clear();
+    return;
+  }
+  if (const auto origin = head.headers.Find(http::Known::kPillionOrigin)) {
+    const std::string description(*origin);
+    head.headers.Remove(http::Known::kPillionOrigin);
+    // A malformed description from a peer only loses the letter case.
+    if (attempt_->upgraded() && !RestoreOrigin(description, head))
+      env_.stats.worker.upstream_protocol_errors.Add();
+  }
+  // Which of the protocols that were asked for the app has chosen (RFC 9110 section 7.8).
+  const std::string chosen(head.status == 101 ? head.headers.Find(http::Known::kUpgrade).value_or(upgrade_)
+                                              : "");
+  http::RemoveHopByHop(head.headers);
+  head.keep_alive = true;  // the upstream connection's end is not the client connection's
+  if (head.status == 101) {
+    head.headers.Add(http::Known::kConnection, "Upgrade");
+    head.headers.Add("Upgrade", chosen);
+  }
+}
+
+void Exchange::DescribeResponse(http::ResponseHead& head) {
   if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));
   if (explain_) head.headers.Set(http::Known::kPillionExplain, Explain());
 }
@@ -278,8 +406,28 @@ Next Exchange::AnswerLocally(const RequestError& error) {
   if (attempt_ != nullptr) RememberAttempt();
   attempt_.reset();
   local_answer_ = true;
-  local_head_ = MakeAnswer(answer, grpc_ && answer.status != 400);
-  if (local_head_.content.kind == http::ContentLength::Kind::kSized) local_body_.AppendCopy(answer.text);
+  local_status_ = answer.status;
+  local_body_.Clear();
+  if (filter_state_.chain != nullptr) filter_state_.chain->ForgetResponse();
+  const http::RequestHead& request = client_->request();
+  // On HTTP/1 a malformed request may be no gRPC at all: what could not be read has no content type either.
+  if (grpc_ && (answer.status != 400 || request.version == http::Version::kHttp2)) {
+    local_head_ = MakeGrpcAnswer(answer, request);
+  } else {
+    local_head_ = MakeAnswer(answer);
+    local_body_.AppendCopy(answer.text);
+  }
+  step_ = Step::kResponseFilters;
+  return Next::kMore;
+}
+
+Next Exchange::AnswerFromFilter() {
+  Note(Event::kAnsweredHere, local_head_.status);
+  if (attempt_ != nullptr) RememberAttempt();
+  attempt_.reset();
+  local_answer_ = true;
+  local_status_ = local_head_.status;
+  if (filter_state_.chain != nullptr) filter_state_.chain->ForgetResponse();
   step_ = Step::kResponseFilters;
   return Next::kMore;
 }
@@ -288,6 +436,7 @@ Next Exchange::AnswerDirectly(const config::DirectResponse& direct) {
   Note(Event::kAnsweredHere, direct.status);
   local_answer_ = true;
   local_head_.status = direct.status;
+  local_status_ = direct.status;
   local_head_.content = {http::ContentLength::Kind::kSized, direct.body.size()};
   local_body_.AppendCopy(direct.body);
   step_ = Step::kResponseFilters;

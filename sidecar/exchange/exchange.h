@@ -6,9 +6,10 @@
 //
 //   ReceiveHead      what is ours alone is taken off the head: hop-by-hop fields, internal headers
 //   MatchRoute       (head, routes) -> route, cluster
-//   RequestFilters   in filter::MakeFilters()'s order
+//   RequestFilters   in filter::MakeFilters()'s order; a filter may hold the head until its body is here, or
+//                    have the route matched again
 //   Attempt          drives attempts; Judge decides on each one's end: deliver, retry, give up
-//   ResponseFilters  the head goes to the client
+//   ResponseFilters  the head goes to the client, when no filter holds it
 //   Finish           both bodies flow to their ends; counts, logs
 //
 // The two pumps are no steps: they run whenever both ends have room. Only step functions change the step.
@@ -24,6 +25,7 @@
 #include "sidecar/base/recycled.h"
 #include "sidecar/exchange/attempt.h"
 #include "sidecar/exchange/environment.h"
+#include "sidecar/filter/chain.h"
 #include "sidecar/stream/exchange_factory.h"
 #include "sidecar/stream/stream.h"
 #include "sidecar/telemetry/events.h"
@@ -34,6 +36,12 @@ namespace pillion::exchange {
 // Request body held for a retry; beyond it the first attempt goes on and retries end. Attack: memory by
 // uploads.
 inline constexpr size_t kMaxReplayBytes = size_t{64} * 1024;
+
+// What a request's filters may find.
+inline constexpr RequestError kNotUnderstood = {ErrorKind::kMalformed, Side::kClient, Outcome::kNotSent,
+                                                "a filter cannot read the request"};
+inline constexpr RequestError kTooLargeToHold = {ErrorKind::kBodyTooLarge, Side::kClient, Outcome::kNotSent,
+                                                 "a filter had to hold more of the request than it may"};
 
 class Exchange final : public stream::Runnable, public Recycled<Exchange> {
  public:
@@ -58,6 +66,7 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   Next ReceiveHead();
   Next MatchRoute();
   Next RequestFilters();
+  Next DriveHeldRequest();
   Next DriveAttempt();
   Next ResponseFilters();
   Next Finish();
@@ -70,6 +79,11 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   // pumps.cc: the bodies. True when something moved.
   bool PumpRequest();
   bool PumpResponse();
+  bool RefillFromFilters();
+  bool PumpFilteredResponse();
+  // Through the filters' body hooks, as far as it goes.
+  filter::Passage FilterRequest();
+  filter::Passage FilterResponse();
   void PassInformational();
   // record.cc: what is left of it.
   void Count();
@@ -80,6 +94,10 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   // Answers instead of an upstream; the reason is kept for explain, log and metrics.
   Next AnswerLocally(const RequestError& error);
   Next AnswerDirectly(const config::DirectResponse& direct);
+  // A filter has filled in local_head_ and local_body_.
+  Next AnswerFromFilter();
+  // Nothing serves it, so far: filters may still change that, or answer.
+  Next Unrouted(const RequestError& error);
   // Too late for a status: the client sees a broken message, never a short one.
   Next BreakOff(const RequestError& error);
   // The client cannot be told any more.
@@ -89,7 +107,13 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   time::Duration RouteTimeout() const;
   time::Duration IdleTimeout() const;
   void StripHead();
-  void PrepareResponse(http::ResponseHead& head);
+  void StripResponse(http::ResponseHead& head);
+  // Of the filters; kMore: the head may go.
+  Next HeadThroughFilters(http::ResponseHead& head);
+  bool ResponseHasNoMore(const http::ResponseHead& head);
+  void DescribeResponse(http::ResponseHead& head);
+  filter::RequestView FilterView();
+  void SetDeadline();
   void Note(telemetry::Event event, uint32_t detail) { events_.Note(event, detail, env_.turn.now()); }
 
   Environment& env_;
@@ -122,13 +146,17 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   time::MonotonicTime request_ended_{};  // zero: not yet
   time::MonotonicTime last_activity_;
   time::MonotonicTime retry_at_{};  // zero: no back-off running
+  time::MonotonicTime deadline_{};  // of the whole exchange; zero: none
   uint16_t status_ = 0;             // sent to the client
+  uint16_t local_status_ = 0;       // of local_head_, as if the request were not gRPC
+  uint8_t next_filter_ = 0;         // whose OnRequestHead comes next
   uint64_t response_bytes_ = 0;
   std::string upgrade_;  // the protocols of an asked Upgrade
   // More than three booleans: each is one fact that several steps read; none is a state of its own.
   bool local_answer_ = false;
   bool from_peer_ = false;  // came by HTTP/2 from a sidecar that described an HTTP/1 origin
   bool grpc_ = false;
+  bool grpc_deadline_ = false;  // deadline_ is the request's grpc-timeout
   bool explain_ = false;
   bool head_delivered_ = false;
   bool response_finished_ = false;

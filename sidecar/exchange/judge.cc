@@ -14,7 +14,8 @@ void Exchange::StartAttempt() {
   stats_->attempts.Add();
   attempt_ =
       std::make_unique<Attempt>(AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_,
-                                             events_, *this, *client_, !upgrade_.empty()},
+                                             grpc_deadline_ ? deadline_ : time::MonotonicTime(), events_,
+                                             *this, *client_, !upgrade_.empty()},
                                 attempts_, avoid_.get(), replay_);
 }
 
@@ -89,7 +90,7 @@ time::Duration Exchange::IdleTimeout() const {
 
 // Deadlines that are over turn into the end of an attempt or of the exchange.
 void Exchange::CheckTimers() {
-  if (step_ != Step::kAttempt && step_ != Step::kFinish) return;
+  if (step_ == Step::kReceiveHead) return;
   const time::MonotonicTime now = env_.turn.now();
   if (request_ended_ == time::MonotonicTime() && ClientSideOver()) request_ended_ = now;
   RequestError late;
@@ -100,6 +101,8 @@ void Exchange::CheckTimers() {
   if (route_limit.count() > 0 && request_ended_ != time::MonotonicTime() &&
       now >= request_ended_ + route_limit) {
     late = {ErrorKind::kTimeout, Side::kUpstream, outcome, "the route's time-out"};
+  } else if (deadline_ != time::MonotonicTime() && now >= deadline_) {
+    late = {ErrorKind::kDeadline, Side::kUpstream, outcome, "the deadline of the request or its route"};
   } else if (request_limit.count() > 0 && !ClientSideOver() && now >= client_->started() + request_limit) {
     late = {ErrorKind::kHeadTimeout, Side::kClient, outcome, "the request took longer than request_timeout"};
   } else if (idle.count() > 0 && now >= last_activity_ + idle) {
@@ -111,8 +114,9 @@ void Exchange::CheckTimers() {
     if (attempt_ != nullptr) attempt_->Fail(late);
     if (attempt_ == nullptr && step_ == Step::kFinish)
       client_->in().error = late;  // a local answer nobody reads
-    if (step_ == Step::kAttempt) {
-      if (attempt_ != nullptr) stats_->attempt_duration.Record(now - attempt_->started());
+    if (step_ != Step::kFinish) {
+      if (attempt_ != nullptr && step_ == Step::kAttempt)
+        stats_->attempt_duration.Record(now - attempt_->started());
       AnswerLocally(late);
     }
     return;
@@ -131,7 +135,6 @@ void Exchange::CheckTimers() {
 // One timer for all deadlines. It is moved only to an earlier time: most requests end long before, and a
 // deadline that moved back is found by CheckTimers.
 void Exchange::ArmTimer() {
-  if (step_ != Step::kAttempt && step_ != Step::kFinish) return;
   if (request_ended_ == time::MonotonicTime() && ClientSideOver()) request_ended_ = env_.turn.now();
   auto due = time::MonotonicTime::max();
   const auto sooner = [&due](time::MonotonicTime from, time::Duration wait) {
@@ -147,6 +150,7 @@ void Exchange::ArmTimer() {
     sooner(client_->started(), listener_->config->http.request_timeout);
   }
   sooner(last_activity_, IdleTimeout());
+  if (deadline_ != time::MonotonicTime()) due = std::min(due, deadline_);
   if (due != time::MonotonicTime::max() && (!timer_.armed() || due < timer_.deadline()))
     env_.turn.Arm(timer_, due);
 }

@@ -3,7 +3,46 @@
 
 namespace pillion::exchange {
 
-// client -> [replay_] -> attempt's pending -> upstream
+// client -> the chain's queues: until something may go on, or nothing moves.
+filter::Passage Exchange::FilterRequest() {
+  filter::Chain& chain = *filter_state_.chain;
+  stream::Inbox& in = client_->in();
+  const bool held = chain.request_held();
+  while (!chain.request_over() && (held || chain.request_out().empty())) {
+    const size_t before = in.content.bytes();
+    const filter::Passage passage = chain.FeedRequest(in.content, in.ended, in.trailers, FilterView());
+    if (in.content.bytes() < before) {
+      client_->ReleaseCredit(before - in.content.bytes());
+      last_activity_ = env_.turn.now();
+    }
+    const bool flows = passage == filter::Passage::kFlows || passage == filter::Passage::kHeld;
+    if (!flows || (held && !chain.request_held())) return passage;
+    if (!chain.progressed()) break;
+  }
+  return held ? filter::Passage::kHeld : filter::Passage::kFlows;
+}
+
+// attempt, or the answer made here -> the chain's queues, likewise.
+filter::Passage Exchange::FilterResponse() {
+  filter::Chain& chain = *filter_state_.chain;
+  stream::Inbox* const in = local_answer_ ? nullptr : &attempt_->stream()->in();
+  SliceQueue& content = in == nullptr ? local_body_ : in->content;
+  http::HeaderList& trailers = in == nullptr ? chain.local_trailers : in->trailers;
+  http::ResponseHead& head = local_answer_ ? local_head_ : attempt_->stream()->response();
+  while (!chain.response_over() && (chain.response_held() || chain.response_out().empty())) {
+    const size_t before = content.bytes();
+    const filter::Passage passage = chain.FeedResponse(content, in == nullptr || in->ended, trailers, head);
+    if (in != nullptr && content.bytes() < before) {
+      attempt_->stream()->ReleaseCredit(before - content.bytes());
+      last_activity_ = env_.turn.now();
+    }
+    if (passage != filter::Passage::kFlows && passage != filter::Passage::kHeld) return passage;
+    if (!chain.progressed()) break;
+  }
+  return chain.response_held() ? filter::Passage::kHeld : filter::Passage::kFlows;
+}
+
+// client -> [filters] -> [replay_] -> attempt's pending -> upstream
 bool Exchange::PumpRequest() {
   if (attempt_ == nullptr || !attempt_->head_sent() || attempt_->request_finished ||
       attempt_->stream() == nullptr)
@@ -11,6 +50,8 @@ bool Exchange::PumpRequest() {
   if (attempt_->error()) return false;
   stream::UpstreamStream& to = *attempt_->stream();
   stream::Inbox& in = client_->in();
+  filter::Chain* const chain = filter_state_.chain.get();
+  SliceQueue& from = chain == nullptr ? in.content : chain->request_out();
   bool moved = false;
   while (true) {
     if (!attempt_->pending.empty()) {
@@ -18,11 +59,12 @@ bool Exchange::PumpRequest() {
       moved = moved || sent > 0;
       if (!attempt_->pending.empty()) return moved;
     }
-    if (in.content.empty()) break;
+    if (chain != nullptr && from.empty() && !RefillFromFilters()) return true;
+    if (from.empty()) break;
     const size_t room = to.SendRoom();
     if (room == 0) return moved;
-    const size_t taken = attempt_->pending.MoveFrom(in.content, room);
-    client_->ReleaseCredit(taken);
+    const size_t taken = attempt_->pending.MoveFrom(from, room);
+    if (chain == nullptr) client_->ReleaseCredit(taken);
     if (replayable_ && !head_delivered_) {
       replayable_ = replay_.bytes() + taken <= kMaxReplayBytes && upgrade_.empty();
       if (replayable_) {
@@ -32,9 +74,9 @@ bool Exchange::PumpRequest() {
       }
     }
   }
-  if (!in.ended) return moved;
+  if (chain == nullptr ? !in.ended : !chain->request_over()) return moved;
   attempt_->request_finished = true;
-  if (in.trailers_present) {
+  if (chain == nullptr ? in.trailers_present : !in.trailers.empty()) {
     to.FinishWithTrailers(in.trailers);
   } else {
     to.Finish();
@@ -42,9 +84,48 @@ bool Exchange::PumpRequest() {
   return true;
 }
 
-// upstream, or the local answer -> client
+// False: a filter ends the request; the step in which the exchange is finds out why.
+bool Exchange::RefillFromFilters() {
+  filter::Chain& chain = *filter_state_.chain;
+  stream::Inbox& in = client_->in();
+  if (in.error || chain.request_answered()) return false;
+  const filter::Passage passage = FilterRequest();
+  if (passage == filter::Passage::kFlows) return true;
+  // An answer that comes when another is on its way is none.
+  if (passage == filter::Passage::kAnswered && !head_delivered_) return false;
+  in.error = passage == filter::Passage::kTooLarge ? kTooLargeToHold : kNotUnderstood;
+  return false;
+}
+
+bool Exchange::PumpFilteredResponse() {
+  filter::Chain& chain = *filter_state_.chain;
+  if (FilterResponse() != filter::Passage::kFlows) {
+    const RequestError error{ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered,
+                             "a filter cannot carry the response"};
+    if (local_answer_) {
+      client_->in().error = error;
+    } else {
+      attempt_->Fail(error);
+    }
+    return true;
+  }
+  const size_t sent = client_->SendContent(chain.response_out());
+  response_bytes_ += sent;
+  if (!chain.response_out().empty() || !chain.response_over()) return sent > 0;
+  const http::HeaderList& trailers = local_answer_ ? chain.local_trailers : attempt_->stream()->in().trailers;
+  if (trailers.empty()) {
+    client_->Finish();
+  } else {
+    client_->FinishWithTrailers(trailers);
+  }
+  response_finished_ = true;
+  return true;
+}
+
+// upstream, or the local answer -> [filters] -> client
 bool Exchange::PumpResponse() {
   if (!head_delivered_ || response_finished_) return false;
+  if (filter_state_.chain != nullptr) return PumpFilteredResponse();
   if (local_answer_) {
     const size_t sent = client_->SendContent(local_body_);
     response_bytes_ += sent;

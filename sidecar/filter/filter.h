@@ -1,22 +1,37 @@
 // The filter contract. Filters answer with decisions and never call back (STYLE.md R4). A filter object is
-// const and shared by all requests of a worker; what it remembers of one request lives in RequestState.
+// const and shared by all requests of a worker; what it remembers of one request is its Transform, made only
+// for requests that it applies to.
 //
-// Legal sequence for one request: OnRequestHead, then for each attempt OnAttemptHead, then OnResponseHead.
+// Legal sequence for one request:
+//
+//   OnRequestHead (of each filter, in the order of order.cc) -> OnAttemptHead (each attempt)
+//   per Transform, in that order:     OnRequestBody* -> OnRequestTrailers          once, not per attempt
+//   per Transform, the other way:     OnResponseHead -> OnResponseBody* -> OnResponseTrailers
+//   the end: the Transform is destroyed
+//
+// A response begins anew with OnResponseHead when what came first broke while its head was held: it is then
+// an answer made here. An answer made here passes the response hooks like any other.
 #ifndef PILLION_SIDECAR_FILTER_FILTER_H_
 #define PILLION_SIDECAR_FILTER_FILTER_H_
 
 #include <cstdint>
-#include <string>
+#include <memory>
+#include <vector>
 
 #include "sidecar/base/random.h"
+#include "sidecar/base/slice.h"
 #include "sidecar/config/listener.h"
 #include "sidecar/http/head.h"
 #include "sidecar/telemetry/request_record.h"
 
 namespace pillion::filter {
 
-// What the filters of one request remember; one member per filter that needs it.
+class Chain;
+
+// What the filters of one request remember; one member per filter that needs it for every request.
 struct RequestState {
+  RequestState();
+  ~RequestState();
   struct Trace {
     bool active = false;  // the listener traces and the request has a place in a trace
     bool sampled = false;
@@ -25,27 +40,79 @@ struct RequestState {
     telemetry::SpanId parent{};   // all zero: this is the root
     telemetry::SpanId attempt{};  // of the attempt whose head goes out now
   } trace;
+  std::unique_ptr<Chain> chain;  // null: no filter has more to do than look at the request head
 };
 
 enum class Decision : uint8_t {
-  kContinue,
-  kRespond,  // the filter has filled in the response; no attempt is made
+  kContinue,  // from a body hook that had held: the head may go
+  kHold,      // the head waits, and the filters after this one with it, until a body hook says otherwise
+  kRespond,   // request side: the answer has been filled in, no attempt is made (or it is given up)
+  kReset,     // the message cannot be understood: 400 or 502 while there is time, else a broken message
+  kRematch,   // request side: the head has changed; MatchRoute again, then the filters after this one
 };
 
 struct RequestView {
   const config::HttpOptions& options;
+  const config::Route* route;  // null: none matches
   http::RequestHead& head;
   RequestState& state;
   Random& random;
-  http::ResponseHead& response;  // kRespond: what is sent
+  http::ResponseHead& response;  // kRespond: what is sent,
+  SliceQueue& response_body;     // and its content
+};
+
+// Content on its way through one Transform. It takes from the front of `in` what it can use; what it leaves
+// comes again, with more behind it. What is left may grow to the transform's limit (HeldLimits); beyond it
+// the request gets 413, a response becomes 502.
+struct BodyView {
+  SliceQueue& in;
+  SliceQueue& out;
+  size_t budget;  // no more work once `out` holds so many bytes; a single piece may exceed it
+  bool end;       // nothing comes behind `in`
+};
+
+struct RequestBodyView : BodyView {
+  http::RequestHead& head;       // can be changed while it is held
+  http::ResponseHead& response;  // kRespond, as above
+  SliceQueue& response_body;
+};
+
+struct ResponseHeadView {
+  http::ResponseHead& head;
+  bool end;               // no content and no trailers follow
+  uint16_t local_status;  // not 0: made here; the HTTP status of what it says, also when `head` is gRPC
+};
+
+struct ResponseBodyView : BodyView {
+  http::ResponseHead& head;  // can be changed while it is held
+};
+
+// One filter's work on one request, after the request head. Without I/O; the defaults let everything pass.
+class Transform {
+ public:
+  virtual ~Transform() = default;
+  virtual Decision OnRequestBody(const RequestBodyView& body);
+  // The content is over; `trailers` may be empty, may be changed. What is left in body.in is dropped.
+  virtual Decision OnRequestTrailers(const RequestBodyView& body, http::HeaderList& trailers);
+  virtual Decision OnResponseHead(const ResponseHeadView& response);
+  virtual Decision OnResponseBody(const ResponseBodyView& body);
+  virtual Decision OnResponseTrailers(const ResponseBodyView& body, http::HeaderList& trailers);
 };
 
 class Filter {
  public:
   virtual ~Filter() = default;
+  // May add a Transform to request.state.chain (AddTransform in chain.h).
   virtual Decision OnRequestHead(const RequestView& request) const = 0;
   // The head of an attempt is about to be sent; may change it for this attempt.
-  virtual void OnAttemptHead(const RequestView& request) const = 0;
+  virtual void OnAttemptHead(const RequestView&) const {}
+};
+
+// In the order in which they run; the first `always` of them see every request, the others those of
+// listeners that have filters configured.
+struct FilterList {
+  std::vector<std::unique_ptr<const Filter>> all;
+  size_t always = 0;
 };
 
 }  // namespace pillion::filter

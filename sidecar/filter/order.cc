@@ -5,13 +5,15 @@
 
 namespace pillion::filter {
 
-std::vector<std::unique_ptr<const Filter>> MakeFilters() {
-  std::vector<std::unique_ptr<const Filter>> filters;
+FilterList MakeFilters() {
+  FilterList list;
+  auto& filters = list.all;
   // First: everything after it, and every log line, names the request by this id.
   filters.push_back(std::make_unique<filters::RequestId>());
   // Before anything that may answer, so that refused requests have a span too.
   filters.push_back(std::make_unique<filters::Tracing>());
-  return filters;
+  list.always = filters.size();
+  return list;
 }
 
 }  // namespace pillion::filter

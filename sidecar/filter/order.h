@@ -2,14 +2,11 @@
 #ifndef PILLION_SIDECAR_FILTER_ORDER_H_
 #define PILLION_SIDECAR_FILTER_ORDER_H_
 
-#include <memory>
-#include <vector>
-
 #include "sidecar/filter/filter.h"
 
 namespace pillion::filter {
 
-std::vector<std::unique_ptr<const Filter>> MakeFilters();
+FilterList MakeFilters();
 
 }  // namespace pillion::filter
 

@@ -10,7 +10,6 @@ namespace pillion::filters {
 class RequestId final : public filter::Filter {
  public:
   filter::Decision OnRequestHead(const filter::RequestView& request) const override;
-  void OnAttemptHead(const filter::RequestView&) const override {}
 };
 
 }  // namespace pillion::filters

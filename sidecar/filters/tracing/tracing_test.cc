@@ -35,12 +35,13 @@ TEST(TraceParent, IllegalValuesAreAsIfAbsent) {
 class TracingFilter : public ::testing::Test {
  protected:
   TracingFilter() { options_.tracing = config::Tracing{"collector", "me", 100, 100}; }
-  filter::RequestView View() { return {options_, head_, state_, random_, response_}; }
+  filter::RequestView View() { return {options_, nullptr, head_, state_, random_, response_, body_}; }
   config::HttpOptions options_;
   http::RequestHead head_;
   filter::RequestState state_;
   Random random_{1};
   http::ResponseHead response_;
+  SliceQueue body_;
   Tracing tracing_;
 };
 
@@ -74,7 +75,7 @@ TEST_F(TracingFilter, SamplingFollowsThePolicy) {
   options_.tracing->random_sampling = 25;
   int sampled = 0;
   for (int i = 0; i < 10000; ++i) {
-    state_ = {};
+    state_.trace = {};
     head_.headers.Clear();
     tracing_.OnRequestHead(View());
     sampled += state_.trace.sampled;

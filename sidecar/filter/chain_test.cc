@@ -1,0 +1,224 @@
+// Chains of small transforms: what comes out does not depend on how it came in, heads wait, limits hold.
+#include "sidecar/filter/chain.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace pillion::filter {
+namespace {
+
+// Doubles each byte; says how much it saw in a trailer.
+class Doubling final : public Transform {
+ public:
+  Decision OnRequestBody(const RequestBodyView& body) override { return Double(body); }
+  Decision OnRequestTrailers(const RequestBodyView& body, http::HeaderList& trailers) override {
+    return End(body, trailers);
+  }
+  Decision OnResponseBody(const ResponseBodyView& body) override { return Double(body); }
+  Decision OnResponseTrailers(const ResponseBodyView& body, http::HeaderList& trailers) override {
+    return End(body, trailers);
+  }
+
+ private:
+  Decision Double(const BodyView& body) {
+    while (!body.in.empty() && body.out.bytes() < body.budget) {
+      const char byte = body.in.front().view().front();
+      body.in.Consume(1);
+      body.out.AppendCopy(std::string(2, byte));
+      ++seen_;
+    }
+    return Decision::kContinue;
+  }
+  Decision End(const BodyView& body, http::HeaderList& trailers) {
+    body.out.AppendCopy(".");
+    trailers.Add("x-seen", std::to_string(seen_));
+    return Decision::kContinue;
+  }
+  size_t seen_ = 0;
+};
+
+// Holds the head until everything is here, and turns it round.
+class Reversing final : public Transform {
+ public:
+  Decision OnRequestBody(const RequestBodyView& body) override { return Reverse(body); }
+  Decision OnResponseHead(const ResponseHeadView&) override { return Decision::kHold; }
+  Decision OnResponseBody(const ResponseBodyView& body) override {
+    if (Reverse(body) == Decision::kHold) return Decision::kHold;
+    body.head.status = 201;
+    return Decision::kContinue;
+  }
+
+ private:
+  static Decision Reverse(const BodyView& body) {
+    if (!body.end) return Decision::kHold;
+    std::string text = body.in.ToString();
+    body.in.Clear();
+    body.out.AppendCopy(std::string(text.rbegin(), text.rend()));
+    return Decision::kContinue;
+  }
+};
+
+class Refusing final : public Transform {
+ public:
+  explicit Refusing(Decision decision) : decision_(decision) {}
+  Decision OnRequestBody(const RequestBodyView&) override { return decision_; }
+  Decision OnResponseBody(const ResponseBodyView&) override { return decision_; }
+
+ private:
+  Decision decision_;
+};
+
+class ChainTest : public ::testing::Test {
+ protected:
+  RequestView View() { return {options_, nullptr, head_, state_, random_, response_, body_}; }
+  Chain& chain() { return *state_.chain; }
+  void Add(std::unique_ptr<Transform> transform, HeldLimits limits = {}) {
+    AddTransform(state_, std::move(transform), limits);
+  }
+  // All of `text`, `step` bytes at a time, as an exchange does it.
+  std::string Request(std::string_view text, size_t step) {
+    std::string out;
+    SliceQueue content;
+    while (!chain().request_over()) {
+      const std::string_view piece = text.substr(0, step);
+      text.remove_prefix(piece.size());
+      content.AppendCopy(piece);
+      passage_ = Passage::kFlows;
+      do {
+        passage_ = chain().FeedRequest(content, text.empty(), trailers_, View());
+        if (passage_ != Passage::kFlows && passage_ != Passage::kHeld) return out;
+        if (passage_ == Passage::kHeld) {
+          EXPECT_TRUE(chain().request_held());
+          continue;
+        }
+        out += chain().request_out().ToString();
+        chain().request_out().Clear();
+      } while (chain().progressed());
+    }
+    return out;
+  }
+  std::string Response(std::string_view text, size_t step) {
+    std::string out;
+    SliceQueue content;
+    http::ResponseHead head;
+    chain().BeginResponse({head, false, 0});
+    while (!chain().response_over()) {
+      const std::string_view piece = text.substr(0, step);
+      text.remove_prefix(piece.size());
+      content.AppendCopy(piece);
+      do {
+        passage_ = chain().FeedResponse(content, text.empty(), trailers_, head);
+        if (passage_ != Passage::kFlows && passage_ != Passage::kHeld) return out;
+        if (chain().response_held()) continue;
+        out += chain().response_out().ToString();
+        chain().response_out().Clear();
+      } while (chain().progressed());
+    }
+    status_ = head.status;
+    return out;
+  }
+  config::HttpOptions options_;
+  http::RequestHead head_;
+  RequestState state_;
+  Random random_{1};
+  http::ResponseHead response_;
+  SliceQueue body_;
+  http::HeaderList trailers_;
+  Passage passage_ = Passage::kFlows;
+  uint16_t status_ = 0;
+};
+
+TEST_F(ChainTest, WhatComesOutDoesNotDependOnTheFragments) {
+  for (size_t step = 1; step <= 9; ++step) {
+    state_.chain.reset();
+    trailers_.Clear();
+    Add(std::make_unique<Doubling>());
+    Add(std::make_unique<Doubling>());
+    EXPECT_EQ(Request("abc", step), "aaaabbbbcccc...");
+    EXPECT_EQ(trailers_.size(), 2u);
+    EXPECT_EQ(trailers_[1].value, "7");
+    EXPECT_EQ(Response("xy", step), "xxxxyyyy...");
+  }
+}
+
+TEST_F(ChainTest, LongContentPassesInSteps) {
+  Add(std::make_unique<Doubling>());
+  Add(std::make_unique<Doubling>());
+  const std::string text(3 * kStepBytes, 'x');
+  EXPECT_EQ(Request(text, text.size()).size(), 4 * text.size() + 3);
+}
+
+TEST_F(ChainTest, AHeldRequestHeadIsLetGoByTheBody) {
+  for (size_t step = 1; step <= 5; ++step) {
+    state_.chain.reset();
+    trailers_.Clear();
+    Add(std::make_unique<Doubling>());
+    Add(std::make_unique<Reversing>());
+    chain().HoldRequest();
+    SliceQueue content;
+    std::string text = "abc";
+    for (size_t at = 0; at < text.size() && chain().request_held(); at += step) {
+      content.AppendCopy(text.substr(at, step));
+      const bool last = at + step >= text.size();
+      const Passage passage = chain().FeedRequest(content, last, trailers_, View());
+      EXPECT_EQ(passage, last ? Passage::kFlows : Passage::kHeld);
+    }
+    EXPECT_FALSE(chain().request_held());
+    // What comes after it in the order of filters gets what it has let out.
+    Add(std::make_unique<Doubling>());
+    EXPECT_EQ(Request("", 1), "..ccccbbbbaaaa" + std::string("."));
+  }
+}
+
+TEST_F(ChainTest, AHeldResponseHeadReachesTheNextOnlyWhenItIsLetGo) {
+  for (size_t step = 1; step <= 5; ++step) {
+    state_.chain.reset();
+    trailers_.Clear();
+    Add(std::make_unique<Reversing>());
+    Add(std::make_unique<Reversing>());
+    EXPECT_EQ(Response("abc", step), "abc");
+    EXPECT_EQ(status_, 201);
+  }
+}
+
+TEST_F(ChainTest, WhatIsHeldHasALimit) {
+  Add(std::make_unique<Reversing>(), {.request = 1000, .response = 1000});
+  chain().HoldRequest();
+  Request(std::string(5000, 'x'), 100);
+  EXPECT_EQ(passage_, Passage::kTooLarge);
+  state_.chain.reset();
+  Add(std::make_unique<Doubling>());
+  Add(std::make_unique<Reversing>(), {.request = 1000, .response = 1000});
+  Response(std::string(5000, 'x'), 7);
+  EXPECT_EQ(passage_, Passage::kTooLarge);
+}
+
+TEST_F(ChainTest, AVerdictEndsTheFeeding) {
+  Add(std::make_unique<Refusing>(Decision::kReset));
+  Request("x", 1);
+  EXPECT_EQ(passage_, Passage::kBroken);
+  Response("x", 1);
+  EXPECT_EQ(passage_, Passage::kBroken);
+  state_.chain.reset();
+  Add(std::make_unique<Refusing>(Decision::kRespond));
+  Request("x", 1);
+  EXPECT_EQ(passage_, Passage::kAnswered);
+  EXPECT_TRUE(chain().request_answered());
+}
+
+TEST_F(ChainTest, AnAnswerMadeHerePassesAfterOneThatBroke) {
+  Add(std::make_unique<Doubling>());
+  Add(std::make_unique<Reversing>());
+  http::ResponseHead head;
+  SliceQueue content;
+  content.AppendCopy("abc");
+  EXPECT_EQ(chain().BeginResponse({head, false, 0}), Passage::kHeld);
+  EXPECT_EQ(chain().FeedResponse(content, false, trailers_, head), Passage::kHeld);
+  chain().ForgetResponse();
+  trailers_.Clear();
+  EXPECT_EQ(Response("xy", 2), "yyxx.");
+}
+
+}  // namespace
+}  // namespace pillion::filter
