@@ -1,6 +1,8 @@
 // The HTTP connection manager of a listener.
+#include <algorithm>
 #include <cmath>
 #include <set>
+#include <vector>
 
 #include "envoy/config/trace/v3/trace.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
@@ -9,6 +11,7 @@
 #include "pillion/sidecar/v1/peering.pb.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/config/parse_filters.h"
 #include "sidecar/config/parse_listener.h"
 #include "sidecar/config/parse_route.h"
 
@@ -94,7 +97,7 @@ void ReadLimits(const HttpConnectionManager& proto, const std::string& path, Htt
 }
 
 void ReadOneFilter(const HttpFilter& filter, const std::string& path, bool last, HttpOptions& result,
-                   ConfigErrors& errors) {
+                   std::vector<FilterEntry>& entries, ConfigErrors& errors) {
   const std::string config_path = FieldPath(path, "typed_config");
   const std::string type = TypeName(filter.typed_config());
   if (type == Router::descriptor()->full_name()) {
@@ -108,6 +111,11 @@ void ReadOneFilter(const HttpFilter& filter, const std::string& path, bool last,
       result.accept_peer_headers = peering->accept_peer_headers();
       result.allow_explain = peering->allow_explain();
     }
+  } else if (auto entry = ReadFilter(filter.name(), filter.typed_config(), config_path, errors)) {
+    if (std::ranges::count(entries, entry->kind, &FilterEntry::kind) > 0)
+      Add(errors, config_path, "expected each type of filter once in the list");
+    entry->disabled = entry->disabled || filter.disabled();
+    entries.push_back(*std::move(entry));
   } else if (!filter.is_optional()) {
     Add(errors, config_path,
         "expected a filter that is implemented, found " + (type.empty() ? "none" : type));
@@ -118,6 +126,7 @@ void ReadFilters(const HttpConnectionManager& proto, const std::string& path, Ht
                  ConfigErrors& errors) {
   if (proto.http_filters().empty()) Add(errors, path, "expected at least the router");
   std::set<std::string> names;
+  std::vector<FilterEntry> entries;
   for (int i = 0; i < proto.http_filters_size(); ++i) {
     const HttpFilter& filter = proto.http_filters(i);
     const std::string filter_path = ElementPath(path, static_cast<size_t>(i));
@@ -125,8 +134,9 @@ void ReadFilters(const HttpConnectionManager& proto, const std::string& path, Ht
     if (!filter.name().empty() && !names.insert(filter.name()).second) {
       Add(errors, FieldPath(filter_path, "name"), "expected each name once in the list");
     }
-    ReadOneFilter(filter, filter_path, i + 1 == proto.http_filters_size(), result, errors);
+    ReadOneFilter(filter, filter_path, i + 1 == proto.http_filters_size(), result, entries, errors);
   }
+  if (!entries.empty()) result.filters = std::make_shared<const std::vector<FilterEntry>>(std::move(entries));
 }
 
 double ReadPercent(const envoy::type::v3::Percent& percent, const std::string& path, ConfigErrors& errors) {

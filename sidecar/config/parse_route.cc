@@ -6,6 +6,7 @@
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/config/parse_filters.h"
 
 namespace pillion::config {
 namespace {
@@ -23,6 +24,22 @@ void ReadWeights(const route::WeightedCluster& proto, const std::string& path, R
   }
   if (result.total_weight < 1 || result.total_weight > UINT32_MAX) {
     Add(errors, clusters_path, "expected clusters whose weights sum up to 1 to 4294967295");
+  }
+}
+
+void ReadMaxDuration(const route::RouteAction::MaxStreamDuration& proto, const std::string& path,
+                     Route& result, ConfigErrors& errors) {
+  if (proto.has_max_stream_duration()) {
+    result.max_duration =
+        ReadDuration(proto.max_stream_duration(), FieldPath(path, "max_stream_duration"), errors);
+  }
+  if (proto.has_grpc_timeout_header_max()) {
+    result.grpc_timeout_max =
+        ReadDuration(proto.grpc_timeout_header_max(), FieldPath(path, "grpc_timeout_header_max"), errors);
+  }
+  if (proto.has_grpc_timeout_header_offset()) {
+    result.grpc_timeout_offset = ReadDuration(proto.grpc_timeout_header_offset(),
+                                              FieldPath(path, "grpc_timeout_header_offset"), errors);
   }
 }
 
@@ -44,6 +61,7 @@ void ReadAction(const route::RouteAction& proto, const std::string& path, Route&
   if (proto.has_retry_policy()) {
     result.retry = ReadRetryPolicy(proto.retry_policy(), FieldPath(path, "retry_policy"), errors);
   }
+  ReadMaxDuration(proto.max_stream_duration(), FieldPath(path, "max_stream_duration"), result, errors);
 }
 
 DirectResponse ReadDirectResponse(const route::DirectResponseAction& proto, const std::string& path,
@@ -103,8 +121,11 @@ void ReadDomains(const route::VirtualHost& proto, const std::string& path, std::
   }
 }
 
-VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& path,
+using Overrides = std::shared_ptr<const std::vector<FilterEntry>>;
+
+VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& path, const Overrides& above,
                             std::set<std::string>& all_domains, ConfigErrors& errors) {
+  constexpr std::string_view kFilters = "typed_per_filter_config";
   VirtualHost result;
   result.name = proto.name();
   RequireText(proto.name(), FieldPath(path, "name"), errors);
@@ -113,9 +134,13 @@ VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& 
   if (proto.has_retry_policy()) {
     retry = ReadRetryPolicy(proto.retry_policy(), FieldPath(path, "retry_policy"), errors);
   }
+  const Overrides filters =
+      ReadPerFilterConfig(proto.typed_per_filter_config(), above, FieldPath(path, kFilters), errors);
   for (int i = 0; i < proto.routes_size(); ++i) {
-    Route one =
-        ReadRoute(proto.routes(i), ElementPath(FieldPath(path, "routes"), static_cast<size_t>(i)), errors);
+    const std::string route_path = ElementPath(FieldPath(path, "routes"), static_cast<size_t>(i));
+    Route one = ReadRoute(proto.routes(i), route_path, errors);
+    one.filters = ReadPerFilterConfig(proto.routes(i).typed_per_filter_config(), filters,
+                                      FieldPath(route_path, kFilters), errors);
     if (one.name.empty()) one.name = result.name + "/" + std::to_string(i);
     // As a whole, not field by field, and only where there is something to retry.
     if (!one.retry && !one.direct) one.retry = retry;
@@ -132,13 +157,15 @@ RouteTable ReadRouteTable(const route::RouteConfiguration& proto, const std::str
   result.name = proto.name();
   std::set<std::string> all_domains;
   std::set<std::string> names;
+  const Overrides filters = ReadPerFilterConfig(proto.typed_per_filter_config(), nullptr,
+                                                FieldPath(path, "typed_per_filter_config"), errors);
   for (int i = 0; i < proto.virtual_hosts_size(); ++i) {
     const std::string host_path = ElementPath(FieldPath(path, "virtual_hosts"), static_cast<size_t>(i));
     const auto& host = proto.virtual_hosts(i);
     if (!host.name().empty() && !names.insert(host.name()).second) {
       Add(errors, FieldPath(host_path, "name"), "expected each name once in the table");
     }
-    result.virtual_hosts.push_back(ReadVirtualHost(host, host_path, all_domains, errors));
+    result.virtual_hosts.push_back(ReadVirtualHost(host, host_path, filters, all_domains, errors));
   }
   if (origin == Origin::kPushed && proto.validate_clusters().value()) {
     Add(errors, FieldPath(path, "validate_clusters"), "expected false; clusters may come after their routes");

@@ -26,6 +26,8 @@ RouteTable ReadRouteTable(const envoy::config::route::v3::RouteConfiguration& pr
 // The parts below are for the files of this parser.
 RouteMatch ReadRouteMatch(const envoy::config::route::v3::RouteMatch& proto, const std::string& path,
                           ConfigErrors& errors);
+StringMatch ReadStringMatch(const envoy::type::matcher::v3::StringMatcher& proto, const std::string& path,
+                            ConfigErrors& errors);
 RetryPolicy ReadRetryPolicy(const envoy::config::route::v3::RetryPolicy& proto, const std::string& path,
                             ConfigErrors& errors);
 

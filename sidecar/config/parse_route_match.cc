@@ -46,6 +46,8 @@ StringMatch RegexMatch(const matcher::RegexMatcher& proto, const std::string& pa
   return result;
 }
 
+}  // namespace
+
 StringMatch ReadStringMatch(const matcher::StringMatcher& proto, const std::string& path,
                             ConfigErrors& errors) {
   using Kind = StringMatch::Kind;
@@ -76,6 +78,8 @@ StringMatch ReadStringMatch(const matcher::StringMatcher& proto, const std::stri
   }
   return result;
 }
+
+namespace {
 
 bool IsFieldName(std::string_view name) {
   return !name.empty() && std::ranges::all_of(name, [](char c) {

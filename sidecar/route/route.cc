@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sidecar/base/text.h"
+#include "sidecar/config/string_match.h"
 
 namespace pillion::route {
 namespace {
@@ -17,36 +18,16 @@ std::string Lower(std::string_view text) {
 
 re2::StringPiece Piece(std::string_view text) { return {text.data(), text.size()}; }
 
-bool HasPrefix(std::string_view text, std::string_view prefix, bool ignore_case) {
-  if (text.size() < prefix.size()) return false;
-  const std::string_view head = text.substr(0, prefix.size());
-  return ignore_case ? EqualsIgnoreCase(head, prefix) : head == prefix;
-}
-
-bool HasSuffix(std::string_view text, std::string_view suffix, bool ignore_case) {
-  if (text.size() < suffix.size()) return false;
-  const std::string_view tail = text.substr(text.size() - suffix.size());
-  return ignore_case ? EqualsIgnoreCase(tail, suffix) : tail == suffix;
-}
-
-bool Contains(std::string_view text, std::string_view part, bool ignore_case) {
-  if (!ignore_case) return text.find(part) != std::string_view::npos;
-  for (size_t at = 0; at + part.size() <= text.size(); ++at) {
-    if (EqualsIgnoreCase(text.substr(at, part.size()), part)) return true;
-  }
-  return false;
-}
-
 bool MatchesPath(const config::RouteMatch& match, std::string_view path) {
   const std::string_view bare = path.substr(0, path.find('?'));
   switch (match.kind) {
     case config::RouteMatch::Kind::kPrefix:
       // "/" is the catch-all, so it takes the target that is no path too: OPTIONS * (RFC 9110 section 9.3.7).
-      return HasPrefix(path, match.text, !match.case_sensitive) || (match.text == "/" && path == "*");
+      return config::HasPrefix(path, match.text, !match.case_sensitive) || (match.text == "/" && path == "*");
     case config::RouteMatch::Kind::kPath:
       return match.case_sensitive ? bare == match.text : EqualsIgnoreCase(bare, match.text);
     case config::RouteMatch::Kind::kPathSeparatedPrefix:
-      return HasPrefix(bare, match.text, !match.case_sensitive) &&
+      return config::HasPrefix(bare, match.text, !match.case_sensitive) &&
              (bare.size() == match.text.size() || bare[match.text.size()] == '/');
     case config::RouteMatch::Kind::kRegex:
       return re2::RE2::FullMatch(Piece(bare), *match.regex);
@@ -86,23 +67,6 @@ bool MatchesHeader(const config::HeaderMatch& match, const http::RequestHead& he
 }
 
 }  // namespace
-
-bool Matches(const config::StringMatch& match, std::string_view text) {
-  using Kind = config::StringMatch::Kind;
-  switch (match.kind) {
-    case Kind::kExact:
-      return match.ignore_case ? EqualsIgnoreCase(text, match.text) : text == match.text;
-    case Kind::kPrefix:
-      return HasPrefix(text, match.text, match.ignore_case);
-    case Kind::kSuffix:
-      return HasSuffix(text, match.text, match.ignore_case);
-    case Kind::kContains:
-      return Contains(text, match.text, match.ignore_case);
-    case Kind::kRegex:
-      return re2::RE2::FullMatch(Piece(text), *match.regex);
-  }
-  return false;
-}
 
 bool Matches(const config::RouteMatch& match, const http::RequestHead& head) {
   if (!MatchesPath(match, head.path)) return false;

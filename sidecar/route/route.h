@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sidecar/config/route_table.h"
+#include "sidecar/config/string_match.h"
 #include "sidecar/http/head.h"
 
 namespace pillion::route {
@@ -39,7 +40,7 @@ class RouteIndex {
 };
 
 bool Matches(const config::RouteMatch& match, const http::RequestHead& head);
-bool Matches(const config::StringMatch& match, std::string_view text);
+using config::Matches;
 
 // Which of weighted clusters (one or more, their weights add up to `total_weight`) serves; `random` is
 // uniform over all 64-bit values.

@@ -1,0 +1,161 @@
+#include "sidecar/config/parse_filters.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "sidecar/config/parse_listener.h"
+#include "sidecar/config/parse_test_yaml.h"
+
+namespace pillion::config {
+namespace {
+
+constexpr char kHttp[] = "a/envoy.extensions.filters.http.";
+
+std::string Typed(const std::string& type, const std::string& fields = "") {
+  return "{\"@type\": " + std::string(kHttp) + type + (fields.empty() ? "" : ", " + fields) + "}";
+}
+std::string Filter(const std::string& name, const std::string& config, const std::string& more = "") {
+  return "{name: " + name + ", typed_config: " + config + more + "}, ";
+}
+// A listener with these filters before the router, and these fields of its table, host and route.
+Validated<Listener> Parse(const std::string& filters, const std::string& table = "",
+                          const std::string& host = "", const std::string& route = "") {
+  const auto also = [](const std::string& fields) {
+    return fields.empty() ? "" : ", typed_per_filter_config: {" + fields + "}";
+  };
+  const std::string yaml =
+      "{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 80}}, "
+      "filter_chains: [{filters: [{name: h, typed_config: {\"@type\": "
+      "a/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, "
+      "http_filters: [" +
+      filters + "{name: router, typed_config: " + Typed("router.v3.Router") +
+      "}], route_config: {name: t, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, "
+      "route: "
+      "{cluster: c}" +
+      also(route) + "}]" + also(host) + "}]" + also(table) + "}}}]}]}";
+  return ParseListener(FromYaml<envoy::config::listener::v3::Listener>(yaml), "1", Origin::kPushed);
+}
+Lines Errors(const Validated<Listener>& parsed) {
+  Lines lines = ToLines(parsed.errors);
+  const std::string common = "filter_chains[0].filters[0].typed_config.";
+  for (std::string& line : lines) {
+    if (line.starts_with(common)) line.erase(0, common.size());
+  }
+  return lines;
+}
+const Route& FirstRoute(const Listener& listener) {
+  return listener.http.inline_routes->virtual_hosts[0].routes[0];
+}
+
+TEST(ParseFilters, AListenerWithoutFiltersHasNone) {
+  const auto parsed = Parse("");
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(parsed.value->http.filters, nullptr);
+  EXPECT_EQ(FirstRoute(*parsed.value).filters, nullptr);
+}
+
+TEST(ParseFilters, OptionsAreRead) {
+  const auto parsed =
+      Parse(Filter("web", Typed("grpc_web.v3.GrpcWeb")) +
+            Filter("bridge", Typed("grpc_http1_bridge.v3.Config",
+                                   "upgrade_protobuf_to_grpc: true, ignore_query_parameters: true")) +
+            Filter("reverse",
+                   Typed("grpc_http1_reverse_bridge.v3.FilterConfig",
+                         "content_type: a/b, withhold_grpc_frames: true, response_size_header: x-size"),
+                   ", disabled: true"));
+  ASSERT_EQ(Errors(parsed), Lines{});
+  const HttpOptions& http = parsed.value->http;
+  EXPECT_NE(OptionsOf(FilterKind::kGrpcWeb, http, nullptr), nullptr);
+  const auto* const bridge =
+      std::get_if<GrpcHttp1Bridge>(OptionsOf(FilterKind::kGrpcHttp1Bridge, http, nullptr));
+  ASSERT_NE(bridge, nullptr);
+  EXPECT_TRUE(bridge->upgrade_protobuf && bridge->ignore_query);
+  EXPECT_EQ(OptionsOf(FilterKind::kGrpcHttp1ReverseBridge, http, nullptr), nullptr) << "disabled";
+  EXPECT_EQ(OptionsOf(FilterKind::kCors, http, nullptr), nullptr) << "not in the list";
+  ASSERT_EQ(http.filters->size(), 3u);
+  const auto& reverse = std::get<GrpcHttp1ReverseBridge>(*http.filters->at(2).options);
+  EXPECT_EQ(reverse.content_type, "a/b");
+  EXPECT_EQ(reverse.size_header, "x-size");
+  EXPECT_TRUE(reverse.withhold_frames);
+}
+
+TEST(ParseFilters, TheMostSpecificLevelWins) {
+  const auto policy = [](const std::string& age) {
+    return Typed("cors.v3.CorsPolicy", "max_age: '" + age + "'");
+  };
+  const auto config = [](const std::string& fields) {
+    return "{\"@type\": a/envoy.config.route.v3.FilterConfig, " + fields + "}";
+  };
+  const auto age = [](const Validated<Listener>& parsed) -> std::string {
+    EXPECT_EQ(Errors(parsed), Lines{});
+    if (parsed.value == nullptr) return "error";
+    const auto* const options = OptionsOf(FilterKind::kCors, parsed.value->http, &FirstRoute(*parsed.value));
+    if (options == nullptr) return "off";
+    const auto* const cors = std::get_if<CorsPolicy>(options);
+    return cors == nullptr ? "present" : cors->max_age;
+  };
+  const std::string cors = Filter("cors", Typed("cors.v3.Cors"));
+  EXPECT_EQ(age(Parse(cors)), "present");
+  EXPECT_EQ(age(Parse(cors, "cors: " + policy("1"))), "1");
+  EXPECT_EQ(age(Parse(cors, "cors: " + policy("1"), "cors: " + policy("2"))), "2");
+  EXPECT_EQ(age(Parse(cors, "cors: " + policy("1"), "cors: " + policy("2"), "cors: " + policy("3"))), "3");
+  EXPECT_EQ(age(Parse(cors, "", "cors: " + config("config: " + policy("2")))), "2");
+  EXPECT_EQ(age(Parse(cors, "cors: " + policy("1"), "", "cors: " + config("disabled: true"))), "off");
+  EXPECT_EQ(age(Parse(cors, "cors: " + config("disabled: true"), "", "cors: " + policy("3"))), "3");
+  // Another filter's name, or another's type under this name.
+  EXPECT_EQ(age(Parse(cors, "other: " + policy("1"))), "present");
+  EXPECT_EQ(age(Parse(cors, "cors: " + Typed("grpc_web.v3.GrpcWeb"))), "present");
+  EXPECT_EQ(age(Parse(Filter("cors", Typed("cors.v3.Cors"), ", disabled: true"), "", "cors: " + policy("2"))),
+            "2");
+}
+
+TEST(ParseFilters, WhatIsWrongIsToldWithItsPath) {
+  EXPECT_EQ(
+      Errors(Parse(Filter("a", Typed("grpc_web.v3.GrpcWeb")) + Filter("b", Typed("grpc_web.v3.GrpcWeb")))),
+      Lines{"http_filters[1].typed_config: expected each type of filter once in the list"});
+  EXPECT_EQ(Errors(Parse(Filter("r", Typed("grpc_http1_reverse_bridge.v3.FilterConfig")))),
+            Lines{"http_filters[0].typed_config.content_type: expected at least 1 character"});
+  EXPECT_EQ(Errors(Parse(Filter("c", Typed("cors.v3.CorsPolicy")))),
+            Lines{"http_filters[0].typed_config: expected a filter that is implemented, found "
+                  "envoy.extensions.filters.http.cors.v3.CorsPolicy"});
+  EXPECT_EQ(Errors(Parse("", "", "",
+                         "c: " + Typed("cors.v3.CorsPolicy",
+                                       "allow_origin_string_match: [{prefix: ''}], max_age: \"a\\nb\""))),
+            (Lines{"route_config.virtual_hosts[0].routes[0].typed_per_filter_config[\"c\"]."
+                   "allow_origin_string_match[0].prefix: expected at least 1 character",
+                   "route_config.virtual_hosts[0].routes[0].typed_per_filter_config[\"c\"].max_age: expected "
+                   "printable ASCII characters"}));
+  EXPECT_EQ(
+      Errors(Parse("", "c: " + Typed("cors.v3.Cors"))),
+      Lines{"route_config.typed_per_filter_config[\"c\"]: expected options that are implemented at this "
+            "level, found envoy.extensions.filters.http.cors.v3.Cors"});
+  EXPECT_EQ(Errors(Parse("", "c: {\"@type\": a/envoy.config.route.v3.FilterConfig}")),
+            Lines{"route_config.typed_per_filter_config[\"c\"].config: expected options, or disabled"});
+  // A type that we do not know, where it may be skipped.
+  EXPECT_EQ(
+      Errors(Parse("", "c: {\"@type\": a/envoy.config.route.v3.FilterConfig, is_optional: true, config: " +
+                           Typed("cors.v3.Cors") + "}")),
+      Lines{});
+}
+
+TEST(ParseFilters, ATranscoderNeedsADescriptorSet) {
+  const auto transcoder = [](const std::string& fields) {
+    return Errors(Parse(Filter("j", Typed("grpc_json_transcoder.v3.GrpcJsonTranscoder", fields))));
+  };
+  EXPECT_EQ(transcoder("services: [a.B]"),
+            Lines{"http_filters[0].typed_config: expected proto_descriptor or proto_descriptor_bin"});
+  EXPECT_EQ(transcoder("services: [a.B], proto_descriptor: /no/such/file"),
+            Lines{"http_filters[0].typed_config.proto_descriptor: expected a file that can be read"});
+  EXPECT_EQ(transcoder("services: [a.B], proto_descriptor_bin: '////'"),
+            Lines{"http_filters[0].typed_config.proto_descriptor_bin: expected a serialized "
+                  "google.protobuf.FileDescriptorSet"});
+  EXPECT_EQ(transcoder("services: [a.B], proto_descriptor_bin: CgMKAWE="),
+            Lines{"http_filters[0].typed_config.services[0]: expected a service of the descriptor set"});
+  EXPECT_EQ(
+      transcoder("proto_descriptor_bin: CgMKAWE=, max_request_body_size: 0"),
+      Lines{"http_filters[0].typed_config.max_request_body_size: expected a number from 1 to 4294967295"});
+}
+
+}  // namespace
+}  // namespace pillion::config
