@@ -205,6 +205,7 @@ Next Exchange::RequestFilters() {
         break;
       case filter::Decision::kHold:
         filter_state_.chain->HoldRequest();
+        Continue();
         return Next::kMore;
       case filter::Decision::kRespond:
         return AnswerFromFilter();
@@ -215,12 +216,27 @@ Next Exchange::RequestFilters() {
         return Next::kMore;
     }
   }
-  if (filter_state_.chain != nullptr) grpc_ = grpc_ || IsGrpc(client_->request());
+  if (filter_state_.chain != nullptr) {
+    Continue();
+    grpc_ = grpc_ || IsGrpc(client_->request());
+  }
   if (error_) return AnswerLocally(error_);
   if (route_->direct) return AnswerDirectly(*route_->direct);
   SetDeadline();
   step_ = Step::kAttempt;
   return Next::kMore;
+}
+
+// A client that waits for leave to send its body (RFC 9110 section 10.1.1) gets it here: what a filter makes
+// of the request, and holds of it, is not what the server would be asked about.
+void Exchange::Continue() {
+  http::RequestHead& head = client_->request();
+  const auto expect = head.headers.Find(http::Known::kExpect);
+  if (!expect || !EqualsIgnoreCase(*expect, "100-continue")) return;
+  head.headers.Remove(http::Known::kExpect);
+  http::ResponseHead go_on;
+  go_on.status = 100;
+  if (head.version != http::Version::kHttp10) client_->SendInformational(go_on);
 }
 
 // The body comes in and goes through the hooks; no attempt is made yet.
@@ -279,8 +295,7 @@ Next Exchange::ResponseFilters() {
   filter::Chain* const chain = filter_state_.chain.get();
   if (chain == nullptr || !chain->response_begun()) StripResponse(head);
   if (chain != nullptr) {
-    const Next next = HeadThroughFilters(head);
-    if (next == Next::kWait || step_ != Step::kResponseFilters || chain->response_held()) return next;
+    if (const auto next = HeadThroughFilters(head)) return *next;
   }
   DescribeResponse(head);
   const bool end = ResponseHasNoMore(head);
@@ -315,7 +330,7 @@ bool Exchange::ResponseHasNoMore(const http::ResponseHead& head) {
   return in.ended && in.content.empty() && !in.trailers_present && head.content.kind != Kind::kUnsized;
 }
 
-Next Exchange::HeadThroughFilters(http::ResponseHead& head) {
+std::optional<Next> Exchange::HeadThroughFilters(http::ResponseHead& head) {
   filter::Chain& chain = *filter_state_.chain;
   if (!local_answer_) {
     if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
@@ -342,7 +357,7 @@ Next Exchange::HeadThroughFilters(http::ResponseHead& head) {
   const bool no_content = http::ResponseHasNoContent(client_->request().method, head.status);
   if (!no_content && head.content.kind == Kind::kNone && !ResponseHasNoMore(head))
     head.content.kind = Kind::kUnsized;
-  return Next::kMore;
+  return std::nullopt;
 }
 
 // What the hop behind us, or another sidecar, has said to us alone.
@@ -408,8 +423,11 @@ Next Exchange::AnswerLocally(const RequestError& error) {
   local_answer_ = true;
   local_status_ = answer.status;
   local_body_.Clear();
-  if (filter_state_.chain != nullptr) filter_state_.chain->ForgetResponse();
   const http::RequestHead& request = client_->request();
+  if (filter_state_.chain != nullptr) {
+    filter_state_.chain->ForgetResponse();
+    grpc_ = grpc_ || IsGrpc(request);  // a filter has made it so, and may hold it still
+  }
   // On HTTP/1 a malformed request may be no gRPC at all: what could not be read has no content type either.
   if (grpc_ && (answer.status != 400 || request.version == http::Version::kHttp2)) {
     local_head_ = MakeGrpcAnswer(answer, request);

@@ -108,12 +108,13 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   time::Duration IdleTimeout() const;
   void StripHead();
   void StripResponse(http::ResponseHead& head);
-  // Of the filters; kMore: the head may go.
-  Next HeadThroughFilters(http::ResponseHead& head);
+  // None: the head may go. It may be gone, and another in its place, when there is one.
+  std::optional<Next> HeadThroughFilters(http::ResponseHead& head);
   bool ResponseHasNoMore(const http::ResponseHead& head);
   void DescribeResponse(http::ResponseHead& head);
   filter::RequestView FilterView();
   void SetDeadline();
+  void Continue();
   void Note(telemetry::Event event, uint32_t detail) { events_.Note(event, detail, env_.turn.now()); }
 
   Environment& env_;

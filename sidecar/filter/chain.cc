@@ -11,6 +11,7 @@ constexpr size_t kAll = std::numeric_limits<size_t>::max();
 }  // namespace
 
 RequestState::RequestState() = default;
+RequestState::RequestState(RequestState&& other) noexcept = default;
 RequestState::~RequestState() = default;
 
 Decision Transform::OnRequestBody(const RequestBodyView& body) {

@@ -31,6 +31,7 @@ class Chain;
 // What the filters of one request remember; one member per filter that needs it for every request.
 struct RequestState {
   RequestState();
+  RequestState(RequestState&& other) noexcept;
   ~RequestState();
   struct Trace {
     bool active = false;  // the listener traces and the request has a place in a trace

@@ -1,5 +1,10 @@
 #include "sidecar/filter/order.h"
 
+#include "sidecar/filters/cors/cors.h"
+#include "sidecar/filters/grpc_http1_bridge/grpc_http1_bridge.h"
+#include "sidecar/filters/grpc_http1_reverse_bridge/grpc_http1_reverse_bridge.h"
+#include "sidecar/filters/grpc_web/grpc_web.h"
+#include "sidecar/filters/json_transcoder/json_transcoder.h"
 #include "sidecar/filters/request_id/request_id.h"
 #include "sidecar/filters/tracing/tracing.h"
 
@@ -13,6 +18,16 @@ FilterList MakeFilters() {
   // Before anything that may answer, so that refused requests have a span too.
   filters.push_back(std::make_unique<filters::Tracing>());
   list.always = filters.size();
+  // Before what changes the message: a preflight is answered as it came, and every answer, of whatever filter
+  // or server, gets its leave.
+  filters.push_back(std::make_unique<filters::Cors>());
+  // The next three make gRPC of what is none. No request is two of them: each goes by the content type, and
+  // the transcoder leaves alone what is gRPC by then.
+  filters.push_back(std::make_unique<filters::GrpcWeb>());
+  filters.push_back(std::make_unique<filters::GrpcHttp1Bridge>());
+  filters.push_back(std::make_unique<filters::JsonTranscoder>());
+  // Last: it takes gRPC apart, also what the others have made, for a server that speaks none.
+  filters.push_back(std::make_unique<filters::GrpcHttp1ReverseBridge>());
   return list;
 }
 

@@ -1,4 +1,5 @@
 // pillion-sidecar: flags.
+#include <google/protobuf/stubs/logging.h>
 #include <malloc.h>
 #include <sys/resource.h>
 
@@ -62,6 +63,8 @@ int Run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   mallopt(M_TRIM_THRESHOLD, kKeepFreeBytes);
+  // What cannot be parsed is told by whoever asked; protobuf would print a line for each bad request.
+  google::protobuf::SetLogHandler(nullptr);
   try {
     return Run(argc, argv);
   } catch (const std::exception& error) {  // the flag parser's

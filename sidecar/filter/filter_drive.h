@@ -1,0 +1,155 @@
+// For tests of filters: drives one request and its response through a filter as an exchange does, in pieces
+// of any size.
+#ifndef PILLION_SIDECAR_FILTER_FILTER_DRIVE_H_
+#define PILLION_SIDECAR_FILTER_FILTER_DRIVE_H_
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sidecar/base/random.h"
+#include "sidecar/config/filters.h"
+#include "sidecar/filter/chain.h"
+#include "sidecar/filter/filter.h"
+
+namespace pillion::filter {
+
+// The sizes of pieces that every transform is tried with; 0: all at once.
+inline constexpr size_t kPieceSizes[] = {1, 2, 3, 4, 5, 6, 7, 8, 16, 31, 0};
+
+struct Field {
+  std::string_view name;
+  std::string value;
+};
+
+class FilterDrive {
+ public:
+  FilterDrive(const Filter& filter, config::FilterKind kind, config::FilterOptions options)
+      : filter_(filter) {
+    auto entries = std::make_shared<std::vector<config::FilterEntry>>();
+    entries->push_back(
+        {"it", false, kind, std::make_shared<const config::FilterOptions>(std::move(options))});
+    options_.filters = entries;
+    head.method = http::Method::kPost;
+    head.method_text = "POST";
+    head.path = "/test.Echo/Unary";
+    head.content = {http::ContentLength::Kind::kUnsized, 0};
+  }
+
+  // The head, then `body` in pieces. What comes of it is in the members below.
+  void Request(std::string_view body, size_t piece) {
+    passage = Passage::kFlows;
+    const RequestView view = View();
+    switch (filter_.OnRequestHead(view)) {
+      case Decision::kRespond:
+        passage = Passage::kAnswered;
+        break;
+      case Decision::kReset:
+        passage = Passage::kBroken;
+        break;
+      case Decision::kRematch:
+        rematched = true;
+        break;
+      case Decision::kHold:
+        state.chain->HoldRequest();
+        break;
+      case Decision::kContinue:
+        break;
+    }
+    if (passage != Passage::kFlows) {
+      local_body = response_body_.ToString();
+      return;
+    }
+    if (state.chain == nullptr) {
+      sent = std::string(body);
+      return;
+    }
+    SliceQueue content;
+    while (!state.chain->request_over()) {
+      const std::string_view next = body.substr(0, piece == 0 ? body.size() : piece);
+      body.remove_prefix(next.size());
+      content.AppendCopy(next);
+      do {
+        passage = state.chain->FeedRequest(content, body.empty(), request_trailers, view);
+        if (passage == Passage::kRematch) {
+          rematched = true;
+        } else if (passage != Passage::kFlows && passage != Passage::kHeld) {
+          local_body = response_body_.ToString();
+          return;
+        }
+        if (state.chain->request_held()) continue;
+        sent += state.chain->request_out().ToString();
+        state.chain->request_out().Clear();
+      } while (state.chain->progressed());
+    }
+  }
+
+  // An answer of the upstream's, or one made here (`local_status` not 0).
+  void Response(uint16_t status, const std::vector<Field>& fields, std::string_view body, size_t piece,
+                const std::vector<Field>& end_fields = {}, uint16_t local_status = 0) {
+    response.Clear();
+    trailers.Clear();
+    received.clear();
+    response.status = status;
+    response.content = {http::ContentLength::Kind::kUnsized, 0};
+    for (const Field& field : fields) response.headers.Add(field.name, field.value);
+    for (const Field& field : end_fields) trailers.Add(field.name, field.value);
+    Respond(body, piece, local_status);
+  }
+  void Respond(std::string_view body, size_t piece, uint16_t local_status) {
+    ASSERT_NE(state.chain, nullptr);
+    state.chain->ForgetResponse();
+    const bool end = body.empty() && trailers.empty();
+    passage = state.chain->BeginResponse({response, end, local_status});
+    SliceQueue content;
+    while (!state.chain->response_over()) {
+      const std::string_view next = body.substr(0, piece == 0 ? body.size() : piece);
+      body.remove_prefix(next.size());
+      content.AppendCopy(next);
+      do {
+        passage = state.chain->FeedResponse(content, body.empty(), trailers, response);
+        if (passage != Passage::kFlows && passage != Passage::kHeld) return;
+        if (state.chain->response_held()) continue;
+        received += state.chain->response_out().ToString();
+        state.chain->response_out().Clear();
+      } while (state.chain->progressed());
+    }
+  }
+
+  std::string RequestField(std::string_view name) const { return Value(head.headers, name); }
+  std::string ResponseField(std::string_view name) const { return Value(response.headers, name); }
+  std::string LocalField(std::string_view name) const { return Value(local_response.headers, name); }
+  std::string Trailer(std::string_view name) const { return Value(trailers, name); }
+
+  http::RequestHead head;  // to be filled in before Request
+  RequestState state;
+  Passage passage = Passage::kFlows;
+  bool rematched = false;
+  std::string sent;  // to the upstream
+  http::HeaderList request_trailers;
+  http::ResponseHead local_response;  // kAnswered
+  std::string local_body;
+  http::ResponseHead response;  // as the client gets it
+  std::string received;
+  http::HeaderList trailers;
+
+ private:
+  static std::string Value(const http::HeaderList& list, std::string_view name) {
+    const auto value = list.Find(name);
+    return value ? std::string(*value) : "(none)";
+  }
+  RequestView View() { return {options_, nullptr, head, state, random_, local_response, response_body_}; }
+  const Filter& filter_;
+  config::HttpOptions options_;
+  Random random_{1};
+  SliceQueue response_body_;
+};
+
+}  // namespace pillion::filter
+
+#endif  // PILLION_SIDECAR_FILTER_FILTER_DRIVE_H_
