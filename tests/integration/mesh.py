@@ -75,8 +75,9 @@ def wait_until(condition, what):
 
 
 def listener(name, port, cluster, direction="OUTBOUND", peer=False, explain=False, route=None, hcm=None,
-             routes=None, **more):
-    filters = []
+             routes=None, filters=(), per_filter=None, **more):
+    """`filters`: (name, typed config) pairs; `per_filter`: what the virtual host says of them, by name."""
+    filters = [{"name": one, "typed_config": config} for one, config in filters]
     if peer or explain:
         filters.append({"name": "pillion.peering",
                         "typed_config": typed("pillion.sidecar.v1.Peering", accept_peer_headers=peer,
@@ -85,7 +86,7 @@ def listener(name, port, cluster, direction="OUTBOUND", peer=False, explain=Fals
     action = {"cluster": cluster, "timeout": "0s", **(route or {})}
     manager = typed(_HCM, stat_prefix=name, generate_request_id=False, http_filters=filters,
                     route_config={"name": name, "virtual_hosts": [{
-                        "name": "all", "domains": ["*"],
+                        "name": "all", "domains": ["*"], "typed_per_filter_config": per_filter or {},
                         "routes": routes or [{"match": {"prefix": "/"}, "route": action}]}]},
                     **(hcm or {}))
     return {"name": name, "traffic_direction": direction,

@@ -1,0 +1,193 @@
+"""What the sidecar itself says to gRPC clients: its errors are gRPC, deadlines are kept where policy says so. And what
+passes untouched, with filters at the listener that have nothing to do with it."""
+
+import concurrent.futures
+import os
+import threading
+import time
+import unittest
+
+import grpc
+
+import mesh
+
+_HTTP = "envoy.extensions.filters.http."
+_FILTERS = (("web", mesh.typed(_HTTP + "grpc_web.v3.GrpcWeb")), ("cors", mesh.typed(_HTTP + "cors.v3.Cors")),
+            ("bridge", mesh.typed(_HTTP + "grpc_http1_bridge.v3.Config")))
+_HUGE = 20 * 1024 * 1024
+
+
+class LocalErrors(mesh.MeshTest):
+    def answer(self, path="/test.Echo/Unary"):
+        client = self.ask("POST %s HTTP/1.1\r\nHost: shop\r\nContent-Type: application/grpc+proto\r\n"
+                          "Content-Length: 5\r\n\r\n\0\0\0\0\0" % path)
+        return client.head()
+
+    def check(self, head, code):
+        self.assertEqual((head.status, head.get("grpc-status")), (200, str(code)))
+        self.assertEqual(head.get("content-type"), "application/grpc+proto")
+        self.assertTrue(head.get("grpc-message"))
+
+    def test_no_route(self):
+        self.start(out={"routes": [{"match": {"prefix": "/other"}, "route": {"cluster": "app"}}]})
+        self.check(self.answer(), 12)
+
+    def test_no_route_with_filters(self):
+        self.start(out={"routes": [{"match": {"prefix": "/other"}, "route": {"cluster": "app"}}],
+                        "filters": _FILTERS[:2]})
+        self.check(self.answer(), 12)
+
+    def test_a_route_time_out(self):
+        self.start(out={"route": {"timeout": "0.1s"}})
+        self.check(self.answer(), 4)
+
+    def test_a_stream_that_is_idle(self):
+        self.start(out={"route": {"idle_timeout": "0.1s"}})
+        self.check(self.answer(), 4)
+
+    def test_a_duration_that_is_over(self):
+        self.start(out={"route": {"max_stream_duration": {"max_stream_duration": "0.1s"}}})
+        self.check(self.answer(), 4)
+        self.assertEqual(self.get().head().status, 408)
+
+    def test_an_app_that_is_down(self):
+        self.start(addresses=[(mesh.HOST, mesh.free_port())])
+        self.check(self.answer(), 14)
+
+    def test_an_app_that_closes(self):
+        self.start()
+        client = self.ask("POST / HTTP/1.1\r\nHost: shop\r\nContent-Type: application/grpc+proto\r\n"
+                          "Content-Length: 5\r\n\r\n\0\0\0\0\0")
+        connection, _ = self.accept_request()
+        connection.close()
+        self.check(client.head(), 14)
+
+
+class Service:
+    def __init__(self):
+        self.remaining = []
+        self.cancelled = threading.Event()
+        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1),
+                   ("grpc.max_send_message_length", -1), ("grpc.max_metadata_size", 100000)]
+        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=options)
+        handlers = {"Unary": grpc.unary_unary_rpc_method_handler(self.unary),
+                    "Squeezed": grpc.unary_unary_rpc_method_handler(self.squeezed),
+                    "Cancel": grpc.unary_stream_rpc_method_handler(self.cancel),
+                    "PushBack": grpc.unary_unary_rpc_method_handler(self.push_back),
+                    "Hang": grpc.unary_unary_rpc_method_handler(self.hang)}
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
+        self.address = (mesh.HOST, self.server.add_insecure_port("%s:0" % mesh.HOST))
+        self.server.start()
+
+    def unary(self, request, context):
+        self.metadata = dict(context.invocation_metadata())
+        context.set_trailing_metadata((("x-large", self.metadata.get("x-large", "")),))
+        return request
+
+    def squeezed(self, request, context):
+        context.set_compression(grpc.Compression.Gzip)
+        return request
+
+    def cancel(self, request, context):
+        yield b"one"
+        context.cancel()
+        yield b"two"
+
+    def push_back(self, request, context):
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", "1234"),))
+        context.abort(grpc.StatusCode.UNAVAILABLE, "later")
+
+    def hang(self, request, context):
+        self.remaining.append(context.time_remaining())
+        context.add_callback(self.cancelled.set)
+        self.cancelled.wait(mesh.WAIT)
+        return b""
+
+
+class ServiceTest(mesh.MeshTest):
+    def begin(self, **out):
+        self.service = Service()
+        self.addCleanup(lambda: self.service.server.stop(0).wait())
+        self.start(addresses=[self.service.address], http2_app=True, out=out)
+        self.channel = grpc.insecure_channel("%s:%d" % (mesh.HOST, self.port), options=[
+            ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
+            ("grpc.max_metadata_size", 100000)])
+        self.addCleanup(self.channel.close)
+
+
+class Deadlines(ServiceTest):
+    def hang(self, timeout):
+        started = time.monotonic()
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.channel.unary_unary("/test.Echo/Hang")(b"", timeout=timeout)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+        self.assertTrue(self.service.cancelled.wait(mesh.WAIT))
+        return time.monotonic() - started
+
+    def test_policy_caps_the_deadline_and_tells_the_app(self):
+        self.begin(route={"max_stream_duration": {"grpc_timeout_header_max": "0.3s"}})
+        self.assertLess(self.hang(2 * mesh.WAIT), mesh.WAIT)
+        self.assertLess(self.service.remaining[0], 0.31)
+
+    def test_an_offset_makes_it_shorter(self):
+        self.begin(route={"max_stream_duration": {"grpc_timeout_header_max": "0s",
+                                                  "grpc_timeout_header_offset": "39.7s"}})
+        self.assertLess(self.hang(40), mesh.WAIT)
+        self.assertLess(self.service.remaining[0], 0.31)
+
+    def test_without_policy_the_app_alone_decides(self):
+        self.begin(route={"max_stream_duration": {"max_stream_duration": "0s"}})
+        self.service.cancelled.set()
+        self.assertEqual(self.channel.unary_unary("/test.Echo/Hang")(b"", timeout=40), b"")
+        self.assertGreater(self.service.remaining[0], 1)
+
+
+class Untouched(ServiceTest):
+    def setUp(self):
+        super().setUp()
+        self.begin(filters=_FILTERS)
+
+    def test_messages_of_20_mib(self):
+        message = os.urandom(_HUGE)
+        answer = self.channel.unary_unary("/test.Echo/Unary")(message, timeout=3 * mesh.WAIT)
+        self.assertEqual(mesh.digest(answer), mesh.digest(message))
+
+    def test_compression(self):
+        message = b"squeeze me " * 10000
+        call = self.channel.unary_unary("/test.Echo/Squeezed")
+        answer = call(message, timeout=mesh.WAIT, compression=grpc.Compression.Gzip)
+        self.assertEqual(answer, message)
+
+    def test_large_metadata(self):
+        large = "m" * 30000
+        answer, call = self.channel.unary_unary("/test.Echo/Unary").with_call(
+            b"x", metadata=(("x-large", large),), timeout=mesh.WAIT)
+        self.assertEqual((answer, self.service.metadata["x-large"]), (b"x", large))
+        self.assertEqual(dict(call.trailing_metadata())["x-large"], large)
+
+    def test_a_server_that_pushes_back(self):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.channel.unary_unary("/test.Echo/PushBack")(b"", timeout=mesh.WAIT)
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertEqual(dict(caught.exception.trailing_metadata())["grpc-retry-pushback-ms"], "1234")
+
+    def test_a_server_that_cancels(self):
+        answers = self.channel.unary_stream("/test.Echo/Cancel")(b"", timeout=mesh.WAIT)
+        with self.assertRaises(grpc.RpcError) as caught:
+            for answer in answers:
+                self.assertEqual(answer, b"one")
+        self.assertEqual(caught.exception.code(), grpc.StatusCode.CANCELLED)
+
+    def test_a_client_that_cancels(self):
+        call = self.channel.unary_unary("/test.Echo/Hang").future(b"")
+        mesh.wait_until(lambda: self.service.remaining, "the call reaches the app")
+        call.cancel()
+        self.assertTrue(self.service.cancelled.wait(mesh.WAIT))
+
+
+class UntouchedAtTwo(mesh.AtTwo, Untouched):
+    pass
+
+
+if __name__ == "__main__":
+    unittest.main()
