@@ -262,7 +262,10 @@ TEST(BuildTest, ASidecarBesideAnAppGetsAnInboundListenerForPeers) {
 TEST(BuildTest, OnlyAnInboundListenerAcceptsPeerHeaders) {
   const auto set = Build();
   const HttpConnectionManager hcm = ManagerOf(*set, "outbound");
-  for (const auto& filter : hcm.http_filters()) EXPECT_NE(filter.name(), "pillion.peering");
+  sidecar::v1::Peering peering;
+  ASSERT_TRUE(hcm.http_filters(0).typed_config().UnpackTo(&peering));
+  EXPECT_FALSE(peering.accept_peer_headers());
+  EXPECT_TRUE(peering.pass_upgrades());
 }
 
 TEST(BuildTest, TracingGoesToTheCollectorOfThePolicy) {

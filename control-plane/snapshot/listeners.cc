@@ -71,13 +71,12 @@ HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node
     log.set_name("envoy.access_loggers.file");
     log.mutable_typed_config()->PackFrom(file);
   }
-  if (peering.accept_peer_headers() || peering.allow_explain()) {
-    auto& filter = *hcm.add_http_filters();
-    filter.set_name("pillion.peering");
-    filter.mutable_typed_config()->PackFrom(peering);
-    // A foreign proxy skips it: it grants nothing that one could not do without.
-    filter.set_is_optional(true);
-  }
+  auto& filter = *hcm.add_http_filters();
+  filter.set_name("pillion.peering");
+  filter.mutable_typed_config()->PackFrom(peering);
+  // A foreign proxy skips it: it grants nothing that one could not do without, but for what is listed here.
+  filter.set_is_optional(true);
+  hcm.add_upgrade_configs()->set_upgrade_type("websocket");
   auto& router = *hcm.add_http_filters();
   router.set_name("envoy.filters.http.router");
   router.mutable_typed_config()->PackFrom(envoy::extensions::filters::http::router::v3::Router());
@@ -104,6 +103,7 @@ Listener MakeOutboundListener(const NodeFacts& node, const SocketAddress& addres
                               const MeshTracing* tracing) {
   sidecar::v1::Peering peering;
   peering.set_allow_explain(node.explain);
+  peering.set_pass_upgrades(true);
   Listener listener = MakeListener(kOutbound, address, MakeManager(kOutbound, node, tracing, peering));
   listener.set_traffic_direction(envoy::config::core::v3::OUTBOUND);
   return listener;
@@ -113,6 +113,7 @@ Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address
                              const MeshTracing* tracing) {
   sidecar::v1::Peering peering;
   peering.set_accept_peer_headers(true);
+  peering.set_pass_upgrades(true);
   Listener listener = MakeListener(kInbound, address, MakeManager(kInbound, node, tracing, peering));
   listener.set_traffic_direction(envoy::config::core::v3::INBOUND);
   return listener;

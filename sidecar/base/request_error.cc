@@ -18,6 +18,8 @@ std::string_view ToString(ErrorKind kind) {
       return "unsupported_version";
     case ErrorKind::kNotImplemented:
       return "not_implemented";
+    case ErrorKind::kUpgradeRefused:
+      return "upgrade-refused";
     case ErrorKind::kConnectRefused:
       return "connect_method_refused";
     case ErrorKind::kNoRoute:

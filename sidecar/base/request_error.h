@@ -27,6 +27,7 @@ enum class ErrorKind : uint8_t {
   kUnsupportedVersion,  // 505
   kNotImplemented,      // a coding or method that we do not carry (501)
   kConnectRefused,      // CONNECT is not offered (405)
+  kUpgradeRefused,      // a tunnel that policy does not allow (403), or that cannot be had (upstream: 502)
   kNoRoute,             // nothing matched (404)
   kNoCluster,           // the route names a cluster that we do not have (503)
   kNoEndpoint,          // a cluster without a usable endpoint (503)

@@ -1,5 +1,6 @@
 #include "sidecar/config/fields.h"
 
+#include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 
 namespace pillion::config {
@@ -95,6 +96,20 @@ Http2Limits ReadHttp2(const core::Http2ProtocolOptions& options, const std::stri
                    errors, kMinWindowBytes, kMaxHttp2Number);
   }
   return limits;
+}
+
+void ReadUpgrade(const std::string& type, bool enabled, const std::string& path,
+                 std::vector<UpgradeRule>& rules, ConfigErrors& errors) {
+  const std::string type_path = FieldPath(path, "upgrade_type");
+  if (type.empty() || type.find_first_of(", \t\r\n") != std::string::npos) {
+    Add(errors, type_path, "expected the name of a protocol, or CONNECT");
+  } else if (EqualsIgnoreCase(type, "h2c")) {
+    Add(errors, type_path, "expected another protocol; HTTP/2 is spoken by prior knowledge");
+  }
+  for (const UpgradeRule& rule : rules) {
+    if (EqualsIgnoreCase(rule.type, type)) Add(errors, type_path, "expected each type once");
+  }
+  rules.push_back({type, enabled});
 }
 
 std::string TypeName(const google::protobuf::Any& any) {

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "envoy/config/core/v3/core.pb.h"
+#include "sidecar/config/route_table.h"
 #include "sidecar/config/unknown_fields.h"
 #include "sidecar/config/validated.h"
 #include "sidecar/net/address.h"
@@ -58,6 +59,10 @@ struct Http2Limits {
 };
 Http2Limits ReadHttp2(const envoy::config::core::v3::Http2ProtocolOptions& options, const std::string& path,
                       ConfigErrors& errors);
+
+// One more rule of a list: its type must be a name, and not there before.
+void ReadUpgrade(const std::string& type, bool enabled, const std::string& path,
+                 std::vector<UpgradeRule>& rules, ConfigErrors& errors);
 
 // The full name of the type inside an Any.
 std::string TypeName(const google::protobuf::Any& any);

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sidecar/config/route_table.h"
@@ -59,10 +60,18 @@ struct HttpOptions : Reporting {
   uint32_t stream_window_bytes = 256 * 1024;
   // The filters of the list that not every request passes; null: none.
   std::shared_ptr<const std::vector<FilterEntry>> filters;
+  // Requests that ask to switch protocols, and CONNECT, are for those that are listed; `pass_upgrades`: all
+  // but CONNECT and HTTP/2 itself.
+  std::vector<UpgradeRule> upgrades;
+  bool pass_upgrades = false;
   bool accept_peer_headers = false;  // an inbound listener for sidecars: the internal header is honoured
   bool allow_explain = false;        // x-pillion-explain: 1 gets its answer
   bool generate_request_id = true;   // give requests without x-request-id one
 };
+
+// `type`: what a request asks to switch to, several separated by commas (then all must be allowed), or
+// "CONNECT".
+bool AllowsUpgrade(const HttpOptions& http, const Route& route, std::string_view type);
 
 // One HTTP connection manager, with what its sessions know of their listener.
 struct HttpServer {

@@ -110,6 +110,7 @@ void ReadOneFilter(const HttpFilter& filter, const std::string& path, bool last,
     if (const auto peering = Unpack<Peering>(filter.typed_config(), config_path, errors)) {
       result.accept_peer_headers = peering->accept_peer_headers();
       result.allow_explain = peering->allow_explain();
+      result.pass_upgrades = peering->pass_upgrades();
     }
   } else if (auto entry = ReadFilter(filter.name(), filter.typed_config(), config_path, errors)) {
     if (std::ranges::count(entries, entry->kind, &FilterEntry::kind) > 0)
@@ -209,6 +210,12 @@ HttpOptions ReadHttpOptions(const HttpConnectionManager& proto, const std::strin
   ReadRoutes(proto, path, origin, result, errors);
   ReadTimeouts(proto, path, result, errors);
   ReadLimits(proto, path, result, errors);
+  for (int i = 0; i < proto.upgrade_configs_size(); ++i) {
+    const auto& one = proto.upgrade_configs(i);
+    ReadUpgrade(one.upgrade_type(), !one.has_enabled() || one.enabled().value(),
+                ElementPath(FieldPath(path, "upgrade_configs"), static_cast<size_t>(i)), result.upgrades,
+                errors);
+  }
   ReadFilters(proto, FieldPath(path, "http_filters"), result, errors);
   if (proto.has_tracing()) result.tracing = ReadTracing(proto.tracing(), FieldPath(path, "tracing"), errors);
   result.access_log = ReadAccessLog(proto.access_log(), FieldPath(path, "access_log"), errors);

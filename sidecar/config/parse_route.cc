@@ -43,6 +43,20 @@ void ReadMaxDuration(const route::RouteAction::MaxStreamDuration& proto, const s
   }
 }
 
+void ReadUpgrades(const route::RouteAction& proto, const std::string& path, Route& result,
+                  ConfigErrors& errors) {
+  for (int i = 0; i < proto.upgrade_configs_size(); ++i) {
+    const auto& one = proto.upgrade_configs(i);
+    const std::string one_path = ElementPath(path, static_cast<size_t>(i));
+    ReadUpgrade(one.upgrade_type(), !one.has_enabled() || one.enabled().value(), one_path, result.upgrades,
+                errors);
+    if (!one.has_connect_config()) continue;
+    if (!EqualsIgnoreCase(one.upgrade_type(), "CONNECT"))
+      Add(errors, FieldPath(one_path, "connect_config"), "expected only with upgrade_type CONNECT");
+    result.ends_connect = true;
+  }
+}
+
 void ReadAction(const route::RouteAction& proto, const std::string& path, Route& result,
                 ConfigErrors& errors) {
   if (proto.has_weighted_clusters()) {
@@ -61,6 +75,7 @@ void ReadAction(const route::RouteAction& proto, const std::string& path, Route&
   if (proto.has_retry_policy()) {
     result.retry = ReadRetryPolicy(proto.retry_policy(), FieldPath(path, "retry_policy"), errors);
   }
+  ReadUpgrades(proto, FieldPath(path, "upgrade_configs"), result, errors);
   ReadMaxDuration(proto.max_stream_duration(), FieldPath(path, "max_stream_duration"), result, errors);
 }
 

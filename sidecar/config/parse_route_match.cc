@@ -167,8 +167,11 @@ RouteMatch ReadRouteMatch(const route::RouteMatch& proto, const std::string& pat
       result.text = proto.safe_regex().regex();
       result.regex = ReadRegex(proto.safe_regex(), FieldPath(path, "safe_regex"), errors);
       break;
+    case route::RouteMatch::kConnectMatcher:
+      result.kind = RouteMatch::Kind::kConnect;
+      break;
     case route::RouteMatch::PATH_SPECIFIER_NOT_SET:
-      Add(errors, path, "expected prefix, path, safe_regex or path_separated_prefix");
+      Add(errors, path, "expected prefix, path, safe_regex, path_separated_prefix or connect_matcher");
       break;
   }
   if (proto.has_case_sensitive()) result.case_sensitive = proto.case_sensitive().value();

@@ -86,7 +86,8 @@ TEST(ParseRouteTest, PathsAreMatchedInFourWays) {
 }
 
 TEST(ParseRouteTest, WrongPathsAreRefused) {
-  EXPECT_EQ(MatchErrors("{}"), Lines{"match: expected prefix, path, safe_regex or path_separated_prefix"});
+  EXPECT_EQ(MatchErrors("{}"), Lines{"match: expected prefix, path, safe_regex, path_separated_prefix or "
+                                     "connect_matcher"});
   for (const char* prefix : {"/", "/a/", "/a?", "/a#"}) {
     EXPECT_EQ(
         MatchErrors("{path_separated_prefix: '" + std::string(prefix) + "'}"),

@@ -38,7 +38,8 @@ struct HeaderMatch {
 };
 
 struct RouteMatch {
-  enum class Kind : uint8_t { kPrefix, kPath, kPathSeparatedPrefix, kRegex };
+  // kConnect: every CONNECT request, and no other; the other kinds match none.
+  enum class Kind : uint8_t { kPrefix, kPath, kPathSeparatedPrefix, kRegex, kConnect };
   Kind kind = Kind::kPrefix;
   std::string text;
   bool case_sensitive = true;
@@ -76,6 +77,12 @@ struct RetryPolicy {
   bool non_idempotent = false;
 };
 
+// What is said of requests that ask to switch to one protocol, or of CONNECT.
+struct UpgradeRule {
+  std::string type;  // "websocket", "CONNECT"; case does not matter
+  bool enabled = true;
+};
+
 struct WeightedCluster {
   std::string cluster;
   uint32_t weight = 0;
@@ -102,6 +109,8 @@ struct Route {
   // Set: a request's grpc-timeout, less the offset, is such a limit too, capped by this (0: no cap).
   std::optional<std::chrono::nanoseconds> grpc_timeout_max;
   std::chrono::nanoseconds grpc_timeout_offset{0};
+  std::vector<UpgradeRule> upgrades;  // win over the listener's
+  bool ends_connect = false;          // a CONNECT's bytes go to the cluster without it
   // What is said here, at the virtual host or for the table of the listener's filters; null: nothing.
   std::shared_ptr<const std::vector<FilterEntry>> filters;
 };

@@ -28,6 +28,9 @@ Answer AnswerFor(const RequestError& error) {
       return {501, 12, "DPE", "not implemented\n", true};
     case ErrorKind::kConnectRefused:
       return {405, 12, "NR", "CONNECT is not offered here\n", true};
+    case ErrorKind::kUpgradeRefused:
+      if (upstream) return {502, 14, "UPE", "upstream does not switch protocols\n"};
+      return {403, 7, "", "this upgrade is not allowed\n"};
     case ErrorKind::kNoRoute:
       return {404, 12, "NR", "no route\n"};
     case ErrorKind::kNoCluster:

@@ -59,7 +59,14 @@ Next Attempt::Pick() {
 }
 
 bool Attempt::WantsHttp2() const {
-  if (order_.tunnel || http1_only_) return false;
+  if (http1_only_ || OpensRaw()) return false;
+  // An Extended CONNECT asks for one protocol; an app may be offered several, and in other requests than GET.
+  const http::RequestHead& head = order_.head;
+  if (head.upgrade.find(',') != std::string::npos) return false;
+  if (!head.upgrade.empty() &&
+      (head.method != http::Method::kGet || head.content.kind != http::ContentLength::Kind::kNone)) {
+    return false;
+  }
   if (order_.cluster.config().protocol == config::UpstreamProtocol::kHttp2) return true;
   return endpoint_->pillion_sidecar() && order_.listener.config->direction == config::Direction::kOutbound;
 }
@@ -67,6 +74,7 @@ bool Attempt::WantsHttp2() const {
 Next Attempt::Acquire() {
   if (!asked_) {
     asked_ = true;
+    ticket_.raw = OpensRaw();
     order_.env.source.Acquire(*endpoint_, WantsHttp2(), ticket_);
     if (!ticket_.settled()) order_.events.Note(Event::kWaitedForStream, 0, order_.env.turn.now());
   }
@@ -91,6 +99,17 @@ bool Attempt::RequestHasNoMore() const {
 Next Attempt::SendHead() {
   if (stream_->in().error) return End(stream_->in().error);
   http::RequestHead& head = order_.head;
+  if (!head.upgrade.empty()) {
+    switch (stream_->takes_upgrade()) {
+      case stream::UpstreamStream::TakesUpgrade::kUnknown:
+        return Next::kWait;
+      case stream::UpstreamStream::TakesUpgrade::kNo:
+        return FallBackToHttp1({ErrorKind::kUpgradeRefused, Side::kUpstream, Outcome::kNotSent,
+                                "the upstream takes no Extended CONNECT"});
+      case stream::UpstreamStream::TakesUpgrade::kYes:
+        break;
+    }
+  }
   const bool http2 = stream_->wire_version() == http::Version::kHttp2;
   for (size_t i = 0; i < order_.env.filters.always; ++i) {
     http::ResponseHead unused;
@@ -108,7 +127,9 @@ Next Attempt::SendHead() {
               order_.listener.config->direction == config::Direction::kOutbound;
   if (upgraded_) head.headers.Add(http::Known::kPillionOrigin, DescribeOrigin(head));
   // Chunked content that is empty stays chunked: the app must see what was sent.
-  const bool end = RequestHasNoMore() && head.content.kind != http::ContentLength::Kind::kUnsized;
+  using Kind = http::ContentLength::Kind;
+  const bool end = (order_.tunnel && head.content.kind == Kind::kNone) ||
+                   (RequestHasNoMore() && head.content.kind != Kind::kUnsized);
   // HTTP/2 has no request without an authority (RFC 9113 section 8.3.1): HTTP/1.0 and an empty Host get the
   // endpoint's name for this leg; a sidecar there takes it off again.
   const bool had_authority = head.has_authority;
@@ -117,22 +138,20 @@ Next Attempt::SendHead() {
     head.authority = endpoint_->address().ToString();
     head.has_authority = true;
   }
-  const bool sent = stream_->SendRequest(head, end);
+  bool sent = true;
+  if (OpensRaw()) {
+    stream_->OpenRaw();
+  } else {
+    sent = stream_->SendRequest(head, end);
+  }
   if (nameless) {
     head.authority.clear();
     head.has_authority = had_authority;
   }
   head.headers.Remove(http::Known::kPillionOrigin);
   if (!sent) {
-    if (!http2 || order_.cluster.config().protocol == config::UpstreamProtocol::kHttp2) {
-      return End({ErrorKind::kHeadTooLarge, Side::kClient, Outcome::kNotSent,
-                  "the head is too large for the upstream"});
-    }
-    http1_only_ = true;  // the far sidecar speaks HTTP/1.1 too, with other limits
-    asked_ = false;
-    stream_.reset();
-    step_ = Step::kAcquire;
-    return Next::kMore;
+    return FallBackToHttp1({ErrorKind::kHeadTooLarge, Side::kClient, Outcome::kNotSent,
+                            "the head is too large for the upstream"});
   }
   request_finished = end;
   head_sent_ = true;
@@ -143,9 +162,23 @@ Next Attempt::SendHead() {
   return Next::kMore;
 }
 
+// The far sidecar speaks HTTP/1.1 too, with other limits; another HTTP/2 upstream need not.
+Next Attempt::FallBackToHttp1(const RequestError& otherwise) {
+  if (stream_->wire_version() != http::Version::kHttp2 ||
+      order_.cluster.config().protocol == config::UpstreamProtocol::kHttp2) {
+    return End(otherwise);
+  }
+  http1_only_ = true;
+  asked_ = false;
+  stream_.reset();
+  step_ = Step::kAcquire;
+  return Next::kMore;
+}
+
 Next Attempt::AwaitHead() {
   if (stream_->in().head) {
     answered_ = true;
+    if (upgraded_ && order_.tunnel) RestoreStatus(stream_->response());
     order_.events.Note(Event::kHeadReceived, stream_->response().status, order_.env.turn.now());
     step_ = Step::kRelay;
     return Next::kMore;

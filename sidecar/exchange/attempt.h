@@ -44,7 +44,8 @@ struct AttemptOrder {
   telemetry::EventRing& events;
   stream::Runnable& owner;
   const stream::ClientStream& client;
-  bool tunnel;  // Upgrade: needs a connection of its own, so HTTP/1.1
+  bool tunnel;        // Upgrade or CONNECT: what follows the head is sent when it was granted
+  bool ends_connect;  // a CONNECT ends here: the upstream gets its bytes alone
 };
 
 class Attempt final : public Recycled<Attempt> {
@@ -89,6 +90,8 @@ class Attempt final : public Recycled<Attempt> {
   Next Relay();
   Next End(const RequestError& error);
   bool WantsHttp2() const;
+  bool OpensRaw() const { return order_.ends_connect && order_.head.method == http::Method::kConnect; }
+  Next FallBackToHttp1(const RequestError& otherwise);
   bool RequestHasNoMore() const;
 
   AttemptOrder order_;

@@ -6,6 +6,7 @@
 #include "sidecar/base/text.h"
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/origin_header.h"
+#include "sidecar/exchange/websocket.h"
 #include "sidecar/filter/grpc.h"
 
 namespace pillion::exchange {
@@ -114,10 +115,6 @@ Next Exchange::ReceiveHead() {
   grpc_ = IsGrpc(head);
   if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
   StripHead();
-  if (head.method == http::Method::kConnect) {
-    return AnswerLocally(
-        {ErrorKind::kConnectRefused, Side::kClient, Outcome::kNotSent, "CONNECT is not offered"});
-  }
   step_ = Step::kMatchRoute;
   return Next::kMore;
 }
@@ -132,13 +129,25 @@ void Exchange::StripHead() {
     from_peer_ = options.accept_peer_headers && head.version == http::Version::kHttp2 &&
                  RestoreOrigin(description, head);
   }
-  upgrade_ = AskedUpgrade(head);
+  if (head.upgrade.empty()) head.upgrade = AskedUpgrade(head);
+  tunnel_ = !head.upgrade.empty() || head.method == http::Method::kConnect;
   explain_ = options.allow_explain && head.headers.Find(http::Known::kPillionExplain) == "1";
   http::RemoveHopByHop(head.headers);
-  if (!upgrade_.empty()) {
-    head.headers.Add(http::Known::kConnection, "Upgrade");
-    head.headers.Add("Upgrade", upgrade_);
+}
+
+RequestError Exchange::PrepareTunnel() {
+  http::RequestHead& head = client_->request();
+  const std::string_view type =
+      head.method == http::Method::kConnect ? std::string_view("CONNECT") : std::string_view(head.upgrade);
+  if (!config::AllowsUpgrade(listener_->config->http, *route_, type)) {
+    return {ErrorKind::kUpgradeRefused, Side::kClient, Outcome::kNotSent,
+            "neither the listener nor the route allows this upgrade"};
   }
+  if (NeedsWebSocketKey(head)) {
+    made_key_ = true;
+    head.headers.Add(kWebSocketKey, MakeWebSocketKey(env_.random));
+  }
+  return {};
 }
 
 Next Exchange::MatchRoute() {
@@ -149,6 +158,10 @@ Next Exchange::MatchRoute() {
   const route::Match match = routes_->index().Find(client_->request());
   if (match.route == nullptr) {
     route_ = nullptr;
+    if (client_->request().method == http::Method::kConnect) {
+      return AnswerLocally(
+          {ErrorKind::kConnectRefused, Side::kClient, Outcome::kNotSent, "no route is for CONNECT"});
+    }
     return Unrouted({ErrorKind::kNoRoute, Side::kLocal, Outcome::kNotSent,
                      match.virtual_host == nullptr ? "no virtual host for this authority"
                                                    : "no route of the virtual host matches"});
@@ -196,7 +209,7 @@ Next Exchange::RequestFilters() {
     if (next == Next::kWait || step_ != Step::kRequestFilters) return next;
   }
   // A tunnel's bytes are no content.
-  const bool configured = listener_->config->http.filters != nullptr && upgrade_.empty();
+  const bool configured = listener_->config->http.filters != nullptr && !tunnel_;
   const size_t count = configured ? env_.filters.all.size() : env_.filters.always;
   const filter::RequestView view = FilterView();
   while (next_filter_ < count) {
@@ -222,6 +235,9 @@ Next Exchange::RequestFilters() {
   }
   if (error_) return AnswerLocally(error_);
   if (route_->direct) return AnswerDirectly(*route_->direct);
+  if (tunnel_) {
+    if (const RequestError error = PrepareTunnel()) return AnswerLocally(error);
+  }
   SetDeadline();
   step_ = Step::kAttempt;
   return Next::kMore;
@@ -297,8 +313,12 @@ Next Exchange::ResponseFilters() {
   if (chain != nullptr) {
     if (const auto next = HeadThroughFilters(head)) return *next;
   }
+  const bool opens = !local_answer_ && http::OpensTunnel(client_->request(), head.status);
+  if (tunnel_ && !local_answer_) {
+    if (const RequestError error = SettleTunnel(head, opens)) return AnswerLocally(error);
+  }
   DescribeResponse(head);
-  const bool end = ResponseHasNoMore(head);
+  const bool end = !opens && ResponseHasNoMore(head);
   if (!client_->SendResponse(head, end)) {
     if (local_answer_)
       return Abandon({ErrorKind::kHeadTooLarge, Side::kLocal, Outcome::kAnswered, "answer too large"});
@@ -306,7 +326,7 @@ Next Exchange::ResponseFilters() {
                     "response head too large for the client"});
     return AnswerLocally(attempt_->error());
   }
-  if (head.status == 101) attempt_->request_finished = false;  // the tunnel's bytes follow the head
+  if (opens) attempt_->request_finished = false;  // the tunnel's bytes follow the head
   status_ = head.status;
   head_delivered_ = true;
   response_finished_ = end;
@@ -374,30 +394,59 @@ void Exchange::StripResponse(http::ResponseHead& head) {
       env_.stats.worker.upstream_protocol_errors.Add();
   }
   // Which of the protocols that were asked for the app has chosen (RFC 9110 section 7.8).
-  const std::string chosen(head.status == 101 ? head.headers.Find(http::Known::kUpgrade).value_or(upgrade_)
-                                              : "");
+  if (head.status == 101 && head.upgrade.empty())
+    head.upgrade = head.headers.Find(http::Known::kUpgrade).value_or(client_->request().upgrade);
   http::RemoveHopByHop(head.headers);
   head.keep_alive = true;  // the upstream connection's end is not the client connection's
-  if (head.status == 101) {
-    head.headers.Add(http::Known::kConnection, "Upgrade");
-    head.headers.Add("Upgrade", chosen);
+}
+
+// The answer to a request for a tunnel. Null: it may go to the client.
+RequestError Exchange::SettleTunnel(http::ResponseHead& head, bool opens) {
+  const http::RequestHead& request = client_->request();
+  if (opens) {
+    if (made_key_) {
+      head.headers.Remove(kWebSocketAccept);
+    } else if (NeedsWebSocketAccept(request, head)) {
+      head.headers.Add(kWebSocketAccept, WebSocketAccept(request.headers.Find(kWebSocketKey).value_or("")));
+    }
+    return {};
   }
+  // On HTTP/2 a 2xx would grant what the app has not (RFC 8441 section 5). A sidecar that asked is told what
+  // the app's own status was.
+  if (head.status / 100 != 2 || client_->wire_version() != http::Version::kHttp2 || from_peer_) return {};
+  return {ErrorKind::kUpgradeRefused, Side::kUpstream, Outcome::kAnswered,
+          "the app answered without switching protocols"};
 }
 
 void Exchange::DescribeResponse(http::ResponseHead& head) {
-  if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));
+  if (from_peer_) {
+    head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head, !client_->request().upgrade.empty()));
+    if (!client_->request().upgrade.empty() && head.status / 100 == 2) head.status = kNotSwitched;
+  }
   if (explain_) head.headers.Set(http::Known::kPillionExplain, Explain());
 }
 
-bool Exchange::ClientSideOver() const { return client_->in().ended && client_->in().content.empty(); }
+// A request for a tunnel is over with its head; what comes is of the tunnel, once it is open.
+bool Exchange::ClientSideOver() const {
+  const bool bare = client_->request().content.kind == http::ContentLength::Kind::kNone;
+  if (tunnel_ && bare && !head_delivered_) return true;
+  return client_->in().ended && client_->in().content.empty();
+}
 
 Next Exchange::Finish() {
-  const bool tunnel_open = status_ == 101 && attempt_ != nullptr && !attempt_->request_finished;
+  const bool tunnel_open = tunnel_ && !local_answer_ && attempt_ != nullptr && !attempt_->request_finished;
   if (client_->in().error && (!response_finished_ || tunnel_open)) return Abandon(client_->in().error);
   if (!local_answer_ && attempt_ != nullptr && !response_finished_) {
     if (attempt_->Advance() == Next::kDone && attempt_->error()) return BreakOff(attempt_->error());
   }
-  if (tunnel_open && attempt_->stream()->in().error) return BreakOff(attempt_->stream()->in().error);
+  if (tunnel_open) {
+    const stream::Inbox& in = attempt_->stream()->in();
+    if (in.error) return BreakOff(in.error);
+    if (in.stopped && response_finished_) {
+      return BreakOff({ErrorKind::kReset, Side::kUpstream, Outcome::kAnswered,
+                       "the upstream takes no more of the tunnel"});
+    }
+  }
   if (!response_finished_ || tunnel_open) return Next::kWait;
   // The answer is complete. An app that answers early may still read: the upload ends when it says so.
   const bool upload_wanted = !local_answer_ && !attempt_->request_finished && !attempt_->error() &&

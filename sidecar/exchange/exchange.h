@@ -107,10 +107,13 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   time::Duration RouteTimeout() const;
   time::Duration IdleTimeout() const;
   void StripHead();
+  // Of a request for a tunnel, once its route is known. Null: it is allowed, and prepared.
+  RequestError PrepareTunnel();
   void StripResponse(http::ResponseHead& head);
   // None: the head may go. It may be gone, and another in its place, when there is one.
   std::optional<Next> HeadThroughFilters(http::ResponseHead& head);
   bool ResponseHasNoMore(const http::ResponseHead& head);
+  RequestError SettleTunnel(http::ResponseHead& head, bool opens);
   void DescribeResponse(http::ResponseHead& head);
   filter::RequestView FilterView();
   void SetDeadline();
@@ -152,9 +155,10 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   uint16_t local_status_ = 0;       // of local_head_, as if the request were not gRPC
   uint8_t next_filter_ = 0;         // whose OnRequestHead comes next
   uint64_t response_bytes_ = 0;
-  std::string upgrade_;  // the protocols of an asked Upgrade
   // More than three booleans: each is one fact that several steps read; none is a state of its own.
   bool local_answer_ = false;
+  bool made_key_ = false;   // a WebSocket key, for an app that wants one (websocket.h)
+  bool tunnel_ = false;     // asks for a tunnel: Upgrade or CONNECT
   bool from_peer_ = false;  // came by HTTP/2 from a sidecar that described an HTTP/1 origin
   bool grpc_ = false;
   bool grpc_deadline_ = false;  // deadline_ is the request's grpc-timeout

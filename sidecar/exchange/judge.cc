@@ -15,7 +15,7 @@ void Exchange::StartAttempt() {
   attempt_ =
       std::make_unique<Attempt>(AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_,
                                              grpc_deadline_ ? deadline_ : time::MonotonicTime(), events_,
-                                             *this, *client_, !upgrade_.empty()},
+                                             *this, *client_, tunnel_, route_->ends_connect},
                                 attempts_, avoid_.get(), replay_);
 }
 
@@ -48,7 +48,7 @@ Next Exchange::Judge() {
     case upstream::Verdict::kRetryPolicy:
       return Retry(judgement.verdict);
   }
-  if (!facts.error && facts.status == 101 && upgrade_.empty()) {
+  if (!facts.error && facts.status == 101 && client_->request().upgrade.empty()) {
     attempt_->Fail(
         {ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, "101 without having been asked"});
     facts.error = attempt_->error();
@@ -80,7 +80,7 @@ Next Exchange::Retry(upstream::Verdict verdict) {
 }
 
 time::Duration Exchange::RouteTimeout() const {
-  return route_ != nullptr && upgrade_.empty() ? route_->timeout : time::Duration{0};
+  return route_ != nullptr && !(tunnel_ && head_delivered_) ? route_->timeout : time::Duration{0};
 }
 
 time::Duration Exchange::IdleTimeout() const {
@@ -103,7 +103,8 @@ void Exchange::CheckTimers() {
     late = {ErrorKind::kTimeout, Side::kUpstream, outcome, "the route's time-out"};
   } else if (deadline_ != time::MonotonicTime() && now >= deadline_) {
     late = {ErrorKind::kDeadline, Side::kUpstream, outcome, "the deadline of the request or its route"};
-  } else if (request_limit.count() > 0 && !ClientSideOver() && now >= client_->started() + request_limit) {
+  } else if (request_limit.count() > 0 && !tunnel_ && !ClientSideOver() &&
+             now >= client_->started() + request_limit) {
     late = {ErrorKind::kHeadTimeout, Side::kClient, outcome, "the request took longer than request_timeout"};
   } else if (idle.count() > 0 && now >= last_activity_ + idle) {
     late = {ErrorKind::kIdleTimeout, ClientSideOver() ? Side::kUpstream : Side::kClient, outcome,

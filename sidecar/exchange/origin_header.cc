@@ -1,5 +1,6 @@
 #include "sidecar/exchange/origin_header.h"
 
+#include <charconv>
 #include <optional>
 
 #include "sidecar/base/text.h"
@@ -69,6 +70,7 @@ struct Description {
   bool absolute = false;
   bool no_host = false;
   bool empty_host = false;
+  uint16_t status = 0;  // 0: as it came
   std::string_view exceptions;
   std::optional<std::string_view> reason;
 };
@@ -101,6 +103,9 @@ bool Parse(std::string_view text, Description& out) {
       out.no_host = true;
     } else if (token == "emptyhost") {
       out.empty_host = true;
+    } else if (token.size() == 5 && token.starts_with("s=2")) {
+      if (std::from_chars(token.data() + 2, token.data() + 5, out.status).ptr != token.data() + 5)
+        return false;
     } else if (token.starts_with("x=")) {
       out.exceptions = token.substr(2);
     } else if (token != "l") {
@@ -129,9 +134,10 @@ std::string DescribeOrigin(const http::RequestHead& head) {
   return text;
 }
 
-std::string DescribeOrigin(const http::ResponseHead& head) {
+std::string DescribeOrigin(const http::ResponseHead& head, bool to_upgrade) {
   std::string text = head.version == http::Version::kHttp10 ? "1.0" : "1.1";
   AppendSpelling(head.headers, head.title_names, text);
+  if (to_upgrade && head.status / 100 == 2) text += ";s=" + std::to_string(head.status);
   if (head.has_own_reason) text.append(";r=").append(head.own_reason);
   return text;
 }
@@ -164,6 +170,13 @@ bool RestoreOrigin(std::string_view text, http::ResponseHead& head) {
   head.has_own_reason = description.reason.has_value();
   if (description.reason) head.own_reason = *description.reason;
   return true;
+}
+
+void RestoreStatus(http::ResponseHead& head) {
+  const auto description = head.headers.Find(http::Known::kPillionOrigin);
+  Description read;
+  if (head.status == kNotSwitched && description && Parse(*description, read) && read.status != 0)
+    head.status = read.status;
 }
 
 }  // namespace pillion::exchange

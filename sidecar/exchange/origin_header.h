@@ -8,6 +8,7 @@
 //     abs     absolute-form target
 //     nohost, emptyhost  no Host field, or one without a value
 //     x=...   names spelled otherwise
+//     s=...   the app's own status, of an answer to an Extended CONNECT that would grant it on HTTP/2
 //     r=...   a reason phrase that is not the status's own; the last, since it may hold any text
 //
 // For one client the value is nearly always the same, so it costs one byte of an HPACK reference.
@@ -22,11 +23,16 @@
 namespace pillion::exchange {
 
 std::string DescribeOrigin(const http::RequestHead& head);
-std::string DescribeOrigin(const http::ResponseHead& head);
+// `to_upgrade`: it answers a request to switch protocols. One that does not switch though it is a 2xx must go
+// with the status kNotSwitched, which is not the app's.
+inline constexpr uint16_t kNotSwitched = 501;
+std::string DescribeOrigin(const http::ResponseHead& head, bool to_upgrade = false);
 // Apply a description to a head that came by HTTP/2. False: the value is malformed, or cannot be true of this
 // message, and nothing was changed.
 [[nodiscard]] bool RestoreOrigin(std::string_view description, http::RequestHead& head);
 [[nodiscard]] bool RestoreOrigin(std::string_view description, http::ResponseHead& head);
+// Only the status of such a response, and at once: what becomes of the attempt depends on it.
+void RestoreStatus(http::ResponseHead& head);
 
 }  // namespace pillion::exchange
 

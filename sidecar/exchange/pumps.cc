@@ -66,7 +66,7 @@ bool Exchange::PumpRequest() {
     const size_t taken = attempt_->pending.MoveFrom(from, room);
     if (chain == nullptr) client_->ReleaseCredit(taken);
     if (replayable_ && !head_delivered_) {
-      replayable_ = replay_.bytes() + taken <= kMaxReplayBytes && upgrade_.empty();
+      replayable_ = replay_.bytes() + taken <= kMaxReplayBytes && !tunnel_;
       if (replayable_) {
         replay_.AppendShared(attempt_->pending);
       } else {

@@ -127,6 +127,7 @@ void swap(RequestHead& a, RequestHead& b) noexcept {
   std::swap(a.content, b.content);
   swap(a.headers, b.headers);
   std::swap(a.title_names, b.title_names);
+  if (!a.upgrade.empty() || !b.upgrade.empty()) a.upgrade.swap(b.upgrade);
 }
 
 void swap(ResponseHead& a, ResponseHead& b) noexcept {
@@ -139,6 +140,7 @@ void swap(ResponseHead& a, ResponseHead& b) noexcept {
   std::swap(a.title_names, b.title_names);
   std::swap(a.has_own_reason, b.has_own_reason);
   a.own_reason.swap(b.own_reason);
+  if (!a.upgrade.empty() || !b.upgrade.empty()) a.upgrade.swap(b.upgrade);
 }
 
 void RequestHead::Clear() {
@@ -154,6 +156,7 @@ void RequestHead::Clear() {
   content = {};
   headers.Clear();
   title_names = false;
+  upgrade.clear();
 }
 
 void ResponseHead::Clear() {
@@ -166,6 +169,7 @@ void ResponseHead::Clear() {
   title_names = false;
   has_own_reason = false;
   own_reason.clear();
+  upgrade.clear();
 }
 
 // By a swap: a short string that is moved into a long one leaves the long one its memory.

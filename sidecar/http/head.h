@@ -52,6 +52,10 @@ struct RequestHead {
   ContentLength content;
   HeaderList headers;        // without Host, Content-Length, Transfer-Encoding: those are the fields above
   bool title_names = false;  // HTTP/1: those were spelt Title-Case, and are written so
+  // The protocols that the client asks to switch to, most wanted first, or "": Upgrade (RFC 9110 section 7.8;
+  // the exchange takes it out of `headers`), or :protocol of an Extended CONNECT (RFC 8441), which is then
+  // held as the GET that it stands for. Written as the one or the other.
+  std::string upgrade;
   void Clear();
   // Heads change hands by swapping, so that their memory stays in use: member by member, which is half the
   // work of three moves.
@@ -71,6 +75,7 @@ struct ResponseHead {
   bool title_names = false;     // as above
   bool has_own_reason = false;  // HTTP/1: its reason phrase was not the standard one, but
   std::string own_reason;       // this, possibly ""
+  std::string upgrade;          // of a 101: the protocol chosen
   void Clear();
   friend void swap(ResponseHead& a, ResponseHead& b) noexcept;
   void Recycle();  // as above
@@ -82,6 +87,11 @@ std::string_view ReasonPhrase(uint16_t status);
 // RFC 9110 sections 6.4.1 and 15: may a response with this status to this method have content?
 inline bool ResponseHasNoContent(Method method, uint16_t status) {
   return method == Method::kHead || status / 100 == 1 || status == 204 || status == 304;
+}
+
+// The connection, or stream, carries bytes of another protocol after this answer.
+inline bool OpensTunnel(const RequestHead& request, uint16_t status) {
+  return request.method == Method::kConnect ? status / 100 == 2 : status == 101 && !request.upgrade.empty();
 }
 
 // Fields that frame, route or steer a message and so must not come after it (RFC 9110 section 6.5.1).

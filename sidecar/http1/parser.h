@@ -59,6 +59,9 @@ class Parser {
   // kEnd, and the method stays in force for the final response.
   void ExpectResponseTo(http::Method method) { response_to_ = method; }
 
+  // Between messages: all that comes is content, until the connection ends.
+  void ReadRaw() { state_ = State::kUntilClose; }
+
   http::RequestHead& request() { return request_; }
   http::ResponseHead& response() { return response_; }
   http::HeaderList& trailers() { return trailers_; }

@@ -17,11 +17,20 @@ struct Names {
   std::string_view chunked;
   std::string_view close;
   std::string_view keep_alive;
+  std::string_view upgrade;
 };
-constexpr Names kLower = {"host: ", "content-length: ", "transfer-encoding: chunked\r\n",
-                          "connection: close\r\n", "connection: keep-alive\r\n"};
-constexpr Names kTitle = {"Host: ", "Content-Length: ", "Transfer-Encoding: chunked\r\n",
-                          "Connection: close\r\n", "Connection: keep-alive\r\n"};
+constexpr Names kLower = {"host: ",
+                          "content-length: ",
+                          "transfer-encoding: chunked\r\n",
+                          "connection: close\r\n",
+                          "connection: keep-alive\r\n",
+                          "connection: Upgrade\r\nupgrade: "};
+constexpr Names kTitle = {"Host: ",
+                          "Content-Length: ",
+                          "Transfer-Encoding: chunked\r\n",
+                          "Connection: close\r\n",
+                          "Connection: keep-alive\r\n",
+                          "Connection: Upgrade\r\nUpgrade: "};
 
 const Names& NamesFor(Spelling spelling, bool title_names) {
   return spelling == Spelling::kTitleCase || title_names ? kTitle : kLower;
@@ -66,8 +75,11 @@ void AppendLength(uint64_t bytes, const Names& names, std::string& out) {
   out.append("\r\n");
 }
 
-void AppendConnection(const WriteOptions& options, const Names& names, std::string& out) {
-  if (options.close) {
+void AppendConnection(const WriteOptions& options, const std::string& upgrade, const Names& names,
+                      std::string& out) {
+  if (!upgrade.empty()) {
+    out.append(names.upgrade).append(upgrade).append("\r\n");
+  } else if (options.close) {
     out.append(names.close);
   } else if (options.keep_alive) {
     out.append(names.keep_alive);
@@ -117,7 +129,7 @@ void AppendRequestHead(const http::RequestHead& head, const WriteOptions& option
       out.append(names.chunked);
       break;
   }
-  AppendConnection(options, names, out);
+  AppendConnection(options, head.upgrade, names, out);
   AppendFields(head.headers, options.spelling, out);
   out.append("\r\n");
 }
@@ -148,7 +160,7 @@ void AppendResponseHead(const http::ResponseHead& head, const WriteOptions& opti
     case ContentLength::Kind::kUntilClose:
       break;
   }
-  AppendConnection(options, names, out);
+  AppendConnection(options, head.upgrade, names, out);
   AppendFields(head.headers, options.spelling, out);
   out.append("\r\n");
 }

@@ -27,7 +27,7 @@ struct WriteOptions {
 
 // Request line and head. Framing comes from head.content: kSized writes content-length, kUnsized writes
 // transfer-encoding: chunked, kNone writes neither unless `say_empty` (a sender that had declared length 0 is
-// kSized with 0 bytes).
+// kSized with 0 bytes). With head.upgrade the connection option is "Upgrade" and no other.
 void AppendRequestHead(const http::RequestHead& head, const WriteOptions& options, std::string& out);
 // Status line and head; framing from head.content and head.declared_length. kUntilClose writes no framing
 // field. kUnsized to an HTTP/1.0 peer is the caller's to turn into kUntilClose first.

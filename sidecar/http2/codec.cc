@@ -46,6 +46,7 @@ Codec::Session::Session(Role r, const Limits& l) : role(r), limits(l) {
   };
   if (role == Role::kServer) {
     settings.push_back({NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.max_concurrent_streams});
+    settings.push_back({NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1});  // RFC 8441 section 3
   } else {
     settings.push_back({NGHTTP2_SETTINGS_ENABLE_PUSH, 0});
   }
@@ -188,6 +189,11 @@ uint32_t Codec::StreamRoom() const {
 }
 
 bool Codec::settled() const { return session_->settled; }
+
+bool Codec::takes_extended_connect() const {
+  return nghttp2_session_get_remote_settings(session_->nghttp2, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) ==
+         1;
+}
 
 bool Codec::draining() const {
   return session_->health != Session::Health::kGood ||

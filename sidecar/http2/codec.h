@@ -95,14 +95,17 @@ class Codec {
   http::ResponseHead& response(const Event& event);
   http::HeaderList& trailers(const Event& event);
 
-  // Client. Returns the new stream's id, or 0: no more ids, GOAWAY received, or the head is too large for the
-  // limits (head_too_large is then set). `end`: no content follows. Fields that differ on each request stay
-  // out of the HPACK table.
+  // Client. A head with `upgrade` needs takes_extended_connect. Returns the new stream's id, or 0: no more
+  // ids, GOAWAY received, or the head is too large for the limits (head_too_large is then set). `end`: no
+  // content follows. Fields that differ on each request stay out of the HPACK table.
   StreamId SubmitRequest(const http::RequestHead& head, bool end, bool* head_too_large);
   // How many more streams the peer lets us open now.
   uint32_t StreamRoom() const;
-  // The peer's SETTINGS have come: StreamRoom is its word and not our guess.
+  // The peer's SETTINGS have come: StreamRoom and takes_extended_connect are its word and not our guess.
   bool settled() const;
+  // Client: the peer takes Extended CONNECT (RFC 8441 section 3), which is what a head with `upgrade`
+  // becomes.
+  bool takes_extended_connect() const;
   // True after GOAWAY either way, on a broken connection, or when the stream ids are used up: no new streams.
   bool draining() const;
 

@@ -84,7 +84,10 @@ void FieldBlock::AddHeaders(const http::HeaderList& headers) {
 
 void FieldBlock::SetRequest(const http::RequestHead& head) {
   Clear();
-  Add(":method", head.method_text);
+  // RFC 8441 section 4: what HTTP/1.1 asks for with Upgrade is an Extended CONNECT here.
+  const bool extended = !head.upgrade.empty();
+  Add(":method", extended ? std::string_view("CONNECT") : head.method_text);
+  if (extended) Add(":protocol", head.upgrade);
   // RFC 9113 section 8.5: CONNECT has neither scheme nor path.
   if (head.form != http::TargetForm::kAuthority) {
     Add(":scheme", head.scheme.empty() ? std::string_view("http") : head.scheme);
@@ -100,9 +103,11 @@ void FieldBlock::SetRequest(const http::RequestHead& head) {
 
 void FieldBlock::SetResponse(const http::ResponseHead& head) {
   Clear();
-  status_[0] = static_cast<char>('0' + head.status / 100 % 10);
-  status_[1] = static_cast<char>('0' + head.status / 10 % 10);
-  status_[2] = static_cast<char>('0' + head.status % 10);
+  // RFC 9113 section 8.6: there is no 101; an Extended CONNECT that is granted gets 200 (RFC 8441 section 5).
+  const unsigned status = head.status == 101 ? 200 : head.status;
+  status_[0] = static_cast<char>('0' + status / 100 % 10);
+  status_[1] = static_cast<char>('0' + status / 10 % 10);
+  status_[2] = static_cast<char>('0' + status % 10);
   Add(":status", {status_, 3});
   // RFC 9110 section 8.6: never with 1xx or 204. A length of 0 that nobody declared is said by END_STREAM.
   if (head.status / 100 != 1 && head.status != 204) {

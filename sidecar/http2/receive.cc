@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "sidecar/base/text.h"
+#include "sidecar/http/scan.h"
 #include "sidecar/http/target.h"
 #include "sidecar/http2/session.h"
 
@@ -32,6 +33,7 @@ int Codec::Session::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame,
   self.building_cookies = 0;
   self.building_length.reset();
   self.building_host.reset();
+  self.building_protocol.clear();
   if (frame->hd.type != NGHTTP2_HEADERS) return 0;  // a push, which nghttp2 refuses for us
   if (self.role == Role::kServer && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
     self.Open(frame->hd.stream_id);
@@ -121,6 +123,8 @@ void Codec::Session::TakeRequestField(std::string_view name, std::string_view va
   } else if (name == ":authority") {
     head.authority = value;
     head.has_authority = true;
+  } else if (name == ":protocol") {
+    building_protocol = value;
   }
 }
 
@@ -146,6 +150,25 @@ void Codec::Session::JoinCookies(http::HeaderList& headers) {
 }
 
 namespace {
+
+// RFC 8441 section 4: held as the request that an HTTP/1.1 client makes for the same (RFC 9110 section 7.8).
+// False: not a protocol's name.
+bool HoldAsUpgrade(const std::string& protocol, http::RequestHead& head) {
+  const char* const end = protocol.data() + protocol.size();
+  // RFC 9110 section 7.8: a name, and perhaps a version behind a slash; both are tokens.
+  const char* at = http::SkipToken(protocol.data(), end);
+  if (at == protocol.data()) return false;
+  if (at != end && *at == '/') {
+    const char* const version = ++at;
+    at = http::SkipToken(version, end);
+    if (at == version) return false;
+  }
+  if (at != end) return false;
+  head.upgrade = protocol;
+  head.method = http::Method::kGet;
+  head.method_text = "GET";
+  return true;
+}
 
 // What nghttp2 does not check about a request's target (RFC 9113 sections 8.3.1 and 8.5).
 bool SettleTarget(const std::optional<std::string>& host, http::RequestHead& head) {
@@ -175,7 +198,9 @@ bool SettleTarget(const std::optional<std::string>& host, http::RequestHead& hea
 void Codec::Session::FinishRequestHead(Stream& stream, bool end_stream) {
   http::RequestHead& head = requests.Building();
   head.version = http::Version::kHttp2;
-  if (building_error == ErrorKind::kNone && !SettleTarget(building_host, head)) {
+  const bool extended = !building_protocol.empty();
+  if (building_error == ErrorKind::kNone &&
+      ((extended && !HoldAsUpgrade(building_protocol, head)) || !SettleTarget(building_host, head))) {
     ResetStream(stream, ErrorCode::kProtocolError);
     return;
   }
@@ -183,7 +208,9 @@ void Codec::Session::FinishRequestHead(Stream& stream, bool end_stream) {
   if (building_length) {
     head.content = {Kind::kSized, *building_length};
   } else {
-    head.content.kind = end_stream ? Kind::kNone : Kind::kUnsized;
+    // What follows a CONNECT is not content.
+    const bool none = end_stream || extended || head.method == http::Method::kConnect;
+    head.content.kind = none ? Kind::kNone : Kind::kUnsized;
   }
   stream.method = head.method;
   stream.announced = true;

@@ -149,6 +149,7 @@ struct Codec::Session {
   size_t building_cookies = 0;
   std::optional<uint64_t> building_length;
   std::optional<std::string> building_host;
+  std::string building_protocol;  // :protocol (RFC 8441 section 4)
   std::string cookies;
 
   absl::flat_hash_map<StreamId, Stream*> streams;

@@ -31,6 +31,8 @@ bool MatchesPath(const config::RouteMatch& match, std::string_view path) {
              (bare.size() == match.text.size() || bare[match.text.size()] == '/');
     case config::RouteMatch::Kind::kRegex:
       return re2::RE2::FullMatch(Piece(bare), *match.regex);
+    case config::RouteMatch::Kind::kConnect:
+      return true;  // as Matches has seen to
   }
   return false;
 }
@@ -69,6 +71,8 @@ bool MatchesHeader(const config::HeaderMatch& match, const http::RequestHead& he
 }  // namespace
 
 bool Matches(const config::RouteMatch& match, const http::RequestHead& head) {
+  const bool for_connect = match.kind == config::RouteMatch::Kind::kConnect;
+  if (for_connect != (head.method == http::Method::kConnect)) return false;
   if (!MatchesPath(match, head.path)) return false;
   return std::all_of(match.headers.begin(), match.headers.end(),
                      [&](const config::HeaderMatch& header) { return MatchesHeader(header, head); });

@@ -289,13 +289,13 @@ void Http1ClientSession::Exchanged::SendInformational(const http::ResponseHead& 
 bool Http1ClientSession::Exchanged::SendResponse(http::ResponseHead& head, bool end) {
   if (session_ == nullptr) return true;
   using Kind = http::ContentLength::Kind;
-  const bool tunnel = head.status == 101;
+  const bool tunnel = head.status == 101 || (method_ == http::Method::kConnect && head.status / 100 == 2);
   const bool no_content = http::ResponseHasNoContent(method_, head.status);
   http1::WriteOptions options;
   options.version = head.version == http::Version::kHttp10 ? http::Version::kHttp10 : http::Version::kHttp11;
   http::ContentLength& content = head.content;
-  if (no_content) content = {};
-  if (!no_content && end && content.kind != Kind::kSized) content = {Kind::kSized, 0};
+  if (no_content || tunnel) content = {};  // RFC 9112 section 6.3, rules 1 and 2
+  if (!no_content && !tunnel && end && content.kind != Kind::kSized) content = {Kind::kSized, 0};
   if (content.kind == Kind::kUnsized || content.kind == Kind::kUntilClose) {
     const bool chunks = !http10_ && options.version == http::Version::kHttp11;
     content.kind = chunks ? Kind::kUnsized : Kind::kUntilClose;

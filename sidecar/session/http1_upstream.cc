@@ -53,6 +53,8 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, pub
     return true;
   }
   bool reused() const override { return reused_; }
+  TakesUpgrade takes_upgrade() const override { return TakesUpgrade::kYes; }
+  void OpenRaw() override;
 
   Http1UpstreamSession* session_;
 
@@ -65,6 +67,7 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, pub
   bool reused_;
   bool request_finished_ = false;
   bool reusable_ = false;  // the peer will take another request on this connection
+  bool connect_ = false;   // a 2xx opens a tunnel
 };
 
 Http1UpstreamSession::Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool,
@@ -150,11 +153,12 @@ void Http1UpstreamSession::FinishConnect() {
   }
 }
 
-std::unique_ptr<stream::UpstreamStream> Http1UpstreamSession::Open() {
+std::unique_ptr<stream::UpstreamStream> Http1UpstreamSession::Open(bool raw) {
   ListNode<IdleTag>::Unlink();
-  state_ = State::kActive;
+  state_ = raw ? State::kTunnel : State::kActive;
   ++requests_;
   parser_ = parts_.memory.parsers.Lend(http1::Role::kResponses, limits_);
+  if (raw) parser_->ReadRaw();
   written_before_ = wire_.written();
   auto stream = std::make_unique<Exchanged>(*this);
   stream_ = stream.get();
@@ -172,6 +176,7 @@ bool Http1UpstreamSession::Exchanged::SendRequest(const http::RequestHead& head,
                                    head.method == http::Method::kPatch;
   options.say_empty = mostly_with_content && head.version == http::Version::kHttp2;
   session_->parser_->ExpectResponseTo(head.method);
+  connect_ = head.method == http::Method::kConnect;
   using Kind = http::ContentLength::Kind;
   std::string& text = session_->parts_.memory.text;
   http1::AppendRequestHead(head, options, text);
@@ -184,6 +189,14 @@ bool Http1UpstreamSession::Exchanged::SendRequest(const http::RequestHead& head,
   remaining_ = head.content.bytes;
   request_finished_ = end;
   return true;
+}
+
+void Http1UpstreamSession::Exchanged::OpenRaw() {
+  if (session_ == nullptr) return;
+  response_.status = 200;
+  response_.content.kind = http::ContentLength::Kind::kUntilClose;
+  in_.head = true;
+  mode_ = BodyMode::kRaw;
 }
 
 size_t Http1UpstreamSession::Exchanged::SendContent(SliceQueue& from) {
@@ -273,7 +286,7 @@ bool Http1UpstreamSession::Take(const http1::Parser::Step& step) {
       swap(stream_->response_, head);
       stream_->in_.head = true;
       stream_->reusable_ = stream_->response_.keep_alive;
-      if (stream_->response_.status == 101) {
+      if (stream_->response_.status == 101 || (stream_->connect_ && stream_->response_.status / 100 == 2)) {
         state_ = State::kTunnel;
         stream_->mode_ = BodyMode::kRaw;
         stream_->request_finished_ = false;

@@ -39,9 +39,12 @@ class Http1UpstreamSession final : public stream::Runnable,
   void Flush() override;
 
   bool connecting() const { return state_ == State::kConnecting; }
+  // It has carried a request.
+  bool used() const { return requests_ > 0; }
   // Connected, free, and nothing has happened on it that was not looked at (a FIN would show as readable).
   bool usable() const { return state_ == State::kIdle && !wire_.readable(); }
-  std::unique_ptr<stream::UpstreamStream> Open();
+  // `raw`: no HTTP on it; the server may speak at once.
+  std::unique_ptr<stream::UpstreamStream> Open(bool raw);
   // The pool is gone: end with the request, or now.
   void Orphan();
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "sidecar/base/check.h"
 #include "sidecar/base/recycled.h"
 #include "sidecar/session/pool.h"
 
@@ -36,11 +37,20 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
     link_.session = nullptr;
     session_.turn_.Wake(session_);
   }
+  TakesUpgrade takes_upgrade() const override {
+    if (link_.session == nullptr) return TakesUpgrade::kYes;  // its end is told by another way
+    if (!session_.codec().settled()) return TakesUpgrade::kUnknown;
+    return session_.codec().takes_extended_connect() ? TakesUpgrade::kYes : TakesUpgrade::kNo;
+  }
+  void OpenRaw() override { PILLION_CHECK(false); }  // HTTP/1 only
   bool SendRequest(const http::RequestHead& head, bool end) override {
     if (link_.session == nullptr) return true;
     bool too_large = false;
+    asked_upgrade_ = head.upgrade;
+    const bool tunnel = !head.upgrade.empty() || head.method == http::Method::kConnect;
     // A chunked message without content stays one: its end is told apart from its head.
-    const bool end_later = end && head.content.kind == http::ContentLength::Kind::kUnsized;
+    const bool end_later = end && !tunnel && head.content.kind == http::ContentLength::Kind::kUnsized;
+    end = end && !tunnel;  // our side stays open for what the tunnel will carry
     const http2::StreamId id = session_.codec().SubmitRequest(head, end && !end_later, &too_large);
     if (too_large) return false;
     ListNode<OpenedTag>::Unlink();
@@ -72,6 +82,7 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
   Http2UpstreamSession& session_;  // only while link_.session is set
   WorkerMemory& memory_;
   std::vector<http::ResponseHead> informational_;
+  std::string asked_upgrade_;
   bool reused_;
 };
 
@@ -131,6 +142,7 @@ stream::Progress Http2UpstreamSession::Run() {
       codec_.GoAway(true, http2::ErrorCode::kNoError);
       Leave();
     } else if (pool_ != nullptr) {
+      if (codec_.settled() && !told_settled_) TellSettled();
       pool_->Room(*this);
     }
   }
@@ -168,6 +180,14 @@ void Http2UpstreamSession::GiveUpSettling() {
   Die("the upstream sent no HTTP/2 SETTINGS within connect_timeout");
 }
 
+// Those who wait to hear whether the peer takes their upgrade.
+void Http2UpstreamSession::TellSettled() {
+  told_settled_ = true;
+  for (Exchanged* stream = opened_.front(); stream != nullptr; stream = opened_.Next(stream)) {
+    if (stream->owner_ != nullptr) turn_.Wake(*stream->owner_);
+  }
+}
+
 uint32_t Http2UpstreamSession::StreamRoom() const {
   if (state_ != State::kOpen || codec_.draining()) return 0;
   const auto open = static_cast<uint32_t>(streams_.size()) + opened_count_;
@@ -198,6 +218,10 @@ void Http2UpstreamSession::OnHead(const http2::Event& event) {
   } else {
     swap(stream.response_, head);
     stream.in().head = true;
+    if (!stream.asked_upgrade_.empty() && stream.response_.status / 100 == 2) {  // RFC 8441 section 5
+      stream.response_.status = 101;
+      stream.response_.upgrade = stream.asked_upgrade_;
+    }
   }
   if (stream.owner_ != nullptr) turn_.Wake(*stream.owner_);
 }

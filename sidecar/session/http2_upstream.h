@@ -50,6 +50,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   stream::Flushable& AsFlushable() override { return *this; }
   void FinishConnect();
   void GiveUpSettling();
+  void TellSettled();
   void Die(std::string_view detail);
   void Leave();
   void ArmTimer();
@@ -64,6 +65,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   IntrusiveList<Exchanged, OpenedTag> opened_;  // streams handed out whose head has not been submitted
   uint32_t opened_count_ = 0;
   bool used_ = false;
+  bool told_settled_ = false;
 };
 
 }  // namespace pillion::session

@@ -29,9 +29,9 @@ Http1Pool::~Http1Pool() {
 }
 
 void Http1Pool::Acquire(stream::Ticket& ticket) {
-  while (Http1UpstreamSession* session = idle_.front()) {
+  while (Http1UpstreamSession* session = ticket.raw ? nullptr : idle_.front()) {
     if (session->usable()) {
-      ticket.stream = session->Open();
+      ticket.stream = session->Open(false);
       return;
     }
     session->ListNode<IdleTag>::Unlink();  // something came on it: it is looked at this turn and comes back,
@@ -59,8 +59,10 @@ void Http1Pool::DialFor(stream::Ticket& ticket) {
 }
 
 void Http1Pool::Free(Http1UpstreamSession& session) {
-  if (stream::Ticket* ticket = waiting_.front()) {
-    Grant(parts_.turn, *ticket, session.Open());
+  stream::Ticket* ticket = waiting_.front();
+  while (ticket != nullptr && ticket->raw && session.used()) ticket = waiting_.Next(ticket);
+  if (ticket != nullptr) {
+    Grant(parts_.turn, *ticket, session.Open(ticket->raw));
   } else {
     idle_.PushFront(&session);
   }

@@ -89,8 +89,8 @@ class ClientStream : public Stream {
 // The side that we call.
 class UpstreamStream : public Stream {
  public:
-  // Once, first. `end`: no content and no trailers follow. False: the head is too large for this peer;
-  // nothing was sent.
+  // Once, first. `end`: no content and no trailers follow; of a request that may open a tunnel it says that
+  // nothing follows before it is granted. False: the head is too large for this peer; nothing was sent.
   [[nodiscard]] virtual bool SendRequest(const http::RequestHead& head, bool end) = 0;
   // Valid once in().head; a 1xx head is handed over by TakeInformational first.
   http::ResponseHead& response() { return response_; }
@@ -99,6 +99,14 @@ class UpstreamStream : public Stream {
   virtual bool TakeInformational(http::ResponseHead& head) = 0;
   // True for a connection that carried a request before: if it died unused, one more pick costs no retry.
   virtual bool reused() const = 0;
+  // Whether a request with `upgrade` can be sent. kUnknown: the peer has not said yet; the owner is woken
+  // when it has. A granted one is answered by 101 whatever the wire says (HTTP/2: 200).
+  enum class TakesUpgrade : uint8_t { kUnknown, kYes, kNo };
+  virtual TakesUpgrade takes_upgrade() const = 0;
+  // Instead of SendRequest, on an HTTP/1 connection that was not used before: no head is sent, the bytes of
+  // both directions are what the connection carries, and the answer is a 200 of our own at once. For a
+  // CONNECT that ends here.
+  virtual void OpenRaw() = 0;
 
  protected:
   http::ResponseHead response_;

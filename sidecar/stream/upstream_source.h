@@ -23,6 +23,8 @@ class Ticket : public ListNode<TicketTag> {
   bool settled() const { return stream != nullptr || static_cast<bool>(error); }
   Runnable* owner() const { return owner_; }
 
+  // A connection that will carry no HTTP (UpstreamStream::OpenRaw), so one that has carried nothing yet.
+  bool raw = false;
   std::unique_ptr<UpstreamStream> stream;
   RequestError error;
 

@@ -75,13 +75,12 @@ def wait_until(condition, what):
 
 
 def listener(name, port, cluster, direction="OUTBOUND", peer=False, explain=False, route=None, hcm=None,
-             routes=None, filters=(), per_filter=None, **more):
+             routes=None, filters=(), per_filter=None, pass_upgrades=True, **more):
     """`filters`: (name, typed config) pairs; `per_filter`: what the virtual host says of them, by name."""
     filters = [{"name": one, "typed_config": config} for one, config in filters]
-    if peer or explain:
-        filters.append({"name": "pillion.peering",
-                        "typed_config": typed("pillion.sidecar.v1.Peering", accept_peer_headers=peer,
-                                              allow_explain=explain)})
+    filters.append({"name": "pillion.peering",
+                    "typed_config": typed("pillion.sidecar.v1.Peering", accept_peer_headers=peer,
+                                          allow_explain=explain, pass_upgrades=pass_upgrades)})
     filters.append({"name": "envoy.filters.http.router", "typed_config": typed(_ROUTER)})
     action = {"cluster": cluster, "timeout": "0s", **(route or {})}
     manager = typed(_HCM, stat_prefix=name, generate_request_id=False, http_filters=filters,

@@ -61,6 +61,7 @@ void SidecarConfig::NewListener() {
   server->stream_buffer_bytes = 1024 + Up(100000);
   config::HttpOptions& http = server->http;
   http.accept_peer_headers = inbound_.has_value();
+  http.pass_upgrades = true;
   http.access_log = config::AccessLog{"kept for the verdict"};
   http.stream_window_bytes = kSmallestWindow + static_cast<uint32_t>(Up(200000));
   http.max_concurrent_streams =

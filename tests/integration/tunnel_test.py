@@ -1,0 +1,358 @@
+"""Tunnels: WebSocket and the like over HTTP/2 (RFC 8441) as client, as server and between sidecars; CONNECT by policy;
+what policy refuses."""
+
+import base64
+import hashlib
+import unittest
+
+import h2.events
+
+import mesh
+from adversary_test import Http2App, frame, HEADERS, SETTINGS, DATA
+from bad_input_test import Http2Client
+from mesh import OK
+
+KEY = base64.b64encode(b"0123456789abcdef").decode()
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+def accept_of(key):
+    return base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
+
+
+class Client(Http2Client):
+    def __init__(self, port):
+        super().__init__(port)
+        self.next_event(lambda event: isinstance(event, h2.events.RemoteSettingsChanged))
+
+    def takes_extended_connect(self):
+        return self.h2.remote_settings.enable_connect_protocol == 1
+
+    def open(self, protocol="websocket", path="/chat", fields=(), method="CONNECT", end=False):
+        stream = self.h2.get_next_available_stream_id()
+        pseudo = [(":method", method), (":authority", "shop")]
+        if protocol:
+            pseudo[1:1] = [(":protocol", protocol), (":scheme", "http"), (":path", path)]
+        self.h2.send_headers(stream, pseudo + list(fields), end_stream=end)
+        self.flush()
+        return stream
+
+    def response(self, stream):
+        event = self.next_event(lambda e: isinstance(e, h2.events.ResponseReceived) and e.stream_id == stream)
+        return dict(event.headers)
+
+    def data(self, stream, count):
+        got = b""
+        while len(got) < count:
+            event = self.next_event(lambda e: isinstance(e, h2.events.DataReceived) and e.stream_id == stream)
+            got += event.data
+        return got
+
+    def ended(self, stream):
+        return self.next_event(lambda e: isinstance(e, h2.events.StreamEnded) and e.stream_id == stream)
+
+    def send(self, stream, data, end=False):
+        self.h2.send_data(stream, data, end_stream=end)
+        self.flush()
+
+
+class ExtendedConnect(mesh.MeshTest):
+    """A client that speaks HTTP/2 to its sidecar; the app speaks HTTP/1.1."""
+
+    def begin(self, **more):
+        self.start(**more)
+        client = Client(self.port)
+        self.addCleanup(client.close)
+        self.assertTrue(client.takes_extended_connect())
+        return client
+
+    def test_it_becomes_an_upgrade_and_the_bytes_go_both_ways(self):
+        client = self.begin()
+        stream = client.open(fields=[("sec-websocket-version", "13"), ("sec-websocket-protocol", "chat")])
+        app, head = self.accept_request()
+        self.assertEqual(head.first, "GET /chat HTTP/1.1")
+        self.assertEqual(head.all("upgrade"), ["websocket"])
+        self.assertEqual([v.lower() for v in head.all("connection")], ["upgrade"])
+        self.assertEqual(head.all("host"), ["shop"])
+        self.assertEqual(head.all("sec-websocket-protocol"), ["chat"])
+        self.assertEqual(head.all("content-length") + head.all("transfer-encoding"), [])
+        key = head.get("sec-websocket-key")
+        self.assertEqual(len(base64.b64decode(key)), 16)
+        app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: chat\r\n\r\nhello" % accept_of(key))
+        response = client.response(stream)
+        self.assertEqual(response[":status"], "200")
+        self.assertEqual(response["sec-websocket-protocol"], "chat")
+        for name in ("connection", "upgrade", "sec-websocket-accept", "transfer-encoding"):
+            self.assertNotIn(name, response)
+        self.assertEqual(client.data(stream, 5), b"hello")
+        client.send(stream, b"hi there")
+        self.assertEqual(app.exactly(8), b"hi there")
+        client.send(stream, b"bye", end=True)
+        self.assertEqual(app.rest(), b"bye")
+        app.send(b"good bye")
+        app.close()
+        self.assertEqual(client.data(stream, 8), b"good bye")
+        client.ended(stream)
+
+    def test_bytes_before_the_answer_wait_for_it(self):
+        client = self.begin()
+        stream = client.open()
+        client.send(stream, b"early")
+        app, _ = self.accept_request()
+        self.assertTrue(app.silent(0.2), "bytes of a tunnel that the app has not granted")
+        app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        self.assertEqual(app.exactly(5), b"early")
+        self.assertEqual(client.response(stream)[":status"], "200")
+
+    def test_a_refusal_is_an_answer_and_the_connection_goes_on(self):
+        client = self.begin()
+        stream = client.open()
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+        self.assertEqual(client.response(stream)[":status"], "403")
+        self.assertEqual(client.data(stream, 2), b"no")
+        client.ended(stream)
+        other = client.request("/")
+        self.accept_request(app)
+        app.send(OK)
+        self.assertEqual(client.response_status(other), "200")
+
+    def test_an_app_that_does_not_switch_grants_nothing(self):
+        client = self.begin()
+        stream = client.open()
+        app, _ = self.accept_request()
+        app.send(OK)
+        self.assertEqual(client.response(stream)[":status"], "502")
+
+    def test_a_client_that_resets_ends_the_app(self):
+        client = self.begin()
+        stream = client.open()
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        client.response(stream)
+        client.h2.reset_stream(stream)
+        client.flush()
+        app.rest_or_reset()
+
+    def test_malformed_protocols_reset_their_stream_alone(self):
+        client = self.begin()
+        for protocol in ("web socket", "a,b", "a/", "/1"):
+            stream = client.open(protocol)
+            client.next_event(lambda e: isinstance(e, h2.events.StreamReset) and e.stream_id == stream)
+        stream = client.request("/")
+        app, _ = self.accept_request()
+        app.send(OK)
+        self.assertEqual(client.response_status(stream), "200")
+
+    def test_what_is_not_allowed_is_403(self):
+        client = self.begin(out={"pass_upgrades": False, "hcm": {"upgrade_configs": [{"upgrade_type": "websocket"}]}})
+        self.assertEqual(client.response(client.open("chat"))[":status"], "403")
+        stream = client.open("WebSocket")
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        self.assertEqual(client.response(stream)[":status"], "404")
+
+    def test_h2c_is_never_carried(self):
+        client = self.begin()
+        self.assertEqual(client.response(client.open("h2c"))[":status"], "403")
+
+
+class ExtendedConnectAtTwo(mesh.AtTwo, ExtendedConnect):
+    """Both legs before the app are HTTP/2."""
+
+    def test_an_app_that_does_not_switch_grants_nothing(self):
+        super().test_an_app_that_does_not_switch_grants_nothing()
+
+
+class BetweenSidecars(mesh.AtTwo, mesh.MeshTest):
+    """HTTP/1.1 -> HTTP/2 -> HTTP/1.1."""
+
+    UPGRADE = ("GET /chat HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+               "Sec-WebSocket-Key: %s\r\n\r\n" % KEY)
+
+    def test_an_upgrade_travels_on_the_shared_connection(self):
+        self.start()
+        app_of = {}
+        first = self.get()
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        app.close()
+        self.assertEqual(first.head().status, 200)
+        before = self.made[1].descriptors()
+        clients = [self.ask(self.UPGRADE) for _ in range(10)]
+        for _ in clients:
+            app = self.app.accept()
+            head = app.head()
+            self.assertEqual(head.get("sec-websocket-key"), KEY)
+            app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                     "Sec-WebSocket-Accept: %s\r\n\r\n" % accept_of(KEY))
+            app_of[app] = head
+        for client in clients:
+            head = client.head()
+            self.assertEqual(head.status, 101)
+            self.assertEqual(head.get("sec-websocket-accept"), accept_of(KEY))
+        # The far sidecar has ten connections to the app and no more from its neighbour.
+        self.assertLessEqual(self.made[1].descriptors() - before, 10)
+
+    def test_an_app_that_ignores_the_upgrade_answers_as_ever(self):
+        self.start()
+        client = self.ask(self.UPGRADE)
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 200 Fine\r\nX-Own: 1\r\nContent-Length: 2\r\n\r\nhi")
+        head = client.head()
+        self.assertEqual(head.first, "HTTP/1.1 200 Fine")
+        self.assertEqual(head.get("x-own"), "1")
+        self.assertEqual(client.exactly(2), b"hi")
+        self.get(client)
+        self.accept_request(app)
+        app.send(OK)
+        self.assertEqual(client.head().status, 200)
+
+    def test_a_post_that_asks_for_an_upgrade_keeps_its_body(self):
+        self.start()
+        client = self.ask("POST /x HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: chat\r\n"
+                          "Content-Length: 4\r\n\r\nbody")
+        app, head = self.accept_request()
+        self.assertEqual(head.all("upgrade"), ["chat"])
+        self.assertEqual(app.exactly(4), b"body")
+        app.send(OK)
+        self.assertEqual(client.head().status, 200)
+
+
+class ToHttp2Apps(mesh.MeshTest):
+    """The client speaks HTTP/1.1, the app HTTP/2."""
+
+    UPGRADE = BetweenSidecars.UPGRADE
+
+    def test_an_app_that_takes_it_gets_an_extended_connect(self):
+        self.start(http2_app=True)
+        client = self.ask(self.UPGRADE)
+        conversation = self.app.accept()
+        conversation.exactly(24)
+        app = Http2App.__new__(Http2App)
+        app.conversation = conversation
+        kind, _, _, _ = app.next_frame()
+        self.assertEqual(kind, SETTINGS)
+        self.assertEqual(app.next_frame()[0], 8)
+        self.assertTrue(conversation.silent(0.2), "it must wait for the settings")
+        conversation.send(frame(SETTINGS, 0, 0, b"\x00\x08" + (1).to_bytes(4, "big")))
+        stream = app.request()
+        conversation.send(frame(HEADERS, 4, stream, b"\x88"))  # :status 200
+        head = client.head()
+        self.assertEqual(head.status, 101)
+        self.assertEqual(head.all("upgrade"), ["websocket"])
+        self.assertEqual(head.get("sec-websocket-accept"), accept_of(KEY), "the app has no key to accept")
+        client.send(b"ping")
+        while True:
+            kind, _, _, payload = app.next_frame()
+            if kind == DATA:
+                break
+        self.assertEqual(payload, b"ping")
+        conversation.send(frame(DATA, 1, stream, b"pong"))
+        self.assertEqual(client.rest(), b"pong")
+
+    def test_an_app_that_does_not_take_it_is_not_asked(self):
+        self.start(http2_app=True)
+        client = self.ask(self.UPGRADE)
+        Http2App(self.app.accept())
+        self.assertEqual(client.head().status, 502)
+
+
+class Connect(mesh.MeshTest):
+    def policy(self, ends=True, upgrades=True):
+        config = {"upgrade_type": "CONNECT"}
+        if ends:
+            config["connect_config"] = {}
+        action = {"cluster": "app" if self.sidecars == 1 else "next", "timeout": "0s", "upgrade_configs": [config]}
+        return {"routes": [{"match": {"connect_matcher": {}}, "route": action},
+                           {"match": {"prefix": "/"}, "route": {"cluster": action["cluster"], "timeout": "0s"}}]}
+
+    def test_without_policy_there_is_none(self):
+        self.start()
+        client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
+        self.assertEqual(client.head().status, 405)
+
+    def test_a_route_that_does_not_allow_it_refuses_it(self):
+        routes = self.policy()
+        del routes["routes"][0]["route"]["upgrade_configs"]
+        self.start(out=routes)
+        client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
+        self.assertEqual(client.head().status, 403)
+
+    def test_it_ends_here_and_the_server_may_speak_first(self):
+        self.start(out=self.policy())
+        client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\nearly")
+        server = self.app.accept()
+        server.send(b"server first")
+        head = client.head()
+        self.assertEqual(head.status, 200)
+        self.assertEqual(head.all("content-length") + head.all("transfer-encoding"), [])
+        self.assertEqual(server.exactly(5), b"early")
+        self.assertEqual(client.exactly(12), b"server first")
+        client.send(b"done")
+        client.half_close()
+        self.assertEqual(server.rest(), b"done")
+        server.send(b"too")
+        server.close()
+        self.assertEqual(client.rest(), b"too")
+
+    def test_an_http2_client_may_too(self):
+        self.start(out=self.policy())
+        client = Client(self.port)
+        self.addCleanup(client.close)
+        stream = client.open(protocol=None, fields=())
+        event = client.next_event(lambda e: getattr(e, "stream_id", 0) == stream)
+        self.assertIsInstance(event, h2.events.StreamReset, "CONNECT needs a port")
+        stream = client.h2.get_next_available_stream_id()
+        client.h2.send_headers(stream, [(":method", "CONNECT"), (":authority", "db:5432")])
+        client.flush()
+        server = self.app.accept()
+        self.assertEqual(client.response(stream)[":status"], "200")
+        client.send(stream, b"select", end=True)
+        self.assertEqual(server.rest(), b"select")
+        server.send(b"rows")
+        server.close()
+        self.assertEqual(client.data(stream, 4), b"rows")
+        client.ended(stream)
+
+    def test_a_pooled_connection_that_was_used_is_not_taken(self):
+        self.start(out=self.policy())
+        client = self.get()
+        app, _ = self.accept_request()
+        app.send(OK)
+        self.assertEqual(client.head().status, 200)
+        self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\nx")
+        server = self.app.accept()
+        self.assertEqual(server.exactly(1), b"x")
+
+    def test_an_upstream_that_is_not_there_is_503(self):
+        self.app.close()
+        self.start(out=self.policy())
+        client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
+        self.assertEqual(client.head().status, 503)
+        self.app = mesh.App()
+
+    def test_it_may_go_on_as_a_connect(self):
+        self.start(out=self.policy(ends=False))
+        client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
+        proxy, head = self.accept_request()
+        self.assertEqual(head.first, "CONNECT db:5432 HTTP/1.1")
+        proxy.send("HTTP/1.1 200 OK\r\n\r\nhello")
+        self.assertEqual(client.head().status, 200)
+        self.assertEqual(client.exactly(5), b"hello")
+        client.send(b"ok")
+        self.assertEqual(proxy.exactly(2), b"ok")
+
+    def test_a_proxy_may_refuse_it(self):
+        self.start(out=self.policy(ends=False))
+        client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
+        proxy, _ = self.accept_request()
+        proxy.send("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 3\r\n\r\nwho")
+        head = client.head()
+        self.assertEqual(head.status, 407)
+        self.assertEqual(client.exactly(3), b"who")
+
+
+if __name__ == "__main__":
+    unittest.main()
