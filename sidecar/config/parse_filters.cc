@@ -115,6 +115,9 @@ std::string ReadDescriptorSet(const GrpcJsonTranscoder& proto, const std::string
   return bytes;
 }
 
+// What may be asked for; protobuf counts bytes in an int.
+constexpr uint32_t kMaxTranscodedBytes = uint32_t{1024} * 1024 * 1024;
+
 TranscodingOptions ReadTranscodingOptions(const GrpcJsonTranscoder& proto, const std::string& path,
                                           ConfigErrors& errors) {
   TranscodingOptions result;
@@ -148,12 +151,14 @@ TranscodingOptions ReadTranscodingOptions(const GrpcJsonTranscoder& proto, const
   result.reject_unknown_parameters = proto.request_validation_options().reject_unknown_query_parameters();
   result.case_insensitive_enums = proto.case_insensitive_enum_parsing();
   if (proto.has_max_request_body_size()) {
-    result.max_request_bytes = ReadNumber(proto.max_request_body_size(),
-                                          FieldPath(path, "max_request_body_size"), errors, 1, UINT32_MAX);
+    result.max_request_bytes =
+        ReadNumber(proto.max_request_body_size(), FieldPath(path, "max_request_body_size"), errors, 1,
+                   kMaxTranscodedBytes);
   }
   if (proto.has_max_response_body_size()) {
-    result.max_response_bytes = ReadNumber(proto.max_response_body_size(),
-                                           FieldPath(path, "max_response_body_size"), errors, 1, UINT32_MAX);
+    result.max_response_bytes =
+        ReadNumber(proto.max_response_body_size(), FieldPath(path, "max_response_body_size"), errors, 1,
+                   kMaxTranscodedBytes);
   }
   return result;
 }

@@ -45,13 +45,13 @@ Lines Errors(const Validated<Listener>& parsed) {
   return lines;
 }
 const Route& FirstRoute(const Listener& listener) {
-  return listener.http.inline_routes->virtual_hosts[0].routes[0];
+  return listener.chain(0).http->http.inline_routes->virtual_hosts[0].routes[0];
 }
 
 TEST(ParseFilters, AListenerWithoutFiltersHasNone) {
   const auto parsed = Parse("");
   ASSERT_TRUE(parsed.ok());
-  EXPECT_EQ(parsed.value->http.filters, nullptr);
+  EXPECT_EQ(parsed.value->chain(0).http->http.filters, nullptr);
   EXPECT_EQ(FirstRoute(*parsed.value).filters, nullptr);
 }
 
@@ -65,7 +65,7 @@ TEST(ParseFilters, OptionsAreRead) {
                          "content_type: a/b, withhold_grpc_frames: true, response_size_header: x-size"),
                    ", disabled: true"));
   ASSERT_EQ(Errors(parsed), Lines{});
-  const HttpOptions& http = parsed.value->http;
+  const HttpOptions& http = parsed.value->chain(0).http->http;
   EXPECT_NE(OptionsOf(FilterKind::kGrpcWeb, http, nullptr), nullptr);
   const auto* const bridge =
       std::get_if<GrpcHttp1Bridge>(OptionsOf(FilterKind::kGrpcHttp1Bridge, http, nullptr));
@@ -90,7 +90,8 @@ TEST(ParseFilters, TheMostSpecificLevelWins) {
   const auto age = [](const Validated<Listener>& parsed) -> std::string {
     EXPECT_EQ(Errors(parsed), Lines{});
     if (parsed.value == nullptr) return "error";
-    const auto* const options = OptionsOf(FilterKind::kCors, parsed.value->http, &FirstRoute(*parsed.value));
+    const auto* const options =
+        OptionsOf(FilterKind::kCors, parsed.value->chain(0).http->http, &FirstRoute(*parsed.value));
     if (options == nullptr) return "off";
     const auto* const cors = std::get_if<CorsPolicy>(options);
     return cors == nullptr ? "present" : cors->max_age;
@@ -154,7 +155,7 @@ TEST(ParseFilters, ATranscoderNeedsADescriptorSet) {
             Lines{"http_filters[0].typed_config.services[0]: expected a service of the descriptor set"});
   EXPECT_EQ(
       transcoder("proto_descriptor_bin: CgMKAWE=, max_request_body_size: 0"),
-      Lines{"http_filters[0].typed_config.max_request_body_size: expected a number from 1 to 4294967295"});
+      Lines{"http_filters[0].typed_config.max_request_body_size: expected a number from 1 to 1073741824"});
 }
 
 }  // namespace

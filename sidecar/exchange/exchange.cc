@@ -240,6 +240,9 @@ Next Exchange::RequestFilters() {
   }
   SetDeadline();
   step_ = Step::kAttempt;
+  // What is here already goes through first: whether more follows decides on the framing of the head, and
+  // what cannot be read needs no attempt. DriveAttempt looks at what comes of it.
+  if (filter_state_.chain != nullptr) RefillFromFilters();
   return Next::kMore;
 }
 

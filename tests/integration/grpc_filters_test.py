@@ -15,6 +15,7 @@ import unittest
 import grpc
 
 import mesh
+from adversary_test import HEADERS, Http2App
 
 _HTTP = "envoy.extensions.filters.http."
 WEB = ("web", mesh.typed(_HTTP + "grpc_web.v3.GrpcWeb"))
@@ -210,6 +211,17 @@ class GrpcWebWithoutAnApp(mesh.MeshTest):
             head = client.head()
             self.assertEqual((head.status, head.get("grpc-status")), (200, status), path)
             self.assertEqual(head.get("content-type"), "application/grpc-web+proto")
+
+
+class Framing(mesh.MeshTest):
+    def test_a_request_without_content_ends_with_its_head(self):
+        self.start(http2_app=True, out={"filters": (CORS,), "per_filter": {"cors": POLICY}})
+        self.get(fields="Origin: %s\r\n" % ORIGIN)
+        app = Http2App(self.app.accept())
+        kind = None
+        while kind != HEADERS:
+            kind, flags, _, _ = app.next_frame()
+        self.assertEqual(flags & 1, 1)  # END_STREAM
 
 
 class Bridge(EchoTest):

@@ -317,7 +317,8 @@ Decision JsonTranscoder::OnRequestHead(const filter::RequestView& request) const
                                                                   : Form::kArray;
   filter::AddTransform(request.state,
                        std::make_unique<Transcoded>(transcoding, rule, *std::move(bound), form),
-                       {transcoding.options().max_request_bytes, transcoding.options().max_response_bytes});
+                       {transcoding.options().max_request_bytes,
+                        transcoding.options().max_response_bytes + filter::kFrameHeadBytes});
   head.method = http::Method::kPost;
   head.method_text = "POST";
   head.path = rule.grpc_path;

@@ -288,6 +288,21 @@ TEST_F(TranscodedAnswerTest, AMessageBecomesJson) {
   EXPECT_NE(got.body.find(R"("page":0)"), std::string::npos) << got.body;
 }
 
+TEST_F(TranscodedAnswerTest, JsonMayNotGrowWithoutEnd) {
+  config::TranscodingOptions options;
+  options.print_defaults = true;
+  options.max_response_bytes = 1000;
+  Book book;
+  for (int i = 0; i < 300; ++i) *book.add_tags() = "\x01";  // six characters each, and their quotes
+  EXPECT_EQ(Get("/v1/books/7/tags", Frame(book.SerializeAsString()), kOk, "", options).status, 200);
+  Echo echo;
+  Book* deep = echo.mutable_request()->mutable_book();
+  for (int i = 0; i < 25; ++i) deep = deep->mutable_sequel();
+  options.max_response_bytes = 100;
+  const Answer got = Get("/v1/books/7", Frame(echo.SerializeAsString()), kOk, "", options);
+  EXPECT_EQ(got.status, 500) << got.body;
+}
+
 TEST_F(TranscodedAnswerTest, OneFieldOfIt) {
   const auto book = FromText<Book>(R"(title: "a \"b\"" pages: 3 tags: "x" tags: "y" author { name: "N" })");
   const std::string frame = Frame(book.SerializeAsString());

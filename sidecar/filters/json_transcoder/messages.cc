@@ -1,6 +1,8 @@
 #include "sidecar/filters/json_transcoder/messages.h"
 
 #include <google/protobuf/dynamic_message.h>
+#include <google/protobuf/io/zero_copy_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
@@ -95,12 +97,36 @@ util::JsonPrintOptions PrintOptions(const Transcoding& transcoding, bool line) {
   return options;
 }
 
+// Takes bytes up to a limit.
+class LimitedText final : public google::protobuf::io::ZeroCopyOutputStream {
+ public:
+  explicit LimitedText(size_t limit) : limit_(limit) {}
+  bool Next(void** data, int* size) override {
+    const size_t more =
+        std::min(std::clamp(text.size(), size_t{4096}, size_t{1024} * 1024), limit_ - text.size());
+    exceeded = exceeded || more == 0;
+    if (exceeded) return false;
+    text.resize(text.size() + more);
+    *data = text.data() + text.size() - more;
+    *size = static_cast<int>(more);
+    return true;
+  }
+  void BackUp(int count) override { text.resize(text.size() - static_cast<size_t>(count)); }
+  int64_t ByteCount() const override { return static_cast<int64_t>(text.size()); }
+  std::string text;
+  bool exceeded = false;
+
+ private:
+  const size_t limit_;
+};
+
 std::optional<std::string> ToJson(const Transcoding& transcoding, const Descriptor& type,
                                   const std::string& message, const util::JsonPrintOptions& options) {
-  std::string out;
+  google::protobuf::io::ArrayInputStream in(message.data(), static_cast<int>(message.size()));
+  LimitedText out(transcoding.options().max_response_bytes * kMaxJsonGrowth);
   const auto status =
-      util::BinaryToJsonString(&transcoding.types(), config::TypeUrl(type), message, &out, options);
-  return status.ok() ? std::optional(std::move(out)) : std::nullopt;
+      util::BinaryToJsonStream(&transcoding.types(), config::TypeUrl(type), &in, &out, options);
+  return status.ok() && !out.exceeded ? std::optional(std::move(out.text)) : std::nullopt;
 }
 
 std::string_view DefaultJson(const FieldDescriptor& field) {

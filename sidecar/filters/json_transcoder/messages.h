@@ -14,6 +14,10 @@
 
 namespace pillion::filters {
 
+// JSON of an answer, by the bytes that the message may have. Attack: an enum value of one byte may have a
+// name of a thousand.
+inline constexpr size_t kMaxJsonGrowth = 16;
+
 using Bindings = std::vector<std::pair<config::FieldChain, std::string>>;
 
 // Adds the fields that the query names to those that the path has bound, which win. The name of a parameter
