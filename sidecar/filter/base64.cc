@@ -7,14 +7,16 @@ namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-constexpr std::array<int8_t, 256> Values() {
-  std::array<int8_t, 256> values{};
-  values.fill(-1);
+constexpr uint8_t kNone = 0xFF;
+
+constexpr std::array<uint8_t, 256> Values() {
+  std::array<uint8_t, 256> values{};
+  values.fill(kNone);
   for (size_t i = 0; i < kAlphabet.size(); ++i)
-    values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<int8_t>(i);
+    values[static_cast<unsigned char>(kAlphabet[i])] = static_cast<uint8_t>(i);
   return values;
 }
-constexpr std::array<int8_t, 256> kValues = Values();
+constexpr std::array<uint8_t, 256> kValues = Values();
 
 void AppendGroup(uint32_t bits, size_t characters, std::string& out) {
   for (size_t i = 0; i < 4; ++i) out += i < characters ? kAlphabet[bits >> (18 - 6 * i) & 63] : '=';
@@ -29,9 +31,9 @@ bool Base64Decoder::Feed(std::string_view text, std::string& out) {
       if (count_ < 2) return false;
       ++padding_;
     } else {
-      const int8_t known = kValues[static_cast<unsigned char>(c)];
-      if (known < 0 || padding_ > 0) return false;
-      value = static_cast<uint32_t>(known);
+      const uint8_t known = kValues[static_cast<unsigned char>(c)];
+      if (known == kNone || padding_ > 0) return false;
+      value = known;
     }
     bits_ = bits_ << 6 | value;
     if (++count_ < 4) continue;
