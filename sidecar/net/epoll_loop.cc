@@ -255,8 +255,9 @@ std::unique_ptr<Socket> EpollLoop::Connect(const Address& to, Observer& observer
 }
 
 void EpollLoop::Observe(Socket& socket, Observer& observer) {
-  auto& own = static_cast<EpollSocket&>(socket);
-  own.watch().observer = &observer;
+  const auto [watched, told] = socket.Watched(observer);
+  auto& own = static_cast<EpollSocket&>(*watched);
+  own.watch().observer = told;
   Register(epoll_, own.fd(), &own.watch(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 

@@ -16,8 +16,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "sidecar/net/address.h"
+#include "sidecar/net/security.h"
 #include "sidecar/time/clock.h"
 
 namespace pillion::net {
@@ -52,7 +54,8 @@ class Socket {
   virtual ~Socket() = default;
   virtual IoResult Read(std::span<char> into) = 0;
   virtual IoResult Write(std::span<const iovec> from) = 0;
-  // 0 when connected; EINPROGRESS while not; else the errno of the failed connect.
+  // 0 when connected; EINPROGRESS while not; else the errno of the failed connect. Over TLS "connected"
+  // includes the handshake, at either end; a failure of it is EPROTO, and security() says more.
   virtual int ConnectError() = 0;
   virtual void ShutdownWrite() = 0;
   // The destructor resets the connection: where its end is the message's end, the peer must not take a broken
@@ -68,6 +71,11 @@ class Socket {
   // A proxy before us told who the client is: peer() answers so from now on.
   virtual void SetPeer(const Address& client) = 0;
   virtual const Address& local() const = 0;
+  // What TLS found out and agreed; null: plain text. Lives as long as the socket.
+  virtual const Security* security() const { return nullptr; }
+  // Whom a loop has to watch, and tell, so that `observer` hears of this socket: a decorator puts itself
+  // between.
+  virtual std::pair<Socket*, Observer*> Watched(Observer& observer) { return {this, &observer}; }
 };
 
 class ListenSocket {
@@ -86,7 +94,7 @@ class Loop {
   // Starts a connect. Ends with OnReady(writable); ask ConnectError then. Null: no descriptor or no route;
   // `error` says which.
   virtual std::unique_ptr<Socket> Connect(const Address& to, Observer& observer, int* error) = 0;
-  // Hands over an accepted socket: from now on `observer` is told.
+  // Hands over an accepted or a decorated socket: from now on `observer` is told.
   virtual void Observe(Socket& socket, Observer& observer) = 0;
   // Null on failure; `error` is the errno.
   virtual std::unique_ptr<ListenSocket> Listen(const Address& at, Observer& observer, int* error) = 0;

@@ -290,7 +290,8 @@ class SimLoop : public net::Loop {
     return socket;
   }
   void Observe(net::Socket& socket, net::Observer& observer) override {
-    static_cast<SimSocket&>(socket).Observe(observer);
+    const auto [watched, told] = socket.Watched(observer);
+    static_cast<SimSocket&>(*watched).Observe(*told);
   }
   std::unique_ptr<net::ListenSocket> Listen(const net::Address& at, net::Observer& observer,
                                             int* error) override {
