@@ -19,6 +19,7 @@ constexpr std::string_view kIndex =
     "GET  /ready          200 when the sidecar serves what it was told first, else 503 with the reasons\n"
     "GET  /config_dump    configuration in use, and what was rejected and why\n"
     "GET  /clusters       endpoints, load and connections\n"
+    "GET  /certs          certificates in use, and when they expire\n"
     "GET  /metrics        counters as Prometheus text\n"
     "POST /quitquitquit   drains and exits\n";
 
@@ -136,6 +137,7 @@ class AdminExchange final : public stream::Runnable {
     if (path == "/") return {200, kText, std::string(kIndex), ""};
     if (path == "/metrics") return {200, kMetrics, sources_->metrics(), ""};
     if (path == "/config_dump") return {200, kJson, sources_->config_dump(), ""};
+    if (path == "/certs" && sources_->certs) return {200, kJson, sources_->certs(), ""};
     if (path != "/ready") return {404, kText, "no such page; there are:\n" + std::string(kIndex), ""};
     const std::vector<std::string> reasons = sources_->not_ready();
     if (reasons.empty()) return {200, kText, "ready\n" + Lines(sources_->remarks()), ""};

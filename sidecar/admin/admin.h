@@ -27,6 +27,8 @@ struct Sources {
   // Asks the workers; `done` is called later with the page, on the main loop, between turns.
   std::function<void(std::function<void(std::string)> done)> clusters;
   std::function<void()> quit;
+  // /certs
+  std::function<std::string()> certs = nullptr;
 };
 
 // Attack: memory, by pages that are asked for and not read.

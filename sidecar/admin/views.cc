@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "sidecar/admin/redact.h"
 #include "sidecar/base/json_writer.h"
 
 namespace pillion::admin {
@@ -22,7 +23,9 @@ void WriteHeld(const std::string& name, const xds::ResourceStore::Held& held, Js
     google::protobuf::util::JsonPrintOptions options;
     options.preserve_proto_field_names = true;  // as the xDS reference and bootstrap files write them
     std::string resource;
-    const auto printed = google::protobuf::util::MessageToJsonString(held.resource, &resource, options);
+    google::protobuf::Any shown = held.resource;
+    RedactKeys(shown);
+    const auto printed = google::protobuf::util::MessageToJsonString(shown, &resource, options);
     if (printed.ok()) {
       json.Key("resource");
       json.Raw(resource);
@@ -110,6 +113,41 @@ std::string ClustersPage(const std::vector<ClusterFactsByName>& workers) {
   return page + "\n";
 }
 
+std::string CertificatesPage(const std::vector<CertificateView>& views, int64_t now_s) {
+  constexpr int64_t kDay = 86400;
+  std::string page;
+  JsonWriter json(page);
+  json.BeginArray();
+  for (const CertificateView& view : views) {
+    json.BeginObject();
+    json.Field("owner", view.owner);
+    json.BoolField("in_use", view.in_use);
+    if (!view.failure.empty()) json.Field("failure", view.failure);
+    json.NumberField("rotations", view.rotations);
+    json.Key("certificates");
+    json.BeginArray();
+    for (const tls::CertificateFacts& facts : view.certificates) {
+      json.BeginObject();
+      json.Field("kind", facts.ca ? "trusted" : "own");
+      json.Field("subject", facts.subject);
+      json.Key("names");
+      json.BeginArray();
+      for (const std::string& name : facts.names) json.String(name);
+      json.EndArray();
+      json.Field("serial", facts.serial);
+      json.BoolField("expired", facts.not_after_s <= now_s);
+      json.NumberField(
+          "days_until_expiry",
+          static_cast<uint64_t>(facts.not_after_s <= now_s ? 0 : (facts.not_after_s - now_s) / kDay));
+      json.EndObject();
+    }
+    json.EndArray();
+    json.EndObject();
+  }
+  json.EndArray();
+  return page + "\n";
+}
+
 std::string ConfigDumpPage(const config::Bootstrap& bootstrap, const xds::ResourceStore& store,
                            const xds::AdsClient* ads, uint64_t generation) {
   std::string page;
@@ -144,8 +182,8 @@ std::string ConfigDumpPage(const config::Bootstrap& bootstrap, const xds::Resour
   json.EndArray();
   json.Key("xds");
   json.BeginArray();
-  for (const xds::Type type :
-       {xds::Type::kCluster, xds::Type::kEndpoints, xds::Type::kListener, xds::Type::kRoutes}) {
+  for (const xds::Type type : {xds::Type::kCluster, xds::Type::kEndpoints, xds::Type::kListener,
+                               xds::Type::kRoutes, xds::Type::kSecrets}) {
     WriteType(type, store, ads, json);
   }
   json.EndArray();

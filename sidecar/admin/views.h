@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/tls/credentials.h"
 #include "sidecar/upstream/endpoint_state.h"
 #include "sidecar/xds/ads_client.h"
 #include "sidecar/xds/resource_store.h"
@@ -29,6 +30,17 @@ using ClusterFactsByName = std::map<std::string, ClusterFacts>;
 ClusterFactsByName CollectClusters(const upstream::ClusterTable& table);
 // Sums over workers.
 std::string ClustersPage(const std::vector<ClusterFactsByName>& workers);
+
+// One listener's or cluster's certificates.
+struct CertificateView {
+  std::string owner;
+  bool in_use = false;
+  std::string failure;
+  uint64_t rotations = 0;
+  std::vector<tls::CertificateFacts> certificates;
+};
+// No keys; `now_s` since 1970.
+std::string CertificatesPage(const std::vector<CertificateView>& views, int64_t now_s);
 
 // `ads` may be null: a static configuration. Resources are printed as proto3 JSON.
 std::string ConfigDumpPage(const config::Bootstrap& bootstrap, const xds::ResourceStore& store,

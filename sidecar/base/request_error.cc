@@ -48,6 +48,8 @@ std::string_view ToString(ErrorKind kind) {
       return "idle_timeout";
     case ErrorKind::kHeadTimeout:
       return "head_timeout";
+    case ErrorKind::kTooEarly:
+      return "too_early";
     case ErrorKind::kClientGone:
       return "client_gone";
     case ErrorKind::kPeerRefused:

@@ -41,6 +41,7 @@ enum class ErrorKind : uint8_t {
   kPerTryTimeout,       // 504
   kIdleTimeout,         // no byte for too long
   kHeadTimeout,         // the client's head took too long (408)
+  kTooEarly,            // came as TLS early data, and must not be replayed (425)
   kClientGone,          // nobody is left to answer
   kPeerRefused,         // REFUSED_STREAM or GOAWAY below our id
   kDraining,            // we are shutting down

@@ -9,6 +9,7 @@
 
 #include "sidecar/config/cluster.h"
 #include "sidecar/config/listener.h"
+#include "sidecar/config/tls.h"
 #include "sidecar/net/address.h"
 
 namespace pillion::config {
@@ -25,6 +26,7 @@ struct Bootstrap {
   std::string serialized_node;  // envoy.config.core.v3.Node as written, for DiscoveryRequest.node
   std::vector<std::shared_ptr<const Listener>> listeners;
   std::vector<std::shared_ptr<const Cluster>> clusters;
+  std::vector<std::shared_ptr<const Secret>> secrets;
   // ADS: the cluster that the control plane is reached through; listeners and clusters are asked of it when
   // set.
   std::optional<std::string> ads_cluster;

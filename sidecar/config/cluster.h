@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/config/tls.h"
 #include "sidecar/net/address.h"
 
 namespace pillion::config {
@@ -45,6 +46,7 @@ struct Cluster {
   // time; unset: after half a minute.
   std::optional<std::chrono::nanoseconds> silent_peer_timeout;
   UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
+  std::shared_ptr<const ClientTls> tls;                           // null: plain text
   std::chrono::nanoseconds idle_timeout = std::chrono::hours(1);  // of pooled connections; 0: none
   // HTTP/2 only: what we accept of the peer, and how many streams we put on one connection at most.
   uint32_t max_concurrent_streams = 1024;

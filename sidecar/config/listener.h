@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sidecar/config/route_table.h"
+#include "sidecar/config/tls.h"
 #include "sidecar/net/address.h"
 
 namespace pillion::config {
@@ -122,6 +123,7 @@ struct FilterChain {
   // Exactly one of the two.
   std::shared_ptr<const HttpServer> http;
   std::shared_ptr<const TcpServer> tcp;
+  std::shared_ptr<const ServerTls> tls = nullptr;  // null: what the client sends is taken as it is
 };
 
 // PROXY protocol in front of a client's first byte.

@@ -8,6 +8,7 @@
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_cluster.h"
 #include "sidecar/config/parse_listener.h"
+#include "sidecar/config/parse_tls.h"
 
 namespace pillion::config {
 namespace {
@@ -70,6 +71,11 @@ void ReadAds(const core::ApiConfigSource& ads, const std::string& path, const Cl
     Add(errors, name_path, "expected the name of a STATIC cluster in static_resources.clusters");
   } else if (cluster->second->protocol != UpstreamProtocol::kHttp2) {
     Add(errors, name_path, "expected a cluster that speaks HTTP/2 (http2_protocol_options)");
+  } else if (cluster->second->tls != nullptr) {
+    ForEachSecret(*cluster->second->tls, [&](const SecretName& secret) {
+      if (secret.pushed)
+        Add(errors, name_path, "expected a cluster that needs no secret from the control plane");
+    });
   }
   WatchClosely(name, result.clusters);
 }
@@ -157,6 +163,32 @@ void CheckChain(const envoy::config::listener::v3::FilterChain& proto, const std
   }
 }
 
+void ReadSecrets(const bootstrap::Bootstrap::StaticResources& proto, const std::string& path,
+                 Bootstrap& result, ConfigErrors& errors) {
+  std::set<std::string> names;
+  for (int i = 0; i < proto.secrets_size(); ++i) {
+    const std::string secret_path = ElementPath(path, static_cast<size_t>(i));
+    auto secret = std::make_shared<const Secret>(ReadSecret(proto.secrets(i), secret_path, errors));
+    if (!secret->name.empty() && !names.insert(secret->name).second)
+      Add(errors, FieldPath(secret_path, "name"), "expected each name once");
+    result.secrets.push_back(std::move(secret));
+  }
+}
+
+// That the secrets which the static TLS of `path` names are there, or can come.
+template <typename Tls>
+void CheckSecrets(const Tls& tls, const std::string& path, const Bootstrap& result, ConfigErrors& errors) {
+  ForEachSecret(tls, [&](const SecretName& secret) {
+    const bool known =
+        std::ranges::any_of(result.secrets, [&](const auto& one) { return one->name == secret.name; });
+    if (secret.pushed && !result.ads_cluster) {
+      Add(errors, path, "expected dynamic_resources.ads_config for secret " + secret.name);
+    } else if (!secret.pushed && !known) {
+      Add(errors, path, "expected a secret of static_resources.secrets; there is no " + secret.name);
+    }
+  });
+}
+
 // That what the static listeners and clusters name is there, or can come.
 void CheckReferences(const bootstrap::Bootstrap& proto, const ClustersByName& clusters,
                      const Bootstrap& result, ConfigErrors& errors) {
@@ -177,7 +209,19 @@ void CheckReferences(const bootstrap::Bootstrap& proto, const ClustersByName& cl
                  need, errors);
     }
   }
+  for (int i = 0; i < proto.static_resources().listeners_size(); ++i) {
+    const Listener& listener = *result.listeners[static_cast<size_t>(i)];
+    for (size_t k = 0; k < listener.chain_count(); ++k) {
+      const std::string chain_path =
+          FieldPath(ElementPath(listeners_path, static_cast<size_t>(i)), "filter_chains");
+      if (const auto& tls = listener.chain(k).tls; tls != nullptr)
+        CheckSecrets(*tls, FieldPath(ElementPath(chain_path, k), "transport_socket"), result, errors);
+    }
+  }
   for (size_t i = 0; i < result.clusters.size(); ++i) {
+    if (const auto& tls = result.clusters[i]->tls; tls != nullptr)
+      CheckSecrets(*tls, FieldPath(ElementPath("static_resources.clusters", i), "transport_socket"), result,
+                   errors);
     if (result.clusters[i]->discovery == Cluster::Discovery::kEds && !result.ads_cluster) {
       Add(errors, FieldPath(ElementPath("static_resources.clusters", i), "eds_cluster_config"),
           "expected dynamic_resources.ads_config beside this");
@@ -216,6 +260,7 @@ Validated<Bootstrap> ParseBootstrap(const bootstrap::Bootstrap& proto) {
   const ClustersByName clusters =
       ReadClusters(proto.static_resources(), FieldPath(path, "clusters"), result, errors);
   ReadListeners(proto.static_resources(), FieldPath(path, "listeners"), result, errors);
+  ReadSecrets(proto.static_resources(), FieldPath(path, "secrets"), result, errors);
   ReadDynamic(proto, clusters, result, errors);
   CheckReferences(proto, clusters, result, errors);
   if (proto.admin().has_address()) {

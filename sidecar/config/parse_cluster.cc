@@ -4,6 +4,7 @@
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_endpoints.h"
+#include "sidecar/config/parse_tls.h"
 
 namespace pillion::config {
 namespace {
@@ -99,6 +100,8 @@ Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, Conf
     Add(errors, FieldPath(path, "lb_policy"), "expected ROUND_ROBIN; others are not implemented");
   }
   ReadProtocol(proto, path, result, errors);
+  if (proto.has_transport_socket())
+    result.tls = ReadClientTls(proto.transport_socket(), FieldPath(path, "transport_socket"), errors);
   if (proto.type() == cluster::Cluster::EDS) {
     ReadEds(proto, path, result, errors);
   } else if (proto.type() == cluster::Cluster::STATIC) {

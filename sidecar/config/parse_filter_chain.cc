@@ -3,6 +3,7 @@
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_listener.h"
+#include "sidecar/config/parse_tls.h"
 
 namespace pillion::config {
 namespace {
@@ -165,6 +166,8 @@ FilterChain ReadFilterChain(const envoy::config::listener::v3::FilterChain& prot
   result.name = proto.name();
   result.match =
       ReadMatch(proto.filter_chain_match(), FieldPath(path, "filter_chain_match"), listener, errors);
+  if (proto.has_transport_socket())
+    result.tls = ReadServerTls(proto.transport_socket(), FieldPath(path, "transport_socket"), errors);
   const std::string filters_path = FieldPath(path, "filters");
   if (proto.filters_size() != 1) {
     Add(errors, filters_path,

@@ -89,7 +89,7 @@ DirectResponse ReadDirectResponse(const route::DirectResponseAction& proto, cons
   if (!proto.has_body()) return result;
   const std::string body_path = FieldPath(path, "body");
   const auto& body = proto.body();
-  if (body.specifier_case() == envoy::config::core::v3::DataSource::SPECIFIER_NOT_SET) {
+  if (!body.has_inline_bytes() && !body.has_inline_string()) {
     Add(errors, body_path, "expected inline_string or inline_bytes");
   }
   result.body = body.has_inline_bytes() ? body.inline_bytes() : body.inline_string();

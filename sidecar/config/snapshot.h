@@ -8,11 +8,13 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sidecar/config/cluster.h"
 #include "sidecar/config/listener.h"
 #include "sidecar/config/route_table.h"
+#include "sidecar/config/tls.h"
 
 namespace pillion::config {
 
@@ -30,6 +32,9 @@ struct Snapshot {
   uint64_t generation = 0;
   std::map<std::string, ListenerEntry, std::less<>> listeners;
   std::map<std::string, ClusterEntry, std::less<>> clusters;
+  // All that are held, by whether they were pushed, and name. TLS waits for those it names, as routes are
+  // waited for.
+  std::map<std::pair<bool, std::string>, std::shared_ptr<const Secret>> secrets;
 };
 
 }  // namespace pillion::config

@@ -60,6 +60,9 @@ Answer AnswerFor(const RequestError& error) {
       return {408, 4, "SI", "request idle for too long\n", true};
     case ErrorKind::kHeadTimeout:
       return {408, 4, "DPE", "request took too long\n", true};
+    case ErrorKind::kTooEarly:  // RFC 8470 section 5.2; the connection stays, for the request to be repeated
+                                // on it
+      return {425, 14, "TE", "too early\n"};
     case ErrorKind::kClientGone:
       return {499, 1, "DC", ""};
     case ErrorKind::kPeerRefused:

@@ -115,6 +115,14 @@ Next Exchange::ReceiveHead() {
   grpc_ = IsGrpc(head);
   if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
   StripHead();
+  if (client_->early_data()) {
+    if (!http::IsSafe(head.method) || tunnel_) {
+      return AnswerLocally({ErrorKind::kTooEarly, Side::kClient, Outcome::kNotSent,
+                            "early data with a request that may not be replayed"});
+    }
+    head.headers.Remove("early-data");
+    head.headers.Add("early-data", "1");  // RFC 8470 section 5.1: whoever runs it decides
+  }
   step_ = Step::kMatchRoute;
   return Next::kMore;
 }

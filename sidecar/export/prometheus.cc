@@ -15,6 +15,7 @@ using telemetry::Counter;
 using telemetry::Histogram;
 using telemetry::RouteKey;
 using telemetry::RouteStats;
+using telemetry::TlsStats;
 using telemetry::WorkerStats;
 
 // Every bound is an even bucket, a power of two: 64 us .. 67 s. The same for all series, or sums over series
@@ -292,6 +293,51 @@ void WorkerPart(Page& page, const telemetry::Registry& registry) {
   page.Sample("", upstream_opened > upstream_closed ? upstream_opened - upstream_closed : 0);
 }
 
+struct TlsSeries {
+  std::string_view family;
+  std::string_view help;
+  Counter TlsStats::* counter;
+};
+
+constexpr TlsSeries kTlsSeries[] = {
+    {"pillion_tls_handshakes_total", "TLS handshakes that succeeded.", &TlsStats::handshakes},
+    {"pillion_tls_resumed_total", "TLS handshakes that resumed a session.", &TlsStats::resumed},
+    {"pillion_tls_early_data_accepted_total", "Connections whose early data was taken.",
+     &TlsStats::early_data_accepted},
+    {"pillion_tls_early_data_rejected_total", "Connections whose early data was not taken.",
+     &TlsStats::early_data_rejected},
+};
+
+uint64_t Sum(const telemetry::Registry& registry, TlsStats WorkerStats::* side,
+             const Counter& (*pick)(const TlsStats&, size_t), size_t which) {
+  uint64_t sum = 0;
+  for (const auto& shard : registry.shards()) sum += pick(shard->worker.*side, which).value();
+  return sum;
+}
+
+void TlsPart(Page& page, const telemetry::Registry& registry) {
+  constexpr std::pair<std::string_view, TlsStats WorkerStats::*> kSides[] = {
+      {"client", &WorkerStats::client_tls}, {"upstream", &WorkerStats::upstream_tls}};
+  for (size_t i = 0; i < std::size(kTlsSeries); ++i) {
+    page.Family(kTlsSeries[i].family, "counter", kTlsSeries[i].help);
+    for (const auto& [side, stats] : kSides) {
+      const auto pick = [](const TlsStats& of, size_t k) -> const Counter& {
+        return of.*kTlsSeries[k].counter;
+      };
+      page.Sample("side=\"" + std::string(side) + "\"", Sum(registry, stats, pick, i));
+    }
+  }
+  page.Family("pillion_tls_handshake_failures_total", "counter", "TLS handshakes that failed.");
+  for (const auto& [side, stats] : kSides) {
+    for (size_t i = 1; i < net::kTlsFailures; ++i) {
+      const auto pick = [](const TlsStats& of, size_t k) -> const Counter& { return of.failures[k - 1]; };
+      page.Sample("side=\"" + std::string(side) + "\",reason=\"" +
+                      std::string(net::ToString(static_cast<net::TlsFailure>(i))) + "\"",
+                  Sum(registry, stats, pick, i));
+    }
+  }
+}
+
 }  // namespace
 
 std::string PrometheusText(const telemetry::Registry& registry) {
@@ -299,6 +345,7 @@ std::string PrometheusText(const telemetry::Registry& registry) {
   RoutePart(page, CollectRows(registry));
   TcpPart(page, registry);
   WorkerPart(page, registry);
+  TlsPart(page, registry);
   return page.Take();
 }
 

@@ -96,6 +96,11 @@ Method ParseMethod(std::string_view token) {
   }
 }
 
+bool IsSafe(Method method) {
+  return method == Method::kGet || method == Method::kHead || method == Method::kOptions ||
+         method == Method::kTrace;
+}
+
 bool IsIdempotent(Method method) {
   switch (method) {
     case Method::kGet:

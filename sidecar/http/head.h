@@ -19,6 +19,8 @@ enum class Method : uint8_t { kGet, kHead, kPost, kPut, kDelete, kConnect, kOpti
 Method ParseMethod(std::string_view token);
 // RFC 9110 section 9.2.2: running it twice has the effect of running it once.
 bool IsIdempotent(Method method);
+// RFC 9110 section 9.2.1: asks for nothing to be done.
+bool IsSafe(Method method);
 
 // How the request target was written (RFC 9112 section 3.2).
 enum class TargetForm : uint8_t { kOrigin, kAbsolute, kAuthority, kAsterisk };

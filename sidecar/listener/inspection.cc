@@ -1,6 +1,7 @@
 #include "sidecar/listener/inspection.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,7 @@
 #include "sidecar/relay/relay.h"
 #include "sidecar/session/http1_client.h"
 #include "sidecar/session/http2_client.h"
+#include "sidecar/tls/socket.h"
 
 namespace pillion::listener {
 namespace {
@@ -102,6 +104,9 @@ Inspection::Step Inspection::Advance() {
       case Stage::kChain:
         step = ChooseChain();
         break;
+      case Stage::kHandshake:
+        step = ShakeHands();
+        break;
       case Stage::kStart:
         step = Start();
         break;
@@ -113,6 +118,7 @@ Inspection::Step Inspection::Advance() {
 
 bool Inspection::ReadSome() {
   if (!readable_ || ended_ || aborted_ || bytes_.size() >= kMaxInspectedBytes) return false;
+  if (stage_ == Stage::kHandshake) return false;  // it reads for itself
   // The preface is all that the last stage needs: the rest is read by the session, into its own memory.
   const size_t room = stage_ == Stage::kStart ? kHttp2Preface.size() - bytes_.size() : kReadBytes;
   const size_t before = bytes_.size();
@@ -171,7 +177,7 @@ Inspection::Step Inspection::ChooseChain() {
     case ChainChoice::Kind::kChain:
       chain_ = choice.chain;
       stage_ = Stage::kStart;
-      return Step::kMore;
+      return generation_.config->chain(chain_).tls == nullptr ? Step::kMore : BeginTls();
     case ChainChoice::Kind::kNone:
       parts_.stats.client_connections_unmatched.Add();
       return Step::kClose;
@@ -185,6 +191,35 @@ Inspection::Step Inspection::ChooseChain() {
       return facts_.protocols ? Step::kMore : Step::kWait;
   }
   return Step::kClose;
+}
+
+// The socket is TLS from here on: what was read of it goes in again at the bottom.
+Inspection::Step Inspection::BeginTls() {
+  auto credentials = generation_.config->chain(chain_).tls->credentials->Get();
+  if (credentials == nullptr) {
+    parts_.stats.client_tls.Failed(net::TlsFailure::kNotReady);
+    return Step::kClose;
+  }
+  dial_.reset();
+  socket_ = tls::Accept(std::move(socket_), std::move(credentials), parts_.tls, std::exchange(bytes_, {}));
+  parts_.loop.Observe(*socket_, *this);
+  stage_ = Stage::kHandshake;
+  deadline_ = std::min(deadline_, parts_.turn.now() + kTlsHandshakeTimeout);
+  return Step::kMore;
+}
+
+Inspection::Step Inspection::ShakeHands() {
+  const int error = socket_->ConnectError();
+  if (error == EINPROGRESS) return Step::kWait;
+  if (error != 0) {
+    parts_.stats.client_tls.Failed(socket_->security()->failure);
+    return Step::kClose;
+  }
+  parts_.stats.client_tls.Succeeded(*socket_->security());
+  stage_ = Stage::kStart;
+  readable_ = true;
+  deadline_ = FirstWordDeadline();
+  return Step::kMore;
 }
 
 void Inspection::LearnTls() {
@@ -223,7 +258,8 @@ std::optional<size_t> Inspection::FallbackChain() const {
   if (!plain.protocols) plain.protocols.emplace();
   const ChainChoice choice = listener::ChooseChain(*generation_.config, plain);
   if (choice.kind != ChainChoice::Kind::kChain) return std::nullopt;
-  if (generation_.config->chain(choice.chain).tcp == nullptr) return std::nullopt;
+  const config::FilterChain& chain = generation_.config->chain(choice.chain);
+  if (chain.tcp == nullptr || chain.tls != nullptr) return std::nullopt;
   return choice.chain;
 }
 
@@ -247,6 +283,7 @@ Inspection::Step Inspection::OnNoMore() {
 Inspection::Step Inspection::OnLate() {
   if (draining_ || !generation_.config->continue_after_timeout || stage_ != Stage::kChain) {
     if (!bytes_.empty()) parts_.stats.client_connections_undetected.Add();
+    if (stage_ == Stage::kHandshake) parts_.stats.client_tls.Failed(net::TlsFailure::kTimeout);
     return Step::kClose;
   }
   deadline_ = time::MonotonicTime::max();
@@ -288,6 +325,10 @@ Inspection::Step Inspection::Start() {
   const config::CodecType codec = chain.http->http.codec;
   if (codec != config::CodecType::kAuto) {
     BecomeSession(codec == config::CodecType::kHttp2);
+    return Step::kDone;
+  }
+  if (const net::Security* security = socket_->security(); security != nullptr && !security->alpn.empty()) {
+    BecomeSession(security->alpn == "h2");
     return Step::kDone;
   }
   const std::string_view seen = std::string_view(bytes_).substr(0, kHttp2Preface.size());

@@ -1,11 +1,13 @@
 // A connection from its acceptance until it is known what serves it. Deleted by the turn.
 //
-//   kProxyHeader -> kChain -> kStart -> a session or a relay
+//   kProxyHeader -> kChain [-> kHandshake] -> kStart -> a session or a relay
 //
 //   kProxyHeader  the PROXY protocol header, where the listener has one, says who the client is
 //   kChain        which filter chain is for it; reads as much as the chains depend on, and decides as soon as
 //                 the bytes contradict all but one
-//   kStart        HTTP: HTTP/2 by its preface (RFC 9113 section 3.4), or HTTP/1
+//   kHandshake    TLS, where the chain has it; what follows sees what is in it
+//   kStart        HTTP: by ALPN where one was agreed, else HTTP/2 by its preface (RFC 9113 section 3.4), or
+//   HTTP/1
 //
 // A client that says nothing may wait for a server that speaks first. Where such a connection would be
 // relayed as it is, one to the upstream is made after a moment, and whoever speaks first decides.
@@ -22,6 +24,9 @@
 
 namespace pillion::listener {
 
+// Attack: TLS handshakes that are begun and not ended.
+inline constexpr auto kTlsHandshakeTimeout = std::chrono::seconds(15);
+
 class Inspection final : public session::ClientSession {
  public:
   // `generation` outlives it: it is in the generation's list.
@@ -36,7 +41,7 @@ class Inspection final : public session::ClientSession {
   void Abort() override;
 
  private:
-  enum class Stage : uint8_t { kProxyHeader, kChain, kStart };
+  enum class Stage : uint8_t { kProxyHeader, kChain, kHandshake, kStart };
   enum class Step : uint8_t {
     kMore,   // the next stage is set
     kWait,   // more bytes of the client are needed
@@ -46,6 +51,8 @@ class Inspection final : public session::ClientSession {
   Step Advance();
   Step ReadProxyHeader();
   Step ChooseChain();
+  Step BeginTls();
+  Step ShakeHands();
   Step Start();
   // The client's bytes, up to what the present stage can need. False: none now; `ended_` when there never
   // will be.

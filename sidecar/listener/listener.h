@@ -21,6 +21,7 @@
 #include "sidecar/stream/exchange_factory.h"
 #include "sidecar/stream/turn.h"
 #include "sidecar/telemetry/stats.h"
+#include "sidecar/tls/worker_tools.h"
 
 namespace pillion::listener {
 
@@ -31,6 +32,7 @@ struct ListenerParts {
   session::WorkerMemory& memory;
   telemetry::WorkerStats& stats;
   relay::RelayParts relay;
+  tls::WorkerTools& tls;
   // Null: every connection stays where it was accepted. `self`: this worker's number there.
   Placement* placement = nullptr;
   size_t self = 0;

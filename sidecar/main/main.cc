@@ -11,6 +11,8 @@
 #include "sidecar/config/load_bootstrap.h"
 #include "sidecar/main/cpu_quota.h"
 #include "sidecar/main/process.h"
+#include "sidecar/main/tls_keeper.h"
+#include "sidecar/time/clock.h"
 
 namespace {
 
@@ -50,6 +52,11 @@ int Run(int argc, char** argv) {
   const pillion::config::LoadedBootstrap loaded = pillion::config::LoadBootstrap(config_path);
   for (const std::string& error : loaded.errors) std::fprintf(stderr, "%s\n", error.c_str());
   if (loaded.bootstrap == nullptr) return 1;
+  const std::vector<std::string> failures =
+      pillion::TlsFailures(*loaded.bootstrap, pillion::time::SystemClock().Now());
+  for (const std::string& failure : failures)
+    std::fprintf(stderr, "%s: %s\n", config_path.c_str(), failure.c_str());
+  if (!failures.empty()) return 1;
   if (mode == "validate") {
     std::printf("%s: OK\n", config_path.c_str());
     return 0;

@@ -24,6 +24,7 @@
 #include "sidecar/listener/listener.h"
 #include "sidecar/listener/placement.h"
 #include "sidecar/main/listen_sockets.h"
+#include "sidecar/main/tls_keeper.h"
 #include "sidecar/net/epoll_loop.h"
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/time/clock.h"
@@ -83,6 +84,7 @@ class Process {
   bool OpenAdmin();
   std::vector<std::string> NotReady() const;
   std::vector<std::string> Remarks() const;
+  std::string CertificatesPage() const;
   void AskClusters(const std::function<void(std::string)>& done);
   void TakeRecords();
   // One turn of the main loop; `deadline` at the latest.
@@ -97,6 +99,7 @@ class Process {
   worker::Engine main_;
   Random random_;
   xds::ResourceStore store_;
+  TlsKeeper tls_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   std::shared_ptr<const worker::PreparedSnapshot> prepared_;
   std::unique_ptr<xds::AdsClient> ads_;  // null: a static configuration
@@ -121,7 +124,9 @@ Process::Process(const ProcessOptions& options)
       loop_(clock_),
       main_(clock_, loop_, registry_.NewShard(), Seed()),
       random_(Seed()),
-      store_(options.bootstrap, {options.warn_unsupported}),
+      store_(options.bootstrap, {options.warn_unsupported, TlsProblem}),
+      tls_(clock_.Now(),
+           [](const std::string& why) { std::fprintf(stderr, "pillion-sidecar: %s\n", why.c_str()); }),
       logs_(main_.turn(), main_.worker_stats()),
       spans_(main_.turn(), random_, main_.worker_stats(), options.bootstrap->node_id,
              [this](std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {
@@ -162,6 +167,7 @@ void Process::Publish() {
   const bool connected = ads_ != nullptr && ads_->connected();
   const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now(), connected);
   if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
+  tls_.Update(snapshot);
   prepared_ = worker::Prepare(snapshot, prepared_.get());
   BindAndApply();
   // The main loop calls clusters, but serves no listener of users.
@@ -228,9 +234,10 @@ void Process::SaveLastGoodConfiguration() {
 }
 
 void Process::TurnUntil(time::MonotonicTime deadline) {
-  main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_, bind_again_at_}));
+  main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_, bind_again_at_, tls_.next_poll()}));
   const time::MonotonicTime now = clock_.Now();
   if (now >= store_.NextTimeout()) Publish();
+  tls_.Poll(now);
   if (now >= save_at_) SaveLastGoodConfiguration();
   if (now >= bind_again_at_) BindAndApply();
   if (!was_ready_ && NotReady().empty()) was_ready_ = true;
@@ -269,6 +276,7 @@ bool Process::OpenAdmin() {
   sources.config_dump = [this] {
     return admin::ConfigDumpPage(*options_.bootstrap, store_, ads_.get(), prepared_->snapshot->generation);
   };
+  sources.certs = [this] { return CertificatesPage(); };
   sources.clusters = [this](const std::function<void(std::string)>& done) { AskClusters(done); };
   sources.quit = [this] { quit_ = true; };
   int error = 0;
@@ -310,6 +318,14 @@ std::vector<std::string> Process::Remarks() const {
   for (const auto& [name, failure] : listen_failures_) remarks.push_back(failure);
   for (const std::string& what : store_.Waiting()) remarks.push_back("waiting for " + what);
   return remarks;
+}
+
+std::string Process::CertificatesPage() const {
+  std::vector<admin::CertificateView> views;
+  for (const TlsKeeper::Entry& entry : tls_.entries())
+    views.push_back({entry.owner, entry.in_use, entry.failure, entry.rotations, entry.certificates});
+  const auto now = clock_.Wall().time_since_epoch();
+  return admin::CertificatesPage(views, std::chrono::duration_cast<seconds>(now).count());
 }
 
 // Every worker collects on its own thread; the last answer makes the page.

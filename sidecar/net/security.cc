@@ -28,6 +28,8 @@ std::string_view ToString(TlsFailure failure) {
       return "spiffe";
     case TlsFailure::kPin:
       return "pin";
+    case TlsFailure::kNotReady:
+      return "not_ready";
     case TlsFailure::kAlpn:
       return "alpn";
   }

@@ -24,9 +24,10 @@ enum class TlsFailure : uint8_t {
   kWrongName,      // no subject alternative name is allowed
   kSpiffe,         // a SPIFFE identity against the rules of X509-SVID
   kPin,            // neither hash is pinned
+  kNotReady,       // our own certificates are not here, or cannot be used
   kAlpn,           // the application protocol that was agreed is not the one to be spoken
 };
-inline constexpr size_t kTlsFailures = 13;
+inline constexpr size_t kTlsFailures = 14;
 std::string_view ToString(TlsFailure failure);
 
 // What the peer's certificate says. Its names are the peer's word until `verified`.

@@ -1,7 +1,5 @@
 #include "sidecar/relay/dial.h"
 
-#include <cerrno>
-
 #include "sidecar/route/route.h"
 
 namespace pillion::relay {
@@ -47,40 +45,36 @@ void Dial::Start() {
     DropEndpoint();
     endpoint_ = next;
     ++endpoint_->active_attempts;
-    int error = 0;
-    socket_ = parts_.loop.Connect(endpoint_->address(), *this, &error);
+    session::ConnectFailure failure;
+    socket_ = session::Dial(dial_parts(), endpoint_->cluster(), endpoint_->address(), session::Speaks::kBytes,
+                            *this, failure);
     if (socket_ != nullptr) {
       parts_.stats.worker.upstream_connections_tcp.Add();
       deadline_ = parts_.turn.now() + endpoint_->cluster().connect_timeout;
       return;
     }
-    parts_.stats.worker.upstream_connect_failures.Add();
-    error_ = {ErrorKind::kConnectFailed, Side::kUpstream, Outcome::kNotSent,
-              "no descriptor, or no route to the endpoint"};
+    error_ = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
   }
 }
 
-void Dial::Fail(ErrorKind kind, std::string_view detail) {
-  auto& stats = parts_.stats.worker;
-  (kind == ErrorKind::kConnectTimeout ? stats.upstream_connect_timeouts : stats.upstream_connect_failures)
-      .Add();
-  stats.upstream_connections_closed.Add();
+void Dial::Fail(const session::ConnectFailure& failure) {
+  parts_.stats.worker.upstream_connections_closed.Add();
   socket_.reset();
-  error_ = {kind, Side::kUpstream, Outcome::kNotSent, detail};
+  error_ = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
   Start();
 }
 
 Dial::State Dial::Advance() {
   while (state_ == State::kConnecting) {
-    const int error = socket_->ConnectError();
-    if (error == 0) {
+    session::ConnectFailure failure;
+    const bool late = parts_.turn.now() >= deadline_;
+    const session::Connected connected =
+        session::FinishConnect(dial_parts(), *socket_, session::Speaks::kBytes, late, failure);
+    if (connected == session::Connected::kWait) break;
+    if (connected == session::Connected::kYes) {
       state_ = State::kConnected;
-    } else if (error != EINPROGRESS) {
-      Fail(ErrorKind::kConnectFailed, "the connection was refused or cannot be made");
-    } else if (parts_.turn.now() >= deadline_) {
-      Fail(ErrorKind::kConnectTimeout, "the connection was not made within connect_timeout");
     } else {
-      break;
+      Fail(failure);
     }
   }
   return state_;

@@ -11,6 +11,7 @@
 #include "sidecar/base/request_error.h"
 #include "sidecar/config/listener.h"
 #include "sidecar/net/loop.h"
+#include "sidecar/session/dial.h"
 #include "sidecar/session/wire.h"
 #include "sidecar/stream/turn.h"
 #include "sidecar/telemetry/request_record.h"
@@ -28,6 +29,7 @@ struct RelayParts {
   telemetry::RecordBuffer& records;
   upstream::ClusterTable& clusters;
   Random& random;
+  tls::WorkerTools& tls;
 };
 
 class Dial final : public net::Observer {
@@ -44,8 +46,11 @@ class Dial final : public net::Observer {
   State state() const { return state_; }
   // kConnecting: when Advance must be called at the latest.
   time::MonotonicTime deadline() const { return deadline_; }
-  // kConnected: the upstream has sent something, or ended: it speaks first.
-  bool upstream_spoke() const { return state_ == State::kConnected && readable_; }
+  // kConnected: the upstream has sent something, or ended: it speaks first. Over TLS what comes may be TLS's
+  // own.
+  bool upstream_spoke() const {
+    return state_ == State::kConnected && readable_ && socket_->security() == nullptr;
+  }
   // kConnected, once: who takes it must have itself observed.
   std::unique_ptr<net::Socket> TakeSocket() { return std::move(socket_); }
   // kFailed.
@@ -58,8 +63,9 @@ class Dial final : public net::Observer {
   void OnReady(bool readable, bool writable) override;
 
  private:
+  session::DialParts dial_parts() { return {parts_.loop, parts_.stats.worker, parts_.tls}; }
   void Start();
-  void Fail(ErrorKind kind, std::string_view detail);
+  void Fail(const session::ConnectFailure& failure);
   void DropEndpoint();
 
   RelayParts parts_;

@@ -26,6 +26,8 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   explicit Exchanged(Http1ClientSession& session, time::MonotonicTime started)
       : session_(&session), peer_(session.wire_.socket().peer()) {
     started_ = started;
+    const net::Security* security = session.wire_.socket().security();
+    early_data_ = security != nullptr && security->early;
     swap(request_, session.parser_->request());
   }
   ~Exchanged() override {
@@ -54,6 +56,9 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   bool Flushed() const override { return session_ == nullptr || session_->wire_.out().empty(); }
   http::Version wire_version() const override { return http::Version::kHttp11; }
   const net::Address& peer() const override { return peer_; }
+  const net::Security* security() const override {
+    return session_ == nullptr ? nullptr : session_->wire_.socket().security();
+  }
   void SendInformational(const http::ResponseHead& head) override;
   bool SendResponse(http::ResponseHead& head, bool end) override;
   void EndEarly() override {

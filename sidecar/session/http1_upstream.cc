@@ -93,9 +93,8 @@ Http1UpstreamSession::~Http1UpstreamSession() {
   WakeOwner();
 }
 
-bool Http1UpstreamSession::Dial(const net::Address& to) {
-  int error = 0;
-  auto socket = parts_.loop.Connect(to, *this, &error);
+bool Http1UpstreamSession::Dial(const net::Address& to, ConnectFailure& failure) {
+  auto socket = session::Dial(parts_.dial(), *cluster_, to, Speaks::kHttp1, *this, failure);
   if (socket == nullptr) return false;
   parts_.stats.upstream_connections_http1.Add();
   local_peer_ = to.loopback();
@@ -130,17 +129,13 @@ stream::Progress Http1UpstreamSession::Run() {
 }
 
 void Http1UpstreamSession::FinishConnect() {
-  const int error = wire_.socket().ConnectError();
-  if (error == EINPROGRESS) {
-    if (parts_.turn.now() < since_ + cluster_->connect_timeout) return;
-    parts_.stats.upstream_connect_timeouts.Add();
-    if (pool_ != nullptr) pool_->ConnectFailed(*this, ErrorKind::kConnectTimeout);
-    Die();
-    return;
-  }
-  if (error != 0) {
-    parts_.stats.upstream_connect_failures.Add();
-    if (pool_ != nullptr) pool_->ConnectFailed(*this, ErrorKind::kConnectFailed);
+  const bool late = parts_.turn.now() >= since_ + cluster_->connect_timeout;
+  ConnectFailure failure;
+  const Connected connected =
+      session::FinishConnect(parts_.dial(), wire_.socket(), Speaks::kHttp1, late, failure);
+  if (connected == Connected::kWait) return;
+  if (connected == Connected::kNo) {
+    if (pool_ != nullptr) pool_->ConnectFailed(*this, failure);
     Die();
     return;
   }

@@ -13,6 +13,7 @@
 #include "sidecar/config/cluster.h"
 #include "sidecar/http1/parser.h"
 #include "sidecar/http1/serializer.h"
+#include "sidecar/session/dial.h"
 #include "sidecar/session/upstream_parts.h"
 #include "sidecar/session/wire.h"
 #include "sidecar/stream/stream.h"
@@ -31,8 +32,8 @@ class Http1UpstreamSession final : public stream::Runnable,
  public:
   Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool, std::shared_ptr<const config::Cluster> cluster);
   ~Http1UpstreamSession() override;
-  // False: no descriptor or no route; delete it.
-  bool Dial(const net::Address& to);
+  // False: it cannot begin; delete it.
+  bool Dial(const net::Address& to, ConnectFailure& failure);
 
   void OnReady(bool readable, bool writable) override;
   stream::Progress Run() override;

@@ -22,6 +22,8 @@ class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientS
   Exchanged(Http2ClientSession& session, const http2::Event& event)
       : Http2StreamOf(session, event.stream), memory_(session.memory_) {
     started_ = session.turn_.now();
+    const net::Security* security = session.security();
+    early_data_ = security != nullptr && security->early;
     memory_.requests.Lend(request_);
     swap(request_, session.codec().request(event));
     in_.head = true;

@@ -39,6 +39,7 @@ class Http2Session {
 
   http2::Codec& codec() { return codec_; }
   const net::Address& peer() { return wire_.socket().peer(); }
+  const net::Security* security() { return wire_.socket().security(); }
   void Dirty();
   // The exchange let go of the stream, having sent or received its whole message or not.
   void Forget(http2::StreamId id, bool sent, bool received);
@@ -123,6 +124,9 @@ class Http2StreamOf : public SideStream {
   bool Flushed() const override { return link_.session == nullptr || !link_.session->HasUnsent(); }
   http::Version wire_version() const override { return http::Version::kHttp2; }
   const net::Address& peer() const override { return peer_; }
+  const net::Security* security() const override {
+    return link_.session == nullptr ? nullptr : link_.session->security();
+  }
 
  protected:
   friend class Http2ClientSession;

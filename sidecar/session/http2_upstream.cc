@@ -1,7 +1,6 @@
 #include "sidecar/session/http2_upstream.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -13,6 +12,7 @@ namespace pillion::session {
 namespace {
 
 constexpr size_t kMaxInformational = 8;
+constexpr std::string_view kNoSettings = "the upstream sent no HTTP/2 SETTINGS within connect_timeout";
 
 http2::Limits LimitsOf(const config::Cluster& cluster) {
   http2::Limits limits;
@@ -108,9 +108,8 @@ Http2UpstreamSession::~Http2UpstreamSession() {
   }
 }
 
-bool Http2UpstreamSession::Dial(const net::Address& to) {
-  int error = 0;
-  auto socket = parts_.loop.Connect(to, *this, &error);
+bool Http2UpstreamSession::Dial(const net::Address& to, ConnectFailure& failure) {
+  auto socket = session::Dial(parts_.dial(), *cluster_, to, Speaks::kHttp2, *this, failure);
   if (socket == nullptr) return false;
   if (const auto& limit = cluster_->silent_peer_timeout) socket->GiveUpSilentPeerAfter(*limit);
   stats_.upstream_connections_http2.Add();
@@ -156,14 +155,13 @@ stream::Progress Http2UpstreamSession::Run() {
 }
 
 void Http2UpstreamSession::FinishConnect() {
-  const int error = wire_.socket().ConnectError();
   const bool late = turn_.now() >= since_ + cluster_->connect_timeout;
-  if (error == EINPROGRESS && !late) return;
-  if (error != 0) {
-    const ErrorKind kind = error == EINPROGRESS ? ErrorKind::kConnectTimeout : ErrorKind::kConnectFailed;
-    (kind == ErrorKind::kConnectTimeout ? stats_.upstream_connect_timeouts : stats_.upstream_connect_failures)
-        .Add();
-    if (pool_ != nullptr) std::exchange(pool_, nullptr)->ConnectFailed(*this, kind);
+  ConnectFailure failure;
+  const Connected connected =
+      session::FinishConnect(parts_.dial(), wire_.socket(), Speaks::kHttp2, late, failure);
+  if (connected == Connected::kWait) return;
+  if (connected == Connected::kNo) {
+    if (pool_ != nullptr) std::exchange(pool_, nullptr)->ConnectFailed(*this, failure);
     state_ = State::kDead;
     return;
   }
@@ -176,8 +174,9 @@ void Http2UpstreamSession::FinishConnect() {
 // It accepts connections and does not speak HTTP/2 on them. Those who wait would wait for ever.
 void Http2UpstreamSession::GiveUpSettling() {
   stats_.upstream_connect_timeouts.Add();
-  if (pool_ != nullptr) std::exchange(pool_, nullptr)->ConnectFailed(*this, ErrorKind::kConnectTimeout);
-  Die("the upstream sent no HTTP/2 SETTINGS within connect_timeout");
+  if (pool_ != nullptr)
+    std::exchange(pool_, nullptr)->ConnectFailed(*this, {ErrorKind::kConnectTimeout, kNoSettings});
+  Die(kNoSettings);
 }
 
 // Those who wait to hear whether the peer takes their upgrade.

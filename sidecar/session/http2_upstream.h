@@ -7,6 +7,7 @@
 
 #include "sidecar/base/intrusive_list.h"
 #include "sidecar/config/cluster.h"
+#include "sidecar/session/dial.h"
 #include "sidecar/session/http2_session.h"
 #include "sidecar/session/upstream_parts.h"
 
@@ -24,8 +25,8 @@ class Http2UpstreamSession final : public stream::Runnable,
  public:
   Http2UpstreamSession(UpstreamParts& parts, Http2Pool& pool, std::shared_ptr<const config::Cluster> cluster);
   ~Http2UpstreamSession() override;
-  // False: no descriptor or no route; delete it.
-  bool Dial(const net::Address& to);
+  // False: it cannot begin; delete it.
+  bool Dial(const net::Address& to, ConnectFailure& failure);
 
   void OnReady(bool readable, bool writable) override;
   stream::Progress Run() override;

@@ -3,9 +3,9 @@
 namespace pillion::session {
 namespace {
 
-void Fail(stream::Turn& turn, stream::Ticket& ticket, ErrorKind kind, std::string_view detail) {
+void Fail(stream::Turn& turn, stream::Ticket& ticket, const ConnectFailure& failure) {
   ticket.Unlink();
-  ticket.error = {kind, Side::kUpstream, Outcome::kNotSent, detail};
+  ticket.error = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
   turn.Wake(*ticket.owner());
 }
 
@@ -15,16 +15,11 @@ void Grant(stream::Turn& turn, stream::Ticket& ticket, std::unique_ptr<stream::U
   turn.Wake(*ticket.owner());
 }
 
-std::string_view Describe(ErrorKind kind) {
-  return kind == ErrorKind::kConnectTimeout ? "the connection was not made within connect_timeout"
-                                            : "the connection was refused or cannot be made";
-}
-
 }  // namespace
 
 Http1Pool::~Http1Pool() {
   while (stream::Ticket* ticket = waiting_.front())
-    Fail(parts_.turn, *ticket, ErrorKind::kConnectFailed, "the endpoint was removed");
+    Fail(parts_.turn, *ticket, {ErrorKind::kConnectFailed, "the endpoint was removed"});
   while (Http1UpstreamSession* session = all_.front()) session->Orphan();
 }
 
@@ -49,9 +44,9 @@ void Http1Pool::DialFor(stream::Ticket& ticket) {
   auto session = std::make_unique<Http1UpstreamSession>(
       parts_, *this, std::shared_ptr<const config::Cluster>(endpoint_.shared_cluster()));
   ++count_;
-  if (!session->Dial(endpoint_.address())) {
-    ticket.error = {ErrorKind::kConnectFailed, Side::kUpstream, Outcome::kNotSent,
-                    "no descriptor, or no route to the endpoint"};
+  ConnectFailure failure;
+  if (!session->Dial(endpoint_.address(), failure)) {
+    ticket.error = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
     return;
   }
   all_.PushBack(session.release());  // from here it belongs to the turn
@@ -68,14 +63,14 @@ void Http1Pool::Free(Http1UpstreamSession& session) {
   }
 }
 
-void Http1Pool::ConnectFailed(Http1UpstreamSession&, ErrorKind kind) {
-  if (stream::Ticket* ticket = waiting_.front()) Fail(parts_.turn, *ticket, kind, Describe(kind));
+void Http1Pool::ConnectFailed(Http1UpstreamSession&, const ConnectFailure& failure) {
+  if (stream::Ticket* ticket = waiting_.front()) Fail(parts_.turn, *ticket, failure);
 }
 
 void Http1Pool::Gone(Http1UpstreamSession&) { --count_; }
 
 Http2Pool::~Http2Pool() {
-  FailWaiting(ErrorKind::kConnectFailed, "the endpoint was removed");
+  FailWaiting({ErrorKind::kConnectFailed, "the endpoint was removed"});
   while (Http2UpstreamSession* session = sessions_.front()) session->Orphan();
 }
 
@@ -94,9 +89,9 @@ void Http2Pool::Acquire(stream::Ticket& ticket) {
     return;
   }
   // At the limit of connections one waits for the streams that end.
-  if (!connecting && count_ < kMaxConnectionsPerEndpoint && !Dial()) {
-    ticket.error = {ErrorKind::kConnectFailed, Side::kUpstream, Outcome::kNotSent,
-                    "no descriptor, or no route to the endpoint"};
+  ConnectFailure failure;
+  if (!connecting && count_ < kMaxConnectionsPerEndpoint && !Dial(failure)) {
+    ticket.error = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
     return;
   }
   waiting_.PushBack(&ticket);
@@ -112,9 +107,10 @@ bool Http2Pool::WaitingIsFull() {
   return waiting_at_most_ >= kMaxWaitingPerEndpoint;
 }
 
-bool Http2Pool::Dial() {
+bool Http2Pool::Dial(ConnectFailure& failure) {
   auto session = std::make_unique<Http2UpstreamSession>(parts_, *this, endpoint_.shared_cluster());
-  if (!session->Dial(endpoint_.address())) return false;  // not one of ours yet: nobody hears of its end
+  if (!session->Dial(endpoint_.address(), failure))
+    return false;  // not one of ours yet: nobody hears of its end
   ++count_;
   sessions_.PushBack(session.release());  // from here it belongs to the turn
   return true;
@@ -129,12 +125,12 @@ void Http2Pool::Room(Http2UpstreamSession& session) {
   for (Http2UpstreamSession* other = sessions_.front(); other != nullptr; other = sessions_.Next(other)) {
     if (other->connecting()) return;
   }
-  if (count_ < kMaxConnectionsPerEndpoint)
-    Dial();  // when it fails those who wait are served by the streams that end
+  ConnectFailure ignored;  // those who wait are served by the streams that end
+  if (count_ < kMaxConnectionsPerEndpoint) Dial(ignored);
 }
 
-void Http2Pool::ConnectFailed(Http2UpstreamSession& session, ErrorKind kind) {
-  FailWaiting(kind, Describe(kind));  // first: Leave dials again for those who still wait
+void Http2Pool::ConnectFailed(Http2UpstreamSession& session, const ConnectFailure& failure) {
+  FailWaiting(failure);  // first: Leave dials again for those who still wait
   Leave(session);
 }
 
@@ -142,12 +138,12 @@ void Http2Pool::Leave(Http2UpstreamSession& session) {
   if (!session.ListNode<PoolTag>::linked()) return;
   session.ListNode<PoolTag>::Unlink();
   --count_;
-  if (sessions_.empty() && !waiting_.empty() && !Dial())
-    FailWaiting(ErrorKind::kConnectFailed, Describe(ErrorKind::kConnectFailed));
+  ConnectFailure failure;
+  if (sessions_.empty() && !waiting_.empty() && !Dial(failure)) FailWaiting(failure);
 }
 
-void Http2Pool::FailWaiting(ErrorKind kind, std::string_view detail) {
-  while (stream::Ticket* ticket = waiting_.front()) Fail(parts_.turn, *ticket, kind, detail);
+void Http2Pool::FailWaiting(const ConnectFailure& failure) {
+  while (stream::Ticket* ticket = waiting_.front()) Fail(parts_.turn, *ticket, failure);
 }
 
 void UpstreamPools::Acquire(upstream::EndpointState& endpoint, bool http2, stream::Ticket& ticket) {

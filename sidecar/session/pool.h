@@ -35,7 +35,7 @@ class Http1Pool final : public upstream::EndpointPool {
 
   // Called by its sessions.
   void Free(Http1UpstreamSession& session);
-  void ConnectFailed(Http1UpstreamSession& session, ErrorKind kind);
+  void ConnectFailed(Http1UpstreamSession& session, const ConnectFailure& failure);
   void Gone(Http1UpstreamSession& session);
 
  private:
@@ -58,13 +58,13 @@ class Http2Pool final : public upstream::EndpointPool {
   // Called by its sessions: there is room for streams; it cannot be reached; it takes no more streams; it is
   // gone.
   void Room(Http2UpstreamSession& session);
-  void ConnectFailed(Http2UpstreamSession& session, ErrorKind kind);
+  void ConnectFailed(Http2UpstreamSession& session, const ConnectFailure& failure);
   void Leave(Http2UpstreamSession& session);
 
  private:
   bool WaitingIsFull();
-  bool Dial();
-  void FailWaiting(ErrorKind kind, std::string_view detail);
+  bool Dial(ConnectFailure& failure);
+  void FailWaiting(const ConnectFailure& failure);
   UpstreamParts& parts_;
   upstream::EndpointState& endpoint_;
   IntrusiveList<Http2UpstreamSession, PoolTag> sessions_;

@@ -94,7 +94,7 @@ class Server : public net::Observer {
 
 class Pools : public ::testing::Test {
  protected:
-  Pools() : loop_(network_.NewLoop()), turn_(clock_), pools_({turn_, loop_, memory_, stats_}) {
+  Pools() : loop_(network_.NewLoop()), turn_(clock_), pools_({turn_, loop_, memory_, stats_, tls_}) {
     cluster_->protocol = config::UpstreamProtocol::kHttp2;
     endpoint_ = LocalRef<upstream::EndpointState>(new upstream::EndpointState(At(80), cluster_));
   }
@@ -136,6 +136,7 @@ class Pools : public ::testing::Test {
   stream::Turn turn_;
   WorkerMemory memory_;
   telemetry::WorkerStats stats_;
+  tls::WorkerTools tls_;
   UpstreamPools pools_;
   std::shared_ptr<config::Cluster> cluster_ = std::make_shared<config::Cluster>();
   LocalRef<upstream::EndpointState> endpoint_;

@@ -20,6 +20,7 @@
 #include "sidecar/base/slice.h"
 #include "sidecar/http/head.h"
 #include "sidecar/net/address.h"
+#include "sidecar/net/security.h"
 #include "sidecar/stream/turn.h"
 
 namespace pillion::stream {
@@ -58,6 +59,9 @@ class Stream {
   virtual bool Flushed() const = 0;
   virtual http::Version wire_version() const = 0;
   virtual const net::Address& peer() const = 0;
+  // What TLS says of the connection and its peer; null: plain text, or the connection is gone. Do not keep
+  // it.
+  virtual const net::Security* security() const { return nullptr; }
 
   // Who is woken when something was recorded. May be null.
   void set_owner(Runnable* owner) { owner_ = owner; }
@@ -78,12 +82,15 @@ class ClientStream : public Stream {
   [[nodiscard]] virtual bool SendResponse(http::ResponseHead& head, bool end) = 0;
   // When the first byte of the request was read.
   time::MonotonicTime started() const { return started_; }
+  // Its head came as TLS early data: it may be a replay of another request (RFC 8470).
+  bool early_data() const { return early_data_; }
   // The response is complete but the request is not: end without harm to what was sent.
   virtual void EndEarly() = 0;
 
  protected:
   http::RequestHead request_;
   time::MonotonicTime started_{};
+  bool early_data_ = false;
 };
 
 // The side that we call.

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <vector>
 
+#include "sidecar/net/security.h"
 #include "sidecar/time/clock.h"
 
 namespace pillion::telemetry {
@@ -104,6 +105,24 @@ struct TcpKey {
   friend auto operator<=>(const TcpKey&, const TcpKey&) = default;
 };
 
+// Handshakes of one side.
+struct TlsStats {
+  Counter handshakes;  // that succeeded
+  Counter resumed;
+  Counter early_data_accepted;
+  Counter early_data_rejected;
+  std::array<Counter, net::kTlsFailures - 1> failures;  // by net::TlsFailure, without kNone
+  void Failed(net::TlsFailure why) {
+    if (why != net::TlsFailure::kNone) failures[static_cast<size_t>(why) - 1].Add();
+  }
+  void Succeeded(const net::Security& security) {
+    handshakes.Add();
+    if (security.resumed) resumed.Add();
+    if (security.early_data_offered)
+      (security.early_data_accepted ? early_data_accepted : early_data_rejected).Add();
+  }
+};
+
 // Per worker, not per route.
 struct WorkerStats {
   Counter client_connections;
@@ -128,6 +147,8 @@ struct WorkerStats {
   Counter log_records_dropped;
   Counter spans_dropped;
   Counter turns;
+  TlsStats client_tls;
+  TlsStats upstream_tls;
 };
 
 class Shard {

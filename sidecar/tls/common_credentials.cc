@@ -140,6 +140,11 @@ absl::Status MakeCommon(const CommonSettings& settings, bool server, CommonParts
   return absl::OkStatus();
 }
 
+absl::Status CheckSettings(const CommonSettings& settings) {
+  CommonParts parts;
+  return MakeCommon(settings, true, parts);
+}
+
 void AddFacts(const X509* certificate, bool ca, std::vector<CertificateFacts>& facts) {
   CertificateFacts& one = facts.emplace_back();
   one.ca = ca;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "sidecar/tls/settings.h"
 #include "sidecar/tls/ticket_keys.h"
@@ -23,6 +24,9 @@ struct CertificateFacts {
   int64_t not_before_s = 0;  // since 1970
   int64_t not_after_s = 0;
 };
+
+// Whether credentials can be made of what there is; the same errors.
+absl::Status CheckSettings(const CommonSettings& settings);
 
 class ServerCredentials {
  public:

@@ -35,7 +35,7 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       stats_(stats),
       place_(place),
       turn_(clock),
-      pools_({turn_, loop_, memory_, stats_.worker}),
+      pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
       side_calls_(environment_) {}
@@ -124,8 +124,9 @@ void Engine::Adopt(const std::string& listener, std::unique_ptr<net::Socket> soc
 }
 
 void Engine::TurnOnce(time::MonotonicTime deadline) {
-  loop_.Wait(turn_.has_work() ? turn_.now() : std::min(deadline, turn_.NextDeadline()));
-  turn_.Run();
+  const bool busy = turn_.has_work() || tls_.pacer.waiting();
+  loop_.Wait(busy ? turn_.now() : std::min(deadline, turn_.NextDeadline()));
+  RunTurn();
   stats_.worker.turns.Add();
   if (!leaving_.empty()) {
     std::erase_if(leaving_, [](const Active& active) { return active.listener->empty(); });

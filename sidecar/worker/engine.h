@@ -58,7 +58,10 @@ class Engine {
   // Waits for work until `deadline` at the latest, then runs one turn.
   void TurnOnce(time::MonotonicTime deadline);
   // One turn without waiting; true when work is left for the next. For drivers that wait themselves.
-  bool RunTurn() { return turn_.Run(); }
+  bool RunTurn() {
+    tls_.pacer.BeginTurn();
+    return turn_.Run() || tls_.pacer.waiting();
+  }
 
   // Stops accepting on listeners of that direction (those without one count as outbound) and drains their
   // sessions. A configuration that comes later opens no listener of that direction any more.
@@ -79,7 +82,8 @@ class Engine {
             loop_,
             memory_,
             stats_.worker,
-            {turn_, loop_, memory_.scratch, stats_, records_, clusters_, random_},
+            {turn_, loop_, memory_.scratch, stats_, records_, clusters_, random_, tls_},
+            tls_,
             place_.placement,
             place_.number};
   }
@@ -98,6 +102,7 @@ class Engine {
   const Place place_;
   stream::Turn turn_;
   session::WorkerMemory memory_;
+  tls::WorkerTools tls_;
   upstream::ClusterTable clusters_;
   session::UpstreamPools pools_;
   Random random_;

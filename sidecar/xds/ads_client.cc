@@ -87,7 +87,7 @@ void AdsClient::Open() {
 
 // Names that resources just taken over refer to, and names that are not referred to any more.
 void AdsClient::Subscribe() {
-  for (const Type type : {Type::kEndpoints, Type::kRoutes}) {
+  for (const Type type : {Type::kEndpoints, Type::kSecrets, Type::kRoutes}) {
     std::vector<std::string> wanted = store_.Wanted(type);
     if (wanted == Of(type).names) continue;
     Of(type).names = std::move(wanted);
@@ -131,7 +131,7 @@ void AdsClient::Handle(const std::string& message) {
     state.last_error.clear();
     ++state.acks;
     // The subscriptions that this response changes are part of the ACK when they are of its own type.
-    if (type == Type::kEndpoints || type == Type::kRoutes) state.names = store_.Wanted(type);
+    if (type != Type::kCluster && type != Type::kListener) state.names = store_.Wanted(type);
     Ask(type, nullptr);
     return;
   }

@@ -1,7 +1,7 @@
 // The ADS client, state of the world (xDS protocol, xds.md 2.2): one gRPC stream to the control plane, as a
 // side call on the main loop.
 //
-//   waiting --back-off over--> open: CDS, LDS, EDS, RDS are subscribed --stream ends--> waiting
+//   waiting --back-off over--> open: CDS, LDS, EDS, SDS, RDS are subscribed --stream ends--> waiting
 //   each response: applied, then exactly one ACK or NACK; subscriptions that it changed follow
 //
 // A response of a type that was not asked for gets no answer: any would be a subscription to that type.

@@ -9,6 +9,7 @@
 #include "sidecar/config/parse_endpoints.h"
 #include "sidecar/config/parse_listener.h"
 #include "sidecar/config/parse_route.h"
+#include "sidecar/config/parse_tls.h"
 #include "sidecar/config/unknown_fields.h"
 
 namespace pillion::xds {
@@ -23,6 +24,7 @@ constexpr std::array<std::string_view, kTypes> kUrls = {
     "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
     "type.googleapis.com/envoy.config.listener.v3.Listener",
     "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
 };
 constexpr std::string_view kWrapper = "type.googleapis.com/envoy.service.discovery.v3.Resource";
 
@@ -77,6 +79,34 @@ bool ResourceStore::LetThrough(const std::string& name, const config::ConfigErro
   return true;
 }
 
+std::string ResourceStore::Problem(const config::Cluster& cluster) const {
+  if (options_.tls_problem == nullptr || cluster.tls == nullptr) return {};
+  const std::string problem = options_.tls_problem(cluster.tls->common);
+  return problem.empty() ? problem : "transport_socket.typed_config.common_tls_context." + problem;
+}
+
+std::string ResourceStore::Problem(const config::Listener& listener) const {
+  for (size_t i = 0; i < listener.chain_count() && options_.tls_problem != nullptr; ++i) {
+    if (listener.chain(i).tls == nullptr) continue;
+    const std::string problem = options_.tls_problem(listener.chain(i).tls->common);
+    if (problem.empty()) continue;
+    const std::string chain =
+        i < listener.chains.size() ? "filter_chains[" + std::to_string(i) + "]" : "default_filter_chain";
+    return chain + ".transport_socket.typed_config.common_tls_context." + problem;
+  }
+  return {};
+}
+
+std::string ResourceStore::Problem(const config::Secret& secret) const {
+  if (options_.tls_problem == nullptr) return {};
+  config::CommonTls alone;
+  if (secret.certificate) alone.certificates.push_back(*secret.certificate);
+  // Names and lists may be for the CA of the context that the secret is added to.
+  if (secret.validation) alone.validation.trusted_ca = secret.validation->trusted_ca;
+  if (secret.validation && !secret.validation->trusted_ca.empty()) alone.validation = *secret.validation;
+  return options_.tls_problem(alone);
+}
+
 template <typename Proto, typename Domain, typename Parse>
 void ResourceStore::Take(Incoming& in, std::map<std::string, std::shared_ptr<const Domain>>& domain,
                          Parse parse) {
@@ -93,7 +123,7 @@ void ResourceStore::Take(Incoming& in, std::map<std::string, std::shared_ptr<con
   }
   const std::string name = NameOf(proto);
   in.rejection.resource = name;
-  const bool by_name = in.type == Type::kEndpoints || in.type == Type::kRoutes;
+  const bool by_name = in.type != Type::kCluster && in.type != Type::kListener;
   if (by_name && !name.empty() && in.wanted.count(name) == 0) return;  // nobody asked
   if (!name.empty() && !in.seen.insert(name).second) {
     reason = "expected each name once in a response; the first was taken";
@@ -110,6 +140,12 @@ void ResourceStore::Take(Incoming& in, std::map<std::string, std::shared_ptr<con
     return;
   }
   auto parsed = parse(proto, in.version);
+  if (parsed.value != nullptr) {
+    if (const std::string problem = Problem(*parsed.value); !problem.empty()) {
+      parsed.value = nullptr;
+      parsed.errors.push_back({"", problem});
+    }
+  }
   if (LetThrough(name, parsed.unsupported) && parsed.value != nullptr) {
     domain[name] = parsed.value;
     held = {*in.any, in.version, in.stale, "", ""};
@@ -160,6 +196,8 @@ void ResourceStore::TakeOne(Incoming& in) {
           in, routes_, [](const auto& proto, const std::string& v) {
             return config::ParseRouteTable(proto, v, config::Origin::kPushed);
           });
+    case Type::kSecrets:
+      return Take<envoy::extensions::transport_sockets::tls::v3::Secret>(in, secrets_, config::ParseSecret);
   }
 }
 
@@ -194,6 +232,7 @@ std::vector<Rejection> ResourceStore::Apply(const DiscoveryResponse& response, T
   if (type == Type::kListener) RefuseSharedAddresses(listeners_before, held_before, rejected);
   DropUnreferenced(Type::kEndpoints);
   DropUnreferenced(Type::kRoutes);
+  DropUnreferenced(Type::kSecrets);
   return rejected;
 }
 
@@ -266,6 +305,7 @@ void ResourceStore::DropUnreferenced(Type type) {
   std::erase_if(held_[static_cast<size_t>(type)], unwanted);
   if (type == Type::kEndpoints) std::erase_if(endpoints_, unwanted);
   if (type == Type::kRoutes) std::erase_if(routes_, unwanted);
+  if (type == Type::kSecrets) std::erase_if(secrets_, unwanted);
 }
 
 std::vector<std::string> ResourceStore::Wanted(Type type) const {
@@ -287,6 +327,21 @@ std::vector<std::string> ResourceStore::Wanted(Type type) const {
     };
     for (const auto& [name, listener] : listeners_) add(*listener);
     for (const auto& listener : bootstrap_->listeners) add(*listener);
+  }
+  if (type == Type::kSecrets) {
+    const auto add = [&names](const auto& tls) {
+      if (tls == nullptr) return;
+      config::ForEachSecret(*tls, [&names](const config::SecretName& secret) {
+        if (secret.pushed) names.insert(secret.name);
+      });
+    };
+    const auto add_listener = [&add](const config::Listener& listener) {
+      for (size_t i = 0; i < listener.chain_count(); ++i) add(listener.chain(i).tls);
+    };
+    for (const auto& [name, cluster] : clusters_) add(cluster->tls);
+    for (const auto& cluster : bootstrap_->clusters) add(cluster->tls);
+    for (const auto& [name, listener] : listeners_) add_listener(*listener);
+    for (const auto& listener : bootstrap_->listeners) add_listener(*listener);
   }
   return {names.begin(), names.end()};
 }
@@ -312,19 +367,35 @@ void ResourceStore::EndWaits(const config::Snapshot& snapshot) {
   settled_ = settled_ || (all_over && !snapshot.listeners.empty());
 }
 
+// Or they were waited for long enough: then connections fail, as the configuration says they must not be
+// plain.
+template <typename Tls>
+bool ResourceStore::SecretsAreHere(const Tls& tls, const std::string& whose, time::MonotonicTime now) {
+  bool complete = true;
+  if (tls == nullptr) return complete;
+  config::ForEachSecret(*tls, [&](const config::SecretName& secret) {
+    if (!secret.pushed || secrets_.count(secret.name) != 0) return;
+    const bool over = WaitedLongEnough("secret " + secret.name + " of " + whose, secret.timeout, now);
+    complete = complete && over;
+  });
+  return complete;
+}
+
 void ResourceStore::BuildClusters(config::Snapshot& snapshot, time::MonotonicTime now) {
   std::map<std::string, std::shared_ptr<const config::Cluster>> all = clusters_;
   for (const auto& cluster : bootstrap_->clusters) all[cluster->name] = cluster;
   for (const auto& [name, cluster] : all) {
+    std::shared_ptr<const config::Assignment> endpoints;
     if (cluster->discovery == config::Cluster::Discovery::kStatic) {
-      snapshot.clusters[name] = {cluster, cluster->load_assignment};
-      continue;
-    }
-    if (const auto found = endpoints_.find(cluster->eds_name); found != endpoints_.end()) {
-      snapshot.clusters[name] = {cluster, found->second};
+      endpoints = cluster->load_assignment;
+    } else if (const auto found = endpoints_.find(cluster->eds_name); found != endpoints_.end()) {
+      endpoints = found->second;
     } else if (WaitedLongEnough("endpoints " + cluster->eds_name + " of cluster " + name,
                                 cluster->eds_timeout, now)) {
-      snapshot.clusters[name] = {cluster, no_endpoints_};
+      endpoints = no_endpoints_;
+    }
+    if (SecretsAreHere(cluster->tls, "cluster " + name, now) && endpoints != nullptr) {
+      snapshot.clusters[name] = {cluster, endpoints};
     } else if (last_ != nullptr) {
       if (const auto before = last_->clusters.find(name); before != last_->clusters.end())
         snapshot.clusters[name] = before->second;
@@ -350,6 +421,8 @@ void ResourceStore::BuildListeners(config::Snapshot& snapshot, time::MonotonicTi
 bool ResourceStore::FindRoutes(config::ListenerEntry& entry, time::MonotonicTime now) {
   bool complete = true;
   for (size_t i = 0; i < entry.listener->chain_count(); ++i) {
+    if (!SecretsAreHere(entry.listener->chain(i).tls, "listener " + entry.listener->name, now))
+      complete = false;
     auto& routes = entry.routes.emplace_back();
     if (entry.listener->chain(i).http == nullptr) continue;
     const config::HttpOptions& http = entry.listener->chain(i).http->http;
@@ -373,6 +446,8 @@ std::shared_ptr<const config::Snapshot> ResourceStore::Build(time::MonotonicTime
   auto snapshot = std::make_shared<config::Snapshot>();
   BuildClusters(*snapshot, now);
   BuildListeners(*snapshot, now);
+  for (const auto& secret : bootstrap_->secrets) snapshot->secrets[{false, secret->name}] = secret;
+  for (const auto& [name, secret] : secrets_) snapshot->secrets[{true, name}] = secret;
   EndWaits(*snapshot);
   const auto same_cluster = [](const auto& a, const auto& b) {
     return a.first == b.first && a.second.cluster == b.second.cluster &&
@@ -381,7 +456,7 @@ std::shared_ptr<const config::Snapshot> ResourceStore::Build(time::MonotonicTime
   const auto same_listener = [](const auto& a, const auto& b) {
     return a.first == b.first && a.second.listener == b.second.listener && a.second.routes == b.second.routes;
   };
-  if (last_ != nullptr &&
+  if (last_ != nullptr && last_->secrets == snapshot->secrets &&
       std::equal(last_->clusters.begin(), last_->clusters.end(), snapshot->clusters.begin(),
                  snapshot->clusters.end(), same_cluster) &&
       std::equal(last_->listeners.begin(), last_->listeners.end(), snapshot->listeners.begin(),
@@ -415,6 +490,7 @@ bool ResourceStore::stale() const {
 std::vector<DiscoveryResponse> ResourceStore::Export() const {
   std::vector<DiscoveryResponse> responses;
   for (size_t type = 0; type < kTypes; ++type) {
+    if (static_cast<Type>(type) == Type::kSecrets) continue;
     DiscoveryResponse& response = responses.emplace_back();
     response.set_type_url(std::string(kUrls[type]));
     for (const auto& [name, held] : held_[type]) {

@@ -2,7 +2,8 @@
 //
 //   response --Apply--> checked one by one: the good are held, the bad are named, the last good stays
 //   held resources --Build--> Snapshot with only what is complete:
-//       a listener whose route table is here (or was waited for long enough), a cluster whose endpoints are
+//       a listener whose route tables and secrets are here (or were waited for long enough), a cluster whose
+//       endpoints and secrets are
 //   Until a changed listener is complete the one before it serves.
 //
 // A wait runs while the control plane is connected, and anew when it is back (gRPC A57): an outage must not
@@ -13,6 +14,7 @@
 #define PILLION_SIDECAR_XDS_RESOURCE_STORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -29,8 +31,8 @@
 namespace pillion::xds {
 
 // In the order in which they are subscribed: what is named before what names it.
-enum class Type : uint8_t { kCluster, kEndpoints, kListener, kRoutes };
-inline constexpr size_t kTypes = 4;
+enum class Type : uint8_t { kCluster, kEndpoints, kListener, kRoutes, kSecrets };
+inline constexpr size_t kTypes = 5;
 std::string_view UrlOf(Type type);                 // "type.googleapis.com/envoy..."
 bool TypeOfUrl(std::string_view url, Type& type);  // false: none of ours
 
@@ -46,6 +48,9 @@ class ResourceStore {
  public:
   struct Options {
     bool warn_unsupported = false;
+    // What is wrong with the PEM that stands in TLS itself (not in files, not in other secrets); "": nothing.
+    // Null: it is not looked at.
+    std::function<std::string(const config::CommonTls&)> tls_problem = nullptr;
   };
   // Static resources are part of every snapshot and win over pushed ones of the same name.
   ResourceStore(std::shared_ptr<const config::Bootstrap> bootstrap, Options options);
@@ -80,7 +85,7 @@ class ResourceStore {
   // wait leaves what it is to replace serving.
   bool settled() const { return settled_; }
   bool stale() const;
-  // All held resources, for the disk.
+  // All held resources, for the disk; no secrets: keys do not lie about.
   std::vector<envoy::service::discovery::v3::DiscoveryResponse> Export() const;
 
  private:
@@ -98,6 +103,15 @@ class ResourceStore {
   bool WaitedLongEnough(const std::string& what, time::Duration limit, time::MonotonicTime now);
   void BuildClusters(config::Snapshot& snapshot, time::MonotonicTime now);
   void BuildListeners(config::Snapshot& snapshot, time::MonotonicTime now);
+  std::string Problem(const config::Cluster& cluster) const;
+  std::string Problem(const config::Listener& listener) const;
+  std::string Problem(const config::Secret& secret) const;
+  template <typename Other>
+  std::string Problem(const Other&) const {
+    return {};
+  }
+  template <typename Tls>
+  bool SecretsAreHere(const Tls& tls, const std::string& whose, time::MonotonicTime now);
   bool FindRoutes(config::ListenerEntry& entry, time::MonotonicTime now);
   void EndWaits(const config::Snapshot& snapshot);
 
@@ -108,6 +122,7 @@ class ResourceStore {
   std::map<std::string, std::shared_ptr<const config::Assignment>> endpoints_;
   std::map<std::string, std::shared_ptr<const config::Listener>> listeners_;
   std::map<std::string, std::shared_ptr<const config::RouteTable>> routes_;
+  std::map<std::string, std::shared_ptr<const config::Secret>> secrets_;
   struct Wait {
     time::MonotonicTime since;
     time::Duration limit;  // 0: for ever

@@ -1,0 +1,189 @@
+#include "sidecar/main/tls_keeper.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "sidecar/tls/test_certificates.h"
+
+namespace pillion {
+namespace {
+
+using time::MonotonicTime;
+
+class TlsKeeperTest : public ::testing::Test {
+ protected:
+  TlsKeeperTest() {
+    folder_ = std::filesystem::path(::testing::TempDir()) / ("tls_keeper_" + std::to_string(getpid()));
+    std::filesystem::create_directories(folder_);
+    tls_->common.certificates = {{.chain = File("chain.pem"), .key = File("key.pem"), .password = {}}};
+  }
+  ~TlsKeeperTest() override { std::filesystem::remove_all(folder_); }
+  config::DataSource File(const std::string& name) const {
+    return {.text = "", .file = (folder_ / name).string()};
+  }
+  // As a whole new file: at the time of a test two writes may fall into one tick of the file's clock.
+  void Write(const std::string& name, const std::string& text) const {
+    const std::string next = (folder_ / (name + ".next")).string();
+    std::ofstream(next) << text;
+    std::filesystem::rename(next, folder_ / name);
+  }
+  void WritePair(const tls::Issued& pair) const {
+    Write("chain.pem", pair.certificate);
+    Write("key.pem", pair.key);
+  }
+  static std::shared_ptr<config::Snapshot> With(const std::shared_ptr<config::ServerTls>& tls) {
+    auto listener = std::make_shared<config::Listener>();
+    listener->chains.emplace_back().tls = tls;
+    auto snapshot = std::make_shared<config::Snapshot>();
+    snapshot->listeners["l"] = {listener, {}};
+    return snapshot;
+  }
+  void Poll() {
+    now_ = keeper_.next_poll();
+    keeper_.Poll(now_);
+  }
+  std::string Serial() const {
+    const auto entries = keeper_.entries();
+    return entries.empty() || entries[0].certificates.empty() ? "" : entries[0].certificates[0].serial;
+  }
+  tls::Issued Issue(int64_t serial) { return authority_.Issue({.names = "DNS:a", .serial = serial}); }
+
+  std::filesystem::path folder_;
+  tls::TestAuthority authority_{"authority"};
+  std::shared_ptr<config::ServerTls> tls_ = std::make_shared<config::ServerTls>();
+  std::vector<std::string> told_;
+  MonotonicTime now_{std::chrono::hours(1)};
+  TlsKeeper keeper_{now_, [this](const std::string& why) { told_.push_back(why); }};
+};
+
+TEST_F(TlsKeeperTest, FilesAreReadAndFollowed) {
+  WritePair(Issue(16));
+  keeper_.Update(With(tls_));
+  const auto first = tls_->credentials->Get();
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(Serial(), "10");
+  Poll();
+  EXPECT_EQ(tls_->credentials->Get(), first);  // nothing has changed
+  EXPECT_EQ(keeper_.rotations(), 1u);
+  WritePair(Issue(17));
+  Poll();
+  EXPECT_NE(tls_->credentials->Get(), first);
+  EXPECT_EQ(Serial(), "11");
+  EXPECT_EQ(keeper_.rotations(), 2u);
+  EXPECT_TRUE(told_.empty());
+}
+
+TEST_F(TlsKeeperTest, HalfOfANewPairLeavesTheOldOneInUseAndIsToldOnce) {
+  WritePair(Issue(16));
+  keeper_.Update(With(tls_));
+  const auto first = tls_->credentials->Get();
+  const tls::Issued next = Issue(17);
+  Write("chain.pem", next.certificate);
+  Poll();
+  Poll();
+  EXPECT_EQ(tls_->credentials->Get(), first);
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0],
+            "listener l, filter chain 0: tls_certificates[0].private_key: expected the key of the first "
+            "certificate of "
+            "certificate_chain; the certificates before stay in use");
+  EXPECT_EQ(keeper_.failures(), 1u);
+  Write("key.pem", next.key);
+  Poll();
+  EXPECT_EQ(Serial(), "11");
+  EXPECT_EQ(keeper_.entries()[0].failure, "");
+}
+
+TEST_F(TlsKeeperTest, AFileThatIsMissingComesLater) {
+  keeper_.Update(With(tls_));
+  EXPECT_EQ(tls_->credentials->Get(), nullptr);
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_NE(told_[0].find("chain.pem: No such file"), std::string::npos) << told_[0];
+  WritePair(Issue(16));
+  Poll();
+  EXPECT_NE(tls_->credentials->Get(), nullptr);
+}
+
+TEST_F(TlsKeeperTest, ALinkThatLeadsElsewhereIsFollowed) {
+  std::filesystem::create_directories(folder_ / "1");
+  std::filesystem::create_directories(folder_ / "2");
+  for (const int64_t serial : {1, 2}) {
+    const tls::Issued pair = Issue(15 + serial);
+    Write(std::to_string(serial) + "/chain.pem", pair.certificate);
+    Write(std::to_string(serial) + "/key.pem", pair.key);
+  }
+  std::filesystem::create_directory_symlink(folder_ / "1", folder_ / "now");
+  tls_->common.certificates = {{.chain = File("now/chain.pem"), .key = File("now/key.pem"), .password = {}}};
+  keeper_.Update(With(tls_));
+  EXPECT_EQ(Serial(), "10");
+  std::filesystem::create_directory_symlink(folder_ / "2", folder_ / "next");
+  std::filesystem::rename(folder_ / "next", folder_ / "now");
+  Poll();
+  EXPECT_EQ(Serial(), "11");
+}
+
+TEST_F(TlsKeeperTest, SecretsAreTakenWhenTheyComeAndChange) {
+  tls_->common.certificates.clear();
+  tls_->common.certificate_secrets = {{.name = "own", .pushed = true}};
+  tls_->common.validation_secret = {.name = "ca", .pushed = true};
+  tls_->settings.require_client_certificate = true;
+  keeper_.Update(With(tls_));
+  EXPECT_EQ(tls_->credentials->Get(), nullptr);
+  EXPECT_EQ(told_.back(), "listener l, filter chain 0: secret own: it has not come yet");
+  auto snapshot = With(tls_);
+  const auto secret = [&](int64_t serial) {
+    auto made = std::make_shared<config::Secret>();
+    const tls::Issued pair = Issue(serial);
+    made->certificate = {.chain = {pair.certificate, ""}, .key = {pair.key, ""}, .password = {}};
+    return made;
+  };
+  auto ca = std::make_shared<config::Secret>();
+  ca->validation.emplace();
+  snapshot->secrets[{true, "own"}] = secret(16);
+  snapshot->secrets[{true, "ca"}] = ca;
+  keeper_.Update(snapshot);
+  // A check that says nothing must not let everybody in.
+  EXPECT_EQ(told_.back(), "listener l, filter chain 0: secret : expected a trusted_ca or hashes");
+  ca->validation->trusted_ca.text = authority_.pem();
+  auto next = std::make_shared<config::Snapshot>(*snapshot);
+  next->secrets[{true, "ca"}] = std::make_shared<config::Secret>(*ca);
+  keeper_.Update(next);
+  const auto first = tls_->credentials->Get();
+  ASSERT_NE(first, nullptr) << told_.back();
+  keeper_.Update(std::make_shared<config::Snapshot>(*next));
+  EXPECT_EQ(tls_->credentials->Get(), first);
+  auto renewed = std::make_shared<config::Snapshot>(*next);
+  renewed->secrets[{true, "own"}] = secret(17);
+  keeper_.Update(renewed);
+  EXPECT_EQ(Serial(), "11");
+  auto wrong = std::make_shared<config::Snapshot>(*renewed);
+  wrong->secrets[{true, "own"}] = ca;
+  keeper_.Update(wrong);
+  EXPECT_EQ(Serial(), "11");
+  EXPECT_NE(told_.back().find("expected a tls_certificate"), std::string::npos);
+}
+
+TEST_F(TlsKeeperTest, WhatStandsInTheConfigurationCanBeCheckedAlone) {
+  const tls::Issued pair = Issue(16);
+  config::CommonTls tls;
+  tls.certificates = {{.chain = {pair.certificate, ""}, .key = {pair.key, ""}, .password = {}}};
+  tls.validation.trusted_ca.text = authority_.pem();
+  EXPECT_EQ(TlsProblem(tls), "");
+  tls.certificates[0].key.text = Issue(17).key;
+  EXPECT_EQ(
+      TlsProblem(tls),
+      "tls_certificates[0].private_key: expected the key of the first certificate of certificate_chain");
+  tls.certificates[0].key = {"", "/nowhere"};  // not looked at here
+  EXPECT_EQ(TlsProblem(tls), "");
+  tls.validation.trusted_ca.text = "no";
+  EXPECT_EQ(TlsProblem(tls), "validation_context.trusted_ca: expected at least one PEM certificate");
+}
+
+}  // namespace
+}  // namespace pillion
