@@ -86,10 +86,6 @@ void TlsSocket::OnReady(bool readable, bool writable) {
     upper_->OnReady(readable || (writable && own_work), writable || (readable && own_work));
 }
 
-void TlsSocket::Granted() {
-  if (upper_ != nullptr) upper_->OnReady(true, true);
-}
-
 int TlsSocket::ReadRaw(char* into, int size, bool* retry) {
   if (!early_raw_.empty()) {
     const size_t bytes = std::min(early_raw_.size(), static_cast<size_t>(size));

@@ -47,7 +47,6 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
   }
 
   void OnReady(bool readable, bool writable) override;
-  void Granted() override;
 
   HandshakeNotes& notes() { return notes_; }
   SSL* ssl() { return ssl_.get(); }
@@ -81,7 +80,6 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
   SslPtr ssl_;
   std::shared_ptr<const void> owner_;
   WorkerTools& tools_;
-  net::Observer* upper_ = nullptr;
   net::Security security_;
   HandshakeNotes notes_;
   std::string early_raw_;    // read by an inspector before this began

@@ -5,25 +5,26 @@
 #include <string>
 
 #include "sidecar/base/intrusive_list.h"
+#include "sidecar/net/loop.h"
 
 namespace pillion::tls {
 
 struct PaceTag;
 
+// Who waits for his turn is marked as ready when it comes.
 class Paced : public ListNode<PaceTag> {
- public:
-  // It may take one step now: to be marked as ready.
-  virtual void Granted() = 0;
-
  protected:
-  ~Paced() = default;
+  net::Observer* upper_ = nullptr;
+
+ private:
+  friend class HandshakePacer;
 };
 
 // One step of a handshake costs up to a millisecond. A worker takes at most one in each turn of its loop, so
 // that a flood of handshakes delays its other connections by no more than that; who comes too late waits in
 // line. Attack: ClientHellos without end.
 //
-//   MayStep -> yes, once per turn | no: waits -> BeginTurn -> Granted() -> (its session runs) -> MayStep ->
+//   MayStep -> yes, once per turn | no: waits -> BeginTurn -> OnReady -> (its session runs) -> MayStep ->
 //   yes
 class HandshakePacer {
  public:
@@ -31,7 +32,7 @@ class HandshakePacer {
   void BeginTurn() {
     used_ = false;
     next_ = waiting_.PopFront();
-    if (next_ != nullptr) next_->Granted();
+    if (next_ != nullptr && next_->upper_ != nullptr) next_->upper_->OnReady(true, true);
   }
   bool MayStep(Paced& who) {
     if (!used_ && (next_ == &who || (next_ == nullptr && waiting_.empty()))) {

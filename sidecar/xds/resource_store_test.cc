@@ -9,6 +9,7 @@
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
 #include "sidecar/net/address.h"
 
 namespace pillion::xds {
@@ -375,6 +376,64 @@ TEST_F(StoreTest, WhatCameFromDiskIsStaleUntilItIsConfirmed) {
   EXPECT_TRUE(store_.stale());
   Apply(Type::kCluster, Response("1", EdsCluster("a")));
   EXPECT_FALSE(store_.stale());
+}
+
+envoy::config::cluster::v3::Cluster TlsCluster(const std::string& name, const std::string& secret) {
+  envoy::config::cluster::v3::Cluster cluster = EdsCluster(name);
+  envoy::extensions::transport_sockets::tls::v3::UpstreamTlsContext tls;
+  auto* named = tls.mutable_common_tls_context()->add_tls_certificate_sds_secret_configs();
+  named->set_name(secret);
+  named->mutable_sds_config()->mutable_ads();
+  cluster.mutable_transport_socket()->mutable_typed_config()->PackFrom(tls);
+  return cluster;
+}
+
+envoy::extensions::transport_sockets::tls::v3::Secret ASecret(const std::string& name,
+                                                              const std::string& key) {
+  envoy::extensions::transport_sockets::tls::v3::Secret secret;
+  secret.set_name(name);
+  secret.mutable_tls_certificate()->mutable_certificate_chain()->set_inline_string("chain");
+  secret.mutable_tls_certificate()->mutable_private_key()->set_inline_string(key);
+  return secret;
+}
+
+TEST(ResourceStoreTest, AClusterWaitsForItsSecretAndSecretsAreDroppedWithTheLastWhoNamesThem) {
+  const auto problem = [](const config::CommonTls& tls) -> std::string {
+    return !tls.certificates.empty() && tls.certificates[0].key.text == "bad" ? "the key is bad" : "";
+  };
+  ResourceStore store(std::make_shared<const config::Bootstrap>(), {false, problem});
+  store.Apply(Response("1", TlsCluster("c", "own")), Type::kCluster, At(0), false);
+  store.Apply(Response("1", Endpoints("c", 80)), Type::kEndpoints, At(0), false);
+  EXPECT_EQ(store.Wanted(Type::kSecrets), (std::vector<std::string>{"own"}));
+  EXPECT_EQ(store.Build(At(0))->clusters.count("c"), 0u);
+  EXPECT_EQ(store.Waiting(), (std::vector<std::string>{"secret own of cluster c"}));
+  // A bad one, and one that nobody asked for.
+  const auto rejected =
+      store.Apply(Response("1", ASecret("own", "bad"), ASecret("other", "k")), Type::kSecrets, At(0), false);
+  ASSERT_EQ(rejected.size(), 1u);
+  EXPECT_EQ(rejected[0].reason, "the key is bad");
+  EXPECT_EQ(store.Build(At(0))->clusters.count("c"), 0u);
+  store.Apply(Response("2", ASecret("own", "k")), Type::kSecrets, At(1), false);
+  const auto first = store.Build(At(1));
+  EXPECT_EQ(first->clusters.count("c"), 1u);
+  ASSERT_EQ(first->secrets.size(), 1u);
+  store.Apply(Response("3", ASecret("own", "renewed")), Type::kSecrets, At(2), false);
+  const auto second = store.Build(At(2));
+  EXPECT_NE(second->generation, first->generation);
+  EXPECT_EQ(second->clusters.at("c").cluster, first->clusters.at("c").cluster);  // pools and connections stay
+  for (const auto& response : store.Export())
+    EXPECT_EQ(response.type_url().find("Secret"), std::string::npos);
+  store.Apply(Response("2"), Type::kCluster, At(3), false);
+  EXPECT_TRUE(store.Build(At(3))->secrets.empty());
+}
+
+TEST(ResourceStoreTest, ASecretThatDoesNotComeIsWaitedForSoLong) {
+  ResourceStore store(std::make_shared<const config::Bootstrap>(), {});
+  store.Apply(Response("1", TlsCluster("c", "own")), Type::kCluster, At(0), false);
+  store.Apply(Response("1", Endpoints("c", 80)), Type::kEndpoints, At(0), false);
+  EXPECT_EQ(store.Build(At(0))->clusters.count("c"), 0u);
+  EXPECT_EQ(store.NextTimeout(), At(15));
+  EXPECT_EQ(store.Build(At(15))->clusters.count("c"), 1u);
 }
 
 }  // namespace

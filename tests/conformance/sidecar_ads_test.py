@@ -11,6 +11,7 @@ import queue
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,9 @@ import grpc
 
 import xds_peer
 
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "integration"))
+import certificates  # noqa: E402
+
 SIDECAR, PROTOS = (os.path.abspath(a) for a in sys.argv[1:3])
 WAIT = 30  # generous; nothing here waits for time to pass
 xds_peer.generate(PROTOS)
@@ -34,11 +38,12 @@ from envoy.config.listener.v3 import listener_pb2  # noqa: E402
 from envoy.config.route.v3 import route_pb2  # noqa: E402
 from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: E402,F401
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2  # noqa: E402,F401
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2  # noqa: E402
 from envoy.service.discovery.v3 import discovery_pb2  # noqa: E402
 
 PREFIX = "type.googleapis.com/"
 TYPES = {"cds": cluster_pb2.Cluster, "eds": endpoint_pb2.ClusterLoadAssignment, "lds": listener_pb2.Listener,
-         "rds": route_pb2.RouteConfiguration}
+         "rds": route_pb2.RouteConfiguration, "sds": tls_pb2.Secret}
 URLS = {kind: PREFIX + message.DESCRIPTOR.full_name for kind, message in TYPES.items()}
 KINDS = {url: kind for kind, url in URLS.items()}
 ADS = {"ads": {}, "resource_api_version": "V3"}
@@ -230,6 +235,64 @@ class SidecarAdsTest(unittest.TestCase):
         self.assertEqual(self.get(), 200)
 
     # --- tests
+
+    def shown(self, authority):
+        """The name in the certificate that the listener shows; None: it does not."""
+        context = ssl.create_default_context(cafile=authority.ca)
+        context.check_hostname = False
+        try:
+            with socket.create_connection((xds_peer.HOST, self.port), timeout=5) as raw:
+                with context.wrap_socket(raw) as client:
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    self.assertIn(b" 200 ", client.recv(65536))
+                    return client.getpeercert()["subjectAltName"][0][1]
+        except OSError:
+            return None
+
+    def test_secrets_are_asked_for_waited_for_checked_and_rotated(self):
+        plane, authority = self.plane, certificates.Authority()
+        for name in ("one", "two"):
+            authority.issue(name, "DNS:%s.example" % name)
+
+        def secret(name):
+            return {"name": "own", "tls_certificate": authority.inline(name)}
+
+        plane.ask("cds")
+        plane.ask("lds")
+        plane.send("cds", "c1", self.cluster())
+        plane.ask("eds")
+        plane.send("eds", "e1", self.endpoints())
+        listener = self.listener()
+        listener["filter_chains"][0]["transport_socket"] = {"name": "tls", "typed_config": {
+            "@type": PREFIX + "envoy.extensions.transport_sockets.tls.v3.Down" + "streamTlsContext",
+            "common_tls_context": {"tls_certificate_sds_secret_configs": [{"name": "own", "sds_config": ADS}]}}}
+        plane.send("lds", "l1", listener)
+        self.assertEqual(list(plane.ask("sds").resource_names), ["own"])
+        plane.ask("rds")
+        plane.send("rds", "r1", self.routes())
+        self.assertIn("waiting for secret own of listener l", self.page("/ready"))
+        self.assertIsNone(self.shown(authority))
+        plane.send("sds", "s1", secret("one"))
+        wait_until(self.ready, "it is ready")
+        self.assertEqual(self.shown(authority), "one.example")
+        # A key of another certificate.
+        mixed = secret("two")
+        mixed["tls_certificate"]["private_key"] = secret("one")["tls_certificate"]["private_key"]
+        answer = plane.send("sds", "s2", mixed)
+        self.assertEqual(answer.version_info, "s1")
+        self.assertEqual(answer.error_detail.message, "own: tls_certificates[0].private_key: expected the key of the first "
+                                                      "certificate of certificate_chain")
+        self.assertEqual(self.shown(authority), "one.example")
+        self.assertEqual(plane.send("sds", "s3", secret("two")).version_info, "s3")
+        wait_until(lambda: self.shown(authority) == "two.example", "the new certificate is shown")
+        self.assertNotIn("PRIVATE KEY", self.page("/config_dump"))
+        certs = json.loads(self.page("/certs"))
+        self.assertEqual(certs[0]["certificates"][0]["names"], ["DNS:two.example"])
+        # No key goes to the disk.
+        for folder, _, names in os.walk(self.state):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as file:
+                    self.assertNotIn(b"PRIVATE KEY", file.read())
 
     def test_an_address_that_is_taken_is_told_and_had_when_it_is_free(self):
         plane = self.plane

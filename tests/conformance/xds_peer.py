@@ -15,7 +15,8 @@ _NAMES = ["envoy/config/" + p for p in (
     "accesslog/v3/accesslog", "trace/v3/trace")]
 _NAMES += ["envoy/service/discovery/v3/discovery", "envoy/type/v3/type", "envoy/type/matcher/v3/matcher",
            "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager",
-           "envoy/extensions/filters/http/router/v3/router", "google/rpc/status"]
+           "envoy/extensions/filters/http/router/v3/router", "envoy/extensions/transport_sockets/tls/v3/tls",
+           "google/rpc/status"]
 
 
 def generate(protos):
