@@ -18,8 +18,6 @@ Verdict Classify(unsigned long code) {
   if (ERR_GET_LIB(code) != ERR_LIB_SSL) return {net::TlsFailure::kProtocol, detail};
   const int reason = ERR_GET_REASON(code);
   if (reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) return {net::TlsFailure::kNoCertificate, detail};
-  if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-    return {net::TlsFailure::kClosed, "the connection ended without close_notify"};
   if (reason >= SSL_AD_REASON_OFFSET) return {net::TlsFailure::kAlert, detail};
   return {net::TlsFailure::kProtocol, detail};
 }
@@ -39,7 +37,9 @@ bool TlsSocket::Failed(int result) {
   switch (kind) {
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE:
-      return false;
+      if (!raw_ended_) return false;
+      Fail(net::TlsFailure::kClosed, "the connection ended without close_notify", ECONNABORTED);
+      return true;
     case SSL_ERROR_ZERO_RETURN:
       if (state_ == State::kOpen) {
         peer_closed_ = true;

@@ -65,6 +65,21 @@ TEST_F(ResumptionTest, ClientCertificatesAreResumedFromTheCacheOfTheContext) {
   EXPECT_FALSE(Connect(client, Server()));  // a new context has a cache of its own
 }
 
+TEST_F(ResumptionTest, AClientThatLeavesWithoutAWordMayComeBack) {
+  Mutual();
+  const ServerPtr server = Server();
+  const ClientPtr client = Client();
+  {
+    TestPair pair(client, server);
+    pair.Handshake();
+    EXPECT_TRUE(WriteAll(*pair.server, "s"));
+    EXPECT_EQ(ReadAll(*pair.client, *pair.client_below).bytes, "s");
+    pair.to_server.ended = true;
+    EXPECT_EQ(ReadAll(*pair.server, *pair.server_below).last, net::IoResult::Kind::kReset);
+  }
+  EXPECT_TRUE(Connect(client, server));
+}
+
 TEST_F(ResumptionTest, ClientCertificatesAreResumedByTicketWhereKeysWereConfigured) {
   Mutual();
   server_settings.ticket_keys = {std::string(80, 'k')};

@@ -28,11 +28,7 @@ int BioWrite(BIO* bio, const char* from, int size) {
   return size;
 }
 
-long BioControl(BIO* bio, int what, long, void*) {
-  if (what == BIO_CTRL_FLUSH) return 1;
-  if (what == BIO_CTRL_EOF) return SocketOf(bio).at_end() ? 1 : 0;
-  return 0;
-}
+long BioControl(BIO*, int what, long, void*) { return what == BIO_CTRL_FLUSH ? 1 : 0; }
 
 const BIO_METHOD* RawMethod() {
   static const BIO_METHOD* const method = [] {
@@ -68,9 +64,11 @@ TlsSocket::TlsSocket(std::unique_ptr<net::Socket> raw, SslPtr ssl, std::shared_p
 
 TlsSocket::~TlsSocket() {
   tools_.pacer.Forget(*this);
-  if (state_ != State::kOpen) return;
+  if (!security_.established || (state_ == State::kFailed && security_.failure != net::TlsFailure::kClosed))
+    return;
   // A word of farewell when everything else has left, else the end must look like what it is: cut off.
-  if (shutdown_ == Shutdown::kNot && unsent_.empty() && !raw_broken_ && !reset_on_close_) {
+  if (state_ == State::kOpen && shutdown_ == Shutdown::kNot && unsent_.empty() && !raw_broken_ &&
+      !reset_on_close_) {
     SSL_shutdown(ssl_.get());
     FlushSealed();
   }
@@ -94,8 +92,8 @@ int TlsSocket::ReadRaw(char* into, int size, bool* retry) {
     if (early_raw_.empty()) early_raw_.shrink_to_fit();
     return static_cast<int>(bytes);
   }
-  if (raw_ended_) return 0;
-  if (raw_idle_) {
+  // OpenSSL is not shown the end: it would forget the session of a client that leaves without a word.
+  if (raw_ended_ || raw_idle_) {
     *retry = true;
     return -1;
   }
@@ -110,7 +108,8 @@ int TlsSocket::ReadRaw(char* into, int size, bool* retry) {
       return -1;
     case net::IoResult::Kind::kEnd:
       raw_ended_ = true;
-      return 0;
+      *retry = true;
+      return -1;
     case net::IoResult::Kind::kReset:
       error_ = result.error;
       return -1;

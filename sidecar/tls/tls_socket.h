@@ -55,7 +55,6 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
   // For OpenSSL, while it runs.
   int ReadRaw(char* into, int size, bool* retry);
   void Sealed(const char* bytes, size_t size);
-  bool at_end() const { return raw_ended_ && early_raw_.empty(); }
 
  private:
   static constexpr size_t kRecordBytes = 16384;
