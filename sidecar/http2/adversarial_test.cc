@@ -104,9 +104,9 @@ TEST(Adversary, AMalformedRequestHarmsOnlyItself) {
   }());
   add("unknown pseudo-field", Without("", {{":x", "y"}}));
   add("response pseudo-field", Without("", {{":status", "200"}}));
-  add("extended CONNECT not offered", [] {
+  add("extended CONNECT to no protocol", [] {
     Fields f = With(":method", "CONNECT");
-    f.insert(f.begin(), {":protocol", "websocket"});
+    f.insert(f.begin(), {":protocol", "web socket"});
     return f;
   }());
   for (const char* name : {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}) {

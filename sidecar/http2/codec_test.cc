@@ -173,7 +173,7 @@ TEST(Codec, TargetFormsSurvive) {
   head.authority = "b:1";
   pair.Submit(head, false);
   pair.Exchange();
-  EXPECT_EQ(pair.seen.text(), "1:OPTIONS<http|a|*|3 none> 1:end 3:CONNECT<|b:1||2 unsized> ");
+  EXPECT_EQ(pair.seen.text(), "1:OPTIONS<http|a|*|3 none> 1:end 3:CONNECT<|b:1||2 none> ");
 }
 
 TEST(Codec, AResetReachesThePeerAndClosesBothSidesOnce) {

@@ -145,10 +145,7 @@ stream::Progress Http2UpstreamSession::Run() {
       pool_->Room(*this);
     }
   }
-  if (state_ == State::kLeaving && streams_.empty() && opened_count_ == 0) {
-    WriteAll();  // a GOAWAY, if the socket takes it
-    state_ = State::kDead;
-  }
+  if (state_ == State::kLeaving) FinishLeaving();
   if (state_ == State::kDead) return stream::Progress::kDone;
   ArmTimer();
   return stream::Progress::kIdle;
@@ -234,6 +231,17 @@ void Http2UpstreamSession::Leave() {
   turn_.Wake(*this);
 }
 
+// Its last streams are over for their exchanges; what they sent, and a GOAWAY, still leaves. A tunnel's last
+// bytes may have to wait for the peer's window.
+void Http2UpstreamSession::FinishLeaving() {
+  if (!streams_.empty() || opened_count_ > 0) {
+    since_ = turn_.now();
+    return;
+  }
+  const bool over = !WriteAll() || (codec_.open_streams() == 0 && !HasUnsent());
+  if (over || turn_.now() >= since_ + cluster_->connect_timeout) state_ = State::kDead;
+}
+
 void Http2UpstreamSession::Orphan() {
   ListNode<PoolTag>::Unlink();
   pool_ = nullptr;
@@ -257,13 +265,16 @@ void Http2UpstreamSession::Flush() {
     return;
   }
   if (streams_.empty() && wire_.out().empty()) wire_.out().Clear();  // an idle connection holds no buffer
+  if (state_ == State::kLeaving && streams_.empty()) turn_.Wake(*this);
 }
 
 void Http2UpstreamSession::ArmTimer() {
+  const bool leaving = state_ == State::kLeaving;
   const time::Duration wait =
-      state_ == State::kConnecting ? cluster_->connect_timeout : cluster_->idle_timeout;
+      state_ == State::kConnecting || leaving ? cluster_->connect_timeout : cluster_->idle_timeout;
   const bool settling = state_ == State::kOpen && !codec_.settled();
-  if ((wait.count() == 0 && !settling) || state_ == State::kLeaving) return;
+  if (wait.count() == 0 && !settling) return;
+  if (leaving && (!streams_.empty() || opened_count_ > 0)) return;
   const time::MonotonicTime due = settling ? settle_by_ : since_ + wait;
   if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
 }

@@ -52,6 +52,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   void FinishConnect();
   void GiveUpSettling();
   void TellSettled();
+  void FinishLeaving();
   void Die(std::string_view detail);
   void Leave();
   void ArmTimer();

@@ -19,6 +19,7 @@ using google::protobuf::FileDescriptor;
 // The table has a row per field, so it cannot list a message without any.
 bool EmptyInEnvoyToo(const std::string& message) {
   return message == "envoy.config.core.v3.AggregatedConfigSource" ||
+         message == "envoy.config.route.v3.RouteMatch.ConnectMatcher" ||
          message == "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" ||
          message == "envoy.extensions.filters.http.cors.v3.Cors" ||
          message == "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
