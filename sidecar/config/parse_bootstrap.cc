@@ -205,8 +205,8 @@ void CheckReferences(const bootstrap::Bootstrap& proto, const ClustersByName& cl
                  read.chains[static_cast<size_t>(c)], result, need, errors);
     }
     if (listener.has_default_filter_chain()) {
-      CheckChain(listener.default_filter_chain(), path + ".default_filter_chain", *read.default_chain, result,
-                 need, errors);
+      CheckChain(listener.default_filter_chain(), path + ".default_filter_chain",
+                 read.chain(read.chains.size()), result, need, errors);
     }
   }
   for (int i = 0; i < proto.static_resources().listeners_size(); ++i) {

@@ -34,6 +34,7 @@ CidrRange ReadCidr(const core::CidrRange& proto, const std::string& path, Config
 std::vector<CidrRange> ReadCidrs(const google::protobuf::RepeatedPtrField<core::CidrRange>& protos,
                                  const std::string& path, ConfigErrors& errors) {
   std::vector<CidrRange> result;
+  result.reserve(static_cast<size_t>(protos.size()));
   for (int i = 0; i < protos.size(); ++i)
     result.push_back(ReadCidr(protos[i], ElementPath(path, static_cast<size_t>(i)), errors));
   return result;

@@ -278,6 +278,7 @@ void TlsKeeper::Poll(time::MonotonicTime now) {
 
 std::vector<TlsKeeper::Entry> TlsKeeper::entries() const {
   std::vector<Entry> entries;
+  entries.reserve(kept_.size());
   for (const auto& [owner, kept] : kept_) {
     entries.push_back({.owner = owner,
                        .in_use = kept->in_use(),

@@ -24,7 +24,7 @@ BioPtr Memory(const std::string& text) {
 int GivePassword(char* into, int size, int, void* from) {
   const auto& password = *static_cast<const std::string*>(from);
   if (password.empty() || password.size() > static_cast<size_t>(size)) return -1;
-  std::memcpy(into, password.data(), password.size());
+  password.copy(into, password.size());  // by its length: no terminating NUL is wanted
   return static_cast<int>(password.size());
 }
 
@@ -168,7 +168,7 @@ std::string SpkiSha256Of(const X509* certificate) {
   unsigned digest_size = 0;
   EVP_Digest(der, static_cast<size_t>(size), digest.data(), &digest_size, EVP_sha256(), nullptr);
   OPENSSL_free(der);
-  std::array<unsigned char, 2 * EVP_MAX_MD_SIZE> text{};
+  std::array<unsigned char, size_t{2} * EVP_MAX_MD_SIZE> text{};
   const int length = EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(digest_size));
   return {reinterpret_cast<const char*>(text.data()), static_cast<size_t>(length)};
 }

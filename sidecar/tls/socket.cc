@@ -315,8 +315,8 @@ std::unique_ptr<net::Socket> Accept(std::unique_ptr<net::Socket> raw,
 }
 
 std::unique_ptr<net::Socket> Dial(std::unique_ptr<net::Socket> raw,
-                                  std::shared_ptr<const ClientCredentials> credentials, WorkerTools& tools,
-                                  const DialOptions& options) {
+                                  const std::shared_ptr<const ClientCredentials>& credentials,
+                                  WorkerTools& tools, const DialOptions& options) {
   const ClientCredentials::Parts& parts = credentials->parts();
   SslPtr ssl(SSL_new(parts.common.ctx.get()));
   PILLION_CHECK(ssl != nullptr);

@@ -43,8 +43,8 @@ struct DialOptions {
 };
 // A client's end, connected or not. Register it with Loop::Observe.
 std::unique_ptr<net::Socket> Dial(std::unique_ptr<net::Socket> raw,
-                                  std::shared_ptr<const ClientCredentials> credentials, WorkerTools& tools,
-                                  const DialOptions& options);
+                                  const std::shared_ptr<const ClientCredentials>& credentials,
+                                  WorkerTools& tools, const DialOptions& options);
 
 }  // namespace pillion::tls
 

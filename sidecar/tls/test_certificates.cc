@@ -56,7 +56,7 @@ struct TestAuthority::Native {
 TestAuthority::TestAuthority(const std::string& name, const std::string& names)
     : native_(std::make_unique<Native>()) {
   native_->key = KeyPtr(EVP_EC_gen("P-256"));
-  native_->certificate = NewCertificate(name, 1, native_->key.get(), -7200, 86400 * 30);
+  native_->certificate = NewCertificate(name, 1, native_->key.get(), -7200, int64_t{86400} * 30);
   X509* own = native_->certificate.get();
   X509_set_issuer_name(own, X509_get_subject_name(own));
   Extend(own, own, NID_basic_constraints, "critical,CA:TRUE");

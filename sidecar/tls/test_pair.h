@@ -93,7 +93,8 @@ struct Ears : net::Observer {
 class TestPair {
  public:
   TestPair(const std::shared_ptr<const ClientCredentials>& client_credentials,
-           const std::shared_ptr<const ServerCredentials>& server_credentials, PairOptions options = {}) {
+           const std::shared_ptr<const ServerCredentials>& server_credentials,
+           const PairOptions& options = {}) {
     auto client_raw =
         std::make_unique<MemorySocket>(to_client, to_server, options.fragment, options.capacity);
     auto server_raw =

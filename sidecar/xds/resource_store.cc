@@ -59,7 +59,7 @@ bool TypeOfUrl(std::string_view url, Type& type) {
 }
 
 ResourceStore::ResourceStore(std::shared_ptr<const config::Bootstrap> bootstrap, Options options)
-    : bootstrap_(std::move(bootstrap)), options_(options) {}
+    : bootstrap_(std::move(bootstrap)), options_(std::move(options)) {}
 
 struct ResourceStore::Incoming {
   const Any* any;
@@ -90,9 +90,10 @@ std::string ResourceStore::Problem(const config::Listener& listener) const {
     if (listener.chain(i).tls == nullptr) continue;
     const std::string problem = options_.tls_problem(listener.chain(i).tls->common);
     if (problem.empty()) continue;
-    const std::string chain =
+    std::string path =
         i < listener.chains.size() ? "filter_chains[" + std::to_string(i) + "]" : "default_filter_chain";
-    return chain + ".transport_socket.typed_config.common_tls_context." + problem;
+    path += ".transport_socket.typed_config.common_tls_context.";
+    return path.append(problem);
   }
   return {};
 }

@@ -71,10 +71,10 @@ std::string Messages(const std::string& bytes) {
 class TranscoderTest : public ::testing::Test {
  protected:
   FilterDrive Drive(const std::string& method, const std::string& path,
-                    config::TranscodingOptions options = {}) {
+                    const config::TranscodingOptions& options = {}) {
     config::TranscodingErrors errors;
     auto library = config::Transcoding::Build(testing::LibrarySet().SerializeAsString(), {testing::kLibrary},
-                                              std::move(options), errors);
+                                              options, errors);
     EXPECT_NE(library, nullptr);
     FilterDrive drive(filter_, config::FilterKind::kJsonTranscoder, library);
     drive.head.method_text = method;
@@ -84,7 +84,7 @@ class TranscoderTest : public ::testing::Test {
   }
   // What the server gets of one request, at all sizes of pieces.
   std::string Sent(const std::string& method, const std::string& path, const std::string& body = "",
-                   config::TranscodingOptions options = {}) {
+                   const config::TranscodingOptions& options = {}) {
     std::string first;
     for (const size_t piece : filter::kPieceSizes) {
       FilterDrive drive = Drive(method, path, options);
@@ -247,7 +247,8 @@ class TranscodedAnswerTest : public TranscoderTest {
  protected:
   // At all sizes of pieces.
   Answer Get(const std::string& path, const std::string& frames, const std::vector<filter::Field>& trailers,
-             const std::string& accept = "", config::TranscodingOptions options = {}, uint16_t local = 0) {
+             const std::string& accept = "", const config::TranscodingOptions& options = {},
+             uint16_t local = 0) {
     std::optional<Answer> first;
     for (const size_t piece : filter::kPieceSizes) {
       FilterDrive drive =
