@@ -154,6 +154,9 @@ class EpollListenSocket : public ListenSocket {
 
   std::unique_ptr<Socket> Accept() override {
     while (true) {
+      // Another thread may have taken the descriptor between the two halves of Shed. The next one that is
+      // free is the reserve, not a client's: without it those who come after would wait for ever.
+      if (spare_ < 0) spare_ = OpenSpare();
       sockaddr_storage peer = {};
       socklen_t size = sizeof(peer);
       const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -173,10 +176,7 @@ class EpollListenSocket : public ListenSocket {
  private:
   // False: there is nobody to be closed, or no reserve to do it with.
   bool Shed() {
-    if (spare_ < 0) {
-      spare_ = OpenSpare();
-      return false;
-    }
+    if (spare_ < 0) return false;
     close(spare_);
     const int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd >= 0) close(fd);

@@ -1,0 +1,78 @@
+#include "sidecar/net/epoll_loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vector>
+
+namespace pillion::net {
+namespace {
+
+class Nobody : public Observer {
+ public:
+  void OnReady(bool, bool) override {}
+};
+
+// Takes descriptors until `leave` are left below the limit.
+class Crowd {
+ public:
+  explicit Crowd(size_t leave) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit low = {64, before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &low);
+    for (int fd = Open(); fd >= 0; fd = Open()) taken_.push_back(fd);
+    for (; leave > 0; --leave) FreeOne();
+  }
+  ~Crowd() {
+    while (!taken_.empty()) FreeOne();
+    setrlimit(RLIMIT_NOFILE, &before_);
+  }
+  Crowd(const Crowd&) = delete;
+  Crowd& operator=(const Crowd&) = delete;
+  void FreeOne() {
+    close(taken_.back());
+    taken_.pop_back();
+  }
+
+ private:
+  static int Open() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+  rlimit before_ = {};
+  std::vector<int> taken_;
+};
+
+bool Ended(int fd) {
+  pollfd one = {fd, POLLIN, 0};
+  char byte = 0;
+  return poll(&one, 1, 10'000) == 1 && recv(fd, &byte, 1, 0) <= 0;
+}
+
+TEST(EpollListenSocket, WithoutDescriptorsClientsAreClosedAlsoWhenTheReserveWasLost) {
+  time::SystemClock clock;
+  EpollLoop loop(clock);
+  std::vector<int> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  {
+    Crowd crowd(1);  // for the socket itself: there is no reserve
+    Nobody nobody;
+    int error = 0;
+    const auto listening = loop.Listen(*Address::Parse("127.0.0.1", 0), nobody, &error);
+    ASSERT_NE(listening, nullptr);
+    for (const int client : clients)
+      ASSERT_EQ(connect(client, listening->local().get(), listening->local().size()), 0);
+    EXPECT_EQ(listening->Accept(), nullptr);
+    EXPECT_EQ(listening->shed(), 0u) << "there is nothing to do it with";
+    crowd.FreeOne();
+    EXPECT_EQ(listening->Accept(), nullptr) << "the one that is free is the reserve";
+    EXPECT_EQ(listening->shed(), 3u);
+    for (const int client : clients) EXPECT_TRUE(Ended(client));
+  }
+  for (const int client : clients) close(client);
+}
+
+}  // namespace
+}  // namespace pillion::net
