@@ -99,6 +99,7 @@ struct CidrRange {
   net::Address base;  // port 0
   uint32_t bits = 0;
   bool Contains(const net::Address& address) const { return base.SharesPrefix(address, bits); }
+  friend bool operator==(const CidrRange&, const CidrRange&) = default;
 };
 
 // Which connections a chain is for. Every criterion that is set must hold; listener/chain_match.h says which
@@ -115,6 +116,7 @@ struct FilterChainMatch {
   Source source = Source::kAny;
   std::vector<CidrRange> sources;  // the address that PROXY protocol told, else the peer's
   std::vector<uint16_t> source_ports;
+  friend bool operator==(const FilterChainMatch&, const FilterChainMatch&) = default;
 };
 
 struct FilterChain {

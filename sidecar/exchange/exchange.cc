@@ -411,7 +411,7 @@ void Exchange::StripResponse(http::ResponseHead& head) {
   head.keep_alive = true;  // the upstream connection's end is not the client connection's
 }
 
-// The answer to a request for a tunnel. Null: it may go to the client.
+// The answer to a request for a tunnel. No error: it may go to the client.
 RequestError Exchange::SettleTunnel(http::ResponseHead& head, bool opens) {
   const http::RequestHead& request = client_->request();
   if (opens) {

@@ -107,7 +107,7 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   time::Duration RouteTimeout() const;
   time::Duration IdleTimeout() const;
   void StripHead();
-  // Of a request for a tunnel, once its route is known. Null: it is allowed, and prepared.
+  // Of a request for a tunnel, once its route is known. No error: it is allowed, and prepared.
   RequestError PrepareTunnel();
   void StripResponse(http::ResponseHead& head);
   // None: the head may go. It may be gone, and another in its place, when there is one.

@@ -22,6 +22,8 @@ bool IsTargetByte(char c) { return c > ' ' && c < 0x7f; }
 HttpGuess SniffHttp(std::string_view bytes) {
   if (bytes.starts_with(kHttp2Preface)) return HttpGuess::kHttp2;
   if (kHttp2Preface.starts_with(bytes)) return HttpGuess::kMore;
+  // When it is, and the bytes are still what may become a request line, they are one.
+  const bool full = bytes.size() >= kMaxSniffedBytes;
   // Empty lines may come first (RFC 9112 section 2.2).
   for (int i = 0; i < kMaxEmptyLines && bytes.starts_with("\r\n"); ++i) bytes.remove_prefix(2);
   if (bytes.empty() || bytes == "\r") return HttpGuess::kMore;
@@ -32,15 +34,14 @@ HttpGuess SniffHttp(std::string_view bytes) {
   if (at == 0 || bytes[at] != ' ') return HttpGuess::kNone;
   const size_t target = ++at;
   while (at < bytes.size() && IsTargetByte(bytes[at])) ++at;
-  if (at == bytes.size()) {
-    if (bytes.size() < kMaxSniffedBytes) return HttpGuess::kMore;
-    return bytes[target] == '/' ? HttpGuess::kHttp11 : HttpGuess::kNone;
-  }
+  const HttpGuess unsure = !full                  ? HttpGuess::kMore
+                           : bytes[target] == '/' ? HttpGuess::kHttp11
+                                                  : HttpGuess::kNone;
+  if (at == bytes.size()) return unsure;
   if (at == target || bytes[at] != ' ') return HttpGuess::kNone;
   const std::string_view version = bytes.substr(at + 1);
-  if (kVersionStart.starts_with(version)) return HttpGuess::kMore;
+  if (kVersionStart.starts_with(version)) return unsure;
   if (!version.starts_with(kVersionStart)) return HttpGuess::kNone;
-  if (version.size() == kVersionStart.size()) return HttpGuess::kMore;
   return version[kVersionStart.size()] == '0' ? HttpGuess::kHttp10 : HttpGuess::kHttp11;
 }
 

@@ -26,6 +26,10 @@ constexpr size_t kReadBytes = 2048;
 constexpr size_t kMaxInspectedBytes =
     std::max({net::kMaxProxyHeaderBytes, kMaxClientHelloBytes, kMaxSniffedBytes});
 
+time::Duration IdleTimeout(const config::FilterChain& chain) {
+  return chain.http != nullptr ? chain.http->http.idle_timeout : chain.tcp->idle_timeout;
+}
+
 }  // namespace
 
 Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_ptr<net::Socket> socket)
@@ -36,9 +40,14 @@ Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_
       accepted_(parts.turn.now()) {
   const config::Listener& listener = *generation.config;
   if (listener.proxy_protocol) stage_ = Stage::kProxyHeader;
-  facts_.destination = socket_->local();
-  facts_.direct_source = socket_->peer();
-  facts_.source = socket_->peer();
+  // Where there is nothing to choose, nothing need be known: the own address costs a system call.
+  const bool one_for_all =
+      listener.chain_count() == 1 && listener.chain(0).match == config::FilterChainMatch();
+  if (!one_for_all) {
+    facts_.destination = socket_->local();
+    facts_.direct_source = socket_->peer();
+    facts_.source = socket_->peer();
+  }
   deadline_ = FirstWordDeadline();
 }
 
@@ -68,19 +77,17 @@ time::MonotonicTime Inspection::After(time::Duration limit) const {
   return limit.count() > 0 ? parts_.turn.now() + limit : time::MonotonicTime::max();
 }
 
-// A client may connect ahead of its first request: until it speaks it is as idle as between two.
+// A client may connect ahead of its first request: until it speaks it is as idle as between two. While its
+// chain is not known, as the most patient one has it.
 time::MonotonicTime Inspection::FirstWordDeadline() const {
   const config::Listener& listener = *generation_.config;
+  if (stage_ == Stage::kStart || stage_ == Stage::kHandshake)
+    return After(IdleTimeout(listener.chain(chain_)));
   if (listener.continue_after_timeout) return After(listener.inspection_timeout);
-  time::Duration longest{0};
-  for (size_t i = 0; i < listener.chain_count(); ++i) {
-    const config::FilterChain& chain = listener.chain(i);
-    const time::Duration idle =
-        chain.http != nullptr ? chain.http->http.idle_timeout : chain.tcp->idle_timeout;
-    if (idle.count() == 0) return time::MonotonicTime::max();
-    longest = std::max(longest, idle);
-  }
-  return After(longest);
+  time::MonotonicTime latest = parts_.turn.now();
+  for (size_t i = 0; i < listener.chain_count(); ++i)
+    latest = std::max(latest, After(IdleTimeout(listener.chain(i))));
+  return latest;
 }
 
 stream::Progress Inspection::Run() {
@@ -159,7 +166,6 @@ Inspection::Step Inspection::ReadProxyHeader() {
         return Step::kClose;
       }
       bytes_.erase(0, header.size);
-      if (bytes_.empty()) deadline_ = FirstWordDeadline();  // the client itself has not spoken yet
       if (header.source && header.destination) {
         socket_->SetPeer(*header.source);
         facts_.source = *header.source;
@@ -168,6 +174,7 @@ Inspection::Step Inspection::ReadProxyHeader() {
       break;
   }
   stage_ = Stage::kChain;
+  if (bytes_.empty() && !draining_) deadline_ = FirstWordDeadline();  // the client itself has not spoken yet
   return Step::kMore;
 }
 
@@ -177,6 +184,7 @@ Inspection::Step Inspection::ChooseChain() {
     case ChainChoice::Kind::kChain:
       chain_ = choice.chain;
       stage_ = Stage::kStart;
+      if (bytes_.empty() && !draining_) deadline_ = FirstWordDeadline();
       return generation_.config->chain(chain_).tls == nullptr ? Step::kMore : BeginTls();
     case ChainChoice::Kind::kNone:
       parts_.stats.client_connections_unmatched.Add();
@@ -218,7 +226,7 @@ Inspection::Step Inspection::ShakeHands() {
   parts_.stats.client_tls.Succeeded(*socket_->security());
   stage_ = Stage::kStart;
   readable_ = true;
-  deadline_ = FirstWordDeadline();
+  if (!draining_) deadline_ = FirstWordDeadline();
   return Step::kMore;
 }
 
@@ -272,12 +280,11 @@ Inspection::Step Inspection::StopAsking() {
 
 // The client has closed its side: it may still want to hear what the server says.
 Inspection::Step Inspection::OnNoMore() {
-  Step step = Step::kClose;
-  if (stage_ == Stage::kChain) step = StopAsking();
-  if (step != Step::kWait && stage_ != Stage::kStart) return step;
-  if (step == Step::kDone) return step;
-  if (stage_ == Stage::kStart) BecomeSession(false);
-  return stage_ == Stage::kStart ? Step::kDone : Step::kClose;
+  const Step step = stage_ == Stage::kChain ? StopAsking() : Step::kWait;
+  if (step != Step::kWait) return step;
+  if (stage_ != Stage::kStart || bytes_.empty()) return Step::kClose;
+  BecomeSession(false);  // what there is of a preface is none
+  return Step::kDone;
 }
 
 Inspection::Step Inspection::OnLate() {

@@ -111,7 +111,7 @@ void Relay::Pump(End& from, End& to) {
         if (state_ == State::kOpen) parts_.turn.MarkDirty(*this);
         return;
       case session::Wire::Filled::kReset:
-        Break(&from == &client_ ? "the client reset the connection" : "the upstream reset the connection");
+        OnReset(from);
         return;
     }
   }
@@ -132,7 +132,7 @@ void Relay::FlushOne(End& end, const End& other) {
   if (end.wire.written() != written) last_activity_ = parts_.turn.now();
   switch (flushed) {
     case session::Wire::Flushed::kBroken:
-      Break(&end == &client_ ? "the client reset the connection" : "the upstream reset the connection");
+      OnReset(end);
       return;
     case session::Wire::Flushed::kBlocked:
       break;
@@ -148,12 +148,11 @@ void Relay::FlushOne(End& end, const End& other) {
 }
 
 // What was read before is still given to the other side, as far as its kernel takes it now.
-void Relay::Break(std::string_view why) {
+void Relay::OnReset(const End& by) {
   if (state_ == State::kDead) return;
-  if (!error_) {
-    const bool client = why.find("client") != std::string_view::npos;
-    error_ = {ErrorKind::kReset, client ? Side::kClient : Side::kUpstream, Outcome::kAmbiguous, why};
-  }
+  const bool client = &by == &client_;
+  error_ = {ErrorKind::kReset, client ? Side::kClient : Side::kUpstream, Outcome::kAmbiguous,
+            client ? "the client reset the connection" : "the upstream reset the connection"};
   for (End* end : {&client_, &upstream_}) {
     if (!end->wire.attached()) continue;
     end->wire.Flush();

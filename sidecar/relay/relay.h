@@ -54,9 +54,9 @@ class Relay final : public session::ClientSession {
   void FinishDial();
   void Pump(End& from, End& to);
   void FlushOne(End& end, const End& other);
+  void OnReset(const End& by);
   void CheckTimer();
   void ArmTimer();
-  void Break(std::string_view why);
   void Mark(End& end, bool readable, bool writable);
   void Log();
 

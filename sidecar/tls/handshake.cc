@@ -80,6 +80,15 @@ void TlsSocket::Handshake() {
   HandshakeStep();
 }
 
+void TlsSocket::GoOn() {
+  const int result = SSL_do_handshake(ssl_.get());
+  if (result == 1) {
+    Established();
+  } else {
+    Failed(result);
+  }
+}
+
 void TlsSocket::HandshakeStep() {
   ERR_clear_error();
   if (take_early_data_) {
@@ -90,12 +99,7 @@ void TlsSocket::HandshakeStep() {
     early_plain_.shrink_to_fit();
     if (!more) return;
   } else {
-    const int result = SSL_do_handshake(ssl_.get());
-    if (result == 1) {
-      Established();
-    } else {
-      Failed(result);
-    }
+    GoOn();
   }
   FlushSealed();
   if (raw_broken_ && state_ != State::kFailed && client_)
@@ -118,12 +122,7 @@ bool TlsSocket::ReadEarlyData(std::span<char> into, size_t* bytes) {
   } else {
     *bytes = 0;
     take_early_data_ = false;  // all of it is here; from now on the handshake goes on
-    const int result = SSL_do_handshake(ssl_.get());
-    if (result == 1) {
-      Established();
-    } else {
-      Failed(result);
-    }
+    GoOn();
   }
   FlushSealed();
   return state_ != State::kFailed;

@@ -62,6 +62,7 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
 
   void Handshake();
   void HandshakeStep();
+  void GoOn();  // with the handshake, without early data
   bool ReadEarlyData(std::span<char> into, size_t* bytes);
   void Established();
   void NoteFacts();

@@ -1,6 +1,6 @@
 // Whole engines on a simulated network and virtual time: what clients see of drains, time-outs and slow
 // reading.
-#include "sidecar/worker/engine.h"
+#include "sidecar/worker/engine_fixture.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "sidecar/http2/frames.h"
-#include "sidecar/testing/sim_network.h"
 #include "sidecar/testing/sim_peer.h"
 
 namespace pillion::worker {
@@ -19,7 +18,6 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-net::Address At(uint16_t port) { return net::Address::Parse("127.0.0.1", port).value_or(net::Address()); }
 constexpr uint16_t kPort = 15001;
 
 class Nobody : public net::Observer {
@@ -32,25 +30,20 @@ class Client : public testing::SimPeer {
   explicit Client(net::Loop& loop, uint16_t port = kPort) : SimPeer(loop, At(port)) {}
 };
 
-class Engines : public ::testing::Test {
+class Engines : public EngineFixture {
  protected:
-  Engines()
-      : network_(clock_, 1,
-                 {.reset_percent = 0, .connect_refused_percent = 0, .max_delay = {}, .buffer_bytes = 4096}),
-        loop_(network_.NewLoop()),
-        peers_(network_.NewLoop()),
-        engine_(clock_, *loop_, registry_.NewShard(), 1) {}
-
   // One listener that answers `body` itself.
-  static std::shared_ptr<config::Snapshot> Snapshot(const config::HttpOptions& http,
-                                                    const std::string& body) {
+  static std::shared_ptr<config::Snapshot> Snapshot(const config::HttpOptions& http, const std::string& body,
+                                                    bool continue_after_timeout = false) {
     auto snapshot = std::make_shared<config::Snapshot>();
-    Add(*snapshot, "l", kPort, http, body);
+    Add(*snapshot, "l", kPort, http, body, continue_after_timeout);
     return snapshot;
   }
   static void Add(config::Snapshot& snapshot, const std::string& name, uint16_t port,
-                  const config::HttpOptions& http, const std::string& body) {
+                  const config::HttpOptions& http, const std::string& body,
+                  bool continue_after_timeout = false) {
     auto listener = std::make_shared<config::Listener>();
+    listener->continue_after_timeout = continue_after_timeout;
     listener->name = name;
     listener->address = At(port);
     listener->direction = config::Direction::kOutbound;
@@ -66,32 +59,6 @@ class Engines : public ::testing::Test {
     table->virtual_hosts.push_back({"all", {"*"}, {route}});
     snapshot.listeners[name] = {listener, {table}};
   }
-  void Apply(const std::shared_ptr<config::Snapshot>& snapshot) {
-    EXPECT_TRUE(engine_.Apply(Prepare(snapshot, nullptr)).empty());
-  }
-  void Rest() {
-    while (engine_.RunTurn()) {
-    }
-  }
-  // Lets `time` pass, with all that happens in it.
-  void Pass(time::Duration time) {
-    const time::MonotonicTime end = clock_.Now() + time;
-    while (true) {
-      network_.Deliver();
-      Rest();
-      const time::MonotonicTime next = std::min(network_.NextEvent(), engine_.turn().NextDeadline());
-      if (next > end) break;
-      clock_.AdvanceTo(next);
-    }
-    clock_.AdvanceTo(end);
-    network_.Deliver();
-    Rest();
-  }
-  // Bytes travel, but the engine does not get to run.
-  void Travel() {
-    clock_.AdvanceTo(clock_.Now() + seconds(1));
-    network_.Deliver();
-  }
   // Reads until nothing comes any more.
   void ReadAll(Client& client) {
     for (size_t before = SIZE_MAX; before != client.text.size();) {
@@ -101,13 +68,6 @@ class Engines : public ::testing::Test {
       client.Read();
     }
   }
-
-  testing::VirtualClock clock_;
-  testing::SimNetwork network_;
-  telemetry::Registry registry_;
-  std::unique_ptr<net::Loop> loop_;
-  std::unique_ptr<net::Loop> peers_;
-  Engine engine_;
 };
 
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -139,7 +99,7 @@ TEST_F(Engines, ARequestThatHadArrivedWhenTheDrainBeganIsAnswered) {
 TEST_F(Engines, AClientMayConnectLongBeforeItSpeaksButNotDawdleThen) {
   config::HttpOptions http;
   http.idle_timeout = minutes(10);
-  Apply(Snapshot(http, "hi"));
+  Apply(Snapshot(http, "hi", true));  // which has nothing to do with clients that have nothing to be asked
   Client ahead(*peers_);
   Client dawdler(*peers_);
   Client silent(*peers_);

@@ -9,9 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "sidecar/testing/sim_network.h"
 #include "sidecar/testing/sim_peer.h"
-#include "sidecar/worker/engine.h"
+#include "sidecar/worker/engine_fixture.h"
 
 namespace pillion::worker {
 namespace {
@@ -21,12 +20,10 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::SimPeer;
 
-net::Address At(uint16_t port) { return net::Address::Parse("127.0.0.1", port).value_or(net::Address()); }
 constexpr uint16_t kPort = 15001;
 constexpr uint16_t kServerPort = 6000;
 constexpr uint16_t kDeadPort = 6001;
 constexpr size_t kBufferBytes = 10'000;
-constexpr size_t kNetworkBytes = 4096;
 
 // Accepts, and does what it is told with each connection.
 class Server : public net::Observer {
@@ -49,19 +46,9 @@ class Server : public net::Observer {
   std::unique_ptr<net::ListenSocket> listening_;
 };
 
-class RelayTest : public ::testing::Test {
+class RelayTest : public EngineFixture {
  protected:
-  RelayTest()
-      : network_(clock_, 1,
-                 {.reset_percent = 0,
-                  .connect_refused_percent = 0,
-                  .max_delay = {},
-                  .buffer_bytes = kNetworkBytes}),
-        loop_(network_.NewLoop()),
-        peers_(network_.NewLoop()),
-        server_(*peers_, kServerPort),
-        stats_(registry_.NewShard()),
-        engine_(clock_, *loop_, stats_, 1) {
+  RelayTest() : server_(*peers_, kServerPort) {
     tcp_->listener = "l";
     tcp_->stream_buffer_bytes = kBufferBytes;
     tcp_->clusters = {{"up", 1}};
@@ -103,24 +90,7 @@ class RelayTest : public ::testing::Test {
     entry.routes.emplace_back();
     entry.listener = listener;
     snapshot_->listeners["l"] = entry;
-    ASSERT_TRUE(engine_.Apply(Prepare(snapshot_, nullptr)).empty());
-  }
-  void Rest() {
-    while (engine_.RunTurn()) {
-    }
-  }
-  void Pass(time::Duration time) {
-    const time::MonotonicTime end = clock_.Now() + time;
-    while (true) {
-      network_.Deliver();
-      Rest();
-      const time::MonotonicTime next = std::min(network_.NextEvent(), engine_.turn().NextDeadline());
-      if (next > end) break;
-      clock_.AdvanceTo(next);
-    }
-    clock_.AdvanceTo(end);
-    network_.Deliver();
-    Rest();
+    Apply(snapshot_);
   }
   std::unique_ptr<SimPeer> Connect() {
     auto client = std::make_unique<SimPeer>(*peers_, At(kPort));
@@ -144,14 +114,7 @@ class RelayTest : public ::testing::Test {
     return records.empty() ? telemetry::RequestRecord() : std::move(records[0]);
   }
 
-  testing::VirtualClock clock_;
-  testing::SimNetwork network_;
-  telemetry::Registry registry_;
-  std::unique_ptr<net::Loop> loop_;
-  std::unique_ptr<net::Loop> peers_;
   Server server_;
-  telemetry::Shard& stats_;
-  Engine engine_;
   std::shared_ptr<config::TcpServer> tcp_ = std::make_shared<config::TcpServer>();
   std::shared_ptr<config::Snapshot> snapshot_ = std::make_shared<config::Snapshot>();
   std::optional<config::ProxyProtocolIn> proxy_protocol_;
