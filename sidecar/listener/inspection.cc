@@ -280,11 +280,8 @@ Inspection::Step Inspection::StopAsking() {
 
 // The client has closed its side: it may still want to hear what the server says.
 Inspection::Step Inspection::OnNoMore() {
-  const Step step = stage_ == Stage::kChain ? StopAsking() : Step::kWait;
-  if (step != Step::kWait) return step;
-  if (stage_ != Stage::kStart || bytes_.empty()) return Step::kClose;
-  BecomeSession(false);  // what there is of a preface is none
-  return Step::kDone;
+  const Step step = stage_ == Stage::kChain ? StopAsking() : Step::kClose;
+  return step == Step::kWait ? Step::kClose : step;  // of HTTP and TLS too little is here
 }
 
 Inspection::Step Inspection::OnLate() {

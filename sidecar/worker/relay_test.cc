@@ -56,11 +56,13 @@ class RelayTest : public EngineFixture {
     tcp_->access_log = config::AccessLog{"kept"};
     AddCluster("up", {kServerPort});
   }
-  void AddCluster(const std::string& name, const std::vector<uint16_t>& ports) {
+  // The first endpoint has that weight, the others 1.
+  void AddCluster(const std::string& name, const std::vector<uint16_t>& ports, uint32_t weight = 1) {
     auto cluster = std::make_shared<config::Cluster>();
     cluster->name = name;
     auto assignment = std::make_shared<config::Assignment>();
     for (const uint16_t port : ports) assignment->endpoints.emplace_back().address = At(port);
+    assignment->endpoints[0].weight = weight;
     snapshot_->clusters[name] = {cluster, assignment};
   }
   // A listener with that TCP chain alone, or as the fallback beside one of HTTP.
@@ -249,7 +251,7 @@ TEST_F(RelayTest, AnUnreachableUpstreamResetsTheClient) {
 }
 
 TEST_F(RelayTest, OtherEndpointsAreTriedAsOftenAsAllowed) {
-  AddCluster("up", {kDeadPort, kServerPort});
+  AddCluster("up", {kDeadPort, kServerPort}, 10);  // its turn again, were it not for its failure
   tcp_->max_connect_attempts = 2;
   Start();
   for (int i = 0; i < 4; ++i) {
@@ -343,6 +345,21 @@ TEST_F(RelayTest, AServerThatSpeaksFirstIsHeardAfterAMomentAndThenAtOnce) {
     server_.taken.back()->Read();
     EXPECT_EQ(server_.taken.back()->text, "QUIT\r\n");
   }
+}
+
+TEST_F(RelayTest, WhoWaitsForAServerThatIsGoneIsToldWhereServersSpeakFirst) {
+  Start(true);
+  server_.on_accept = [](SimPeer& server) { server.Send("220 hello\r\n"); };
+  for (int i = 0; i < 2; ++i) {
+    auto client = Connect();
+    Pass(seconds(1));
+  }
+  AddCluster("up", {kDeadPort});
+  Apply(snapshot_);
+  auto client = Connect();
+  Pass(seconds(1));
+  client->Read();
+  EXPECT_TRUE(client->reset);
 }
 
 TEST_F(RelayTest, AClientThatSpeaksLateIsStillUnderstood) {
