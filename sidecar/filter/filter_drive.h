@@ -41,6 +41,18 @@ class FilterDrive {
     head.content = {http::ContentLength::Kind::kUnsized, 0};
   }
 
+  // What leaves at once of a gRPC answer that has begun with these bytes and goes on.
+  std::string FirstOfAnswer(std::string_view bytes) {
+    http::ResponseHead answer;
+    answer.headers.Add("content-type", "application/grpc");
+    http::HeaderList none;
+    EXPECT_EQ(state.chain->BeginResponse({answer, false, 0}), Passage::kFlows);
+    SliceQueue content;
+    content.AppendCopy(bytes);
+    state.chain->FeedResponse(content, false, none, answer);
+    return state.chain->response_out().ToString();
+  }
+
   // The head, then `body` in pieces. What comes of it is in the members below.
   void Request(std::string_view body, size_t piece) {
     passage = Passage::kFlows;

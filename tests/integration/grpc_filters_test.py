@@ -2,7 +2,6 @@
 servers and clients, raw HTTP clients, and the clients of npm."""
 
 import base64
-import concurrent.futures
 import json
 import os
 import pwd
@@ -14,6 +13,7 @@ import unittest
 
 import grpc
 
+import grpc_service
 import mesh
 from adversary_test import HEADERS, Http2App
 
@@ -54,17 +54,12 @@ class EchoServer:
         self.cancelled = threading.Event()
         self.hanging = threading.Event()
         self.metadata = {}
-        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[
-            ("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)])
-        handlers = {
+        self.server, self.address = grpc_service.serve({
             "Unary": grpc.unary_unary_rpc_method_handler(self.unary),
             "Fail": grpc.unary_unary_rpc_method_handler(self.fail),
             "Down": grpc.unary_stream_rpc_method_handler(self.down),
             "Hang": grpc.unary_unary_rpc_method_handler(self.hang),
-        }
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
-        self.address = (mesh.HOST, self.server.add_insecure_port("%s:0" % mesh.HOST))
-        self.server.start()
+        }, [("grpc.max_receive_message_length", -1)])
 
     def unary(self, request, context):
         self.metadata = dict(context.invocation_metadata())

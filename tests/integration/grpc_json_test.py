@@ -1,7 +1,6 @@
 """JSON over plain HTTP to a real gRPC server, by the google.api.http options of protos/pillion/testing/v1."""
 
 import base64
-import concurrent.futures
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ import unittest
 import grpc
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory
 
+import grpc_service
 import mesh
 
 _FILTER = "envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"
@@ -43,7 +43,6 @@ class Library:
         self.go_on = threading.Event()
         self.cancelled = threading.Event()
         self.calls = 0
-        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
         unary = ["Get", "Create", "Replace", "Delete", "Publish", "File", "Lock", "Plain"]
         handlers = {name: self.method(grpc.unary_unary_rpc_method_handler, self.asked(name)) for name in unary}
         handlers["Update"] = self.method(grpc.unary_unary_rpc_method_handler, lambda r, c: r.book)
@@ -51,9 +50,7 @@ class Library:
         handlers["List"] = self.method(grpc.unary_stream_rpc_method_handler, self.list)
         handlers["Upload"] = self.method(grpc.stream_unary_rpc_method_handler, self.upload)
         handlers["Chat"] = self.method(grpc.stream_stream_rpc_method_handler, self.chat)
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_LIBRARY, handlers),))
-        self.address = (mesh.HOST, self.server.add_insecure_port("%s:0" % mesh.HOST))
-        self.server.start()
+        self.server, self.address = grpc_service.serve(handlers, service=_LIBRARY)
 
     def method(self, make, function):
         return make(function, request_deserializer=self.request.FromString,

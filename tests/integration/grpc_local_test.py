@@ -1,7 +1,6 @@
 """What the sidecar itself says to gRPC clients: its errors are gRPC, deadlines are kept where policy says so. And what
 passes untouched, with filters at the listener that have nothing to do with it."""
 
-import concurrent.futures
 import os
 import threading
 import time
@@ -9,6 +8,7 @@ import unittest
 
 import grpc
 
+import grpc_service
 import mesh
 
 _HTTP = "envoy.extensions.filters.http."
@@ -67,17 +67,14 @@ class Service:
     def __init__(self):
         self.remaining = []
         self.cancelled = threading.Event()
-        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1),
-                   ("grpc.max_send_message_length", -1), ("grpc.max_metadata_size", 100000)]
-        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=options)
+        options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
+                   ("grpc.max_metadata_size", 100000)]
         handlers = {"Unary": grpc.unary_unary_rpc_method_handler(self.unary),
                     "Squeezed": grpc.unary_unary_rpc_method_handler(self.squeezed),
                     "Cancel": grpc.unary_stream_rpc_method_handler(self.cancel),
                     "PushBack": grpc.unary_unary_rpc_method_handler(self.push_back),
                     "Hang": grpc.unary_unary_rpc_method_handler(self.hang)}
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
-        self.address = (mesh.HOST, self.server.add_insecure_port("%s:0" % mesh.HOST))
-        self.server.start()
+        self.server, self.address = grpc_service.serve(handlers, options)
 
     def unary(self, request, context):
         self.metadata = dict(context.invocation_metadata())

@@ -1,11 +1,11 @@
 """gRPC through the mesh, HTTP/2 in: all four kinds of call, trailers, cancellation and deadlines."""
 
-import concurrent.futures
 import threading
 import unittest
 
 import grpc
 
+import grpc_service
 import mesh
 
 _COUNT = 50
@@ -18,18 +18,14 @@ class Echo:
         self.cancelled = threading.Event()
         self.deadlines = []
         self.metadata = {}
-        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
-        handlers = {
+        self.server, self.address = grpc_service.serve({
             "Unary": grpc.unary_unary_rpc_method_handler(self.unary),
             "Fail": grpc.unary_unary_rpc_method_handler(self.fail),
             "Down": grpc.unary_stream_rpc_method_handler(self.down),
             "Up": grpc.stream_unary_rpc_method_handler(self.up),
             "Both": grpc.stream_stream_rpc_method_handler(self.both),
             "Hang": grpc.unary_unary_rpc_method_handler(self.hang),
-        }
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
-        self.address = (mesh.HOST, self.server.add_insecure_port("%s:0" % mesh.HOST))
-        self.server.start()
+        })
 
     def unary(self, request, context):
         self.metadata = dict(context.invocation_metadata())

@@ -338,6 +338,18 @@ class App:
         self.sock.close()
 
 
+def stop_all(test, sidecars):
+    """Stops each, also when another did not end well."""
+    failures = []
+    for sidecar in sidecars:
+        try:
+            sidecar.stop()
+        except AssertionError as error:
+            failures.append(str(error))
+    if failures:
+        test.fail("\n".join(failures))
+
+
 class MeshTest(unittest.TestCase):
     """`start()` makes the mesh; what it made is ended after the test, and sidecars must have ended well."""
 
@@ -392,14 +404,7 @@ class MeshTest(unittest.TestCase):
         for client in self.clients:
             client.close()
         self.app.close()
-        failures = []
-        for sidecar in self.made:
-            try:
-                sidecar.stop()
-            except AssertionError as error:
-                failures.append(str(error))
-        if failures:
-            self.fail("\n".join(failures))
+        stop_all(self, self.made)
 
 
 class AtTwo:

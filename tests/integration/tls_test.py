@@ -43,14 +43,7 @@ class Tls(unittest.TestCase):
 
     def end(self):
         self.app.close()
-        failures = []
-        for sidecar in self.made:
-            try:
-                sidecar.stop()
-            except AssertionError as error:
-                failures.append(str(error))
-        if failures:
-            self.fail("\n".join(failures))
+        mesh.stop_all(self, self.made)
 
     def start(self, listeners, clusters, **more):
         self.made.append(mesh.Sidecar(listeners, clusters, **more))

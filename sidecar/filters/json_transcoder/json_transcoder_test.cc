@@ -414,14 +414,8 @@ TEST_F(TranscodedAnswerTest, EachAnswerLeavesWhenItIsThere) {
   FilterDrive drive = Drive("GET", "/v1/books");
   drive.head.headers.Add("accept", "text/event-stream");
   drive.Request("", 0);
-  http::ResponseHead head;
-  head.headers.Add("content-type", "application/grpc");
-  http::HeaderList none;
-  EXPECT_EQ(drive.state.chain->BeginResponse({head, false, 0}), Passage::kFlows);
-  SliceQueue content;
-  content.AppendCopy(Frame(FromText<Book>(R"(title: "a")").SerializeAsString()));
-  drive.state.chain->FeedResponse(content, false, none, head);
-  EXPECT_EQ(drive.state.chain->response_out().ToString(), "data: {\"title\":\"a\"}\n\n");
+  EXPECT_EQ(drive.FirstOfAnswer(Frame(FromText<Book>(R"(title: "a")").SerializeAsString())),
+            "data: {\"title\":\"a\"}\n\n");
 }
 
 TEST_F(TranscodedAnswerTest, WhatIsNotGrpcPasses) {
