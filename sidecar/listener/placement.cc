@@ -16,25 +16,34 @@ Placement::Placement(const std::vector<const telemetry::WorkerStats*>& workers, 
   }
 }
 
-uint64_t Placement::OpenAt(size_t worker) const {
-  const uint64_t closed = slots_[worker]->stats->client_connections_closed.value();
-  const uint64_t placed = slots_[worker]->placed.load(std::memory_order_relaxed);
+uint64_t Placement::OpenOf(const Slot& slot, uint64_t placed) {
+  const uint64_t closed = slot.stats->client_connections_closed.value();
   return placed > closed ? placed - closed : 0;  // read apart: never below zero
 }
 
 size_t Placement::Choose(size_t self) {
-  const uint64_t own = OpenAt(self);
-  size_t best = self;
-  uint64_t fewest = own;
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    const uint64_t open = OpenAt(i);
-    if (open >= fewest) continue;
-    best = i;
-    fewest = open;
+  for (;;) {
+    const uint64_t placed = slots_[self]->placed.load(std::memory_order_relaxed);
+    const uint64_t own = OpenOf(*slots_[self], placed);
+    size_t best = self;
+    uint64_t best_placed = placed;
+    uint64_t fewest = own;
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      const uint64_t there = slots_[i]->placed.load(std::memory_order_relaxed);
+      const uint64_t open = OpenOf(*slots_[i], there);
+      if (open >= fewest) continue;
+      best = i;
+      best_placed = there;
+      fewest = open;
+    }
+    if (own <= fewest + fewest / kToleratedFraction) {
+      best = self;
+      best_placed = placed;
+    }
+    // Another worker may have chosen the same in between: then its choice counts, and this one is made again.
+    if (slots_[best]->placed.compare_exchange_strong(best_placed, best_placed + 1, std::memory_order_relaxed))
+      return best;
   }
-  if (own <= fewest + fewest / kToleratedFraction) best = self;
-  slots_[best]->placed.fetch_add(1, std::memory_order_relaxed);
-  return best;
 }
 
 }  // namespace pillion::listener

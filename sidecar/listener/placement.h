@@ -41,7 +41,7 @@ class Placement {
     const telemetry::WorkerStats* stats;
     std::atomic<uint64_t> placed{0};  // ever; minus those that ended = open
   };
-  uint64_t OpenAt(size_t worker) const;
+  static uint64_t OpenOf(const Slot& slot, uint64_t placed);
 
   std::vector<std::unique_ptr<Slot>> slots_;
   Deliver deliver_;

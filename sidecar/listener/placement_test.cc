@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
 #include <vector>
 
 namespace pillion::listener {
@@ -38,6 +42,32 @@ TEST_F(PlacementTest, EndedConnectionsCountNoMore) {
   for (const size_t worker : {0, 1, 2, 0, 1, 2}) EXPECT_EQ(placement_.Choose(worker), worker);
   stats_[2].client_connections_closed.Add(2);
   EXPECT_EQ(placement_.Choose(0), 2u);
+}
+
+// Two accept at the same moment: what one has chosen the other must know.
+TEST(Placement, WorkersThatChooseAtOnceDoNotChooseTheSame) {
+  constexpr int kRounds = 20000;
+  std::vector<telemetry::WorkerStats> stats(2);
+  std::vector<std::unique_ptr<Placement>> placements(kRounds);
+  for (std::unique_ptr<Placement>& one : placements)
+    one = std::make_unique<Placement>(std::vector<const telemetry::WorkerStats*>{&stats[0], &stats[1]},
+                                      [](size_t, const std::string&, std::unique_ptr<net::Socket>) {});
+  std::atomic<int> arrived{0};
+  std::vector<size_t> chosen(2 * kRounds);
+  const auto choose = [&](size_t thread) {
+    for (int i = 0; i < kRounds; ++i) {
+      ++arrived;
+      while (arrived < 2 * (i + 1)) {  // not a barrier that sleeps: both are to be inside at once
+      }
+      chosen[2 * i + thread] = placements[i]->Choose(0);
+    }
+  };
+  std::thread other(choose, 1);
+  choose(0);
+  other.join();
+  int same = 0;
+  for (int i = 0; i < kRounds; ++i) same += chosen[2 * i] == chosen[2 * i + 1] ? 1 : 0;
+  EXPECT_EQ(same, 0);
 }
 
 TEST_F(PlacementTest, AmongManyASmallDifferenceIsLeftAlone) {

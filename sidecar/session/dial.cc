@@ -52,8 +52,7 @@ std::unique_ptr<net::Socket> Dial(const DialParts& parts, const config::Cluster&
     return nullptr;
   }
   if (credentials == nullptr) return socket;
-  socket = tls::Dial(std::move(socket), credentials, parts.tls,
-                     {.sni = {}, .only_alpn = AlpnOf(speaks)});
+  socket = tls::Dial(std::move(socket), credentials, parts.tls, {.sni = {}, .only_alpn = AlpnOf(speaks)});
   parts.loop.Observe(*socket, observer);
   return socket;
 }
