@@ -46,16 +46,16 @@ TEST_F(PlacementTest, EndedConnectionsCountNoMore) {
 
 // Two accept at the same moment: what one has chosen the other must know.
 TEST(Placement, WorkersThatChooseAtOnceDoNotChooseTheSame) {
-  constexpr int kRounds = 20000;
+  constexpr size_t kRounds = 20000;
   std::vector<telemetry::WorkerStats> stats(2);
   std::vector<std::unique_ptr<Placement>> placements(kRounds);
   for (std::unique_ptr<Placement>& one : placements)
     one = std::make_unique<Placement>(std::vector<const telemetry::WorkerStats*>{&stats[0], &stats[1]},
                                       [](size_t, const std::string&, std::unique_ptr<net::Socket>) {});
-  std::atomic<int> arrived{0};
+  std::atomic<size_t> arrived{0};
   std::vector<size_t> chosen(2 * kRounds);
   const auto choose = [&](size_t thread) {
-    for (int i = 0; i < kRounds; ++i) {
+    for (size_t i = 0; i < kRounds; ++i) {
       ++arrived;
       while (arrived < 2 * (i + 1)) {  // not a barrier that sleeps: both are to be inside at once
       }
@@ -66,7 +66,7 @@ TEST(Placement, WorkersThatChooseAtOnceDoNotChooseTheSame) {
   choose(0);
   other.join();
   int same = 0;
-  for (int i = 0; i < kRounds; ++i) same += chosen[2 * i] == chosen[2 * i + 1] ? 1 : 0;
+  for (size_t i = 0; i < kRounds; ++i) same += chosen[2 * i] == chosen[2 * i + 1] ? 1 : 0;
   EXPECT_EQ(same, 0);
 }
 
