@@ -43,7 +43,7 @@ inline constexpr RequestError kNotUnderstood = {ErrorKind::kMalformed, Side::kCl
 inline constexpr RequestError kTooLargeToHold = {ErrorKind::kBodyTooLarge, Side::kClient, Outcome::kNotSent,
                                                  "a filter had to hold more of the request than it may"};
 
-class Exchange final : public stream::Runnable, public Recycled<Exchange> {
+class Exchange final : public stream::Runnable, public ListNode<AliveTag>, public Recycled<Exchange> {
  public:
   enum class Step : uint8_t {
     kReceiveHead,
@@ -59,6 +59,10 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
 
   stream::Progress Run() override;
   Step step() const { return step_; }
+  // Bytes of bodies that it holds, as far as it can see.
+  size_t HeldBytes() const;
+  // From outside of its Run: the request is answered with an error or, when its answer has begun, broken off.
+  void GiveUp(const RequestError& why);
 
  private:
   // exchange.cc: the table and its steps.
@@ -75,6 +79,8 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   void StartAttempt();
   Next Retry(upstream::Verdict verdict);
   void CheckTimers();
+  RequestError FindLate() const;
+  void End(const RequestError& why);
   void ArmTimer();
   // pumps.cc: the bodies. True when something moved.
   bool PumpRequest();
@@ -98,6 +104,7 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   Next AnswerFromFilter();
   // Nothing serves it, so far: filters may still change that, or answer.
   Next Unrouted(const RequestError& error);
+  Next Redirect(const http::RequestHead& head);
   // Too late for a status: the client sees a broken message, never a short one.
   Next BreakOff(const RequestError& error);
   // The client cannot be told any more.
@@ -115,6 +122,7 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   filter::RequestView FilterView();
   void SetDeadline();
   void Continue();
+  void TakeOrigin(http::ResponseHead& head);
   void Note(telemetry::Event event, uint32_t detail) { events_.Note(event, detail, env_.turn.now()); }
 
   Environment& env_;
