@@ -338,11 +338,11 @@ void Codec::Ping() {
 
 bool Codec::ping_outstanding() const { return session_->ping_sent != session_->ping_answered; }
 
-void Codec::Refill(std::chrono::nanoseconds passed) {
+void Codec::Refill(int64_t passed_ns) {
   constexpr int64_t kSecond = 1'000'000'000;
   Session& s = *session_;
   // A purse that has been filled for a minute is full.
-  const int64_t ns = std::min<int64_t>(passed.count(), 60 * kSecond);
+  const int64_t ns = std::min<int64_t>(passed_ns, 60 * kSecond);
   const auto earn = [ns](int64_t& saved, uint32_t per_second, uint32_t limit, uint32_t& purse) {
     saved += ns * per_second;
     purse = static_cast<uint32_t>(std::min<int64_t>(limit, purse + saved / kSecond));

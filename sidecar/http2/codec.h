@@ -19,7 +19,6 @@
 #ifndef PILLION_SIDECAR_HTTP2_CODEC_H_
 #define PILLION_SIDECAR_HTTP2_CODEC_H_
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -145,7 +144,7 @@ class Codec {
   bool finished() const;
 
   // Time that passed: fills the purses (Limits::max_idle_frames, max_early_resets) again.
-  void Refill(std::chrono::nanoseconds passed);
+  void Refill(int64_t passed_ns);
   // Server: a stream of the peer was answered, or reset by it before it could be. False: too many of the
   // latter; the connection is broken.
   void NoteAnswered();

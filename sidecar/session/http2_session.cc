@@ -48,7 +48,7 @@ Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::
 void Http2Session::Dirty() { turn_.MarkDirty(AsFlushable()); }
 
 bool Http2Session::Feed(std::string_view bytes) {
-  codec_.Refill(turn_.now() - fed_at_);
+  codec_.Refill((turn_.now() - fed_at_).count());
   fed_at_ = turn_.now();
   const bool alive = codec_.Feed(bytes);
   HandleEvents();

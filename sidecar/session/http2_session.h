@@ -72,7 +72,7 @@ class Http2Session {
   virtual void OnHead(const http2::Event& event) = 0;
   virtual void OnGoAway() = 0;
   // The stream is not in the table any more.
-  virtual void OnStreamOver(const stream::Stream& stream, const http2::Event& event) = 0;
+  virtual void OnStreamOver(const stream::Stream&, const http2::Event&) {}
   virtual stream::Runnable& AsRunnable() = 0;
   virtual stream::Flushable& AsFlushable() = 0;
 

@@ -46,7 +46,6 @@ class Http2UpstreamSession final : public stream::Runnable,
   enum class State : uint8_t { kConnecting, kOpen, kLeaving, kDead };
   void OnHead(const http2::Event& event) override;
   void OnGoAway() override;
-  void OnStreamOver(const stream::Stream&, const http2::Event&) override {}
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
   void FinishConnect();
