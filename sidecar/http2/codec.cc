@@ -12,6 +12,7 @@ namespace {
 // HPACK never makes a string longer; per field a few bytes of lengths and flags come on top.
 constexpr size_t kEncodingSlack = size_t{64} * 1024;
 constexpr size_t kFreeStreams = 64;
+constexpr size_t kMaxContinuations = 128;
 
 nghttp2_option* NewOptions(const Limits& limits) {
   nghttp2_option* options = nullptr;
@@ -21,6 +22,9 @@ nghttp2_option* NewOptions(const Limits& limits) {
   // Our own check comes first and refuses one request; nghttp2's would come later and break more.
   nghttp2_option_set_max_send_header_block_length(options, limits.max_sent_head_bytes + kEncodingSlack);
   nghttp2_option_set_max_outbound_ack(options, limits.max_outbound_control_frames);
+  // nghttp2 counts reads as well as frames: its default of 8 refuses one CONTINUATION that comes byte by
+  // byte.
+  nghttp2_option_set_max_continuations(options, kMaxContinuations);
   // Our own purse of resets knows which of them were early; nghttp2's would hit clients that cancel a lot.
   nghttp2_option_set_stream_reset_rate_limit(options, UINT64_MAX, UINT64_MAX);
   nghttp2_option_set_peer_max_concurrent_streams(options, 100);  // until its SETTINGS are here
