@@ -50,6 +50,15 @@ void SetProtocols(HttpConnectionManager& hcm) {
   SetDuration(hcm.mutable_request_timeout(), std::chrono::milliseconds(0));
   SetDuration(hcm.mutable_request_headers_timeout(), kRequestHeaders);
   SetDuration(hcm.mutable_drain_timeout(), kDrain);
+  // As few changes as can be: an app must not notice us. Dot segments are resolved, because whoever looks at
+  // a path must see the one that the app acts on, and no client of ours sends them with another meaning;
+  // empty segments and %2F are data to many apps and stay.
+  hcm.set_server_header_transformation(HttpConnectionManager::PASS_THROUGH);
+  hcm.set_proxy_100_continue(true);
+  hcm.mutable_use_remote_address()->set_value(false);
+  hcm.mutable_normalize_path()->set_value(true);
+  hcm.set_merge_slashes(false);
+  hcm.set_path_with_escaped_slashes_action(HttpConnectionManager::KEEP_UNCHANGED);
   // The app's request must reach the other app as it was; x-request-id would be an addition.
   hcm.mutable_generate_request_id()->set_value(false);
 }

@@ -16,6 +16,12 @@ std::string_view ToString(ErrorKind kind) {
       return "body_too_large";
     case ErrorKind::kUnsupportedVersion:
       return "unsupported_version";
+    case ErrorKind::kExpectation:
+      return "expectation";
+    case ErrorKind::kHttp10:
+      return "http10";
+    case ErrorKind::kPressure:
+      return "pressure";
     case ErrorKind::kNotImplemented:
       return "not_implemented";
     case ErrorKind::kUpgradeRefused:

@@ -25,6 +25,9 @@ enum class ErrorKind : uint8_t {
   kTargetTooLong,       // 414
   kBodyTooLarge,        // content that had to be held (client: 413, upstream: 502)
   kUnsupportedVersion,  // 505
+  kExpectation,         // an Expect that nobody meets (417)
+  kHttp10,              // HTTP/1.0 is not taken here (426)
+  kPressure,            // memory is short (503)
   kNotImplemented,      // a coding or method that we do not carry (501)
   kConnectRefused,      // CONNECT is not offered (405)
   kUpgradeRefused,      // a tunnel that policy does not allow (403), or that cannot be had (upstream: 502)

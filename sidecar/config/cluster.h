@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/config/keep_alive.h"
 #include "sidecar/config/tls.h"
 #include "sidecar/net/address.h"
 
@@ -51,6 +52,8 @@ struct Cluster {
   // HTTP/2 only: what we accept of the peer, and how many streams we put on one connection at most.
   uint32_t max_concurrent_streams = 1024;
   uint32_t stream_window_bytes = 256 * 1024;
+  uint32_t max_requests_per_connection = 0;  // 0: no limit
+  std::optional<KeepAlive> keep_alive;
 };
 
 }  // namespace pillion::config

@@ -95,6 +95,13 @@ Http2Limits ReadHttp2(const core::Http2ProtocolOptions& options, const std::stri
         ReadNumber(options.initial_stream_window_size(), FieldPath(path, "initial_stream_window_size"),
                    errors, kMinWindowBytes, kMaxHttp2Number);
   }
+  if (options.has_connection_keepalive()) {
+    const std::string keep_path = FieldPath(path, "connection_keepalive");
+    const auto& keep = options.connection_keepalive();
+    limits.keep_alive =
+        KeepAlive{ReadDuration(keep.interval(), FieldPath(keep_path, "interval"), errors, true),
+                  ReadDuration(keep.timeout(), FieldPath(keep_path, "timeout"), errors, true)};
+  }
   return limits;
 }
 

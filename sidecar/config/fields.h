@@ -12,9 +12,11 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "envoy/config/core/v3/core.pb.h"
+#include "sidecar/config/keep_alive.h"
 #include "sidecar/config/route_table.h"
 #include "sidecar/config/unknown_fields.h"
 #include "sidecar/config/validated.h"
@@ -56,6 +58,7 @@ std::string ReadGrpcCluster(const envoy::config::core::v3::GrpcService& service,
 struct Http2Limits {
   uint32_t max_concurrent_streams = 1024;
   uint32_t stream_window_bytes = 256 * 1024;
+  std::optional<KeepAlive> keep_alive;
 };
 Http2Limits ReadHttp2(const envoy::config::core::v3::Http2ProtocolOptions& options, const std::string& path,
                       ConfigErrors& errors);

@@ -10,8 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "sidecar/config/keep_alive.h"
 #include "sidecar/config/route_table.h"
 #include "sidecar/config/tls.h"
+#include "sidecar/http/path.h"
 #include "sidecar/net/address.h"
 
 namespace pillion::config {
@@ -39,6 +41,27 @@ struct Reporting {
   std::optional<AccessLog> access_log;
 };
 
+enum class ServerField : uint8_t { kOverwrite, kAddIfAbsent, kPassThrough };
+enum class UnderscoreNames : uint8_t { kAllow, kReject, kDrop };
+
+// What is changed in requests and responses, and what is refused. The defaults change and refuse nothing;
+// those of xDS are written in the protos.
+struct HttpPolicy {
+  http::PathRules path;
+  UnderscoreNames underscore_names = UnderscoreNames::kAllow;
+  ServerField server = ServerField::kPassThrough;
+  std::string server_name;
+  std::string via;  // "": none
+  bool use_remote_address = false;
+  bool skip_xff_append = false;
+  bool answer_100_continue = false;  // here, and not by the upstream
+  bool accept_http10 = true;
+  std::string default_host_for_http10;
+  uint32_t trusted_hops = 0;
+  // None of the above but trusted_hops asks for work per request.
+  bool plain = true;
+};
+
 // One HTTP connection manager.
 struct HttpOptions : Reporting {
   std::string stat_prefix;
@@ -55,6 +78,11 @@ struct HttpOptions : Reporting {
   std::chrono::nanoseconds request_timeout{0};                             // first byte .. end of request
   std::chrono::nanoseconds request_headers_timeout{0};                     // first byte .. end of head
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(5);        // first GOAWAY .. final GOAWAY
+  std::chrono::nanoseconds max_connection_duration{0};                     // accepted .. drain
+  std::chrono::nanoseconds max_stream_duration{0};                         // first byte .. end of the answer
+  uint32_t max_requests_per_connection = 0;                                // 0: no limit
+  std::optional<KeepAlive> keep_alive;
+  HttpPolicy policy;
   size_t max_request_head_bytes = size_t{60} * 1024;
   size_t max_fields = 100;
   uint32_t max_concurrent_streams = 1024;

@@ -18,6 +18,7 @@ void UseHttp2(const envoy::config::core::v3::Http2ProtocolOptions& options, cons
   result.protocol = UpstreamProtocol::kHttp2;
   result.max_concurrent_streams = limits.max_concurrent_streams;
   result.stream_window_bytes = limits.stream_window_bytes;
+  result.keep_alive = limits.keep_alive;
 }
 
 void ReadHttpOptions(const HttpProtocolOptions& options, const std::string& path, Cluster& result,
@@ -30,6 +31,17 @@ void ReadHttpOptions(const HttpProtocolOptions& options, const std::string& path
   if (common.has_max_headers_count()) {
     Add(errors, FieldPath(common_path, "max_headers_count"), "not implemented for clusters");
   }
+  if (common.has_max_connection_duration()) {
+    Add(errors, FieldPath(common_path, "max_connection_duration"), "not implemented for clusters");
+  }
+  if (common.has_max_stream_duration()) {
+    Add(errors, FieldPath(common_path, "max_stream_duration"), "not implemented for clusters");
+  }
+  if (common.headers_with_underscores_action() != envoy::config::core::v3::HttpProtocolOptions::ALLOW) {
+    Add(errors, FieldPath(common_path, "headers_with_underscores_action"),
+        "expected ALLOW; others are not implemented for clusters");
+  }
+  result.max_requests_per_connection = common.max_requests_per_connection().value();
   const std::string explicit_path = FieldPath(path, "explicit_http_config");
   const auto& chosen = options.explicit_http_config();
   if (chosen.has_http2_protocol_options()) {

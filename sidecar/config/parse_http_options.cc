@@ -14,6 +14,8 @@
 #include "sidecar/config/parse_filters.h"
 #include "sidecar/config/parse_listener.h"
 #include "sidecar/config/parse_route.h"
+#include "sidecar/http/scan.h"
+#include "sidecar/http/target.h"
 
 namespace pillion::config {
 namespace {
@@ -25,6 +27,7 @@ using envoy::extensions::filters::http::router::v3::Router;
 using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 using envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
 using sidecar::v1::Peering;
+using CommonOptions = envoy::config::core::v3::HttpProtocolOptions;
 
 constexpr uint32_t kMaxHeadKib = 8192;
 
@@ -90,10 +93,106 @@ void ReadLimits(const HttpConnectionManager& proto, const std::string& path, Htt
     result.max_fields = ReadNumber(common.max_headers_count(), FieldPath(common_path, "max_headers_count"),
                                    errors, 1, UINT32_MAX);
   }
+  if (common.has_max_connection_duration()) {
+    result.max_connection_duration = ReadDuration(common.max_connection_duration(),
+                                                  FieldPath(common_path, "max_connection_duration"), errors);
+  }
+  if (common.has_max_stream_duration()) {
+    result.max_stream_duration =
+        ReadDuration(common.max_stream_duration(), FieldPath(common_path, "max_stream_duration"), errors);
+  }
+  result.max_requests_per_connection = common.max_requests_per_connection().value();
   const Http2Limits http2 =
       ReadHttp2(proto.http2_protocol_options(), FieldPath(path, "http2_protocol_options"), errors);
   result.max_concurrent_streams = http2.max_concurrent_streams;
   result.stream_window_bytes = http2.stream_window_bytes;
+  result.keep_alive = http2.keep_alive;
+}
+
+http::EscapedSlashes ReadEscapedSlashes(HttpConnectionManager::PathWithEscapedSlashesAction action,
+                                        const std::string& path, ConfigErrors& errors) {
+  switch (action) {
+    case HttpConnectionManager::IMPLEMENTATION_SPECIFIC_DEFAULT:
+    case HttpConnectionManager::KEEP_UNCHANGED:
+      return http::EscapedSlashes::kKeep;
+    case HttpConnectionManager::REJECT_REQUEST:
+      return http::EscapedSlashes::kReject;
+    case HttpConnectionManager::UNESCAPE_AND_REDIRECT:
+      return http::EscapedSlashes::kRedirect;
+    case HttpConnectionManager::UNESCAPE_AND_FORWARD:
+      return http::EscapedSlashes::kForward;
+    default:
+      Add(errors, path, "expected a value of PathWithEscapedSlashesAction");
+      return http::EscapedSlashes::kReject;
+  }
+}
+
+ServerField ReadServerField(HttpConnectionManager::ServerHeaderTransformation transformation,
+                            const std::string& path, ConfigErrors& errors) {
+  switch (transformation) {
+    case HttpConnectionManager::OVERWRITE:
+      return ServerField::kOverwrite;
+    case HttpConnectionManager::APPEND_IF_ABSENT:
+      return ServerField::kAddIfAbsent;
+    case HttpConnectionManager::PASS_THROUGH:
+      return ServerField::kPassThrough;
+    default:
+      Add(errors, path, "expected OVERWRITE, APPEND_IF_ABSENT or PASS_THROUGH");
+      return ServerField::kPassThrough;
+  }
+}
+
+UnderscoreNames ReadUnderscoreNames(CommonOptions::HeadersWithUnderscoresAction action,
+                                    const std::string& path, ConfigErrors& errors) {
+  switch (action) {
+    case CommonOptions::ALLOW:
+      return UnderscoreNames::kAllow;
+    case CommonOptions::REJECT_REQUEST:
+      return UnderscoreNames::kReject;
+    case CommonOptions::DROP_HEADER:
+      return UnderscoreNames::kDrop;
+    default:
+      Add(errors, path, "expected ALLOW, REJECT_REQUEST or DROP_HEADER");
+      return UnderscoreNames::kReject;
+  }
+}
+
+// Text that we put into a field.
+void CheckFieldText(const std::string& text, const std::string& path, ConfigErrors& errors) {
+  const char* const end = text.data() + text.size();
+  if (http::SkipText(text.data(), end) != end || text.starts_with(' ') || text.ends_with(' ')) {
+    Add(errors, path, "expected the value of a header field");
+  }
+}
+
+HttpPolicy ReadPolicy(const HttpConnectionManager& proto, const std::string& path, ConfigErrors& errors) {
+  HttpPolicy policy;
+  policy.path.normalize = proto.normalize_path().value();
+  policy.path.merge_slashes = proto.merge_slashes();
+  policy.path.escaped_slashes = ReadEscapedSlashes(
+      proto.path_with_escaped_slashes_action(), FieldPath(path, "path_with_escaped_slashes_action"), errors);
+  policy.underscore_names = ReadUnderscoreNames(
+      proto.common_http_protocol_options().headers_with_underscores_action(),
+      FieldPath(FieldPath(path, "common_http_protocol_options"), "headers_with_underscores_action"), errors);
+  policy.server = ReadServerField(proto.server_header_transformation(),
+                                  FieldPath(path, "server_header_transformation"), errors);
+  policy.server_name = proto.server_name().empty() ? "envoy" : proto.server_name();
+  CheckFieldText(policy.server_name, FieldPath(path, "server_name"), errors);
+  policy.via = proto.via();
+  CheckFieldText(policy.via, FieldPath(path, "via"), errors);
+  policy.use_remote_address = proto.use_remote_address().value();
+  policy.skip_xff_append = proto.skip_xff_append();
+  policy.trusted_hops = proto.xff_num_trusted_hops();
+  policy.answer_100_continue = !proto.proxy_100_continue();
+  policy.accept_http10 = proto.http_protocol_options().accept_http_10();
+  policy.default_host_for_http10 = proto.http_protocol_options().default_host_for_http_10();
+  if (!policy.default_host_for_http10.empty() && !http::IsAuthority(policy.default_host_for_http10)) {
+    Add(errors, FieldPath(FieldPath(path, "http_protocol_options"), "default_host_for_http_10"),
+        "expected a host with or without a port");
+  }
+  policy.plain = !policy.path.any() && policy.underscore_names == UnderscoreNames::kAllow &&
+                 policy.via.empty() && !policy.use_remote_address && policy.default_host_for_http10.empty();
+  return policy;
 }
 
 void ReadOneFilter(const HttpFilter& filter, const std::string& path, bool last, HttpOptions& result,
@@ -219,6 +318,7 @@ HttpOptions ReadHttpOptions(const HttpConnectionManager& proto, const std::strin
   ReadFilters(proto, FieldPath(path, "http_filters"), result, errors);
   if (proto.has_tracing()) result.tracing = ReadTracing(proto.tracing(), FieldPath(path, "tracing"), errors);
   result.access_log = ReadAccessLog(proto.access_log(), FieldPath(path, "access_log"), errors);
+  result.policy = ReadPolicy(proto, path, errors);
   if (proto.has_generate_request_id()) result.generate_request_id = proto.generate_request_id().value();
   return result;
 }

@@ -23,6 +23,12 @@ Answer AnswerFor(const RequestError& error) {
     case ErrorKind::kUnsupportedVersion:
       if (upstream) return {502, 14, "UPE", "upstream HTTP version not supported\n"};
       return {505, 13, "DPE", "HTTP version not supported\n", true};
+    case ErrorKind::kExpectation:
+      return {417, 12, "DPE", "expectation failed\n", true};
+    case ErrorKind::kHttp10:
+      return {426, 12, "DPE", "HTTP/1.0 is not taken here\n", true};
+    case ErrorKind::kPressure:
+      return {503, 8, "OM", "overloaded\n", true};
     case ErrorKind::kNotImplemented:
       if (upstream) return {502, 14, "UPE", "upstream transfer coding not supported\n"};
       return {501, 12, "DPE", "not implemented\n", true};

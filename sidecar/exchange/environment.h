@@ -6,7 +6,9 @@
 #include <memory>
 #include <vector>
 
+#include "sidecar/base/intrusive_list.h"
 #include "sidecar/base/local_ref.h"
+#include "sidecar/base/pressure.h"
 #include "sidecar/base/random.h"
 #include "sidecar/config/listener.h"
 #include "sidecar/filter/filter.h"
@@ -18,6 +20,9 @@
 #include "sidecar/upstream/endpoint_state.h"
 
 namespace pillion::exchange {
+
+class Exchange;
+struct AliveTag;
 
 // Parts of one worker; all outlive its exchanges.
 struct Environment {
@@ -31,7 +36,13 @@ struct Environment {
   // Exchanges alive, by the direction of their listener: what a drain waits for.
   size_t active_inbound = 0;
   size_t active_outbound = 0;
+  // Null: memory is never short.
+  const PressureGauge* pressure = nullptr;
+  IntrusiveList<Exchange, AliveTag> alive = {};
 };
+
+// Gives those exchanges up that hold most, until about half of all that is held is free; returns how many.
+size_t ShedLargest(Environment& env);
 
 // One route table as one worker uses it under one listener: counted by that worker only; pins its table while
 // a request uses it.

@@ -5,6 +5,7 @@
 
 #include "sidecar/base/text.h"
 #include "sidecar/exchange/answers.h"
+#include "sidecar/exchange/http_policy.h"
 #include "sidecar/exchange/origin_header.h"
 #include "sidecar/exchange/websocket.h"
 #include "sidecar/filter/grpc.h"
@@ -55,6 +56,7 @@ Exchange::Exchange(Environment& env, LocalRef<ListenerScope> listener,
       timer_(this),
       last_activity_(env.turn.now()) {
   client_->set_owner(this);
+  env_.alive.PushBack(this);
   ++(listener_->config->direction == config::Direction::kInbound ? env_.active_inbound
                                                                  : env_.active_outbound);
 }
@@ -65,8 +67,7 @@ Exchange::~Exchange() {
 }
 
 stream::Progress Exchange::Run() {
-  CheckTimers();
-  Next next = Next::kMore;
+  Next next = CheckTimers();
   bool moved = true;
   while (next != Next::kDone && moved) {
     next = Advance();
@@ -115,6 +116,10 @@ Next Exchange::ReceiveHead() {
   grpc_ = IsGrpc(head);
   if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
   StripHead();
+  if (env_.pressure != nullptr && env_.pressure->level() != Pressure::kNone) {
+    env_.stats.worker.shed_requests.Add();
+    return AnswerLocally({ErrorKind::kPressure, Side::kLocal, Outcome::kNotSent, "memory is short"});
+  }
   if (client_->early_data()) {
     if (!http::IsSafe(head.method) || tunnel_) {
       return AnswerLocally({ErrorKind::kTooEarly, Side::kClient, Outcome::kNotSent,
@@ -122,6 +127,15 @@ Next Exchange::ReceiveHead() {
     }
     head.headers.Remove("early-data");
     head.headers.Add("early-data", "1");  // RFC 8470 section 5.1: whoever runs it decides
+  }
+  const config::HttpPolicy& policy = listener_->config->http.policy;
+  const RequestVerdict verdict = ApplyToRequest(policy, client_->peer(), from_peer_, head);
+  if (verdict.error) return AnswerLocally(verdict.error);
+  if (verdict.redirect) return Redirect(head);
+  if (verdict.send_continue) {
+    http::ResponseHead proceed;
+    proceed.status = 100;
+    client_->SendInformational(proceed);
   }
   step_ = Step::kMatchRoute;
   return Next::kMore;
@@ -391,19 +405,25 @@ std::optional<Next> Exchange::HeadThroughFilters(http::ResponseHead& head) {
   return std::nullopt;
 }
 
+// What a sidecar said of its app's HTTP/1 response is taken off and restored; from anybody else only taken
+// off.
+void Exchange::TakeOrigin(http::ResponseHead& head) {
+  const auto origin = head.headers.Find(http::Known::kPillionOrigin);
+  if (!origin) return;
+  const std::string description(*origin);
+  head.headers.Remove(http::Known::kPillionOrigin);
+  // A malformed description from a peer only loses the letter case.
+  if (attempt_->upgraded() && !RestoreOrigin(description, head))
+    env_.stats.worker.upstream_protocol_errors.Add();
+}
+
 // What the hop behind us, or another sidecar, has said to us alone.
 void Exchange::StripResponse(http::ResponseHead& head) {
   if (local_answer_) {
     if (http::ResponseHasNoContent(client_->request().method, head.status)) local_body_.Clear();
     return;
   }
-  if (const auto origin = head.headers.Find(http::Known::kPillionOrigin)) {
-    const std::string description(*origin);
-    head.headers.Remove(http::Known::kPillionOrigin);
-    // A malformed description from a peer only loses the letter case.
-    if (attempt_->upgraded() && !RestoreOrigin(description, head))
-      env_.stats.worker.upstream_protocol_errors.Add();
-  }
+  TakeOrigin(head);
   // Which of the protocols that were asked for the app has chosen (RFC 9110 section 7.8).
   if (head.status == 101 && head.upgrade.empty())
     head.upgrade = head.headers.Find(http::Known::kUpgrade).value_or(client_->request().upgrade);
@@ -430,6 +450,7 @@ RequestError Exchange::SettleTunnel(http::ResponseHead& head, bool opens) {
 }
 
 void Exchange::DescribeResponse(http::ResponseHead& head) {
+  ApplyToResponse(listener_->config->http.policy, !local_answer_, head);
   if (from_peer_) {
     head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head, !client_->request().upgrade.empty()));
     if (!client_->request().upgrade.empty() && head.status / 100 == 2) head.status = kNotSwitched;
@@ -478,6 +499,7 @@ Next Exchange::AnswerLocally(const RequestError& error) {
                                       error.kind == ErrorKind::kClientGone)) {
     return Abandon(error);
   }
+  if (client_->in().stopped) return Abandon(error);  // it would wait for a reader that is gone
   if (attempt_ != nullptr) RememberAttempt();
   attempt_.reset();
   local_answer_ = true;
@@ -517,6 +539,21 @@ Next Exchange::AnswerDirectly(const config::DirectResponse& direct) {
   local_status_ = direct.status;
   local_head_.content = {http::ContentLength::Kind::kSized, direct.body.size()};
   local_body_.AppendCopy(direct.body);
+  step_ = Step::kResponseFilters;
+  return Next::kMore;
+}
+
+// To the canonical path of its own request (RFC 9110 section 15.4.8). A gRPC client would not follow.
+Next Exchange::Redirect(const http::RequestHead& head) {
+  if (grpc_) {
+    return AnswerLocally(
+        {ErrorKind::kMalformed, Side::kClient, Outcome::kNotSent, "an escaped slash in a path"});
+  }
+  Note(Event::kAnsweredHere, 307);
+  local_answer_ = true;
+  local_head_.status = 307;
+  local_head_.content = {http::ContentLength::Kind::kSized, 0};
+  local_head_.headers.Add("location", head.path);
   step_ = Step::kResponseFilters;
   return Next::kMore;
 }

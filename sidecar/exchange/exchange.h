@@ -43,7 +43,7 @@ inline constexpr RequestError kNotUnderstood = {ErrorKind::kMalformed, Side::kCl
 inline constexpr RequestError kTooLargeToHold = {ErrorKind::kBodyTooLarge, Side::kClient, Outcome::kNotSent,
                                                  "a filter had to hold more of the request than it may"};
 
-class Exchange final : public stream::Runnable, public Recycled<Exchange> {
+class Exchange final : public stream::Runnable, public ListNode<AliveTag>, public Recycled<Exchange> {
  public:
   enum class Step : uint8_t {
     kReceiveHead,
@@ -59,6 +59,10 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
 
   stream::Progress Run() override;
   Step step() const { return step_; }
+  // Bytes of bodies that it holds, as far as it can see.
+  size_t HeldBytes() const;
+  // From outside of its Run: the request is answered with an error or, when its answer has begun, broken off.
+  void GiveUp(const RequestError& why);
 
  private:
   // exchange.cc: the table and its steps.
@@ -74,7 +78,9 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   Next Judge();
   void StartAttempt();
   Next Retry(upstream::Verdict verdict);
-  void CheckTimers();
+  Next CheckTimers();
+  RequestError FindLate() const;
+  Next End(const RequestError& why);
   void ArmTimer();
   // pumps.cc: the bodies. True when something moved.
   bool PumpRequest();
@@ -98,6 +104,7 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   Next AnswerFromFilter();
   // Nothing serves it, so far: filters may still change that, or answer.
   Next Unrouted(const RequestError& error);
+  Next Redirect(const http::RequestHead& head);
   // Too late for a status: the client sees a broken message, never a short one.
   Next BreakOff(const RequestError& error);
   // The client cannot be told any more.
@@ -118,13 +125,13 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   filter::RequestView FilterView();
   void SetDeadline();
   void Continue();
+  void TakeOrigin(http::ResponseHead& head);
   void Note(telemetry::Event event, uint32_t detail) { events_.Note(event, detail, env_.turn.now()); }
 
   Environment& env_;
   LocalRef<ListenerScope> listener_;
   LocalRef<RouteScope> routes_;
   std::unique_ptr<stream::ClientStream> client_;
-  Step step_ = Step::kReceiveHead;
 
   LocalRef<upstream::ClusterState> cluster_;
   const config::Route* route_ = nullptr;
@@ -137,9 +144,8 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   uint32_t policy_retries_ = 0;
   uint32_t safe_retries_ = 0;
 
-  // The request body as far as it was taken from the client, for the next attempt.
+  // The request body as far as it was taken from the client, for the next attempt, when `replayable_`.
   SliceQueue replay_;
-  bool replayable_ = true;
 
   // The answer that is made here, when `local_answer_`.
   http::ResponseHead local_head_;
@@ -155,7 +161,9 @@ class Exchange final : public stream::Runnable, public Recycled<Exchange> {
   uint16_t local_status_ = 0;       // of local_head_, as if the request were not gRPC
   uint8_t next_filter_ = 0;         // whose OnRequestHead comes next
   uint64_t response_bytes_ = 0;
+  Step step_ = Step::kReceiveHead;
   // More than three booleans: each is one fact that several steps read; none is a state of its own.
+  bool replayable_ = true;
   bool local_answer_ = false;
   bool made_key_ = false;   // a WebSocket key, for an app that wants one (websocket.h)
   bool tunnel_ = false;     // asks for a tunnel: Upgrade or CONNECT

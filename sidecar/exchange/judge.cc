@@ -1,6 +1,9 @@
 // What the end of an attempt, or a timer, means for its exchange.
 #include <algorithm>
 #include <charconv>
+#include <functional>
+#include <utility>
+#include <vector>
 
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/exchange.h"
@@ -88,49 +91,100 @@ time::Duration Exchange::IdleTimeout() const {
   return route_ != nullptr ? route_->idle_timeout.value_or(general) : general;
 }
 
+// The deadline that is over, if any.
+RequestError Exchange::FindLate() const {
+  const time::MonotonicTime now = env_.turn.now();
+  const auto outcome = attempt_ != nullptr && attempt_->head_sent() ? Outcome::kAmbiguous : Outcome::kNotSent;
+  const auto over = [now](time::MonotonicTime from, time::Duration wait) {
+    return wait.count() > 0 && now >= from + wait;
+  };
+  const config::HttpOptions& http = listener_->config->http;
+  if (request_ended_ != time::MonotonicTime() && over(request_ended_, RouteTimeout()))
+    return {ErrorKind::kTimeout, Side::kUpstream, outcome, "the route's time-out"};
+  if (deadline_ != time::MonotonicTime() && now >= deadline_)
+    return {ErrorKind::kDeadline, Side::kUpstream, outcome, "the deadline of the request or its route"};
+  if (!tunnel_ && !ClientSideOver() && over(client_->started(), http.request_timeout))
+    return {ErrorKind::kHeadTimeout, Side::kClient, outcome, "the request took longer than request_timeout"};
+  if (over(client_->started(), http.max_stream_duration))
+    return {ErrorKind::kHeadTimeout, Side::kClient, outcome,
+            "the stream took longer than max_stream_duration"};
+  if (!over(last_activity_, IdleTimeout())) return {};
+  return {ErrorKind::kIdleTimeout, ClientSideOver() ? Side::kUpstream : Side::kClient, outcome,
+          "no byte for too long"};
+}
+
 // Deadlines that are over turn into the end of an attempt or of the exchange.
-void Exchange::CheckTimers() {
-  if (step_ == Step::kReceiveHead) return;
+Next Exchange::CheckTimers() {
+  if (step_ == Step::kReceiveHead) return Next::kMore;
   const time::MonotonicTime now = env_.turn.now();
   if (request_ended_ == time::MonotonicTime() && ClientSideOver()) request_ended_ = now;
-  RequestError late;
-  const auto outcome = attempt_ != nullptr && attempt_->head_sent() ? Outcome::kAmbiguous : Outcome::kNotSent;
-  const auto idle = IdleTimeout();
-  const auto route_limit = RouteTimeout();
-  const auto request_limit = listener_->config->http.request_timeout;
-  if (route_limit.count() > 0 && request_ended_ != time::MonotonicTime() &&
-      now >= request_ended_ + route_limit) {
-    late = {ErrorKind::kTimeout, Side::kUpstream, outcome, "the route's time-out"};
-  } else if (deadline_ != time::MonotonicTime() && now >= deadline_) {
-    late = {ErrorKind::kDeadline, Side::kUpstream, outcome, "the deadline of the request or its route"};
-  } else if (request_limit.count() > 0 && !tunnel_ && !ClientSideOver() &&
-             now >= client_->started() + request_limit) {
-    late = {ErrorKind::kHeadTimeout, Side::kClient, outcome, "the request took longer than request_timeout"};
-  } else if (idle.count() > 0 && now >= last_activity_ + idle) {
-    late = {ErrorKind::kIdleTimeout, ClientSideOver() ? Side::kUpstream : Side::kClient, outcome,
-            "no byte for too long"};
-  }
-  if (late) {
-    Note(Event::kTimeout, static_cast<uint32_t>(late.kind));
-    if (attempt_ != nullptr) attempt_->Fail(late);
-    if (attempt_ == nullptr && step_ == Step::kFinish)
-      client_->in().error = late;  // a local answer nobody reads
-    if (step_ != Step::kFinish) {
-      if (attempt_ != nullptr && step_ == Step::kAttempt)
-        stats_->attempt_duration.Record(now - attempt_->started());
-      AnswerLocally(late);
+  if (const RequestError late = FindLate()) {
+    telemetry::WorkerStats& stats = env_.stats.worker;
+    if (late.side == Side::kClient) {
+      stats.client_slow_heads.Add();
+    } else if (late.kind == ErrorKind::kIdleTimeout && head_delivered_ && client_->SendRoom() == 0) {
+      stats.client_slow_reads.Add();
     }
-    return;
+    Note(Event::kTimeout, static_cast<uint32_t>(late.kind));
+    return End(late);
   }
   if (step_ != Step::kAttempt || attempt_ == nullptr || !attempt_->head_sent() || attempt_->has_head() ||
       !route_->retry)
-    return;
+    return Next::kMore;
   const auto per_try = route_->retry->per_try_timeout;
   const time::MonotonicTime from = std::max(attempt_->head_sent_at(), request_ended_);
   if (per_try.count() > 0 && request_ended_ != time::MonotonicTime() && now >= from + per_try) {
     Note(Event::kTimeout, static_cast<uint32_t>(ErrorKind::kPerTryTimeout));
     attempt_->Fail({ErrorKind::kPerTryTimeout, Side::kUpstream, Outcome::kAmbiguous, "per-try time-out"});
   }
+  return Next::kMore;
+}
+
+// It is over for a reason of its own: no attempt follows.
+Next Exchange::End(const RequestError& why) {
+  if (attempt_ != nullptr) attempt_->Fail(why);
+  if (attempt_ == nullptr && step_ == Step::kFinish)
+    client_->in().error = why;  // a local answer nobody reads
+  if (step_ == Step::kFinish) return Next::kMore;
+  if (attempt_ != nullptr && step_ == Step::kAttempt)
+    stats_->attempt_duration.Record(env_.turn.now() - attempt_->started());
+  return AnswerLocally(why);
+}
+
+void Exchange::GiveUp(const RequestError& why) {
+  if (step_ == Step::kReceiveHead) return;  // it holds nothing yet, and will run
+  env_.stats.worker.shed_streams.Add();
+  if (!client_->in().error) client_->in().error = why;  // each step looks at it before all else
+  env_.turn.Wake(*this);
+}
+
+size_t Exchange::HeldBytes() const {
+  size_t bytes = client_->in().content.bytes() + replay_.bytes() + local_body_.bytes();
+  if (attempt_ == nullptr) return bytes;
+  bytes += attempt_->pending.bytes();
+  if (attempt_->stream() != nullptr) bytes += attempt_->stream()->in().content.bytes();
+  return bytes;
+}
+
+size_t ShedLargest(Environment& env) {
+  std::vector<std::pair<size_t, Exchange*>> holders;
+  size_t all = 0;
+  for (Exchange* one = env.alive.front(); one != nullptr; one = env.alive.Next(one)) {
+    const size_t held = one->HeldBytes();
+    if (held == 0) continue;
+    holders.emplace_back(held, one);
+    all += held;
+  }
+  std::sort(holders.begin(), holders.end(), std::greater<>());
+  size_t freed = 0;
+  size_t count = 0;
+  for (const auto& [held, exchange] : holders) {
+    if (freed * 2 >= all) break;
+    exchange->GiveUp({ErrorKind::kPressure, Side::kLocal, Outcome::kAmbiguous, "memory is short"});
+    freed += held;
+    ++count;
+  }
+  return count;
 }
 
 // One timer for all deadlines. It is moved only to an earlier time: most requests end long before, and a
@@ -150,6 +204,7 @@ void Exchange::ArmTimer() {
   } else {
     sooner(client_->started(), listener_->config->http.request_timeout);
   }
+  sooner(client_->started(), listener_->config->http.max_stream_duration);
   sooner(last_activity_, IdleTimeout());
   if (deadline_ != time::MonotonicTime()) due = std::min(due, deadline_);
   if (due != time::MonotonicTime::max() && (!timer_.armed() || due < timer_.deadline()))

@@ -146,10 +146,11 @@ bool RestoreOrigin(std::string_view text, http::RequestHead& head) {
   Description description;
   if (!Parse(text, description)) return false;
   // What no sidecar says of a message that it has parsed. HTTP/1.0 has no chunked coding (RFC 9112 section
-  // 6.1): its app would take the chunks for the next requests. An absolute target has an authority.
+  // 6.1): its app would take the chunks for the next requests. An absolute target has an authority,
+  // and a scheme that HTTP/1 parsers take.
   const bool nameless = description.no_host || description.empty_host;
   if (description.version == http::Version::kHttp10 && head.content.kind == Kind::kUnsized) return false;
-  if (description.absolute && nameless) return false;
+  if (description.absolute && (nameless || (head.scheme != "http" && head.scheme != "https"))) return false;
   head.version = description.version;
   if (description.absolute && head.form == http::TargetForm::kOrigin) head.form = http::TargetForm::kAbsolute;
   if (nameless) {

@@ -1,5 +1,6 @@
 // The two body pumps: bytes go on when both ends have room, and only then does the sender get new credit.
 #include "sidecar/exchange/exchange.h"
+#include "sidecar/exchange/origin_header.h"
 
 namespace pillion::exchange {
 
@@ -161,8 +162,9 @@ void Exchange::PassInformational() {
   http::ResponseHead head;
   while (attempt_->stream()->TakeInformational(head)) {
     if (client_->request().version == http::Version::kHttp10) continue;
-    head.headers.Remove(http::Known::kPillionOrigin);
+    TakeOrigin(head);
     http::RemoveHopByHop(head.headers);
+    if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));
     client_->SendInformational(head);
   }
 }

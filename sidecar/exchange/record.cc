@@ -4,6 +4,7 @@
 
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/exchange.h"
+#include "sidecar/exchange/http_policy.h"
 
 namespace pillion::exchange {
 
@@ -48,7 +49,7 @@ void Exchange::Log() {
   record.protocol = http::ToString(head.version);
   if (route_ != nullptr) record.route = route_->name;
   if (cluster_) record.cluster = cluster_->name();
-  record.client = client_->peer().ToString();
+  record.client = ClientAddress(listener_->config->http.policy, client_->peer(), head.headers);
   if (const auto agent = head.headers.Find(http::Known::kUserAgent)) record.user_agent = *agent;
   if (const auto id = head.headers.Find(http::Known::kRequestId)) record.request_id = *id;
   record.status = status_;

@@ -12,6 +12,7 @@ namespace {
 // HPACK never makes a string longer; per field a few bytes of lengths and flags come on top.
 constexpr size_t kEncodingSlack = size_t{64} * 1024;
 constexpr size_t kFreeStreams = 64;
+constexpr size_t kMaxContinuations = 128;
 
 nghttp2_option* NewOptions(const Limits& limits) {
   nghttp2_option* options = nullptr;
@@ -21,13 +22,19 @@ nghttp2_option* NewOptions(const Limits& limits) {
   // Our own check comes first and refuses one request; nghttp2's would come later and break more.
   nghttp2_option_set_max_send_header_block_length(options, limits.max_sent_head_bytes + kEncodingSlack);
   nghttp2_option_set_max_outbound_ack(options, limits.max_outbound_control_frames);
+  // nghttp2 counts reads as well as frames: its default of 8 refuses one CONTINUATION that comes byte by
+  // byte.
+  nghttp2_option_set_max_continuations(options, kMaxContinuations);
+  // Our own purse of resets knows which of them were early; nghttp2's would hit clients that cancel a lot.
+  nghttp2_option_set_stream_reset_rate_limit(options, UINT64_MAX, UINT64_MAX);
   nghttp2_option_set_peer_max_concurrent_streams(options, 100);  // until its SETTINGS are here
   return options;
 }
 
 }  // namespace
 
-Codec::Session::Session(Role r, const Limits& l) : role(r), limits(l) {
+Codec::Session::Session(Role r, const Limits& l)
+    : role(r), limits(l), frame_purse(l.max_idle_frames), reset_purse(l.max_early_resets) {
   nghttp2_session_callbacks* callbacks = nullptr;
   PILLION_CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
   SetReceiveCallbacks(callbacks);
@@ -120,6 +127,26 @@ void Codec::Session::Break(ErrorCode code, std::string_view detail) {
   CloseAll(code);
 }
 
+bool Codec::Session::PayFrames(uint32_t count) {
+  if (frame_purse >= count) {
+    frame_purse -= count;
+    return true;
+  }
+  flood = Flood::kFrames;
+  Break(ErrorCode::kEnhanceYourCalm, "too many frames that carry nothing");
+  return false;
+}
+
+bool Codec::Session::PayReset() {
+  if (reset_purse > 0) {
+    --reset_purse;
+    return true;
+  }
+  flood = Flood::kResets;
+  Break(ErrorCode::kEnhanceYourCalm, "too many streams were opened and given up");
+  return false;
+}
+
 Event& Codec::Session::AddEvent(Event::Kind kind, const Stream& stream) {
   Event& event = events.emplace_back();
   event.kind = kind;
@@ -139,7 +166,9 @@ bool Codec::Feed(std::string_view bytes) {
       nghttp2_session_mem_recv(s.nghttp2, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
   if (taken < 0) {
     const bool flood = taken == NGHTTP2_ERR_FLOODED;
-    s.Break(flood ? ErrorCode::kEnhanceYourCalm : ErrorCode::kProtocolError,
+    if (flood) s.flood = Flood::kUnread;
+    if (taken == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) s.flood = Flood::kHeaders;
+    s.Break(flood || s.flood == Flood::kHeaders ? ErrorCode::kEnhanceYourCalm : ErrorCode::kProtocolError,
             nghttp2_strerror(static_cast<int>(taken)));
     return false;
   }
@@ -318,6 +347,27 @@ void Codec::Ping() {
 }
 
 bool Codec::ping_outstanding() const { return session_->ping_sent != session_->ping_answered; }
+
+void Codec::Refill(int64_t passed_ns) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  Session& s = *session_;
+  // A purse that has been filled for a minute is full.
+  const int64_t ns = std::min<int64_t>(passed_ns, 60 * kSecond);
+  const auto earn = [ns](int64_t& saved, uint32_t per_second, uint32_t limit, uint32_t& purse) {
+    saved += ns * per_second;
+    purse = static_cast<uint32_t>(std::min<int64_t>(limit, purse + saved / kSecond));
+    saved %= kSecond;
+  };
+  earn(s.frame_time_ns, s.limits.frames_per_second, s.limits.max_idle_frames, s.frame_purse);
+  earn(s.reset_time_ns, s.limits.resets_per_second, s.limits.max_early_resets, s.reset_purse);
+}
+
+void Codec::NoteAnswered() {
+  if (session_->reset_purse < session_->limits.max_early_resets) ++session_->reset_purse;
+}
+
+bool Codec::NoteEarlyReset() { return session_->PayReset(); }
+Flood Codec::flood() const { return session_->flood; }
 
 void Codec::ConnectionLost() {
   if (session_->health == Session::Health::kBroken) return;

@@ -77,6 +77,9 @@ struct Event {
   std::string_view content;
 };
 
+// Why a connection was broken off, for counters.
+enum class Flood : uint8_t { kNone, kFrames, kResets, kUnread, kHeaders };
+
 class Codec {
  public:
   // Queues the preface and SETTINGS.
@@ -142,6 +145,14 @@ class Codec {
   // The connection is over, after an error of either side or a finished drain: write what Output holds,
   // close.
   bool finished() const;
+
+  // Time that passed: fills the purses (Limits::max_idle_frames, max_early_resets) again.
+  void Refill(int64_t passed_ns);
+  // Server: a stream of the peer was answered, or reset by it before it could be. False: too many of the
+  // latter; the connection is broken.
+  void NoteAnswered();
+  [[nodiscard]] bool NoteEarlyReset();
+  Flood flood() const;
 
   // Moves frames to `out` until it holds at least `max_bytes` or nothing may be sent.
   void Output(SliceQueue& out, size_t max_bytes);

@@ -31,6 +31,20 @@ struct Limits {
   // Frames in answer to the peer's own (PING, SETTINGS, RST_STREAM) that may wait for a peer that does not
   // read; more end the connection.
   size_t max_outbound_control_frames = 1000;
+  // Frames of the peer that ask for work and carry nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE,
+  // RST_STREAM, empty DATA, unknown ones) and heads over their limit are paid from a purse that useful frames
+  // and time fill again; an empty purse ends the connection. Attack: floods of them (CVE-2019-9511 to 9518).
+  uint32_t max_idle_frames = 10'000;
+  uint32_t frames_per_stream = 20;        // a stream that is opened pays for so many
+  uint32_t frames_per_data = 20;          // a DATA frame with content, of either side
+  uint32_t frames_per_second = 100;       // time that passes
+  uint32_t frames_of_a_large_head = 100;  // what a head over its limit costs
+  // Streams that a client resets soon after it opened them, or that we reset because it broke a rule on them,
+  // are paid from a second purse; each stream that is answered and time fill it again. Attack: work that is
+  // begun and given up (CVE-2023-44487 rapid reset, CVE-2025-8671 MadeYouReset). Clients that cancel a lot
+  // have been answered, or waited.
+  uint32_t max_early_resets = 500;
+  uint32_t resets_per_second = 50;
 };
 
 }  // namespace pillion::http2

@@ -24,6 +24,37 @@ constexpr size_t kFieldOverhead = 32;
 
 }  // namespace
 
+// Every frame, before its payload is looked at.
+int Codec::Session::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+  auto& self = *static_cast<Session*>(user);
+  bool paid = true;
+  switch (head->type) {
+    case NGHTTP2_DATA:
+      if (head->length > 0) {
+        self.EarnFrames(self.limits.frames_per_data);
+      } else if ((head->flags & NGHTTP2_FLAG_END_STREAM) == 0) {
+        paid = self.PayFrames(1);
+      }
+      break;
+    case NGHTTP2_HEADERS:
+      self.EarnFrames(self.limits.frames_per_stream);
+      break;
+    case NGHTTP2_CONTINUATION:  // nghttp2 has its own limit
+      break;
+    case NGHTTP2_PRIORITY:
+      // RFC 9113 section 6.3; nghttp2 looks no further since we said that we take no priorities.
+      if (head->stream_id == 0) {
+        self.Break(ErrorCode::kProtocolError, "PRIORITY on stream 0");
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+      }
+      [[fallthrough]];
+    default:
+      paid = self.PayFrames(1);
+      break;
+  }
+  return paid ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 int Codec::Session::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   auto& self = *static_cast<Session*>(user);
   self.building = Building::kNothing;
@@ -64,6 +95,8 @@ int Codec::Session::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const
   // A HeaderList counts a name in 16 bits.
   if (self.building_fields > self.limits.max_fields || self.building_bytes > self.limits.max_head_bytes ||
       name_size > UINT16_MAX) {
+    if (self.building_error == ErrorKind::kNone && !self.PayFrames(self.limits.frames_of_a_large_head))
+      return NGHTTP2_ERR_CALLBACK_FAILURE;
     self.building_error = ErrorKind::kHeadTooLarge;
     return 0;
   }
@@ -201,6 +234,7 @@ void Codec::Session::FinishRequestHead(Stream& stream, bool end_stream) {
   const bool extended = !building_protocol.empty();
   if (building_error == ErrorKind::kNone &&
       ((extended && !HoldAsUpgrade(building_protocol, head)) || !SettleTarget(building_host, head))) {
+    stream.misbehaved = true;
     ResetStream(stream, ErrorCode::kProtocolError);
     return;
   }
@@ -248,6 +282,7 @@ void Codec::Session::FinishResponseHead(Stream& stream, bool end_stream) {
 
 void Codec::Session::FinishTrailers(Stream& stream) {
   if (building_error != ErrorKind::kNone) {
+    stream.misbehaved = true;
     ResetStream(stream, ErrorCode::kEnhanceYourCalm);
     return;
   }
@@ -338,6 +373,7 @@ int Codec::Session::OnStreamClose(nghttp2_session*, int32_t id, uint32_t code, v
 }
 
 void Codec::Session::SetReceiveCallbacks(nghttp2_session_callbacks* callbacks) {
+  nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, OnBeginFrame);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, OnBeginHeaders);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, OnHeader);
   // No on_invalid_header_callback: without one a bad field resets its stream (RFC 9113 section 8.2.1), with

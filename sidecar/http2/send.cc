@@ -41,6 +41,14 @@ void Codec::Session::ResetStream(Stream& stream, ErrorCode code) {
   nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, stream.id, static_cast<uint32_t>(code));
 }
 
+// A reset that nghttp2 made of the peer's doing, or we did: it is as if the peer had reset the stream. One
+// that somebody asked for is told apart by the stream's own mark.
+void Codec::Session::NoteOwnReset(StreamId id) {
+  const Stream* const stream = Find(id);
+  const bool asked = stream != nullptr && stream->reset == Stream::Reset::kByUs && !stream->misbehaved;
+  if (!asked && health != Health::kBroken) static_cast<void>(PayReset());
+}
+
 ssize_t Codec::Session::ReadContent(nghttp2_session*, int32_t id, uint8_t*, size_t length, uint32_t* flags,
                                     nghttp2_data_source*, void* user) {
   auto& self = *static_cast<Session*>(user);
@@ -76,6 +84,7 @@ int Codec::Session::SendContentFrame(nghttp2_session*, nghttp2_frame* frame, con
   if (stream == nullptr || stream->queue.bytes() < length) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   self.out->AppendCopy(Text(frame_head, kFrameHeadBytes));
   self.out->MoveFrom(stream->queue, length);
+  self.EarnFrames(self.limits.frames_per_data);
   if (stream->room_wanted && stream->queue.bytes() <= self.limits.send_buffer_bytes / 2) {
     stream->room_wanted = false;
     self.AddEvent(Event::Kind::kWritable, *stream);
@@ -88,6 +97,7 @@ int Codec::Session::BeforeFrameSend(nghttp2_session*, const nghttp2_frame* frame
   const uint8_t type = frame->hd.type;
   const bool answer = type == NGHTTP2_RST_STREAM || type == NGHTTP2_SETTINGS || type == NGHTTP2_PING;
   if (answer && self.out == &self.pending) ++self.pending_answers;
+  if (type == NGHTTP2_RST_STREAM && self.role == Role::kServer) self.NoteOwnReset(frame->hd.stream_id);
   if (frame->hd.type == NGHTTP2_HEADERS) {
     if (Stream* const stream = self.Find(frame->hd.stream_id)) {
       stream->head_sent = true;
@@ -149,6 +159,7 @@ void Codec::Session::PullAnswers(size_t queued_before) {
   // SETTINGS and PING acknowledgements; a malformed request costs us an RST_STREAM as well.
   const size_t allowed = limits.max_outbound_control_frames + 2 * streams.size();
   if (queued > allowed || pending_answers > limits.max_outbound_control_frames) {
+    flood = Flood::kUnread;
     Break(ErrorCode::kEnhanceYourCalm, "too many frames wait for a peer that does not read");
     return;
   }

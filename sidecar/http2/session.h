@@ -11,6 +11,7 @@
 
 #include <nghttp2/nghttp2.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,7 @@ struct Stream {
   bool deferred = false;      // nghttp2 asked for content and there was none: resume it
   bool end_sent = false;      // our END_STREAM has left
   bool stop_request = false;  // server: when it has, the rest of the request is refused
+  bool misbehaved = false;    // the peer broke a rule on it, and so we reset it
   bool room_wanted = false;   // the sender found the queue full: kWritable when it has drained
   SliceQueue queue;
   std::unique_ptr<http::HeaderList> trailers;
@@ -94,6 +96,11 @@ struct Codec::Session {
   // A connection error of ours that nghttp2 does not find: GOAWAY, every stream closed.
   void Break(ErrorCode code, std::string_view detail);
   Event& AddEvent(Event::Kind kind, const Stream& stream);
+  // False: the purse is empty, the connection is broken.
+  bool PayFrames(uint32_t count);
+  bool PayReset();
+  void NoteOwnReset(StreamId id);
+  void EarnFrames(uint32_t count) { frame_purse = std::min(frame_purse + count, limits.max_idle_frames); }
 
   // send.cc
   void Pull(SliceQueue& out, size_t max_bytes);
@@ -118,6 +125,7 @@ struct Codec::Session {
   void TakeField(http::HeaderList& headers, std::string_view name, std::string_view value);
   void JoinCookies(http::HeaderList& headers);
   void OnHeaders(const nghttp2_frame& frame);
+  static int OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* user);
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user);
   static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
                       const uint8_t* value, size_t value_size, uint8_t flags, void* user);
@@ -161,6 +169,12 @@ struct Codec::Session {
   size_t pending_answers = 0;  // of those, the ones that answer the peer's own (RFC 9113 section 10.5)
   SliceQueue* out = nullptr;   // where Pull puts frames now
   size_t out_limit = 0;
+  // Frames and resets that the peer may still cost us (Limits::max_idle_frames, max_early_resets).
+  uint32_t frame_purse = 0;
+  uint32_t reset_purse = 0;
+  int64_t frame_time_ns = 0;  // passed, and not yet worth a whole frame
+  int64_t reset_time_ns = 0;
+  Flood flood = Flood::kNone;
   uint64_t ping_sent = 0;
   uint64_t ping_answered = 0;
 };

@@ -88,6 +88,7 @@ stream::Progress Listener::Run() {
       if (draining_) socket_.reset();
       return stream::Progress::kIdle;
     }
+    if (RefusesClients()) continue;
     size_t worker = parts_.self;
     if (parts_.placement != nullptr && !draining_) worker = parts_.placement->Choose(parts_.self);
     if (worker == parts_.self) {
@@ -98,6 +99,16 @@ stream::Progress Listener::Run() {
   }
   parts_.turn.Wake(*this);
   return stream::Progress::kIdle;
+}
+
+bool Listener::RefusesClients() {
+  if (parts_.pressure != nullptr && parts_.pressure->level() == Pressure::kRefuseConnections) {
+    parts_.stats.shed_connections.Add();
+    return true;
+  }
+  if (parts_.placement == nullptr || !parts_.placement->Full()) return false;
+  parts_.stats.client_connections_refused.Add();
+  return true;
 }
 
 void Listener::Begin(std::unique_ptr<net::Socket> socket) {

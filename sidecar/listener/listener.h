@@ -11,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "sidecar/base/pressure.h"
 #include "sidecar/config/listener.h"
 #include "sidecar/listener/placement.h"
 #include "sidecar/listener/server_first.h"
@@ -36,6 +37,8 @@ struct ListenerParts {
   // Null: every connection stays where it was accepted. `self`: this worker's number there.
   Placement* placement = nullptr;
   size_t self = 0;
+  // Null: memory is never short.
+  const PressureGauge* pressure = nullptr;
 };
 
 // Who makes the exchanges of each filter chain, by its number; null for TCP.
@@ -75,6 +78,8 @@ class Listener final : public net::Observer, public stream::Runnable {
  private:
   explicit Listener(ListenerParts parts) : parts_(parts) {}
   void Begin(std::unique_ptr<net::Socket> socket);
+  // There is no room for one more client; counted.
+  bool RefusesClients();
   void DropEmptyGenerations();
 
   ListenerParts parts_;

@@ -8,8 +8,9 @@ namespace {
 constexpr uint64_t kToleratedFraction = 8;
 }  // namespace
 
-Placement::Placement(const std::vector<const telemetry::WorkerStats*>& workers, Deliver deliver)
-    : deliver_(std::move(deliver)) {
+Placement::Placement(const std::vector<const telemetry::WorkerStats*>& workers, Deliver deliver,
+                     uint64_t max_open)
+    : deliver_(std::move(deliver)), max_open_(max_open) {
   for (const telemetry::WorkerStats* stats : workers) {
     slots_.push_back(std::make_unique<Slot>());
     slots_.back()->stats = stats;
@@ -19,6 +20,12 @@ Placement::Placement(const std::vector<const telemetry::WorkerStats*>& workers, 
 uint64_t Placement::OpenOf(const Slot& slot, uint64_t placed) {
   const uint64_t closed = slot.stats->client_connections_closed.value();
   return placed > closed ? placed - closed : 0;  // read apart: never below zero
+}
+
+bool Placement::Full() const {
+  uint64_t open = 0;
+  for (const auto& slot : slots_) open += OpenOf(*slot, slot->placed.load(std::memory_order_relaxed));
+  return open >= max_open_;
 }
 
 size_t Placement::Choose(size_t self) {

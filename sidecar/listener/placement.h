@@ -28,7 +28,12 @@ class Placement {
       std::function<void(size_t worker, const std::string& listener, std::unique_ptr<net::Socket>)>;
 
   // Worker i counts its ended connections in workers[i]. All outlive the placement.
-  Placement(const std::vector<const telemetry::WorkerStats*>& workers, Deliver deliver);
+  // `max_open`: clients' connections of the whole process. Attack: connections until no descriptor is left,
+  // also none for the upstreams of those who are served.
+  Placement(const std::vector<const telemetry::WorkerStats*>& workers, Deliver deliver,
+            uint64_t max_open = UINT64_MAX);
+  // As many connections are open as may be.
+  bool Full() const;
 
   // The worker for a connection that `self` has accepted. It counts as that worker's from now on.
   size_t Choose(size_t self);
@@ -45,6 +50,7 @@ class Placement {
 
   std::vector<std::unique_ptr<Slot>> slots_;
   Deliver deliver_;
+  const uint64_t max_open_;
 };
 
 }  // namespace pillion::listener

@@ -20,13 +20,16 @@ namespace {
 // then returns it to the kernel, and each turn faults the same pages in again.
 constexpr int kKeepFreeBytes = 2 * 1024 * 1024;
 
-// Each request may hold two connections; the soft limit that shells and container engines set is for programs
-// that call select.
-void RaiseDescriptorLimit() {
+// The soft limit that shells and container engines set is for programs that call select. Returns how many
+// connections of clients there may be: each request may hold two, and files, listeners and the control plane
+// need some.
+uint64_t RaiseDescriptorLimit() {
+  constexpr rlim_t kOurOwn = 64;
   rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return UINT64_MAX;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_max > 2 * kOurOwn ? (limit.rlim_max - kOurOwn) / 2 : kOurOwn / 2;
 }
 
 int Run(int argc, char** argv) {
@@ -46,6 +49,9 @@ int Run(int argc, char** argv) {
       ->check(CLI::IsMember({"refuse", "warn"}));
   app.add_option("--drain-time-s", options.drain_seconds, "longest time between SIGTERM and exit")
       ->check(CLI::Range(0u, 86400u));
+  uint64_t memory_limit_mib = 0;
+  app.add_option("--memory-limit-mib", memory_limit_mib,
+                 "sheds work when it uses nearly so much; default: the cgroup's limit");
   CLI11_PARSE(app, argc, argv);
   options.warn_unsupported = unsupported == "warn";
 
@@ -62,7 +68,8 @@ int Run(int argc, char** argv) {
     return 0;
   }
   options.bootstrap = loaded.bootstrap;
-  RaiseDescriptorLimit();
+  options.max_connections = RaiseDescriptorLimit();
+  options.memory_limit_bytes = memory_limit_mib << 20;
   return pillion::RunProcess(options);
 }
 

@@ -17,6 +17,7 @@
 
 #include "sidecar/admin/admin.h"
 #include "sidecar/admin/views.h"
+#include "sidecar/base/pressure.h"
 #include "sidecar/export/access_log_files.h"
 #include "sidecar/export/otlp.h"
 #include "sidecar/export/prometheus.h"
@@ -24,6 +25,7 @@
 #include "sidecar/listener/listener.h"
 #include "sidecar/listener/placement.h"
 #include "sidecar/main/listen_sockets.h"
+#include "sidecar/main/memory_guard.h"
 #include "sidecar/main/tls_keeper.h"
 #include "sidecar/net/epoll_loop.h"
 #include "sidecar/telemetry/stats.h"
@@ -91,6 +93,8 @@ class Process {
   void TurnUntil(time::MonotonicTime deadline);
 
   const ProcessOptions& options_;
+  PressureGauge pressure_;
+  MemoryGuard memory_guard_;
   time::SystemClock clock_;
   telemetry::Registry registry_;
   std::optional<listener::Placement> placement_;
@@ -120,6 +124,8 @@ class Process {
 
 Process::Process(const ProcessOptions& options)
     : options_(options),
+      memory_guard_(options.memory_limit_bytes != 0 ? options.memory_limit_bytes : MemoryLimit(), MemoryUse,
+                    pressure_),
       sockets_(options.concurrency),
       loop_(clock_),
       main_(clock_, loop_, registry_.NewShard(), Seed()),
@@ -138,18 +144,21 @@ Process::Process(const ProcessOptions& options)
     shards.push_back(&registry_.NewShard());
     stats.push_back(&shards.back()->worker);
   }
-  placement_.emplace(stats, [this](size_t worker, const std::string& name, std::unique_ptr<net::Socket> s) {
-    workers_[worker]->Post([name, socket = std::make_shared<std::unique_ptr<net::Socket>>(std::move(s))](
-                               worker::Engine& engine) { engine.Adopt(name, std::move(*socket)); });
-  });
+  placement_.emplace(
+      stats,
+      [this](size_t worker, const std::string& name, std::unique_ptr<net::Socket> s) {
+        workers_[worker]->Post([name, socket = std::make_shared<std::unique_ptr<net::Socket>>(std::move(s))](
+                                   worker::Engine& engine) { engine.Adopt(name, std::move(*socket)); });
+      },
+      options_.max_connections);
   for (size_t i = 0; i < shards.size(); ++i) {
     telemetry::Shard& shard = *shards[i];
     const auto sink = [this, &shard](std::vector<telemetry::RequestRecord> records) {
       shard.worker.log_records_dropped.Add(records_.Put(std::move(records)));
       loop_.Wake();
     };
-    workers_.push_back(
-        std::make_unique<worker::Worker>(clock_, shard, Seed(), sink, worker::Place{&*placement_, i}));
+    workers_.push_back(std::make_unique<worker::Worker>(clock_, shard, Seed(), sink,
+                                                        worker::Place{&*placement_, i, &pressure_}));
   }
   if (!options_.bootstrap->ads_cluster) return;
   const auto begin = [this](std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {
@@ -234,10 +243,16 @@ void Process::SaveLastGoodConfiguration() {
 }
 
 void Process::TurnUntil(time::MonotonicTime deadline) {
-  main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_, bind_again_at_, tls_.next_poll()}));
+  main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_, bind_again_at_, tls_.next_poll(),
+                           memory_guard_.next()}));
   const time::MonotonicTime now = clock_.Now();
   if (now >= store_.NextTimeout()) Publish();
   tls_.Poll(now);
+  if (memory_guard_.Check(now)) {
+    for (const auto& worker : workers_) {
+      worker->Post([](worker::Engine& engine) { exchange::ShedLargest(engine.environment()); });
+    }
+  }
   if (now >= save_at_) SaveLastGoodConfiguration();
   if (now >= bind_again_at_) BindAndApply();
   if (!was_ready_ && NotReady().empty()) was_ready_ = true;

@@ -8,6 +8,7 @@
 #ifndef PILLION_SIDECAR_MAIN_PROCESS_H_
 #define PILLION_SIDECAR_MAIN_PROCESS_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -21,6 +22,8 @@ struct ProcessOptions {
   std::string state_dir;          // "": the last good configuration is not kept on disk
   bool warn_unsupported = false;  // --unsupported-fields=warn
   unsigned drain_seconds = 30;
+  uint64_t memory_limit_bytes = 0;        // 0: the cgroup's, if there is one
+  uint64_t max_connections = UINT64_MAX;  // of clients
 };
 
 // Runs until a signal or POST /quitquitquit. The exit code: 0 after a drain, 1 when it could not start (told

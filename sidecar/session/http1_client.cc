@@ -90,7 +90,8 @@ Http1ClientSession::Http1ClientSession(ClientSessionParts parts, std::string_vie
       wire_(parts.memory.scratch, parts.stats.client_bytes_read, parts.stats.client_bytes_written),
       limits_{.max_head_bytes = config_->http.max_request_head_bytes, .max_fields = config_->http.max_fields},
       timer_(this),
-      since_(turn_.now()) {
+      since_(turn_.now()),
+      born_(since_) {
   wire_.Attach(std::move(parts.socket));
   wire_.Prepend(early);
   wire_.Mark(true, true);
@@ -221,6 +222,7 @@ bool Http1ClientSession::Take(const http1::Parser::Step& step) {
       return true;
     case http1::Parser::Event::kError: {
       stats_.client_protocol_errors.Add();
+      if (parser_->error().kind == ErrorKind::kHeadTooLarge) stats_.client_heads_too_large.Add();
       last_request_ = true;
       if (stream_ == nullptr) BeginStream();
       stream_->request_complete_ = true;  // nothing after it can be understood
@@ -235,6 +237,8 @@ bool Http1ClientSession::Take(const http1::Parser::Step& step) {
 
 void Http1ClientSession::BeginStream() {
   state_ = State::kActive;
+  const uint32_t limit = config_->http.max_requests_per_connection;
+  if (++requests_ == limit && limit != 0) last_request_ = true;
   auto stream = std::make_unique<Exchanged>(*this, since_);
   stream_ = stream.get();
   const http::RequestHead& head = stream_->request();
@@ -455,10 +459,19 @@ void Http1ClientSession::CheckTimer() {
   const config::HttpOptions& http = config_->http;
   if (state_ == State::kIdle && http.idle_timeout.count() > 0 && now >= since_ + http.idle_timeout)
     CloseAfterFlush();
+  const time::Duration longest = http.max_connection_duration;
+  if (!draining_ && longest.count() > 0 && now >= born_ + longest) {
+    stats_.client_expired.Add();
+    Drain();
+  }
   const time::Duration linger = LingerTimeout();
-  if (state_ == State::kLingering && linger.count() > 0 && now >= since_ + linger) Die();
+  if (state_ == State::kLingering && linger.count() > 0 && now >= since_ + linger) {
+    if (!wire_.out().empty()) stats_.client_slow_reads.Add();
+    Die();
+  }
   const time::Duration head_timeout = HeadTimeout();
   if (state_ != State::kHead || head_timeout.count() == 0 || now < since_ + head_timeout) return;
+  stats_.client_slow_heads.Add();
   last_request_ = true;
   BeginStream();
   stream_->request_complete_ = true;
@@ -488,8 +501,10 @@ void Http1ClientSession::ArmTimer() {
   if (state_ == State::kIdle) wait = config_->http.idle_timeout;
   if (state_ == State::kHead) wait = HeadTimeout();
   if (state_ == State::kLingering) wait = LingerTimeout();
-  if (wait.count() == 0) return;
-  const time::MonotonicTime due = since_ + wait;
+  auto due = wait.count() == 0 ? time::MonotonicTime::max() : since_ + wait;
+  const time::Duration longest = config_->http.max_connection_duration;
+  if (longest.count() > 0 && !draining_) due = std::min(due, born_ + longest);
+  if (due == time::MonotonicTime::max()) return;
   // Moved only to an earlier time: a keep-alive connection is not re-armed on each request.
   if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
 }

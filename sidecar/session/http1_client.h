@@ -61,6 +61,8 @@ class Http1ClientSession final : public ClientSession {
   Exchanged* stream_ = nullptr;  // owned by its exchange
   stream::Timer timer_;
   time::MonotonicTime since_;  // start of the present idle, head or lingering time; lingering: last progress
+  const time::MonotonicTime born_;
+  uint32_t requests_ = 0;
   bool draining_ = false;
   bool last_request_ = false;  // no further request is taken on this connection
   bool input_ended_ = false;

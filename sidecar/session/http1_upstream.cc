@@ -363,7 +363,9 @@ Outcome Http1UpstreamSession::OutcomeNow(bool end_of_stream) {
 }
 
 void Http1UpstreamSession::StreamGone(bool exchange_finished) {
-  const bool keep = exchange_finished && stream_->reusable_ && parser_->idle() && state_ == State::kActive;
+  const uint32_t limit = cluster_->max_requests_per_connection;
+  const bool keep = (limit == 0 || requests_ < limit) && exchange_finished && stream_->reusable_ &&
+                    parser_->idle() && state_ == State::kActive;
   stream_ = nullptr;
   if (state_ == State::kDead) return;
   if (exchange_finished && state_ == State::kTunnel && !wire_.out().empty()) {

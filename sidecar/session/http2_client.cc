@@ -1,11 +1,15 @@
 #include "sidecar/session/http2_client.h"
 
+#include <algorithm>
 #include <string>
 
 #include "sidecar/base/recycled.h"
 
 namespace pillion::session {
 namespace {
+// A stream that is reset so soon after its head came was opened for nothing.
+constexpr auto kEarly = std::chrono::milliseconds(100);
+
 http2::Limits LimitsOf(const config::HttpOptions& options) {
   http2::Limits limits;
   limits.max_concurrent_streams = options.max_concurrent_streams;
@@ -39,6 +43,7 @@ class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientS
     if (!link_.session->codec().SubmitResponse(link_.id, head, end)) return false;
     head_sent_ = true;
     finished_ = end;
+    link_.session->codec().NoteAnswered();
     link_.session->Dirty();
     return true;
   }
@@ -58,7 +63,8 @@ Http2ClientSession::Http2ClientSession(ClientSessionParts parts, std::string_vie
       factory_(parts.factory),
       config_(std::move(parts.config)),
       timer_(this),
-      since_(turn_.now()) {
+      since_(turn_.now()),
+      born_(since_) {
   wire_.Attach(std::move(parts.socket));
   wire_.Prepend(early);
   wire_.Mark(true, true);
@@ -77,13 +83,14 @@ void Http2ClientSession::OnReady(bool readable, bool writable) {
 }
 
 stream::Progress Http2ClientSession::Run() {
+  if (!KeepAlive(config_->http.keep_alive)) state_ = State::kDead;
   if (!wire_.input().empty() && !input_over_) {  // what the inspector had read
     const std::string_view bytes = wire_.input();
     input_over_ = !Feed(bytes);
     wire_.Consume(bytes.size());
     Dirty();
   }
-  if (!input_over_) input_over_ = !ReadAll();
+  if (!input_over_) input_over_ = !ReadAll() || codec_.flood() != http2::Flood::kNone;
   wire_.KeepRest();
   if (input_over_ && state_ != State::kDead) {
     if (!streams_.empty()) DetachAll("the client's connection ended");
@@ -109,17 +116,29 @@ void Http2ClientSession::Flush() {
     return;
   }
   if (streams_.empty() && wire_.out().empty()) wire_.out().Clear();  // an idle connection holds no buffer
+  if (codec_.flood() != http2::Flood::kNone) turn_.Wake(*this);
   if (state_ == State::kClosing && streams_.empty()) turn_.Wake(*this);
 }
 
 void Http2ClientSession::OnHead(const http2::Event& event) {
   auto stream = std::make_unique<Exchanged>(*this, event);
   Add(event.stream, {stream.get(), stream->link(), stream->owner()});
+  const uint32_t limit = config_->http.max_requests_per_connection;
+  if (++requests_ == limit && limit != 0) Drain();
   if (event.error != ErrorKind::kNone) {
     stats_.client_protocol_errors.Add();
+    stats_.client_heads_too_large.Add();
     stream->in().error = {event.error, Side::kClient, Outcome::kNotSent, "the request head is too large"};
   }
   factory_.Begin(std::move(stream));
+}
+
+// A client that gives up before it could be answered has made us work for nothing. One that waited, or was
+// answered, has not.
+void Http2ClientSession::OnStreamOver(const stream::Stream& stream, const http2::Event& event) {
+  const auto& over = static_cast<const Exchanged&>(stream);
+  if (!event.by_peer || over.head_sent_ || turn_.now() - over.started() >= kEarly) return;
+  if (!codec_.NoteEarlyReset()) turn_.Wake(*this);
 }
 
 void Http2ClientSession::Drain() {
@@ -138,6 +157,11 @@ void Http2ClientSession::Abort() {
 
 void Http2ClientSession::CheckTimer() {
   const time::MonotonicTime now = turn_.now();
+  const time::Duration longest = config_->http.max_connection_duration;
+  if (state_ == State::kServing && longest.count() > 0 && now >= born_ + longest) {
+    stats_.client_expired.Add();
+    Drain();
+  }
   if (state_ == State::kDraining && now >= since_ + config_->http.drain_timeout) Close();
   if (state_ == State::kServing || state_ == State::kClosing) {
     if (!streams_.empty()) since_ = now;
@@ -148,7 +172,10 @@ void Http2ClientSession::CheckTimer() {
   }
   // Answers whose exchanges have ended may still wait for a client that opens no window, or reads nothing.
   const time::Duration stall = FlushTimeout(config_->http);
-  if (state_ == State::kClosing && stall.count() > 0 && now >= since_ + stall) state_ = State::kDead;
+  if (state_ == State::kClosing && stall.count() > 0 && now >= since_ + stall) {
+    if (HasUnsent()) stats_.client_slow_reads.Add();
+    state_ = State::kDead;
+  }
 }
 
 void Http2ClientSession::Close() {
@@ -162,8 +189,11 @@ void Http2ClientSession::ArmTimer() {
   const time::Duration wait = state_ == State::kDraining  ? config_->http.drain_timeout
                               : state_ == State::kClosing ? FlushTimeout(config_->http)
                                                           : config_->http.idle_timeout;
-  if (wait.count() == 0) return;
-  const time::MonotonicTime due = since_ + wait;
+  time::MonotonicTime due = wait.count() == 0 ? time::MonotonicTime::max() : since_ + wait;
+  due = std::min(due, KeepAliveDue(config_->http.keep_alive));
+  const time::Duration longest = config_->http.max_connection_duration;
+  if (state_ == State::kServing && longest.count() > 0) due = std::min(due, born_ + longest);
+  if (due == time::MonotonicTime::max()) return;
   if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
 }
 

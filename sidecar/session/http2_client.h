@@ -25,6 +25,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   // kServing -> kDraining (GOAWAY with the highest id) -> kClosing (GOAWAY with the last id) -> kDead
   enum class State : uint8_t { kServing, kDraining, kClosing, kDead };
   void OnHead(const http2::Event& event) override;
+  void OnStreamOver(const stream::Stream& stream, const http2::Event& event) override;
   void OnGoAway() override {}
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
@@ -37,7 +38,9 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   std::shared_ptr<const config::HttpServer> config_;
   stream::Timer timer_;
   State state_ = State::kServing;
+  uint32_t requests_ = 0;
   time::MonotonicTime since_;  // no stream is open since, or the drain began; closing: the last progress
+  const time::MonotonicTime born_;
   bool input_over_ = false;
 };
 

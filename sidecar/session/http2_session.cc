@@ -41,16 +41,59 @@ Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::
       side_(role == http2::Role::kServer ? Side::kClient : Side::kUpstream),
       wire_(scratch, read, written),
       limits_(limits),
-      codec_(role, limits_) {}
+      codec_(role, limits_),
+      fed_at_(turn.now()),
+      pinged_at_(turn.now()) {}
 
 void Http2Session::Dirty() { turn_.MarkDirty(AsFlushable()); }
 
 bool Http2Session::Feed(std::string_view bytes) {
+  codec_.Refill((turn_.now() - fed_at_).count());
+  fed_at_ = turn_.now();
   const bool alive = codec_.Feed(bytes);
-  if (!alive)
-    (side_ == Side::kClient ? stats_.client_protocol_errors : stats_.upstream_protocol_errors).Add();
   HandleEvents();
-  return alive;
+  if (alive && codec_.flood() == http2::Flood::kNone) return true;
+  CountEnd();
+  return false;
+}
+
+void Http2Session::CountEnd() {
+  (side_ == Side::kClient ? stats_.client_protocol_errors : stats_.upstream_protocol_errors).Add();
+  switch (codec_.flood()) {
+    case http2::Flood::kNone:
+      break;
+    case http2::Flood::kFrames:
+      stats_.http2_frame_floods.Add();
+      break;
+    case http2::Flood::kResets:
+      stats_.http2_reset_floods.Add();
+      break;
+    case http2::Flood::kUnread:
+      stats_.http2_unread_floods.Add();
+      break;
+    case http2::Flood::kHeaders:
+      stats_.http2_header_floods.Add();
+      break;
+  }
+}
+
+bool Http2Session::KeepAlive(const std::optional<config::KeepAlive>& keep) {
+  if (!keep) return true;
+  if (codec_.ping_outstanding()) {
+    if (turn_.now() < pinged_at_ + keep->timeout) return true;
+    stats_.http2_pings_unanswered.Add();
+    return false;
+  }
+  if (turn_.now() < pinged_at_ + keep->interval) return true;
+  pinged_at_ = turn_.now();
+  codec_.Ping();
+  Dirty();
+  return true;
+}
+
+time::MonotonicTime Http2Session::KeepAliveDue(const std::optional<config::KeepAlive>& keep) const {
+  if (!keep) return time::MonotonicTime::max();
+  return pinged_at_ + (codec_.ping_outstanding() ? keep->timeout : keep->interval);
 }
 
 bool Http2Session::ReadAll() {
@@ -170,6 +213,7 @@ void Http2Session::OnClosed(const http2::Event& event) {
   if (event.by_peer) stats_.http2_resets_seen.Add();
   if (!in.error && !harmless) in.error = ErrorOf(event);
   if (*entry.owner != nullptr) turn_.Wake(**entry.owner);
+  OnStreamOver(*entry.stream, event);
 }
 
 void Http2Session::Forget(http2::StreamId id, bool sent, bool received) {

@@ -8,10 +8,12 @@
 #define PILLION_SIDECAR_SESSION_HTTP2_SESSION_H_
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "sidecar/config/keep_alive.h"
 #include "sidecar/http2/codec.h"
 #include "sidecar/session/wire.h"
 #include "sidecar/stream/stream.h"
@@ -63,9 +65,15 @@ class Http2Session {
   // Every stream left gets an error and its owner is woken.
   void DetachAll(std::string_view detail);
   void Add(http2::StreamId id, Entry entry) { streams_[id] = entry; }
+  // PINGs when they are due. False: one was not answered in time.
+  bool KeepAlive(const std::optional<config::KeepAlive>& keep);
+  // When KeepAlive should be called next.
+  time::MonotonicTime KeepAliveDue(const std::optional<config::KeepAlive>& keep) const;
 
   virtual void OnHead(const http2::Event& event) = 0;
   virtual void OnGoAway() = 0;
+  // The stream is not in the table any more.
+  virtual void OnStreamOver(const stream::Stream&, const http2::Event&) {}
   virtual stream::Runnable& AsRunnable() = 0;
   virtual stream::Flushable& AsFlushable() = 0;
 
@@ -78,9 +86,13 @@ class Http2Session {
   absl::flat_hash_map<http2::StreamId, Entry> streams_;
 
  private:
+  void CountEnd();
   void OnContent(const http2::Event& event);
   void OnClosed(const http2::Event& event);
   RequestError ErrorOf(const http2::Event& event) const;
+
+  time::MonotonicTime fed_at_;     // the codec's purses are filled up to here
+  time::MonotonicTime pinged_at_;  // the last PING, or the session's start
 };
 
 // The parts of a stream that do not depend on its role.

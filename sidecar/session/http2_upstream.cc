@@ -127,13 +127,19 @@ void Http2UpstreamSession::OnReady(bool readable, bool writable) {
 stream::Progress Http2UpstreamSession::Run() {
   if (state_ == State::kConnecting) FinishConnect();
   if (state_ == State::kOpen || state_ == State::kLeaving) {
-    if (!ReadAll()) Die("the upstream connection ended");
+    if (!ReadAll()) {
+      WriteAll();  // a GOAWAY that says why, if the socket takes it
+      Die("the upstream connection ended");
+    } else if (!KeepAlive(cluster_->keep_alive)) {
+      Die("the upstream did not answer a PING");
+    }
   }
   wire_.KeepRest();
   if (state_ == State::kOpen) {
     const time::MonotonicTime now = turn_.now();
     if (!streams_.empty() || opened_count_ > 0) since_ = now;
-    if (codec_.draining()) {
+    const uint32_t limit = cluster_->max_requests_per_connection;
+    if (codec_.draining() || (limit != 0 && requests_ >= limit)) {
       Leave();
     } else if (!codec_.settled() && now >= settle_by_) {
       GiveUpSettling();
@@ -186,6 +192,8 @@ void Http2UpstreamSession::TellSettled() {
 
 uint32_t Http2UpstreamSession::StreamRoom() const {
   if (state_ != State::kOpen || codec_.draining()) return 0;
+  const uint32_t limit = cluster_->max_requests_per_connection;
+  if (limit != 0 && requests_ >= limit) return 0;
   const auto open = static_cast<uint32_t>(streams_.size()) + opened_count_;
   // More would be refused by a peer that takes few (RFC 9113 section 5.1.2), each for a connection more.
   if (!codec_.settled()) return open == 0 ? 1 : 0;
@@ -196,6 +204,7 @@ uint32_t Http2UpstreamSession::StreamRoom() const {
 
 std::unique_ptr<stream::UpstreamStream> Http2UpstreamSession::Open() {
   ++opened_count_;
+  ++requests_;
   auto stream = std::make_unique<Exchanged>(*this, used_);
   opened_.PushBack(stream.get());
   used_ = true;
@@ -273,9 +282,14 @@ void Http2UpstreamSession::ArmTimer() {
   const time::Duration wait =
       state_ == State::kConnecting || leaving ? cluster_->connect_timeout : cluster_->idle_timeout;
   const bool settling = state_ == State::kOpen && !codec_.settled();
-  if (wait.count() == 0 && !settling) return;
-  if (leaving && (!streams_.empty() || opened_count_ > 0)) return;
-  const time::MonotonicTime due = settling ? settle_by_ : since_ + wait;
+  auto due = time::MonotonicTime::max();
+  if (settling) {
+    due = settle_by_;
+  } else if (wait.count() != 0 && !(leaving && (!streams_.empty() || opened_count_ > 0))) {
+    due = since_ + wait;
+  }
+  if (state_ != State::kConnecting) due = std::min(due, KeepAliveDue(cluster_->keep_alive));
+  if (due == time::MonotonicTime::max()) return;
   if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
 }
 

@@ -130,7 +130,20 @@ struct WorkerStats {
   Counter client_connections_shed;        // closed unheard: no descriptor was left
   Counter client_connections_unmatched;   // closed: no filter chain is for them
   Counter client_connections_undetected;  // closed: their protocol was not known in time
+  Counter client_connections_refused;     // over the limit of the process
   Counter client_protocol_errors;
+  Counter client_heads_too_large;  // 431
+  Counter client_slow_heads;       // a head or body that took too long: 408
+  Counter client_slow_reads;       // answers that were not taken
+  Counter client_expired;          // connections and streams that reached their longest life
+  Counter http2_frame_floods;      // connections ended: frames that ask for work and carry nothing
+  Counter http2_reset_floods;      // connections ended: streams opened only to be reset
+  Counter http2_unread_floods;     // connections ended: answers to frames were not read
+  Counter http2_header_floods;     // connections ended: header blocks without end
+  Counter http2_pings_unanswered;  // connections ended
+  Counter shed_requests;           // answered 503: memory is short
+  Counter shed_streams;            // reset: they held the most memory
+  Counter shed_connections;        // closed unheard: memory is short
   Counter upstream_connections_http1;
   Counter upstream_connections_http2;
   Counter upstream_connections_tcp;

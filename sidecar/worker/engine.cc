@@ -38,7 +38,9 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
-      side_calls_(environment_) {}
+      side_calls_(environment_) {
+  environment_.pressure = place.pressure;
+}
 
 Engine::~Engine() {
   // Sessions and exchanges belong to the turn: end them first, then let it run until it has deleted them all.

@@ -39,6 +39,7 @@ std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Sn
 struct Place {
   listener::Placement* placement = nullptr;
   size_t number = 0;
+  const PressureGauge* pressure = nullptr;  // none: memory is never short
 };
 
 class Engine {
@@ -85,7 +86,8 @@ class Engine {
             {turn_, loop_, memory_.scratch, stats_, records_, clusters_, random_, tls_},
             tls_,
             place_.placement,
-            place_.number};
+            place_.number,
+            place_.pressure};
   }
 
  private:

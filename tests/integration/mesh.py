@@ -83,11 +83,15 @@ def listener(name, port, cluster, direction="OUTBOUND", peer=False, explain=Fals
                                           allow_explain=explain, pass_upgrades=pass_upgrades)})
     filters.append({"name": "envoy.filters.http.router", "typed_config": typed(_ROUTER)})
     action = {"cluster": cluster, "timeout": "0s", **(route or {})}
-    manager = typed(_HCM, stat_prefix=name, generate_request_id=False, http_filters=filters,
-                    route_config={"name": name, "virtual_hosts": [{
-                        "name": "all", "domains": ["*"], "typed_per_filter_config": per_filter or {},
-                        "routes": routes or [{"match": {"prefix": "/"}, "route": action}]}]},
-                    **(hcm or {}))
+    # As our control plane writes it: what Envoy would do by default is not what an app must see.
+    manager = typed(_HCM, **{
+        "stat_prefix": name, "generate_request_id": False, "http_filters": filters,
+        "proxy_100_continue": True, "server_header_transformation": "PASS_THROUGH",
+        "http_protocol_options": {"accept_http_10": True},
+        "route_config": {"name": name, "virtual_hosts": [{
+            "name": "all", "domains": ["*"], "typed_per_filter_config": per_filter or {},
+            "routes": routes or [{"match": {"prefix": "/"}, "route": action}]}]},
+        **(hcm or {})})
     return {"name": name, "traffic_direction": direction,
             "address": {"socket_address": {"address": HOST, "port_value": port}},
             "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager",
@@ -117,16 +121,20 @@ def cluster(name, addresses, sidecar=False, http2=False, **more):
 class Sidecar:
     """One pillion-sidecar process; ready when the constructor returns."""
 
-    def __init__(self, listeners, clusters, drain_s=10, concurrency=1):
+    def __init__(self, listeners, clusters, drain_s=10, concurrency=1, admin=False, flags=()):
         self.directory = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
         config = os.path.join(self.directory, "bootstrap.json")
         with open(config, "w") as file:
-            json.dump({"node": {"id": "test", "cluster": "test"},
-                       "static_resources": {"listeners": listeners, "clusters": clusters}}, file)
+            bootstrap = {"node": {"id": "test", "cluster": "test"},
+                         "static_resources": {"listeners": listeners, "clusters": clusters}}
+            if admin:
+                self.admin_port = free_port()
+                bootstrap["admin"] = {"address": {"socket_address": {"address": HOST, "port_value": self.admin_port}}}
+            json.dump(bootstrap, file)
         self.ports = [one["address"]["socket_address"]["port_value"] for one in listeners]
         self._stderr = open(os.path.join(self.directory, "stderr"), "w+")
         self.process = subprocess.Popen([SIDECAR, "-c", config, "--concurrency", str(concurrency),
-                                         "--drain-time-s", str(drain_s)],
+                                         "--drain-time-s", str(drain_s), *flags],
                                         stderr=self._stderr, stdin=subprocess.DEVNULL)
         for port in self.ports:
             wait_until(lambda: self._listens(port), "the sidecar listens; its stderr: " + self.stderr())
@@ -139,6 +147,15 @@ class Sidecar:
     def stderr(self):
         self._stderr.seek(0)
         return self._stderr.read()
+
+    def metrics(self):
+        """{series: value} of the admin page."""
+        admin = Conversation(socket.create_connection((HOST, self.admin_port), timeout=WAIT))
+        admin.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        lines = admin.rest().decode().split("\r\n\r\n", 1)[1].splitlines()
+        admin.close()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines
+                if " " in line and not line.startswith("#")}
 
     def resident_bytes(self):
         with open("/proc/%d/statm" % self.process.pid) as file:

@@ -1,0 +1,143 @@
+#include "sidecar/exchange/http_policy.h"
+
+#include <string_view>
+#include <vector>
+
+#include "sidecar/base/text.h"
+
+namespace pillion::exchange {
+namespace {
+
+using config::HttpPolicy;
+using http::Known;
+
+constexpr std::string_view kForwardedFor = "x-forwarded-for";
+constexpr std::string_view kForwardedProto = "x-forwarded-proto";
+
+RequestError Refused(ErrorKind kind, std::string_view detail) {
+  return {kind, Side::kClient, Outcome::kNotSent, detail};
+}
+
+// RFC 9110 section 10.1.1.
+RequestVerdict JudgeExpect(const HttpPolicy& policy, http::RequestHead& head) {
+  for (size_t i = 0; i < head.headers.size(); ++i) {
+    if (head.headers[i].known == Known::kExpect && !EqualsIgnoreCase(head.headers[i].value, "100-continue"))
+      return {.error = Refused(ErrorKind::kExpectation, "an expectation that nobody here meets")};
+  }
+  if (!policy.answer_100_continue || head.version == http::Version::kHttp10) return {};
+  head.headers.Remove(Known::kExpect);
+  return {.error = {}, .redirect = false, .send_continue = true};
+}
+
+// False: there is one, and it is refused.
+bool JudgeNames(config::UnderscoreNames rule, http::HeaderList& headers) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    if (headers[i].name.find('_') != std::string_view::npos) names.emplace_back(headers[i].name);
+  }
+  if (names.empty()) return true;
+  if (rule == config::UnderscoreNames::kReject) return false;
+  for (const std::string& name : names) headers.Remove(name);
+  return true;
+}
+
+std::string Host(const net::Address& address) {
+  const std::string text = address.ToString();  // a.b.c.d:port or [ipv6]:port
+  const size_t colon = text.rfind(':');
+  if (text.starts_with('[')) return text.substr(1, colon - 2);
+  return text.substr(0, colon);
+}
+
+// All fields of that name as one list.
+std::string Joined(const http::HeaderList& headers, std::string_view name) {
+  std::string list;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    if (!EqualsIgnoreCase(headers[i].name, name)) continue;
+    if (!list.empty()) list += ", ";
+    list += headers[i].value;
+  }
+  return list;
+}
+
+void Forward(const HttpPolicy& policy, const net::Address& peer, http::RequestHead& head) {
+  if (!policy.skip_xff_append) {
+    std::string list = Joined(head.headers, kForwardedFor);
+    if (!list.empty()) list += ", ";
+    list += Host(peer);
+    head.headers.Remove(kForwardedFor);
+    head.headers.Add(kForwardedFor, list);
+  }
+  if (policy.trusted_hops > 0 && head.headers.Find(kForwardedProto)) return;
+  head.headers.Remove(kForwardedProto);
+  head.headers.Add(kForwardedProto, head.scheme.empty() ? std::string_view("http") : head.scheme);
+}
+
+RequestVerdict ApplyRules(const HttpPolicy& policy, const net::Address& peer, http::RequestHead& head) {
+  RequestVerdict verdict;
+  if (policy.underscore_names != config::UnderscoreNames::kAllow &&
+      !JudgeNames(policy.underscore_names, head.headers)) {
+    return {.error = Refused(ErrorKind::kMalformed, "a field name with an underscore")};
+  }
+  switch (http::Canonicalize(policy.path, head.path)) {
+    case http::PathVerdict::kRefused:
+      return {.error = Refused(ErrorKind::kMalformed, "a path that readers disagree about")};
+    case http::PathVerdict::kRedirect:
+      verdict.redirect = true;
+      break;
+    case http::PathVerdict::kKept:
+    case http::PathVerdict::kChanged:
+      break;
+  }
+  if (policy.use_remote_address) Forward(policy, peer, head);
+  if (!policy.via.empty()) head.headers.Add(Known::kVia, policy.via);
+  return verdict;
+}
+
+}  // namespace
+
+RequestVerdict ApplyToRequest(const HttpPolicy& policy, const net::Address& peer, bool restored,
+                              http::RequestHead& head) {
+  if (head.version == http::Version::kHttp10 && !restored) {
+    if (!policy.accept_http10) return {.error = Refused(ErrorKind::kHttp10, "HTTP/1.0 is not taken here")};
+    if (!head.has_authority && !policy.default_host_for_http10.empty()) {
+      head.has_authority = true;
+      head.authority = policy.default_host_for_http10;
+    }
+  }
+  RequestVerdict expect;
+  if (head.headers.Has(Known::kExpect)) expect = JudgeExpect(policy, head);
+  if (policy.plain || expect.error) return expect;
+  RequestVerdict verdict = ApplyRules(policy, peer, head);
+  verdict.send_continue = expect.send_continue && !verdict.error && !verdict.redirect;
+  return verdict;
+}
+
+void ApplyToResponse(const HttpPolicy& policy, bool upstream, http::ResponseHead& head) {
+  switch (policy.server) {
+    case config::ServerField::kPassThrough:
+      break;
+    case config::ServerField::kAddIfAbsent:
+      if (!head.headers.Has(Known::kServer)) head.headers.Add(Known::kServer, policy.server_name);
+      break;
+    case config::ServerField::kOverwrite:
+      head.headers.Set(Known::kServer, policy.server_name);
+      break;
+  }
+  if (upstream && !policy.via.empty()) head.headers.Add(Known::kVia, policy.via);
+}
+
+std::string ClientAddress(const HttpPolicy& policy, const net::Address& peer,
+                          const http::HeaderList& headers) {
+  // With use_remote_address the peer is the last of the list by now, or would be.
+  uint32_t from_right = policy.trusted_hops;
+  if (policy.use_remote_address) {
+    if (from_right == 0) return peer.ToString();
+    if (policy.skip_xff_append) --from_right;
+  }
+  if (!policy.use_remote_address && from_right == 0) return peer.ToString();
+  std::vector<std::string> entries;
+  ForEachListElement(Joined(headers, kForwardedFor), [&](std::string_view e) { entries.emplace_back(e); });
+  return from_right < entries.size() ? entries[entries.size() - 1 - from_right] : peer.ToString();
+}
+
+}  // namespace pillion::exchange

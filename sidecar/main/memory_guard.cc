@@ -1,0 +1,70 @@
+#include "sidecar/main/memory_guard.h"
+
+#include <malloc.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "sidecar/main/cgroup.h"
+
+namespace pillion {
+namespace {
+
+// Of the limit, where each step begins, and how far below that it is left.
+constexpr double kBegins[] = {0.85, 0.92, 0.97};
+constexpr double kSlack = 0.05;
+// The use is read again before it can have reached the first step, were it to grow as fast as a machine
+// receives; while something is shed, rarely enough that giving memory back (malloc_trim) costs little.
+constexpr double kGrowthPerSecond = 1 << 30;
+constexpr auto kRarely = std::chrono::seconds(1);
+constexpr auto kOften = std::chrono::milliseconds(10);
+constexpr auto kWhileShedding = std::chrono::milliseconds(50);
+
+// "max" and numbers near 2^63 (v1) are no limit.
+double ReadLimit(const std::string& path) {
+  std::ifstream file(path);
+  double limit = 0;
+  if (!(file >> limit) || limit <= 0 || limit > 0x1p62) return 0;
+  return limit;
+}
+
+}  // namespace
+
+uint64_t MemoryLimit(const std::string& root) {
+  const double v2 = TightestInCgroup(root + "sys/fs/cgroup", CgroupOf(root, ""),
+                                     [](const std::string& d) { return ReadLimit(d + "/memory.max"); });
+  const double v1 =
+      TightestInCgroup(root + "sys/fs/cgroup/memory", CgroupOf(root, "memory"),
+                       [](const std::string& d) { return ReadLimit(d + "/memory.limit_in_bytes"); });
+  if (v1 == 0 || v2 == 0) return static_cast<uint64_t>(std::max(v1, v2));
+  return static_cast<uint64_t>(std::min(v1, v2));
+}
+
+uint64_t MemoryUse() {
+  std::ifstream file("/proc/self/statm");
+  uint64_t size = 0;
+  uint64_t resident = 0;
+  if (!(file >> size >> resident)) return 0;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+bool MemoryGuard::Check(time::MonotonicTime now) {
+  if (limit_ == 0) next_ = time::MonotonicTime::max();
+  if (now < next_) return false;
+  const auto level = [this] { return static_cast<size_t>(gauge_.level()); };
+  // What was freed stays with the allocator, where it looks used.
+  if (level() > 0) malloc_trim(0);
+  const auto limit = static_cast<double>(limit_);
+  const double share = static_cast<double>(use_()) / limit;
+  size_t step = level();
+  while (step > 0 && share < kBegins[step - 1] - kSlack) --step;
+  while (step < std::size(kBegins) && share >= kBegins[step]) ++step;
+  gauge_.Set(static_cast<Pressure>(step));
+  const std::chrono::duration<double> until_first((kBegins[0] - share) * limit / kGrowthPerSecond);
+  const auto soon = std::chrono::duration_cast<time::Duration>(until_first);
+  next_ = now + (step > 0 ? kWhileShedding : std::clamp<time::Duration>(soon, kOften, kRarely));
+  return step >= static_cast<size_t>(Pressure::kShedStreams);
+}
+
+}  // namespace pillion

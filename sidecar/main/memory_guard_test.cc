@@ -1,0 +1,109 @@
+// Steps of the memory guard with a use that the test says, and limits read from a made-up file system.
+#include "sidecar/main/memory_guard.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace pillion {
+namespace {
+
+class Guard : public ::testing::Test {
+ protected:
+  // The use in percent; (level, whether streams are shed).
+  std::pair<Pressure, bool> At(uint64_t percent) {
+    use_ = percent << 20;
+    now_ = std::max(now_ + std::chrono::milliseconds(1), guard_.next());
+    const bool shed = guard_.Check(now_);
+    return {gauge_.level(), shed};
+  }
+  PressureGauge gauge_;
+  uint64_t use_ = 0;
+  time::MonotonicTime now_{std::chrono::hours(1)};
+  MemoryGuard guard_{100 << 20, [this] { return use_; }, gauge_};
+};
+
+TEST_F(Guard, StepsComeOneAfterTheOtherAndAreLeftFurtherDown) {
+  using P = Pressure;
+  EXPECT_EQ(At(84), std::pair(P::kNone, false));
+  EXPECT_EQ(At(85), std::pair(P::kShedRequests, false));
+  EXPECT_EQ(At(81), std::pair(P::kShedRequests, false));
+  EXPECT_EQ(At(79), std::pair(P::kNone, false));
+  EXPECT_EQ(At(92), std::pair(P::kShedStreams, true));
+  EXPECT_EQ(At(97), std::pair(P::kRefuseConnections, true));
+  EXPECT_EQ(At(93), std::pair(P::kRefuseConnections, true));
+  EXPECT_EQ(At(91), std::pair(P::kShedStreams, true));
+  EXPECT_EQ(At(86), std::pair(P::kShedRequests, false));
+  EXPECT_EQ(At(10), std::pair(P::kNone, false));
+  EXPECT_EQ(At(120), std::pair(P::kRefuseConnections, true));
+}
+
+TEST_F(Guard, LooksAgainBeforeTheFirstStepCanHaveBeenReached) {
+  At(45);  // 40 MiB are left, at a GiB a second
+  EXPECT_GT(guard_.next() - now_, std::chrono::milliseconds(39));
+  EXPECT_LT(guard_.next() - now_, std::chrono::milliseconds(40));
+  At(84);
+  EXPECT_EQ(guard_.next() - now_, std::chrono::milliseconds(10)) << "and not without a rest";
+  At(90);
+  EXPECT_EQ(guard_.next() - now_, std::chrono::milliseconds(50)) << "while memory is given back";
+}
+
+TEST(MemoryGuard, LooksRarelyWhereThereIsPlenty) {
+  PressureGauge gauge;
+  MemoryGuard guard(uint64_t{16} << 30, []() -> uint64_t { return 1 << 20; }, gauge);
+  const time::MonotonicTime now(std::chrono::hours(1));
+  EXPECT_FALSE(guard.Check(now));
+  EXPECT_EQ(guard.next() - now, std::chrono::seconds(1));
+}
+
+TEST(MemoryGuard, WithoutALimitNothingIsRead) {
+  PressureGauge gauge;
+  MemoryGuard guard(0, []() -> uint64_t { std::abort(); }, gauge);
+  EXPECT_FALSE(guard.Check(time::MonotonicTime(std::chrono::hours(1))));
+  EXPECT_EQ(guard.next(), time::MonotonicTime::max());
+}
+
+class Files {
+ public:
+  Files() {
+    const char* const tmp = std::getenv("TEST_TMPDIR");
+    root_ = std::string(tmp != nullptr ? tmp : "/tmp") + "/memory_guard_test/";
+    std::filesystem::remove_all(root_);
+  }
+  void Write(const std::string& path, const std::string& text) const {
+    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
+    std::ofstream(root_ + path) << text;
+  }
+  const std::string& root() const { return root_; }
+
+ private:
+  std::string root_;
+};
+
+TEST(MemoryLimit, IsTheTightestOfTheGroupAndItsParents) {
+  const Files files;
+  EXPECT_EQ(MemoryLimit(files.root()), 0u);
+  files.Write("proc/self/cgroup", "0::/pod/sidecar\n");
+  files.Write("sys/fs/cgroup/pod/sidecar/memory.max", "max\n");
+  EXPECT_EQ(MemoryLimit(files.root()), 0u);
+  files.Write("sys/fs/cgroup/pod/memory.max", "1000000\n");
+  EXPECT_EQ(MemoryLimit(files.root()), 1000000u);
+  files.Write("sys/fs/cgroup/pod/sidecar/memory.max", "500000\n");
+  EXPECT_EQ(MemoryLimit(files.root()), 500000u);
+}
+
+TEST(MemoryLimit, IsFoundInTheFirstVersionToo) {
+  const Files files;
+  files.Write("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/pod\n");
+  files.Write("sys/fs/cgroup/memory/pod/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(MemoryLimit(files.root()), 0u);
+  files.Write("sys/fs/cgroup/memory/pod/memory.limit_in_bytes", "300000\n");
+  EXPECT_EQ(MemoryLimit(files.root()), 300000u);
+}
+
+TEST(MemoryUse, IsOurs) { EXPECT_GT(MemoryUse(), 100'000u); }
+
+}  // namespace
+}  // namespace pillion
