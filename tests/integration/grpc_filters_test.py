@@ -2,12 +2,8 @@
 servers and clients, raw HTTP clients, and the clients of npm."""
 
 import base64
-import json
 import os
-import pwd
-import hashlib
 import struct
-import subprocess
 import threading
 import unittest
 
@@ -15,6 +11,7 @@ import grpc
 
 import grpc_service
 import mesh
+import npm
 from adversary_test import HEADERS, Http2App
 
 _HTTP = "envoy.extensions.filters.http."
@@ -184,7 +181,7 @@ class GrpcWeb(EchoTest):
     def test_the_clients_of_npm(self):
         """grpc-web in both formats: unary with metadata, an error, a stream."""
         self.echo.go_on.set()
-        answers = npm("grpc_web_client.js", "http://%s:%d" % (mesh.HOST, self.port))
+        answers = npm.run("grpc_web_client.js", "http://%s:%d" % (mesh.HOST, self.port))
         for kind in ("text", "binary"):
             self.assertEqual(answers[kind]["unary"], {"answer": "hello", "initial": "1", "trailing": "2"}, kind)
             self.assertEqual(answers[kind]["fail"], {"code": 5, "message": "no such thing: \u00e9"}, kind)
@@ -308,23 +305,6 @@ class ReverseBridge(mesh.MeshTest):
         self.begin(withhold_grpc_frames=True)
         self.app.sock.close()
         self.assertEqual(self.call(b"").code(), grpc.StatusCode.UNAVAILABLE)
-
-
-def npm(script, *arguments):
-    """What a script of tests/npm prints, as JSON."""
-    here = os.path.join(os.environ.get("TEST_SRCDIR", ""), os.environ.get("TEST_WORKSPACE", ""), "tests/npm")
-    if not os.path.isdir(here):
-        here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../npm")
-    with open(os.path.join(here, "package-lock.json"), "rb") as lock:
-        place = hashlib.sha256(lock.read()).hexdigest()[:16]
-    modules = os.path.join(pwd.getpwuid(os.getuid()).pw_dir, ".cache/pillion-npm", place, "node_modules")
-    if not os.path.isdir(modules):
-        raise AssertionError("deploy/install-packages has not installed the clients of tests/npm: " + modules)
-    ran = subprocess.run(["node", os.path.join(here, script), *arguments], env={**os.environ, "NODE_PATH": modules},
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * mesh.WAIT)
-    if ran.returncode != 0:
-        raise AssertionError("%s: %s" % (script, ran.stderr.decode()))
-    return json.loads(ran.stdout.decode())
 
 
 if __name__ == "__main__":
