@@ -243,8 +243,8 @@ void Process::SaveLastGoodConfiguration() {
 }
 
 void Process::TurnUntil(time::MonotonicTime deadline) {
-  main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_, bind_again_at_, tls_.next_poll(),
-                           memory_guard_.next()}));
+  main_.TurnOnce(std::min(
+      {deadline, store_.NextTimeout(), save_at_, bind_again_at_, tls_.next_poll(), memory_guard_.next()}));
   const time::MonotonicTime now = clock_.Now();
   if (now >= store_.NextTimeout()) Publish();
   tls_.Poll(now);

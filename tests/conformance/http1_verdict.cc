@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "sidecar/exchange/answers.h"
 #include "sidecar/http1/parser.h"
 
@@ -171,7 +172,7 @@ std::string Judge(const Task& task) {
   const size_t stride = 1 + all.size() / kEveryCutBelow;
   for (size_t at = 1; at < all.size(); at += stride) {
     const std::string cut = Read(task, {all.substr(0, at), all.substr(at)}, nullptr);
-    if (!Same(task, cut, whole)) return "CUT at " + std::to_string(at) + ": " + cut + " and whole: " + whole;
+    if (!Same(task, cut, whole)) return absl::StrCat("CUT at ", at, ": ", cut, " and whole: ", whole);
   }
   std::vector<std::string_view> bytes;
   bytes.reserve(all.size());
