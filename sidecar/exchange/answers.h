@@ -12,7 +12,7 @@
 namespace pillion::exchange {
 
 struct Answer {
-  uint16_t status;        // HTTP
+  uint16_t status = 0;    // HTTP
   uint8_t grpc_status;    // https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
   std::string_view flag;  // Envoy's response flag
   std::string_view text;  // body, and grpc-message
