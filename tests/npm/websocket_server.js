@@ -4,7 +4,7 @@
 const {WebSocketServer} = require('ws');
 
 const server = new WebSocketServer({
-  host: process.argv[2], port: 0, perMessageDeflate: {threshold: 0}, maxPayload: 64 << 20,
+  host: process.argv[2], port: Number(process.argv[3] || 0), perMessageDeflate: {threshold: 0}, maxPayload: 64 << 20,
   handleProtocols: (protocols) => (protocols.has('echo') ? 'echo' : false),
 });
 server.on('connection', (socket) => {
