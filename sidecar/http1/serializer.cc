@@ -1,6 +1,7 @@
 #include "sidecar/http1/serializer.h"
 
 #include <charconv>
+#include <utility>
 
 #include "sidecar/base/text.h"
 
@@ -15,22 +16,13 @@ struct Names {
   std::string_view host;
   std::string_view content_length;
   std::string_view chunked;
-  std::string_view close;
-  std::string_view keep_alive;
+  std::string_view connection;
   std::string_view upgrade;
 };
-constexpr Names kLower = {"host: ",
-                          "content-length: ",
-                          "transfer-encoding: chunked\r\n",
-                          "connection: close\r\n",
-                          "connection: keep-alive\r\n",
-                          "connection: Upgrade\r\nupgrade: "};
-constexpr Names kTitle = {"Host: ",
-                          "Content-Length: ",
-                          "Transfer-Encoding: chunked\r\n",
-                          "Connection: close\r\n",
-                          "Connection: keep-alive\r\n",
-                          "Connection: Upgrade\r\nUpgrade: "};
+constexpr Names kLower = {"host: ", "content-length: ", "transfer-encoding: chunked\r\n",
+                          "connection: ", "upgrade: "};
+constexpr Names kTitle = {"Host: ", "Content-Length: ", "Transfer-Encoding: chunked\r\n",
+                          "Connection: ", "Upgrade: "};
 
 const Names& NamesFor(Spelling spelling, bool title_names) {
   return spelling == Spelling::kTitleCase || title_names ? kTitle : kLower;
@@ -75,15 +67,23 @@ void AppendLength(uint64_t bytes, const Names& names, std::string& out) {
   out.append("\r\n");
 }
 
-void AppendConnection(const WriteOptions& options, const std::string& upgrade, const Names& names,
+// `te`: a TE field follows, which is for the next hop alone (RFC 9110 section 10.1.4).
+void AppendConnection(const WriteOptions& options, const std::string& upgrade, bool te, const Names& names,
                       std::string& out) {
+  bool first = true;
+  const auto add = [&](std::string_view option) {
+    out.append(std::exchange(first, false) ? names.connection : ", ").append(option);
+  };
   if (!upgrade.empty()) {
-    out.append(names.upgrade).append(upgrade).append("\r\n");
+    add("Upgrade");
   } else if (options.close) {
-    out.append(names.close);
+    add("close");
   } else if (options.keep_alive) {
-    out.append(names.keep_alive);
+    add("keep-alive");
   }
+  if (te) add("TE");
+  if (!first) out.append("\r\n");
+  if (!upgrade.empty()) out.append(names.upgrade).append(upgrade).append("\r\n");
 }
 
 std::string_view VersionText(http::Version version) {
@@ -129,7 +129,7 @@ void AppendRequestHead(const http::RequestHead& head, const WriteOptions& option
       out.append(names.chunked);
       break;
   }
-  AppendConnection(options, head.upgrade, names, out);
+  AppendConnection(options, head.upgrade, head.headers.Has(Known::kTe), names, out);
   AppendFields(head.headers, options.spelling, out);
   out.append("\r\n");
 }
@@ -160,7 +160,7 @@ void AppendResponseHead(const http::ResponseHead& head, const WriteOptions& opti
     case ContentLength::Kind::kUntilClose:
       break;
   }
-  AppendConnection(options, head.upgrade, names, out);
+  AppendConnection(options, head.upgrade, false, names, out);
   AppendFields(head.headers, options.spelling, out);
   out.append("\r\n");
 }

@@ -65,6 +65,18 @@ TEST(Serializer, WritesTargetsInTheirForm) {
             "OPTIONS * HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
 }
 
+// RFC 9110 section 10.1.4.
+TEST(Serializer, TeIsSaidToBeForTheNextHop) {
+  http::RequestHead head = Request();
+  head.headers.Clear();
+  head.headers.Add("te", "trailers");
+  const std::string start = "GET /p?q HTTP/1.1\r\nhost: a.example\r\n";
+  EXPECT_EQ(Write(head, {}), start + "connection: TE\r\nte: trailers\r\n\r\n");
+  EXPECT_EQ(Write(head, {.close = true}), start + "connection: close, TE\r\nte: trailers\r\n\r\n");
+  head.upgrade = "chat";
+  EXPECT_EQ(Write(head, {}), start + "connection: Upgrade, TE\r\nupgrade: chat\r\nte: trailers\r\n\r\n");
+}
+
 TEST(Serializer, SpellsNamesInTitleCase) {
   http::RequestHead head = Request();
   head.headers.Add("x--3d-aB", "v");

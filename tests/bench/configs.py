@@ -30,6 +30,7 @@ static_resources:
           "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: bench
           generate_request_id: false
+          server_header_transformation: PASS_THROUGH
           route_config:
             name: routes
             virtual_hosts:

@@ -336,5 +336,77 @@ class MutualTls(Tls):
         self.assertIn("ALPN", head.text)
 
 
+class RelayedTls(Tls):
+    """TCP proxies whose client, or cluster, speaks TLS: half-close becomes close_notify and back."""
+
+    def tcp_listener(self, port):
+        return {"name": "tcp", "traffic_direction": "OUTBOUND",
+                "address": {"socket_address": {"address": mesh.HOST, "port_value": port}},
+                "filter_chains": [{"filters": [{"name": "tcp", "typed_config": mesh.typed(
+                    "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", stat_prefix="tcp", cluster="app")}]}]}
+
+    def test_tls_ends_before_a_tcp_proxy(self):
+        port = mesh.free_port()
+        common = {"tls_certificates": [self.authority.issue("server", "DNS:a.example")]}
+        self.start([with_tls(self.tcp_listener(port), server_tls(common))], [mesh.cluster("app", [self.app.address])])
+        client = mesh.Conversation(self.connect(port))
+        client.send(b"to the app" + b"x" * 1000000)
+        app = self.app.accept()
+        self.assertEqual(app.exactly(1000010), b"to the app" + b"x" * 1000000)
+        app.send(b"to the client")
+        self.assertEqual(client.exactly(13), b"to the client")
+        app.half_close()
+        self.assertEqual(client.rest(), b"")  # a close_notify, not a cut
+        client.send(b"the last")
+        self.assertEqual(app.exactly(8), b"the last")
+        client.close()
+        self.assertTrue(app.closed())
+
+    def test_a_relay_to_a_cluster_with_tls(self):
+        port = mesh.free_port()
+        self.authority.issue("app", "DNS:app.example")
+        trusted = {"trusted_ca": {"filename": self.authority.ca},
+                   "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "app.example"}}]}
+        self.start([self.tcp_listener(port)],
+                   [mesh.cluster("app", [self.app.address], transport_socket=client_tls({"validation_context": trusted}, sni="app.example"))])
+        client = mesh.Conversation(socket.create_connection((mesh.HOST, port), timeout=mesh.WAIT))
+        client.send(b"to the app")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.authority.path("app"), self.authority.key("app"))
+        asked = []
+        context.sni_callback = lambda _, name, __: asked.append(name)
+        while True:
+            app = mesh.Conversation(context.wrap_socket(self.app.sock.accept()[0], server_side=True))
+            if not app.silent(mesh.WAIT) and app.buffer:
+                break
+            app.close()  # the connection that asked whether the sidecar listens was relayed, too
+        self.assertEqual(asked[-1], "app.example")
+        self.assertEqual(app.exactly(10), b"to the app")
+        app.send(b"y" * 1000000)
+        self.assertEqual(client.exactly(1000000), b"y" * 1000000)
+        client.half_close()
+        self.assertEqual(app.rest(), b"")
+        app.send(b"the last")
+        app.close()
+        self.assertEqual(client.rest_or_reset(), b"the last")
+
+    def test_a_relay_to_a_cluster_whose_certificate_is_not_trusted_is_closed(self):
+        port = mesh.free_port()
+        other = certificates.Authority("other")
+        other.issue("app", "DNS:app.example")
+        trusted = {"trusted_ca": {"filename": self.authority.ca}}
+        self.start([self.tcp_listener(port)],
+                   [mesh.cluster("app", [self.app.address], transport_socket=client_tls({"validation_context": trusted}, sni="app.example"))])
+        client = mesh.Conversation(socket.create_connection((mesh.HOST, port), timeout=mesh.WAIT))
+        client.send(b"a secret")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(other.path("app"), other.key("app"))
+        raw, _ = self.app.sock.accept()
+        with self.assertRaises((ssl.SSLError, OSError)):
+            context.wrap_socket(raw, server_side=True).recv(100)
+        raw.close()
+        self.assertEqual(client.rest_or_reset(), b"")
+
+
 if __name__ == "__main__":
     unittest.main()

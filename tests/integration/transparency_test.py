@@ -283,6 +283,7 @@ class Transparency(mesh.MeshTest):
         self.start()
         head, _, client = self.exchange("GET / HTTP/1.1\r\nHost: shop\r\nConnection: TE\r\nTE: gzip, trailers\r\n\r\n")
         self.assertEqual(head.all("te"), ["trailers"])
+        self.assertEqual(head.all("connection"), ["TE"])
         self.assertEqual(client.head().status, 200)
 
     def test_orig_proto_header_isnt_leaked(self):
