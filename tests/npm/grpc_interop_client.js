@@ -159,15 +159,4 @@ const cases = {
   },
 };
 
-(async () => {
-  const results = {};
-  for (const [name, run] of Object.entries(cases)) {
-    try {
-      await run();
-      results[name] = 'ok';
-    } catch (error) {
-      results[name] = String(error.stack || error);
-    }
-  }
-  process.stdout.write(JSON.stringify(results), () => process.exit(0));
-})();
+require('./run_cases.js')(cases);
