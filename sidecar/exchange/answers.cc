@@ -82,6 +82,10 @@ http::ResponseHead MakeAnswer(const Answer& answer) {
   head.content = {http::ContentLength::Kind::kSized, answer.text.size()};
   if (!answer.text.empty()) head.headers.Add(http::Known::kContentType, "text/plain");
   head.keep_alive = !answer.close;
+  // RFC 9110 sections 15.5.22 and 15.5.6: what would be taken instead. Of an unknown resource that is
+  // nothing.
+  if (answer.status == 426) head.upgrade = "HTTP/1.1";
+  if (answer.status == 405) head.headers.Add("allow", "");
   return head;
 }
 

@@ -129,7 +129,8 @@ Next Exchange::ReceiveHead() {
     head.headers.Add("early-data", "1");  // RFC 8470 section 5.1: whoever runs it decides
   }
   const config::HttpPolicy& policy = listener_->config->http.policy;
-  const RequestVerdict verdict = ApplyToRequest(policy, client_->peer(), from_peer_, head);
+  const RequestVerdict verdict =
+      ApplyToRequest(policy, {client_->peer(), client_->security() != nullptr, from_peer_}, head);
   if (verdict.error) return AnswerLocally(verdict.error);
   if (verdict.redirect) return Redirect(head);
   if (verdict.send_continue) {
@@ -472,6 +473,7 @@ Next Exchange::Finish() {
     if (attempt_->Advance() == Next::kDone && attempt_->error()) return BreakOff(attempt_->error());
   }
   if (tunnel_open) {
+    if (attempt_->error()) return BreakOff(attempt_->error());  // a time-out, after one side has ended
     const stream::Inbox& in = attempt_->stream()->in();
     if (in.error) return BreakOff(in.error);
     if (in.stopped && response_finished_) {
@@ -553,7 +555,10 @@ Next Exchange::Redirect(const http::RequestHead& head) {
   local_answer_ = true;
   local_head_.status = 307;
   local_head_.content = {http::ContentLength::Kind::kSized, 0};
-  local_head_.headers.Add("location", head.path);
+  // More slashes, or a backslash that is read as one, would name another host (RFC 3986 section 4.2).
+  const std::string_view path = head.path;
+  const size_t start = std::min(path.find_first_not_of("/\\"), path.size());
+  local_head_.headers.Add("location", "/" + std::string(path.substr(start)));
   step_ = Step::kResponseFilters;
   return Next::kMore;
 }

@@ -20,10 +20,16 @@ RequestError Refused(ErrorKind kind, std::string_view detail) {
 
 // RFC 9110 section 10.1.1.
 RequestVerdict JudgeExpect(const HttpPolicy& policy, http::RequestHead& head) {
+  bool known = false;
+  bool unknown = false;
   for (size_t i = 0; i < head.headers.size(); ++i) {
-    if (head.headers[i].known == Known::kExpect && !EqualsIgnoreCase(head.headers[i].value, "100-continue"))
-      return {.error = Refused(ErrorKind::kExpectation, "an expectation that nobody here meets")};
+    if (head.headers[i].known != Known::kExpect) continue;
+    ForEachListElement(head.headers[i].value, [&](std::string_view expectation) {
+      (EqualsIgnoreCase(expectation, "100-continue") ? known : unknown) = true;
+    });
   }
+  if (unknown) return {.error = Refused(ErrorKind::kExpectation, "an expectation that nobody here meets")};
+  if (!known) return {};  // an empty list expects nothing
   if (!policy.answer_100_continue || head.version == http::Version::kHttp10) return {};
   head.headers.Remove(Known::kExpect);
   return {.error = {}, .redirect = false, .send_continue = true};
@@ -59,20 +65,21 @@ std::string Joined(const http::HeaderList& headers, std::string_view name) {
   return list;
 }
 
-void Forward(const HttpPolicy& policy, const net::Address& peer, http::RequestHead& head) {
+void Forward(const HttpPolicy& policy, const Arrival& arrival, http::RequestHead& head) {
   if (!policy.skip_xff_append) {
     std::string list = Joined(head.headers, kForwardedFor);
     if (!list.empty()) list += ", ";
-    list += Host(peer);
+    list += Host(arrival.peer);
     head.headers.Remove(kForwardedFor);
     head.headers.Add(kForwardedFor, list);
   }
   if (policy.trusted_hops > 0 && head.headers.Find(kForwardedProto)) return;
   head.headers.Remove(kForwardedProto);
-  head.headers.Add(kForwardedProto, head.scheme.empty() ? std::string_view("http") : head.scheme);
+  // Not the request's scheme, which is the client's to write.
+  head.headers.Add(kForwardedProto, arrival.encrypted ? "https" : "http");
 }
 
-RequestVerdict ApplyRules(const HttpPolicy& policy, const net::Address& peer, http::RequestHead& head) {
+RequestVerdict ApplyRules(const HttpPolicy& policy, http::RequestHead& head) {
   RequestVerdict verdict;
   if (policy.underscore_names != config::UnderscoreNames::kAllow &&
       !JudgeNames(policy.underscore_names, head.headers)) {
@@ -88,16 +95,15 @@ RequestVerdict ApplyRules(const HttpPolicy& policy, const net::Address& peer, ht
     case http::PathVerdict::kChanged:
       break;
   }
-  if (policy.use_remote_address) Forward(policy, peer, head);
   if (!policy.via.empty()) head.headers.Add(Known::kVia, policy.via);
   return verdict;
 }
 
 }  // namespace
 
-RequestVerdict ApplyToRequest(const HttpPolicy& policy, const net::Address& peer, bool restored,
-                              http::RequestHead& head) {
-  if (head.version == http::Version::kHttp10 && !restored) {
+RequestVerdict ApplyToRequest(const HttpPolicy& policy, const Arrival& arrival, http::RequestHead& head) {
+  if (policy.use_remote_address) Forward(policy, arrival, head);  // also for the log of what is refused below
+  if (head.version == http::Version::kHttp10 && !arrival.restored) {
     if (!policy.accept_http10) return {.error = Refused(ErrorKind::kHttp10, "HTTP/1.0 is not taken here")};
     if (!head.has_authority && !policy.default_host_for_http10.empty()) {
       head.has_authority = true;
@@ -107,7 +113,7 @@ RequestVerdict ApplyToRequest(const HttpPolicy& policy, const net::Address& peer
   RequestVerdict expect;
   if (head.headers.Has(Known::kExpect)) expect = JudgeExpect(policy, head);
   if (policy.plain || expect.error) return expect;
-  RequestVerdict verdict = ApplyRules(policy, peer, head);
+  RequestVerdict verdict = ApplyRules(policy, head);
   verdict.send_continue = expect.send_continue && !verdict.error && !verdict.redirect;
   return verdict;
 }

@@ -18,8 +18,15 @@ struct RequestVerdict {
   bool send_continue = false;  // 100 (Continue) is ours to send now
 };
 
-// `restored`: a sidecar in front of us has received it from its app, under its own policy about HTTP/1.0.
-RequestVerdict ApplyToRequest(const config::HttpPolicy& policy, const net::Address& peer, bool restored,
+// How a request came.
+struct Arrival {
+  const net::Address& peer;
+  bool encrypted = false;  // by TLS that ended here
+  bool restored = false;  // a sidecar in front of us has received it from its app, under its own policy about
+                          // HTTP/1.0
+};
+
+RequestVerdict ApplyToRequest(const config::HttpPolicy& policy, const Arrival& arrival,
                               http::RequestHead& head);
 // `upstream`: not an answer made here.
 void ApplyToResponse(const config::HttpPolicy& policy, bool upstream, http::ResponseHead& head);

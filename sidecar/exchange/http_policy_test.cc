@@ -27,7 +27,7 @@ TEST(HttpPolicy, TheDefaultChangesNothing) {
   http::RequestHead head = Get("/a/../%41_b");
   head.headers.Add("x_y", "z");
   head.headers.Add("Expect", "100-continue");
-  const RequestVerdict verdict = ApplyToRequest({}, kPeer, false, head);
+  const RequestVerdict verdict = ApplyToRequest({}, {kPeer}, head);
   EXPECT_FALSE(verdict.error || verdict.redirect || verdict.send_continue);
   EXPECT_EQ(head.path, "/a/../%41_b");
   EXPECT_EQ(head.headers.size(), 2u);
@@ -43,12 +43,12 @@ TEST(HttpPolicy, PathsAreMadeCanonicalRefusedOrSentBack) {
   policy.path = {
       .normalize = true, .merge_slashes = true, .escaped_slashes = http::EscapedSlashes::kRedirect};
   http::RequestHead head = Get("/public/../admin//x?q");
-  EXPECT_FALSE(ApplyToRequest(policy, kPeer, false, head).error);
+  EXPECT_FALSE(ApplyToRequest(policy, {kPeer}, head).error);
   EXPECT_EQ(head.path, "/admin/x?q");
   head = Get("/a/..;/b");
-  EXPECT_EQ(ApplyToRequest(policy, kPeer, false, head).error.kind, ErrorKind::kMalformed);
+  EXPECT_EQ(ApplyToRequest(policy, {kPeer}, head).error.kind, ErrorKind::kMalformed);
   head = Get("/a%2fb");
-  EXPECT_TRUE(ApplyToRequest(policy, kPeer, false, head).redirect);
+  EXPECT_TRUE(ApplyToRequest(policy, {kPeer}, head).redirect);
   EXPECT_EQ(head.path, "/a/b");
 }
 
@@ -58,9 +58,9 @@ TEST(HttpPolicy, NamesWithUnderscoresAreRefusedOrDropped) {
   http::RequestHead head = Get();
   head.headers.Add("Content_Length", "5");
   head.headers.Add("x", "y_z");
-  EXPECT_EQ(ApplyToRequest(policy, kPeer, false, head).error.kind, ErrorKind::kMalformed);
+  EXPECT_EQ(ApplyToRequest(policy, {kPeer}, head).error.kind, ErrorKind::kMalformed);
   policy.underscore_names = config::UnderscoreNames::kDrop;
-  EXPECT_FALSE(ApplyToRequest(policy, kPeer, false, head).error);
+  EXPECT_FALSE(ApplyToRequest(policy, {kPeer}, head).error);
   EXPECT_EQ(head.headers.size(), 1u);
 }
 
@@ -71,7 +71,7 @@ TEST(HttpPolicy, ForwardingFieldsAreForThoseWhoMeetClientsFirst) {
   head.headers.Add("X-Forwarded-For", "10.0.0.1");
   head.headers.Add("x-forwarded-for", "10.0.0.2");
   head.headers.Add("X-Forwarded-Proto", "https");
-  ApplyToRequest(policy, kPeer, false, head);
+  ApplyToRequest(policy, {kPeer}, head);
   EXPECT_EQ(head.headers.Find("x-forwarded-for"), "10.0.0.1, 10.0.0.2, 192.0.2.7");
   EXPECT_EQ(head.headers.Find("x-forwarded-proto"), "http");
   EXPECT_EQ(ClientAddress(policy, kPeer, head.headers), "192.0.2.7:1234");
@@ -81,10 +81,22 @@ TEST(HttpPolicy, ForwardingFieldsAreForThoseWhoMeetClientsFirst) {
   head = Get();
   head.headers.Add("X-Forwarded-For", "10.0.0.1, 10.0.0.2");
   head.headers.Add("X-Forwarded-Proto", "https");
-  ApplyToRequest(policy, kPeer, false, head);
+  ApplyToRequest(policy, {kPeer}, head);
   EXPECT_EQ(head.headers.Find("x-forwarded-for"), "10.0.0.1, 10.0.0.2");
   EXPECT_EQ(head.headers.Find("x-forwarded-proto"), "https");
   EXPECT_EQ(ClientAddress(policy, kPeer, head.headers), "10.0.0.2");
+}
+
+TEST(HttpPolicy, TheForwardedProtocolIsWhatTheConnectionWasNotWhatTheClientSays) {
+  config::HttpPolicy policy = Rules();
+  policy.use_remote_address = true;
+  http::RequestHead head = Get();
+  head.scheme = "https";  // the client's word for it
+  ApplyToRequest(policy, {kPeer}, head);
+  EXPECT_EQ(head.headers.Find("x-forwarded-proto"), "http");
+  head.scheme = "http";
+  ApplyToRequest(policy, {.peer = kPeer, .encrypted = true}, head);
+  EXPECT_EQ(head.headers.Find("x-forwarded-proto"), "https");
 }
 
 TEST(HttpPolicy, ViaIsAddedToWhatPasses) {
@@ -92,7 +104,7 @@ TEST(HttpPolicy, ViaIsAddedToWhatPasses) {
   policy.via = "1.1 pillion";
   http::RequestHead head = Get();
   head.headers.Add("Via", "1.0 other");
-  ApplyToRequest(policy, kPeer, false, head);
+  ApplyToRequest(policy, {kPeer}, head);
   EXPECT_EQ(head.headers.size(), 2u);
   http::ResponseHead answer;
   ApplyToResponse(policy, true, answer);
@@ -122,10 +134,14 @@ TEST(HttpPolicy, ExpectationsAreMetHereOrByTheUpstream) {
   policy.answer_100_continue = true;
   http::RequestHead head = Get();
   head.headers.Add("Expect", "100-Continue");
-  EXPECT_TRUE(ApplyToRequest(policy, kPeer, false, head).send_continue);
+  EXPECT_TRUE(ApplyToRequest(policy, {kPeer}, head).send_continue);
   EXPECT_FALSE(head.headers.Has(http::Known::kExpect));
-  head.headers.Add("Expect", "tea");
-  EXPECT_EQ(ApplyToRequest(policy, kPeer, false, head).error.kind, ErrorKind::kExpectation);
+  head.headers.Add("Expect", "");
+  EXPECT_FALSE(ApplyToRequest(policy, {kPeer}, head).send_continue);
+  head.headers.Set(http::Known::kExpect, "100-continue, 100-continue");
+  EXPECT_TRUE(ApplyToRequest(policy, {kPeer}, head).send_continue);
+  head.headers.Add("Expect", "100-continue, tea");
+  EXPECT_EQ(ApplyToRequest(policy, {kPeer}, head).error.kind, ErrorKind::kExpectation);
 }
 
 TEST(HttpPolicy, Http10IsTakenWhenTheListenerSaysSo) {
@@ -133,15 +149,16 @@ TEST(HttpPolicy, Http10IsTakenWhenTheListenerSaysSo) {
   policy.accept_http10 = false;
   http::RequestHead head = Get();
   head.version = http::Version::kHttp10;
-  EXPECT_EQ(ApplyToRequest(policy, kPeer, false, head).error.kind, ErrorKind::kHttp10);
-  EXPECT_FALSE(ApplyToRequest(policy, kPeer, true, head).error);  // the sidecar before us took it
+  EXPECT_EQ(ApplyToRequest(policy, {kPeer}, head).error.kind, ErrorKind::kHttp10);
+  EXPECT_FALSE(ApplyToRequest(policy, {.peer = kPeer, .restored = true}, head)
+                   .error);  // the sidecar before us took it
   policy.accept_http10 = true;
   policy.default_host_for_http10 = "default.example";
-  EXPECT_FALSE(ApplyToRequest(policy, kPeer, false, head).error);
+  EXPECT_FALSE(ApplyToRequest(policy, {kPeer}, head).error);
   EXPECT_EQ(head.authority, "a");
   head.has_authority = false;
   head.authority.clear();
-  EXPECT_FALSE(ApplyToRequest(policy, kPeer, false, head).error);
+  EXPECT_FALSE(ApplyToRequest(policy, {kPeer}, head).error);
   EXPECT_EQ(head.authority, "default.example");
 }
 

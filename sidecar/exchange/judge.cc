@@ -154,7 +154,7 @@ Next Exchange::End(const RequestError& why) {
 void Exchange::GiveUp(const RequestError& why) {
   if (step_ == Step::kReceiveHead) return;  // it holds nothing yet, and will run
   env_.stats.worker.shed_streams.Add();
-  if (!client_->in().error) client_->in().error = why;  // each step looks at it before all else
+  if (!client_->in().error) client_->in().error = why;  // the steps that wait look at it first
   env_.turn.Wake(*this);
 }
 

@@ -28,8 +28,7 @@ int EscapedAt(std::string_view text, size_t at) {
 bool EndsInOpenEscape(std::string_view out) {
   const size_t size = out.size();
   if (size >= 1 && out[size - 1] == '%') return true;
-  return size >= 2 && out[size - 2] == '%' && HexValue(out[size - 1]) >= 0 &&
-         !(size >= 4 && EscapedAt(out, size - 4) >= 0);
+  return size >= 2 && out[size - 2] == '%' && HexValue(out[size - 1]) >= 0;
 }
 
 // Some servers drop what follows ";" in a segment before they look for dots (Java servlets), most do not.

@@ -1,6 +1,8 @@
 // What nghttp2 tells us about the peer's frames, turned into events.
 #include <algorithm>
 #include <charconv>
+#include <cstring>
+#include <utility>
 
 #include "sidecar/base/text.h"
 #include "sidecar/http/scan.h"
@@ -29,15 +31,11 @@ int Codec::Session::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head,
   auto& self = *static_cast<Session*>(user);
   bool paid = true;
   switch (head->type) {
-    case NGHTTP2_DATA:
-      if (head->length > 0) {
-        self.EarnFrames(self.limits.frames_per_data);
-      } else if ((head->flags & NGHTTP2_FLAG_END_STREAM) == 0) {
-        paid = self.PayFrames(1);
-      }
+    case NGHTTP2_DATA:  // its content, if it has any and not padding alone, pays it back
+      self.data_unpaid = true;
+      paid = self.PayFrames(1);
       break;
-    case NGHTTP2_HEADERS:
-      self.EarnFrames(self.limits.frames_per_stream);
+    case NGHTTP2_HEADERS:  // those that begin something earn, below
       break;
     case NGHTTP2_CONTINUATION:  // nghttp2 has its own limit
       break;
@@ -68,6 +66,7 @@ int Codec::Session::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame,
   if (frame->hd.type != NGHTTP2_HEADERS) return 0;  // a push, which nghttp2 refuses for us
   if (self.role == Role::kServer && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
     self.Open(frame->hd.stream_id);
+    self.EarnFrames(self.limits.frames_per_stream);
     self.building = Building::kRequest;
     self.requests.Building().Clear();
     return 0;
@@ -75,6 +74,7 @@ int Codec::Session::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame,
   Stream* const stream = self.Find(frame->hd.stream_id);
   if (stream == nullptr || stream->receiving == Stream::Receiving::kIgnored) return 0;
   if (stream->receiving == Stream::Receiving::kHead) {
+    self.EarnFrames(self.limits.frames_per_stream);
     self.building = Building::kResponse;
     self.responses.Building().Clear();
   } else {
@@ -337,10 +337,12 @@ int Codec::Session::OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* 
       return 0;
     }
     case NGHTTP2_SETTINGS:
-      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0) self.settled = true;
+      ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 ? self.settled : self.limits_known) = true;
       return 0;
     case NGHTTP2_PING:
-      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) self.ping_answered = self.ping_sent;
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 &&
+          std::memcmp(frame->ping.opaque_data, &self.ping_sent, sizeof(self.ping_sent)) == 0)
+        self.ping_answered = self.ping_sent;
       return 0;
     default:
       return 0;
@@ -350,6 +352,7 @@ int Codec::Session::OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* 
 int Codec::Session::OnContent(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size,
                               void* user) {
   auto& self = *static_cast<Session*>(user);
+  if (size > 0 && std::exchange(self.data_unpaid, false)) self.EarnFrames(self.limits.frames_per_data + 1);
   // At once, whoever reads the stream: one slow reader must not stop its neighbours (DESIGN.md section 4).
   nghttp2_session_consume_connection(self.nghttp2, size);
   Stream* const stream = self.Find(id);

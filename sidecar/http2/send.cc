@@ -43,10 +43,13 @@ void Codec::Session::ResetStream(Stream& stream, ErrorCode code) {
 
 // A reset that nghttp2 made of the peer's doing, or we did: it is as if the peer had reset the stream. One
 // that somebody asked for is told apart by the stream's own mark.
-void Codec::Session::NoteOwnReset(StreamId id) {
+void Codec::Session::NoteOwnReset(StreamId id, uint32_t code) {
   const Stream* const stream = Find(id);
   const bool asked = stream != nullptr && stream->reset == Stream::Reset::kByUs && !stream->misbehaved;
-  if (!asked && health != Health::kBroken) static_cast<void>(PayReset());
+  if (asked || health == Health::kBroken) return;
+  // A client may open more streams than we allow until it knows (RFC 9113 section 6.5.2).
+  const bool unaware = code == NGHTTP2_REFUSED_STREAM && !limits_known;
+  static_cast<void>(unaware ? PayFrames(1) : PayReset());
 }
 
 ssize_t Codec::Session::ReadContent(nghttp2_session*, int32_t id, uint8_t*, size_t length, uint32_t* flags,
@@ -97,7 +100,8 @@ int Codec::Session::BeforeFrameSend(nghttp2_session*, const nghttp2_frame* frame
   const uint8_t type = frame->hd.type;
   const bool answer = type == NGHTTP2_RST_STREAM || type == NGHTTP2_SETTINGS || type == NGHTTP2_PING;
   if (answer && self.out == &self.pending) ++self.pending_answers;
-  if (type == NGHTTP2_RST_STREAM && self.role == Role::kServer) self.NoteOwnReset(frame->hd.stream_id);
+  if (type == NGHTTP2_RST_STREAM && self.role == Role::kServer)
+    self.NoteOwnReset(frame->hd.stream_id, frame->rst_stream.error_code);
   if (frame->hd.type == NGHTTP2_HEADERS) {
     if (Stream* const stream = self.Find(frame->hd.stream_id)) {
       stream->head_sent = true;

@@ -99,7 +99,7 @@ struct Codec::Session {
   // False: the purse is empty, the connection is broken.
   bool PayFrames(uint32_t count);
   bool PayReset();
-  void NoteOwnReset(StreamId id);
+  void NoteOwnReset(StreamId id, uint32_t code);
   void EarnFrames(uint32_t count) { frame_purse = std::min(frame_purse + count, limits.max_idle_frames); }
 
   // send.cc
@@ -143,6 +143,8 @@ struct Codec::Session {
   Health health = Health::kGood;
   std::string_view error_detail;
   bool settled = false;                // the peer's first SETTINGS have come
+  bool limits_known = false;           // ours have been acknowledged
+  bool data_unpaid = false;            // the DATA frame that is coming has brought no content so far
   std::optional<uint32_t> own_goaway;  // code of the last GOAWAY that we asked for
 
   std::vector<Event> events;

@@ -89,8 +89,10 @@ stream::Progress Listener::Run() {
       return stream::Progress::kIdle;
     }
     if (RefusesClients()) continue;
+    // One that drains keeps what it accepts: another worker's may be gone already.
     size_t worker = parts_.self;
-    if (parts_.placement != nullptr && !draining_) worker = parts_.placement->Choose(parts_.self);
+    if (parts_.placement != nullptr)
+      worker = draining_ ? parts_.placement->Keep(parts_.self) : parts_.placement->Choose(parts_.self);
     if (worker == parts_.self) {
       Begin(std::move(socket));
     } else {

@@ -37,6 +37,11 @@ class Placement {
 
   // The worker for a connection that `self` has accepted. It counts as that worker's from now on.
   size_t Choose(size_t self);
+  // As above, and it is `self`.
+  size_t Keep(size_t self) {
+    slots_[self]->placed.fetch_add(1, std::memory_order_relaxed);
+    return self;
+  }
   void Send(size_t worker, const std::string& listener, std::unique_ptr<net::Socket> socket) const {
     deliver_(worker, listener, std::move(socket));
   }

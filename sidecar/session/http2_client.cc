@@ -83,7 +83,6 @@ void Http2ClientSession::OnReady(bool readable, bool writable) {
 }
 
 stream::Progress Http2ClientSession::Run() {
-  if (!KeepAlive(config_->http.keep_alive)) state_ = State::kDead;
   if (!wire_.input().empty() && !input_over_) {  // what the inspector had read
     const std::string_view bytes = wire_.input();
     input_over_ = !Feed(bytes);
@@ -91,6 +90,7 @@ stream::Progress Http2ClientSession::Run() {
     Dirty();
   }
   if (!input_over_) input_over_ = !ReadAll() || codec_.flood() != http2::Flood::kNone;
+  if (!input_over_ && !KeepAlive(config_->http.keep_alive)) state_ = State::kDead;
   wire_.KeepRest();
   if (input_over_ && state_ != State::kDead) {
     if (!streams_.empty()) DetachAll("the client's connection ended");

@@ -43,7 +43,7 @@ Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::
       limits_(limits),
       codec_(role, limits_),
       fed_at_(turn.now()),
-      pinged_at_(turn.now()) {}
+      pinged_at_(fed_at_) {}
 
 void Http2Session::Dirty() { turn_.MarkDirty(AsFlushable()); }
 
@@ -80,7 +80,8 @@ void Http2Session::CountEnd() {
 bool Http2Session::KeepAlive(const std::optional<config::KeepAlive>& keep) {
   if (!keep) return true;
   if (codec_.ping_outstanding()) {
-    if (turn_.now() < pinged_at_ + keep->timeout) return true;
+    // Its answer may wait behind what the peer has not read yet; while anything comes, the peer lives.
+    if (turn_.now() < std::max(pinged_at_, fed_at_) + keep->timeout) return true;
     stats_.http2_pings_unanswered.Add();
     return false;
   }
@@ -93,7 +94,8 @@ bool Http2Session::KeepAlive(const std::optional<config::KeepAlive>& keep) {
 
 time::MonotonicTime Http2Session::KeepAliveDue(const std::optional<config::KeepAlive>& keep) const {
   if (!keep) return time::MonotonicTime::max();
-  return pinged_at_ + (codec_.ping_outstanding() ? keep->timeout : keep->interval);
+  if (codec_.ping_outstanding()) return std::max(pinged_at_, fed_at_) + keep->timeout;
+  return pinged_at_ + keep->interval;
 }
 
 bool Http2Session::ReadAll() {

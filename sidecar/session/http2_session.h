@@ -91,7 +91,7 @@ class Http2Session {
   void OnClosed(const http2::Event& event);
   RequestError ErrorOf(const http2::Event& event) const;
 
-  time::MonotonicTime fed_at_;     // the codec's purses are filled up to here
+  time::MonotonicTime fed_at_;  // the last bytes of the peer, or the session's start; purses are full to here
   time::MonotonicTime pinged_at_;  // the last PING, or the session's start
 };
 

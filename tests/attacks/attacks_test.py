@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 import unittest
 
 import mesh
@@ -106,6 +107,13 @@ class Floods(Attack):
         """CVE-2019-9518."""
         self.check_flood(lambda i: headers(1, get("/never", method="POST"), end=False) if i == 0 else frame(DATA, 0, 1),
                          FLOOD_FRAMES, self.FRAMES)
+
+    def test_data_of_padding_alone(self):
+        """As above, in other words; and it pays for nothing else."""
+        for between in (b"", frame(PRIORITY, 0, 7, u32(0) + b"\1")):
+            with self.subTest(between):
+                self.check_flood(lambda i: headers(1, get("/never", method="POST"), end=False) if i == 0 else
+                                 frame(DATA, PADDED, 1, b"\0") + between, FLOOD_FRAMES, self.FRAMES)
 
     def test_rapid_reset(self):
         """CVE-2023-44487."""
@@ -342,11 +350,47 @@ class KeepAlive(Attack):
         self.assertTrue(peer.serves())
         self.assertEqual(self.counter('http2_connections_ended_total{reason="ping"}'), 0)
 
+    def test_a_client_that_reads_slowly_stays(self):
+        """The PING waits behind what it has not read; what it sends shows that it lives."""
+        self.clients[0].close()
+        peer = Peer(self.client(), pairs=[(INITIAL_WINDOW_SIZE, 1 << 30)])
+        peer.send(window_update(0, 1 << 30))
+        peer.ask("/big")
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        app.sock.settimeout(0.2)
+        with self.assertRaises(OSError):
+            while True:
+                app.sock.sendall(b"x" * 65536)
+        end = time.monotonic() + 1.5  # five times what a silent client has
+        while time.monotonic() < end:
+            peer.conversation.exactly(2000)
+            peer.send(window_update(0, 1))
+            time.sleep(0.02)
+        self.assertEqual(self.counter('http2_connections_ended_total{reason="ping"}'), 0)
+
     def test_a_client_that_does_not_is_left(self):
         self.clients[0].close()
         peer = Peer(self.client())
         self.assertNotEqual(peer.conversation.exactly(9), b"")  # reads no further
         mesh.wait_until(lambda: self.counter('http2_connections_ended_total{reason="ping"}') >= 1, "it is left")
+
+
+class LegalAboveTheLimit(Attack):
+    hcm = {"http2_protocol_options": {"max_concurrent_streams": 100}}
+
+    def test_streams_opened_before_the_limit_could_be_known_are_refused_one_by_one(self):
+        peer = Peer(self.client(), start=False)
+        peer.send(PREFACE + settings() + b"".join(headers(1 + 2 * i, get("/direct" if i == 0 else "/never")) for i in range(800)))
+        refused = 0
+        while refused < 700:
+            one = peer.until(lambda f: f.kind in (RST_STREAM, GOAWAY))
+            self.assertEqual((one.kind, one.word()), (RST_STREAM, REFUSED_STREAM))
+            refused += 1
+        self.unharmed()
+
+    def unharmed(self):
+        Legal.unharmed(self)
 
 
 class Legal(Attack):

@@ -239,6 +239,25 @@ class BadUpstreams(mesh.MeshTest):
         self.assertIn("attempts=1", head.get("x-pillion-explain"))
 
 
+class OurAnswers(mesh.MeshTest):
+    def test_a_refused_version_or_method_says_what_is_taken(self):
+        self.start(out={"hcm": {"http_protocol_options": {"accept_http_10": False}}})
+        client = self.ask("GET / HTTP/1.0\r\n\r\n")
+        head = client.head()
+        self.assertEqual((head.status, head.all("upgrade"), head.all("connection")), (426, ["HTTP/1.1"], ["Upgrade"]))
+        client.rest()
+        head = self.ask("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n").head()
+        self.assertEqual(head.status, 405)
+        self.assertIn("\r\nallow: \r\n", head.text)
+
+    def test_a_canonical_path_never_names_another_host(self):
+        self.start(out={"hcm": {"normalize_path": True, "path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT"}})
+        for path in ("/%2fother.example/x", "/%5cother.example/x", "/a/..%2f%2fother.example/x"):
+            head = self.get(path=path).head()
+            self.assertEqual((head.status, head.get("location")), (307, "/other.example/x"), path)
+        self.assertEqual(self.get(path="/a%2fb?c=%2f").head().get("location"), "/a/b?c=%2f")
+
+
 class BadUpstreamsAtTwo(mesh.AtTwo, BadUpstreams):
     pass
 

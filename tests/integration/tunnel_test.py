@@ -3,6 +3,7 @@ what policy refuses."""
 
 import base64
 import hashlib
+import time
 import unittest
 
 import h2.events
@@ -194,6 +195,27 @@ class BetweenSidecars(mesh.AtTwo, mesh.MeshTest):
             self.assertEqual(head.get("sec-websocket-accept"), accept_of(KEY))
         # The far sidecar has ten connections to the app and no more from its neighbour.
         self.assertLessEqual(self.made[1].descriptors() - before, 10)
+
+    def check_time_out_after_the_app_has_ended(self, **hcm):
+        self.start(out={"hcm": hcm})
+        client = self.ask(self.UPGRADE)
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 "Sec-WebSocket-Accept: %s\r\n\r\nhello" % accept_of(KEY))
+        self.assertEqual(client.head().status, 101)
+        self.assertEqual(client.exactly(5), b"hello")
+        app.half_close()
+        self.assertTrue(app.closed())
+        with self.assertRaises(OSError):  # the client is not left talking to nobody
+            for _ in range(200):
+                client.send("still there?")
+                time.sleep(0.01)
+
+    def test_silence_ends_a_tunnel_also_after_the_app_has(self):
+        self.check_time_out_after_the_app_has_ended(stream_idle_timeout="0.3s")
+
+    def test_the_longest_life_ends_a_tunnel_also_after_the_app_has(self):
+        self.check_time_out_after_the_app_has_ended(common_http_protocol_options={"max_stream_duration": "0.3s"})
 
     def test_an_app_that_ignores_the_upgrade_answers_as_ever(self):
         self.start()
