@@ -35,8 +35,7 @@ int Codec::Session::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head,
       self.data_unpaid = true;
       paid = self.PayFrames(1);
       break;
-    case NGHTTP2_HEADERS:  // those that begin something earn, below
-      break;
+    case NGHTTP2_HEADERS:       // those that begin something earn, below
     case NGHTTP2_CONTINUATION:  // nghttp2 has its own limit
       break;
     case NGHTTP2_PRIORITY:
