@@ -41,9 +41,6 @@ struct Environment {
   IntrusiveList<Exchange, AliveTag> alive = {};
 };
 
-// Gives those exchanges up that hold most, until about half of all that is held is free; returns how many.
-size_t ShedLargest(Environment& env);
-
 // One route table as one worker uses it under one listener: counted by that worker only; pins its table while
 // a request uses it.
 class RouteScope : public LocalCounted {

@@ -27,6 +27,7 @@
 #include "sidecar/exchange/environment.h"
 #include "sidecar/filter/chain.h"
 #include "sidecar/stream/exchange_factory.h"
+#include "sidecar/stream/holder.h"
 #include "sidecar/stream/stream.h"
 #include "sidecar/telemetry/events.h"
 #include "sidecar/upstream/retry_judgement.h"
@@ -43,7 +44,7 @@ inline constexpr RequestError kNotUnderstood = {ErrorKind::kMalformed, Side::kCl
 inline constexpr RequestError kTooLargeToHold = {ErrorKind::kBodyTooLarge, Side::kClient, Outcome::kNotSent,
                                                  "a filter had to hold more of the request than it may"};
 
-class Exchange final : public stream::Runnable, public ListNode<AliveTag>, public Recycled<Exchange> {
+class Exchange final : public stream::Holder, public ListNode<AliveTag>, public Recycled<Exchange> {
  public:
   enum class Step : uint8_t {
     kReceiveHead,
@@ -59,10 +60,10 @@ class Exchange final : public stream::Runnable, public ListNode<AliveTag>, publi
 
   stream::Progress Run() override;
   Step step() const { return step_; }
-  // Bytes of bodies that it holds, as far as it can see.
-  size_t HeldBytes() const;
-  // From outside of its Run: the request is answered with an error or, when its answer has begun, broken off.
-  void GiveUp(const RequestError& why);
+  // Bodies: what their senders' sessions, the filters and the receivers' sessions hold.
+  size_t HeldBytes() const override;
+  // The request is answered with an error or, when its answer has begun, broken off.
+  void GiveUp(const RequestError& why) override;
 
  private:
   // exchange.cc: the table and its steps.

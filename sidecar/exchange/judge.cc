@@ -159,32 +159,13 @@ void Exchange::GiveUp(const RequestError& why) {
 }
 
 size_t Exchange::HeldBytes() const {
-  size_t bytes = client_->in().content.bytes() + replay_.bytes() + local_body_.bytes();
+  size_t bytes = client_->in().content.bytes() + client_->Unsent() + replay_.bytes() + local_body_.bytes();
+  if (filter_state_.chain != nullptr) bytes += filter_state_.chain->HeldBytes();
   if (attempt_ == nullptr) return bytes;
   bytes += attempt_->pending.bytes();
-  if (attempt_->stream() != nullptr) bytes += attempt_->stream()->in().content.bytes();
+  if (attempt_->stream() != nullptr)
+    bytes += attempt_->stream()->in().content.bytes() + attempt_->stream()->Unsent();
   return bytes;
-}
-
-size_t ShedLargest(Environment& env) {
-  std::vector<std::pair<size_t, Exchange*>> holders;
-  size_t all = 0;
-  for (Exchange* one = env.alive.front(); one != nullptr; one = env.alive.Next(one)) {
-    const size_t held = one->HeldBytes();
-    if (held == 0) continue;
-    holders.emplace_back(held, one);
-    all += held;
-  }
-  std::sort(holders.begin(), holders.end(), std::greater<>());
-  size_t freed = 0;
-  size_t count = 0;
-  for (const auto& [held, exchange] : holders) {
-    if (freed * 2 >= all) break;
-    exchange->GiveUp({ErrorKind::kPressure, Side::kLocal, Outcome::kAmbiguous, "memory is short"});
-    freed += held;
-    ++count;
-  }
-  return count;
 }
 
 // One timer for all deadlines. It is moved only to an earlier time: most requests end long before, and a

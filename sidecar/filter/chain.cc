@@ -45,6 +45,12 @@ void Chain::Add(std::unique_ptr<Transform> transform, HeldLimits limits) {
   links_.push_back(std::move(link));
 }
 
+size_t Chain::HeldBytes() const {
+  size_t bytes = request_out_.bytes() + response_out_.bytes();
+  for (const Link& link : links_) bytes += link.request.in.bytes() + link.response.in.bytes();
+  return bytes;
+}
+
 Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList& trailers,
                         const RequestView& request) {
   SliceQueue& in = link.request.in;

@@ -194,6 +194,25 @@ TEST_F(ChainTest, WhatIsHeldHasALimit) {
   EXPECT_EQ(passage_, Passage::kTooLarge);
 }
 
+TEST_F(ChainTest, ItKnowsWhatItHolds) {
+  Add(std::make_unique<Doubling>());
+  Add(std::make_unique<Reversing>());  // keeps all until the end
+  chain().HoldRequest();
+  SliceQueue content;
+  content.AppendCopy("abc");
+  chain().FeedRequest(content, false, trailers_, View());
+  EXPECT_EQ(chain().HeldBytes(), 6u);
+  chain().FeedRequest(content, true, trailers_, View());
+  EXPECT_EQ(chain().HeldBytes(), 7u) << "now behind the last, with what the first has added";
+  chain().request_out().Clear();
+  EXPECT_EQ(chain().HeldBytes(), 0u);
+  http::ResponseHead head;
+  chain().BeginResponse({head, false, 0});
+  content.AppendCopy("abcd");
+  chain().FeedResponse(content, false, trailers_, head);
+  EXPECT_EQ(chain().HeldBytes(), 4u);
+}
+
 TEST_F(ChainTest, AVerdictEndsTheFeeding) {
   Add(std::make_unique<Refusing>(Decision::kReset));
   Request("x", 1);

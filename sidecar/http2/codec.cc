@@ -321,6 +321,14 @@ size_t Codec::Unsent(StreamId id) const {
   return stream == nullptr ? 0 : stream->queue.bytes();
 }
 
+std::vector<StreamId> Codec::Finishing() const {
+  std::vector<StreamId> found;
+  for (const auto& [id, stream] : session_->streams) {
+    if (stream->sending == Stream::Sending::kFinishing && !stream->queue.empty()) found.push_back(id);
+  }
+  return found;
+}
+
 bool Codec::HeadUnsent(StreamId id) const {
   const Stream* const stream = session_->Find(id);
   return stream != nullptr && !stream->head_sent;

@@ -131,6 +131,8 @@ class Codec {
   // The peer has been told everything; content not yet sent of this stream (for "is anything unwritten"
   // checks).
   size_t Unsent(StreamId stream) const;
+  // Streams with content that was finished and has not left yet.
+  std::vector<StreamId> Finishing() const;
   // True when no byte of this stream's HEADERS has left through Output: a retry is safe (Outcome::kNotSent).
   bool HeadUnsent(StreamId stream) const;
 

@@ -75,6 +75,15 @@ bool Listener::empty() const {
   return true;
 }
 
+void Listener::AddHolders(std::vector<stream::Holder*>& holders) {
+  const auto add = [&holders](session::SessionList& list) {
+    for (session::ClientSession* one = list.front(); one != nullptr; one = list.Next(one))
+      holders.push_back(one);
+  };
+  add(current_->sessions);
+  for (const auto& generation : retired_) add(generation->sessions);
+}
+
 void Listener::OnReady(bool, bool) { parts_.turn.Wake(*this); }
 
 stream::Progress Listener::Run() {

@@ -69,6 +69,7 @@ class Listener final : public net::Observer, public stream::Runnable {
   // Ends what is left.
   void Abort();
   bool empty() const;
+  void AddHolders(std::vector<stream::Holder*>& holders);
   const config::Listener& config() const { return *current_->config; }
   const net::Address& address() const { return socket_->local(); }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <string_view>
 
 #include "sidecar/main/cgroup.h"
 
@@ -41,7 +42,24 @@ uint64_t MemoryLimit(const std::string& root) {
   return static_cast<uint64_t>(std::min(v1, v2));
 }
 
-uint64_t MemoryUse() {
+uint64_t KernelBytes(const std::string& root) {
+  const std::string group = root + "sys/fs/cgroup" + CgroupOf(root, "");
+  // The root of all groups, where everything that runs would be counted, has no limit.
+  if (!std::ifstream(group + "/memory.max")) return 0;
+  std::ifstream stat(group + "/memory.stat");
+  uint64_t bytes = 0;
+  std::string name;
+  uint64_t value = 0;
+  while (stat >> name >> value) {
+    for (const std::string_view counted :
+         {"sock", "slab_unreclaimable", "kernel_stack", "pagetables", "percpu"}) {
+      if (name == counted) bytes += value;
+    }
+  }
+  return bytes;
+}
+
+uint64_t ResidentBytes() {
   std::ifstream file("/proc/self/statm");
   uint64_t size = 0;
   uint64_t resident = 0;

@@ -20,7 +20,11 @@ namespace pillion {
 // memory.limit_in_bytes); 0: none. `root` is "/" but for tests.
 uint64_t MemoryLimit(const std::string& root = "/");
 // Resident memory of this process; 0 when it cannot be read.
-uint64_t MemoryUse();
+uint64_t ResidentBytes();
+// What the kernel holds for the process's own cgroup and cannot give back (socket buffers, sockets, stacks,
+// page tables), in bytes; it counts towards the same limit. 0: not told (v1), or the process is in no group
+// of its own.
+uint64_t KernelBytes(const std::string& root = "/");
 
 class MemoryGuard {
  public:

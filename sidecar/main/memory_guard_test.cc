@@ -103,7 +103,26 @@ TEST(MemoryLimit, IsFoundInTheFirstVersionToo) {
   EXPECT_EQ(MemoryLimit(files.root()), 300000u);
 }
 
-TEST(MemoryUse, IsOurs) { EXPECT_GT(MemoryUse(), 100'000u); }
+TEST(ResidentBytes, AreOurs) { EXPECT_GT(ResidentBytes(), 100'000u); }
+
+TEST(KernelBytes, AreWhatCannotBeGivenBack) {
+  const Files files;
+  EXPECT_EQ(KernelBytes(files.root()), 0u);
+  files.Write("proc/self/cgroup", "0::/pod/sidecar\n");
+  files.Write("sys/fs/cgroup/pod/sidecar/memory.stat",
+              "anon 5000000\nfile 7000000\nkernel_stack 1000\npagetables 200\npercpu 30\nsock 4\n"
+              "inactive_file 6000000\nslab_reclaimable 900000\nslab_unreclaimable 50000\nslab 950000\n");
+  EXPECT_EQ(KernelBytes(files.root()), 0u) << "the root of all groups has no memory.max";
+  files.Write("sys/fs/cgroup/pod/sidecar/memory.max", "max\n");
+  EXPECT_EQ(KernelBytes(files.root()), 51234u);
+}
+
+TEST(KernelBytes, AreNotToldByTheFirstVersion) {
+  const Files files;
+  files.Write("proc/self/cgroup", "4:memory:/pod\n0::/\n");
+  files.Write("sys/fs/cgroup/memory/pod/memory.stat", "sock 4\n");
+  EXPECT_EQ(KernelBytes(files.root()), 0u);
+}
 
 }  // namespace
 }  // namespace pillion

@@ -71,6 +71,12 @@ uint64_t Seed() {
   return seed;
 }
 
+// A limit that the user gave is of the process alone; the cgroup's is also of what the kernel holds for it.
+MemoryGuard MakeMemoryGuard(const ProcessOptions& options, PressureGauge& gauge) {
+  if (options.memory_limit_bytes != 0) return MemoryGuard(options.memory_limit_bytes, ResidentBytes, gauge);
+  return MemoryGuard(MemoryLimit(), [] { return ResidentBytes() + KernelBytes(); }, gauge);
+}
+
 class Process {
  public:
   explicit Process(const ProcessOptions& options);
@@ -124,8 +130,7 @@ class Process {
 
 Process::Process(const ProcessOptions& options)
     : options_(options),
-      memory_guard_(options.memory_limit_bytes != 0 ? options.memory_limit_bytes : MemoryLimit(), MemoryUse,
-                    pressure_),
+      memory_guard_(MakeMemoryGuard(options, pressure_)),
       sockets_(options.concurrency),
       loop_(clock_),
       main_(clock_, loop_, registry_.NewShard(), Seed()),
@@ -250,7 +255,7 @@ void Process::TurnUntil(time::MonotonicTime deadline) {
   tls_.Poll(now);
   if (memory_guard_.Check(now)) {
     for (const auto& worker : workers_) {
-      worker->Post([](worker::Engine& engine) { exchange::ShedLargest(engine.environment()); });
+      worker->Post([](worker::Engine& engine) { engine.ShedLargest(); });
     }
   }
   if (now >= save_at_) SaveLastGoodConfiguration();

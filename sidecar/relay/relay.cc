@@ -169,6 +169,16 @@ void Relay::Abort() {
   parts_.turn.Wake(*this);
 }
 
+void Relay::GiveUp(const RequestError& why) {
+  parts_.stats.worker.shed_streams.Add();
+  error_ = why;
+  for (End* end : {&client_, &upstream_}) {
+    if (end->wire.attached()) end->wire.socket().ResetOnClose();  // bytes are missing
+  }
+  state_ = State::kDead;
+  parts_.turn.Wake(*this);
+}
+
 void Relay::CheckTimer() {
   const time::Duration idle = server_->idle_timeout;
   if (state_ != State::kOpen || idle.count() == 0 || parts_.turn.now() < last_activity_ + idle) return;

@@ -30,6 +30,9 @@ class Relay final : public session::ClientSession {
   // A relay has no message to end after: it goes on until the deadline of the drain.
   void Drain() override {}
   void Abort() override;
+  // For both sides, those of the kernel not among them.
+  size_t HeldBytes() const override { return client_.wire.out().bytes() + upstream_.wire.out().bytes(); }
+  void GiveUp(const RequestError& why) override;
 
  private:
   enum class State : uint8_t { kDialling, kOpen, kDead };

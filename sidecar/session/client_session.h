@@ -8,13 +8,14 @@
 #include "sidecar/config/listener.h"
 #include "sidecar/session/worker_memory.h"
 #include "sidecar/stream/exchange_factory.h"
+#include "sidecar/stream/holder.h"
 #include "sidecar/stream/turn.h"
 
 namespace pillion::session {
 
 struct SessionTag;
 
-class ClientSession : public stream::Runnable,
+class ClientSession : public stream::Holder,
                       public stream::Flushable,
                       public net::Observer,
                       public ListNode<SessionTag> {
@@ -23,6 +24,9 @@ class ClientSession : public stream::Runnable,
   virtual void Drain() = 0;
   // Ends now: the drain's deadline is over.
   virtual void Abort() = 0;
+  // What an exchange holds is the exchange's.
+  size_t HeldBytes() const override { return 0; }
+  void GiveUp(const RequestError&) override { Abort(); }
 };
 
 using SessionList = IntrusiveList<ClientSession, SessionTag>;

@@ -40,8 +40,7 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   }
   size_t SendRoom() const override {
     if (session_ == nullptr || !head_sent_ || finished_) return 0;
-    const size_t unsent = session_->wire_.out().bytes();
-    return unsent >= kMaxUnsentBytes ? 0 : kMaxUnsentBytes - unsent;
+    return Unsent() >= kMaxUnsentBytes ? 0 : kMaxUnsentBytes - Unsent();
   }
   size_t SendContent(SliceQueue& from) override;
   void Finish() override;
@@ -53,7 +52,7 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
     if (mode_ == BodyMode::kUntilClose && !finished_) session_->wire_.socket().ResetOnClose();
     session_->Die();
   }
-  bool Flushed() const override { return session_ == nullptr || session_->wire_.out().empty(); }
+  size_t Unsent() const override { return session_ == nullptr ? 0 : session_->wire_.out().bytes(); }
   http::Version wire_version() const override { return http::Version::kHttp11; }
   const net::Address& peer() const override { return peer_; }
   const net::Security* security() const override {
@@ -453,6 +452,14 @@ void Http1ClientSession::Drain() {
 }
 
 void Http1ClientSession::Abort() { Die(); }
+
+size_t Http1ClientSession::HeldBytes() const { return stream_ == nullptr ? wire_.out().bytes() : 0; }
+
+void Http1ClientSession::GiveUp(const RequestError&) {
+  stats_.shed_streams.Add();
+  wire_.socket().ResetOnClose();  // what was sent of the answer may look whole
+  Die();
+}
 
 void Http1ClientSession::CheckTimer() {
   const time::MonotonicTime now = turn_.now();

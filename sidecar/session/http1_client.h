@@ -29,6 +29,9 @@ class Http1ClientSession final : public ClientSession {
   void Flush() override;
   void Drain() override;
   void Abort() override;
+  // Of an answer whose exchange is over.
+  size_t HeldBytes() const override;
+  void GiveUp(const RequestError& why) override;
 
  private:
   class Exchanged;  // the stream

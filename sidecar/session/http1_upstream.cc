@@ -33,8 +33,7 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, pub
   }
   size_t SendRoom() const override {
     if (session_ == nullptr || request_finished_ || mode_ == BodyMode::kNone) return 0;
-    const size_t unsent = session_->wire_.out().bytes();
-    return unsent >= kMaxUnsentBytes ? 0 : kMaxUnsentBytes - unsent;
+    return Unsent() >= kMaxUnsentBytes ? 0 : kMaxUnsentBytes - Unsent();
   }
   size_t SendContent(SliceQueue& from) override;
   void Finish() override { FinishWithTrailers({}); }
@@ -42,7 +41,7 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, pub
   void Reset(const RequestError&) override {
     if (session_ != nullptr) session_->Die();
   }
-  bool Flushed() const override { return session_ == nullptr || session_->wire_.out().empty(); }
+  size_t Unsent() const override { return session_ == nullptr ? 0 : session_->wire_.out().bytes(); }
   http::Version wire_version() const override { return http::Version::kHttp11; }
   const net::Address& peer() const override { return peer_; }
   bool SendRequest(const http::RequestHead& head, bool end) override;

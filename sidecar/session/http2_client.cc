@@ -178,6 +178,22 @@ void Http2ClientSession::CheckTimer() {
   }
 }
 
+size_t Http2ClientSession::HeldBytes() const {
+  size_t bytes = 0;
+  for (const http2::StreamId id : codec_.Finishing()) {
+    if (!streams_.contains(id)) bytes += codec_.Unsent(id);
+  }
+  return bytes;
+}
+
+void Http2ClientSession::GiveUp(const RequestError& why) {
+  for (const http2::StreamId id : codec_.Finishing()) {
+    if (streams_.contains(id)) continue;
+    stats_.shed_streams.Add();
+    ResetStream(id, why);
+  }
+}
+
 void Http2ClientSession::Close() {
   state_ = State::kClosing;
   since_ = turn_.now();

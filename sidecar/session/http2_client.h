@@ -19,6 +19,9 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   void Flush() override;
   void Drain() override;
   void Abort() override;
+  // Of answers whose exchanges are over. Only their streams are given up.
+  size_t HeldBytes() const override;
+  void GiveUp(const RequestError& why) override;
 
  private:
   class Exchanged;

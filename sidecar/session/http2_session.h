@@ -133,7 +133,9 @@ class Http2StreamOf : public SideStream {
   void Reset(const RequestError& why) override {
     if (link_.session != nullptr) link_.session->ResetStream(link_.id, why);
   }
-  bool Flushed() const override { return link_.session == nullptr || !link_.session->HasUnsent(); }
+  size_t Unsent() const override {
+    return link_.session == nullptr ? 0 : link_.session->codec().Unsent(link_.id);
+  }
   http::Version wire_version() const override { return http::Version::kHttp2; }
   const net::Address& peer() const override { return peer_; }
   const net::Security* security() const override {

@@ -44,7 +44,7 @@ class SideCall::End final : public ClientStream {
   void Reset(const RequestError& why) override {
     if (call_ != nullptr && !call_->ended) call_->error = why;
   }
-  bool Flushed() const override { return true; }
+  size_t Unsent() const override { return 0; }
   http::Version wire_version() const override { return http::Version::kHttp2; }
   const net::Address& peer() const override { return peer_; }
   void SendInformational(const http::ResponseHead&) override {}

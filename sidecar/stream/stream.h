@@ -55,8 +55,8 @@ class Stream {
   virtual void FinishWithTrailers(const http::HeaderList& trailers) = 0;
   // Ends both directions now. `why` chooses the code (HTTP/2) or that the connection closes (HTTP/1).
   virtual void Reset(const RequestError& why) = 0;
-  // Everything we sent has left towards the kernel.
-  virtual bool Flushed() const = 0;
+  // Bytes that were sent and are still held here, because the peer does not take them.
+  virtual size_t Unsent() const = 0;
   virtual http::Version wire_version() const = 0;
   virtual const net::Address& peer() const = 0;
   // What TLS says of the connection and its peer; null: plain text, or the connection is gone. Do not keep

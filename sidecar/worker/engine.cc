@@ -148,6 +148,15 @@ void Engine::Abort() {
   for (Active& active : leaving_) active.listener->Abort();
 }
 
+size_t Engine::ShedLargest() {
+  std::vector<stream::Holder*> holders;
+  auto& alive = environment_.alive;
+  for (exchange::Exchange* one = alive.front(); one != nullptr; one = alive.Next(one)) holders.push_back(one);
+  for (const auto& [name, active] : listeners_) active.listener->AddHolders(holders);
+  for (const Active& active : leaving_) active.listener->AddHolders(holders);
+  return stream::GiveUpLargest(holders);
+}
+
 bool Engine::Drained(bool inbound) const {
   const auto busy = [inbound](const Active& active) {
     const bool is_inbound = active.entry.listener->direction == config::Direction::kInbound;

@@ -68,6 +68,8 @@ class Engine {
   // sessions. A configuration that comes later opens no listener of that direction any more.
   void Drain(bool inbound);
   void Abort();
+  // Memory is short: gives up the requests, connections and relays that hold most; returns how many.
+  size_t ShedLargest();
   // No session and no exchange of that kind is left.
   bool Drained(bool inbound) const;
 

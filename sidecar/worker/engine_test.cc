@@ -251,6 +251,41 @@ TEST_F(Engines, AnHttp2ClientThatOpensNoWindowIsLetGoInTheEnd) {
   EXPECT_EQ(network_.open_sockets(), 1u);
 }
 
+// Answers that were given whole and are not taken belong to no exchange any more.
+TEST_F(Engines, AnswersThatNobodyTakesAreGivenUpWhereMemoryIsShort) {
+  Apply(Snapshot({}, std::string(30'000, 'b')));
+  Client http1(*peers_);
+  Travel();
+  http1.Send(kGet);
+  Pass(seconds(1));
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  Pass(seconds(1));
+  http1.Read();
+  EXPECT_TRUE(http1.reset) << "what has come must not look whole";
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+}
+
+TEST_F(Engines, OfAnHttp2ConnectionOnlyTheStreamsThatHoldAreGivenUp) {
+  Apply(Snapshot({}, std::string(30'000, 'b')));
+  Client client(*peers_);
+  Travel();
+  client.Send(http2::ClientStart() + http2::Raw(http2::kSettings, 0, 0, http2::Setting(4, 0)) +
+              http2::Head(1, http2::Get()));
+  Pass(seconds(1));
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  Pass(seconds(1));
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  client.Read();
+  EXPECT_NE(client.text.find(http2::Raw(http2::kRstStream, 0, 1, http2::U32(2))), std::string::npos)
+      << "INTERNAL_ERROR";
+  EXPECT_FALSE(client.ended);
+  client.text.clear();
+  client.Send(http2::Raw(http2::kSettings, 0, 0, http2::Setting(4, 1'000'000)) +
+              http2::Raw(http2::kWindowUpdate, 0, 0, http2::U32(1'000'000)) + http2::Head(3, http2::Get()));
+  ReadAll(client);
+  EXPECT_GT(client.text.size(), 30'000u) << "the connection serves on";
+}
+
 TEST_F(Engines, AnHttp2ConnectionThatBreaksTheProtocolIsCounted) {
   Apply(Snapshot({}, "hi"));
   Client client(*peers_);

@@ -226,6 +226,28 @@ TEST_F(RelayTest, ASideThatDoesNotReadStopsTheOther) {
       << std::mismatch(server.text.begin(), server.text.end(), all.begin()).first - server.text.begin();
 }
 
+TEST_F(RelayTest, TheOneThatHoldsMostIsGivenUpWhereMemoryIsShort) {
+  Start();
+  auto idle = Connect();
+  auto busy = Connect();
+  EXPECT_EQ(engine_.ShedLargest(), 0u) << "nothing is held";
+  const std::string all = Pattern(100'000);
+  for (size_t sent = 0, i = 0; i < 100; ++i) {
+    sent += busy->SendSome(std::string_view(all).substr(sent, 1000));
+    Pass(milliseconds(1));
+  }
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  Pass(milliseconds(10));
+  busy->Read();
+  EXPECT_TRUE(busy->reset);
+  server_.taken.at(1)->Read();
+  EXPECT_TRUE(server_.taken.at(1)->reset) << "bytes are missing: it must not look like an end";
+  EXPECT_EQ(TakeLog().detail, "memory is short");
+  EXPECT_EQ(stats_.worker.shed_streams.value(), 1u);
+  Carry(*idle, *server_.taken.at(0), "still here");
+  EXPECT_EQ(server_.taken.at(0)->text, "still here");
+}
+
 TEST_F(RelayTest, SilenceEndsIt) {
   tcp_->idle_timeout = hours(1);
   Start();

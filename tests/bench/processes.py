@@ -135,10 +135,11 @@ class Children:
             if child.poll() is not None:
                 raise Failure(f"{name} ended with {child.returncode}:\n{self.log(name)[-2000:]}")
 
-    def stop(self, name):
+    def stop(self, name, patience=2):
+        """SIGTERM, and after so many seconds SIGKILL."""
         child = self._running.pop(name)
         tree = process_tree(child.pid) if child.poll() is None else []
-        for number, wait in ((signal.SIGTERM, 2), (signal.SIGKILL, 5)):
+        for number, wait in ((signal.SIGTERM, patience), (signal.SIGKILL, 5)):
             for pid in tree:
                 try:
                     os.kill(pid, number)
