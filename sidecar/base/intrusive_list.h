@@ -42,6 +42,7 @@ class IntrusiveList {
   }
   bool empty() const { return root_.next_ == &root_; }
   T* front() const { return empty() ? nullptr : static_cast<T*>(root_.next_); }
+  T* back() const { return empty() ? nullptr : static_cast<T*>(root_.prev_); }
   void PushBack(T* item) { InsertBefore(&root_, item); }
   void PushFront(T* item) { InsertBefore(root_.next_, item); }
   T* PopFront() {

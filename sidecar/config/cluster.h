@@ -47,7 +47,9 @@ struct Cluster {
   // time; unset: after half a minute.
   std::optional<std::chrono::nanoseconds> silent_peer_timeout;
   UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
-  std::shared_ptr<const ClientTls> tls;                           // null: plain text
+  std::shared_ptr<const ClientTls> tls;  // null: plain text
+  // Version of the PROXY protocol header that each connection begins with, before TLS. Not with HTTP/2.
+  std::optional<uint8_t> proxy_protocol;
   std::chrono::nanoseconds idle_timeout = std::chrono::hours(1);  // of pooled connections; 0: none
   // HTTP/2 only: what we accept of the peer, and how many streams we put on one connection at most.
   uint32_t max_concurrent_streams = 1024;

@@ -46,8 +46,25 @@ enum class UnderscoreNames : uint8_t { kAllow, kReject, kDrop };
 
 // What is changed in requests and responses, and what is refused. The defaults change and refuse nothing;
 // those of xDS are written in the protos.
+// x-forwarded-client-cert. All but kAlwaysForward take it off where the client has proven nothing.
+enum class ForwardClientCertificates : uint8_t {
+  kSanitize,       // taken off
+  kForward,        // passed on
+  kAppend,         // passed on, with what this connection's certificate says
+  kSanitizeSet,    // what this connection's certificate says, alone
+  kAlwaysForward,  // passed on, also without TLS
+};
+struct ClientCertificatePolicy {
+  ForwardClientCertificates mode = ForwardClientCertificates::kSanitize;
+  // Told beside the hash.
+  bool subject = false;
+  bool uri = false;
+  bool dns = false;
+};
+
 struct HttpPolicy {
   http::PathRules path;
+  ClientCertificatePolicy client_certificate;
   UnderscoreNames underscore_names = UnderscoreNames::kAllow;
   ServerField server = ServerField::kPassThrough;
   std::string server_name;
@@ -58,7 +75,7 @@ struct HttpPolicy {
   bool accept_http10 = true;
   std::string default_host_for_http10;
   uint32_t trusted_hops = 0;
-  // None of the above but trusted_hops asks for work per request.
+  // None of the above but trusted_hops, and client_certificate, asks for work per request.
   bool plain = true;
 };
 
@@ -149,6 +166,8 @@ struct FilterChainMatch {
 
 struct FilterChain {
   std::string name;
+  // What it was read from. Of two generations of a listener, chains read from the same share what follows.
+  std::string source = {};
   FilterChainMatch match;
   // Exactly one of the two.
   std::shared_ptr<const HttpServer> http;
@@ -162,6 +181,11 @@ struct ProxyProtocolIn {
   bool allow_v1 = true;
   bool allow_v2 = true;
 };
+
+// The same chain in two generations of a listener: what it serves goes on.
+inline bool SameChain(const FilterChain& a, const FilterChain& b) {
+  return a.http == b.http && a.tcp == b.tcp;
+}
 
 struct Listener {
   std::string name;

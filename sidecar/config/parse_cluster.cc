@@ -4,7 +4,7 @@
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_endpoints.h"
-#include "sidecar/config/parse_tls.h"
+#include "sidecar/config/parse_transport_socket.h"
 
 namespace pillion::config {
 namespace {
@@ -112,8 +112,18 @@ Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, Conf
     Add(errors, FieldPath(path, "lb_policy"), "expected ROUND_ROBIN; others are not implemented");
   }
   ReadProtocol(proto, path, result, errors);
-  if (proto.has_transport_socket())
-    result.tls = ReadClientTls(proto.transport_socket(), FieldPath(path, "transport_socket"), errors);
+  if (proto.has_transport_socket()) {
+    const std::string transport_path = FieldPath(path, "transport_socket");
+    UpstreamTransport transport = ReadUpstreamTransport(proto.transport_socket(), transport_path, errors);
+    result.tls = std::move(transport.tls);
+    result.proxy_protocol = transport.proxy_protocol;
+    if (result.proxy_protocol && result.protocol == UpstreamProtocol::kHttp2) {
+      Add(errors, transport_path,
+          "expected no PROXY protocol in a cluster that speaks HTTP/2: one connection carries the requests "
+          "of "
+          "many clients");
+    }
+  }
   if (proto.type() == cluster::Cluster::EDS) {
     ReadEds(proto, path, result, errors);
   } else if (proto.type() == cluster::Cluster::STATIC) {

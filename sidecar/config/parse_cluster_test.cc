@@ -248,5 +248,35 @@ endpoints:
             Lines{"endpoints: expected weights that sum up to at most 4294967295"});
 }
 
+TEST(ParseClusterTest, AHeaderMayPrecedeEachConnection) {
+  const auto transport = [](const std::string& config, const std::string& more = "") {
+    return ParseCluster(FromYaml<ClusterProto>("{name: a, load_assignment: {cluster_name: a}, " + more +
+                                               "transport_socket: {name: x, typed_config: {\"@type\": "
+                                               "a/envoy.extensions.transport_sockets." +
+                                               config + "}}}"),
+                        "");
+  };
+  const std::string raw =
+      "transport_socket: {name: y, typed_config: {\"@type\": "
+      "a/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}";
+  const std::string tls =
+      "transport_socket: {name: y, typed_config: {\"@type\": "
+      "a/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, sni: b}}";
+  const std::string proxy = "proxy_protocol.v3.ProxyProtocolUpstreamTransport, ";
+  EXPECT_FALSE(transport("raw_buffer.v3.RawBuffer").value->proxy_protocol.has_value());
+  EXPECT_EQ(transport(proxy + raw).value->proxy_protocol, 1);
+  const auto both = transport(proxy + "config: {version: V2}, " + tls);
+  ASSERT_TRUE(both.ok());
+  EXPECT_EQ(both.value->proxy_protocol, 2);
+  EXPECT_EQ(both.value->tls->settings.sni, "b");
+  EXPECT_EQ(
+      ToLines(transport(proxy + "config: {}").errors),
+      (Lines{"transport_socket.typed_config.transport_socket: expected what follows the header: TLS, or a "
+             "raw buffer"}));
+  EXPECT_EQ(ToLines(transport(proxy + raw, "http2_protocol_options: {}, ").errors),
+            (Lines{"transport_socket: expected no PROXY protocol in a cluster that speaks HTTP/2: one "
+                   "connection carries the requests of many clients"}));
+}
+
 }  // namespace
 }  // namespace pillion::config

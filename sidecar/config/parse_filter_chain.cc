@@ -3,7 +3,7 @@
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_listener.h"
-#include "sidecar/config/parse_tls.h"
+#include "sidecar/config/parse_transport_socket.h"
 
 namespace pillion::config {
 namespace {
@@ -165,10 +165,14 @@ FilterChain ReadFilterChain(const envoy::config::listener::v3::FilterChain& prot
                             const ChainFrame& frame, const Listener& listener, ConfigErrors& errors) {
   FilterChain result;
   result.name = proto.name();
+  // With what it takes over from its listener.
+  result.source = listener.name + " " + std::to_string(static_cast<int>(listener.direction)) + " " +
+                  std::to_string(frame.stream_buffer_bytes) + " " + proto.SerializeAsString();
   result.match =
       ReadMatch(proto.filter_chain_match(), FieldPath(path, "filter_chain_match"), listener, errors);
   if (proto.has_transport_socket())
-    result.tls = ReadServerTls(proto.transport_socket(), FieldPath(path, "transport_socket"), errors);
+    result.tls =
+        ReadDownstreamTransport(proto.transport_socket(), FieldPath(path, "transport_socket"), errors);
   const std::string filters_path = FieldPath(path, "filters");
   if (proto.filters_size() != 1) {
     Add(errors, filters_path,

@@ -165,6 +165,38 @@ void CheckFieldText(const std::string& text, const std::string& path, ConfigErro
   }
 }
 
+ForwardClientCertificates ReadForwardMode(HttpConnectionManager::ForwardClientCertDetails mode,
+                                          const std::string& path, ConfigErrors& errors) {
+  switch (mode) {
+    case HttpConnectionManager::SANITIZE:
+      return ForwardClientCertificates::kSanitize;
+    case HttpConnectionManager::FORWARD_ONLY:
+      return ForwardClientCertificates::kForward;
+    case HttpConnectionManager::APPEND_FORWARD:
+      return ForwardClientCertificates::kAppend;
+    case HttpConnectionManager::SANITIZE_SET:
+      return ForwardClientCertificates::kSanitizeSet;
+    case HttpConnectionManager::ALWAYS_FORWARD_ONLY:
+      return ForwardClientCertificates::kAlwaysForward;
+    default:
+      Add(errors, path,
+          "expected SANITIZE, FORWARD_ONLY, APPEND_FORWARD, SANITIZE_SET or ALWAYS_FORWARD_ONLY");
+      return ForwardClientCertificates::kSanitize;
+  }
+}
+
+ClientCertificatePolicy ReadClientCertificatePolicy(const HttpConnectionManager& proto,
+                                                    const std::string& path, ConfigErrors& errors) {
+  ClientCertificatePolicy policy;
+  policy.mode = ReadForwardMode(proto.forward_client_cert_details(),
+                                FieldPath(path, "forward_client_cert_details"), errors);
+  const auto& details = proto.set_current_client_cert_details();
+  policy.subject = details.subject().value();
+  policy.uri = details.uri();
+  policy.dns = details.dns();
+  return policy;
+}
+
 HttpPolicy ReadPolicy(const HttpConnectionManager& proto, const std::string& path, ConfigErrors& errors) {
   HttpPolicy policy;
   policy.path.normalize = proto.normalize_path().value();
@@ -178,6 +210,7 @@ HttpPolicy ReadPolicy(const HttpConnectionManager& proto, const std::string& pat
                                   FieldPath(path, "server_header_transformation"), errors);
   policy.server_name = proto.server_name().empty() ? "envoy" : proto.server_name();
   CheckFieldText(policy.server_name, FieldPath(path, "server_name"), errors);
+  policy.client_certificate = ReadClientCertificatePolicy(proto, path, errors);
   policy.via = proto.via();
   CheckFieldText(policy.via, FieldPath(path, "via"), errors);
   policy.use_remote_address = proto.use_remote_address().value();

@@ -120,6 +120,12 @@ void ReadFilterChains(const listener::Listener& proto, const std::string& path, 
   result.default_chain = ReadFilterChain(proto.default_filter_chain(), default_path, frame, result, errors);
 }
 
+void KeepUnchanged(const Listener& previous, FilterChain& chain) {
+  for (size_t i = 0; i < previous.chain_count(); ++i) {
+    if (previous.chain(i).source == chain.source) chain = previous.chain(i);
+  }
+}
+
 }  // namespace
 
 Listener ReadListener(const listener::Listener& proto, const std::string& path, Origin origin,
@@ -145,10 +151,14 @@ Listener ReadListener(const listener::Listener& proto, const std::string& path, 
   return result;
 }
 
-Validated<Listener> ParseListener(const listener::Listener& proto, const std::string& version,
-                                  Origin origin) {
+Validated<Listener> ParseListener(const listener::Listener& proto, const std::string& version, Origin origin,
+                                  const Listener* previous) {
   ConfigErrors errors;
   Listener result = ReadListener(proto, "", origin, errors);
+  if (previous != nullptr) {
+    for (FilterChain& chain : result.chains) KeepUnchanged(*previous, chain);
+    if (result.default_chain) KeepUnchanged(*previous, *result.default_chain);
+  }
   result.version = version;
   return Finish(std::move(result), std::move(errors), proto);
 }

@@ -14,8 +14,10 @@ namespace pillion::config {
 // The name of the HTTP filter entry that carries pillion.sidecar.v1.Peering.
 inline constexpr char kPeeringFilter[] = "pillion.peering";
 
+// `previous`: the generation that it replaces, or null; chains that did not change are shared with it.
 Validated<Listener> ParseListener(const envoy::config::listener::v3::Listener& proto,
-                                  const std::string& version, Origin origin);
+                                  const std::string& version, Origin origin,
+                                  const Listener* previous = nullptr);
 
 // The same for a listener inside another message, at `path`.
 Listener ReadListener(const envoy::config::listener::v3::Listener& proto, const std::string& path,

@@ -170,6 +170,33 @@ TEST(ParseListenerTest, TheShapeIsChainsWithOneFilterEach) {
             "http_connection_manager.v3.HttpConnectionManager"});
 }
 
+TEST(ParseListenerTest, ChainsThatDidNotChangeAreShared) {
+  const auto chain = [](const std::string& port, const std::string& cluster) {
+    return "{filter_chain_match: {destination_port: " + port +
+           "}, filters: [{typed_config: {\"@type\": "
+           "a/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: x, cluster: " +
+           cluster + "}}]}";
+  };
+  const auto parse = [](const std::string& chains, const std::string& more,
+                        const config::Listener* previous) {
+    const auto parsed = ParseListener(
+        FromYaml<Proto>("{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 1}}, " + more +
+                        "filter_chains: [" + chains + "]}"),
+        "1", Origin::kPushed, previous);
+    EXPECT_EQ(ToLines(parsed.errors), Lines{});
+    return parsed.value;
+  };
+  const auto first = parse(chain("1", "a") + ", " + chain("2", "b"), "", nullptr);
+  const auto second = parse(chain("2", "b") + ", " + chain("1", "c"), "", first.get());
+  EXPECT_TRUE(SameChain(second->chain(0), first->chain(1)));
+  EXPECT_EQ(second->chain(0).match.destination_port, 2);
+  EXPECT_FALSE(SameChain(second->chain(1), first->chain(0)));
+  EXPECT_EQ(second->chain(1).tcp->clusters[0].cluster, "c");
+  const auto third = parse(chain("2", "b"), "per_connection_buffer_limit_bytes: 7, ", second.get());
+  EXPECT_FALSE(SameChain(third->chain(0), second->chain(0)))
+      << "what it takes over from its listener changed";
+}
+
 TEST(ParseListenerTest, AFileMayLeaveNameAndPortOpen) {
   Proto proto = FromYaml<Proto>(Whole(""));
   proto.clear_name();

@@ -235,7 +235,10 @@ TEST(ParseTlsTest, AnotherTransportSocketIsRefused) {
           "a/pillion.sidecar.v1.EarlyData}}}"),
       "1");
   EXPECT_EQ(ToLines(parsed.errors), (Lines{"transport_socket.typed_config: expected a "
-                                           "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"}));
+                                           "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, a "
+                                           "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer or a "
+                                           "envoy.extensions.transport_sockets.proxy_protocol.v3."
+                                           "ProxyProtocolUpstreamTransport"}));
 }
 
 TEST(ParseTlsTest, ASecretIsOneThing) {

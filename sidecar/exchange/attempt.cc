@@ -3,6 +3,7 @@
 #include "sidecar/exchange/origin_header.h"
 #include "sidecar/filter/chain.h"
 #include "sidecar/filter/grpc.h"
+#include "sidecar/net/proxy_protocol.h"
 
 namespace pillion::exchange {
 
@@ -10,7 +11,7 @@ using telemetry::Event;
 
 Attempt::Attempt(AttemptOrder order, uint32_t number, const upstream::EndpointState* avoid,
                  const SliceQueue& replay)
-    : order_(order), number_(number), avoid_(avoid), ticket_(&order.owner), started_(order.env.turn.now()) {
+    : number_(number), order_(order), avoid_(avoid), ticket_(&order.owner), started_(order.env.turn.now()) {
   pending.AppendShared(replay);
   ++order_.cluster.active_attempts;
 }
@@ -59,7 +60,7 @@ Next Attempt::Pick() {
 }
 
 bool Attempt::WantsHttp2() const {
-  if (http1_only_ || OpensRaw()) return false;
+  if (http1_only_ || OpensRaw() || order_.cluster.config().proxy_protocol) return false;
   // An Extended CONNECT asks for one protocol; an app may be offered several, and in other requests than GET.
   const http::RequestHead& head = order_.head;
   if (head.upgrade.find(',') != std::string::npos) return false;
@@ -75,6 +76,12 @@ Next Attempt::Acquire() {
   if (!asked_) {
     asked_ = true;
     ticket_.raw = OpensRaw();
+    const config::Cluster& cluster = endpoint_->cluster();
+    if (cluster.proxy_protocol) {
+      std::string header;
+      net::AppendProxyHeader(*cluster.proxy_protocol, order_.client.peer(), order_.client.local(), header);
+      ticket_.introduction = std::make_unique<const std::string>(std::move(header));
+    }
     order_.env.source.Acquire(*endpoint_, WantsHttp2(), ticket_);
     if (!ticket_.settled()) order_.events.Note(Event::kWaitedForStream, 0, order_.env.turn.now());
   }

@@ -83,6 +83,16 @@ class Attempt final : public Recycled<Attempt> {
   bool request_finished = false;
 
  private:
+  // Small ones together: a waiting request's size counts (exchange.cc).
+  Step step_ = Step::kPick;
+  bool asked_ = false;       // the ticket is with the source
+  bool http1_only_ = false;  // the head did not fit HTTP/2's limits
+  uint32_t number_;
+  bool upgraded_ = false;
+  bool reused_ = false;
+  bool head_sent_ = false;
+  bool answered_ = false;
+
   Next Pick();
   Next Acquire();
   Next SendHead();
@@ -95,8 +105,6 @@ class Attempt final : public Recycled<Attempt> {
   bool RequestHasNoMore() const;
 
   AttemptOrder order_;
-  Step step_ = Step::kPick;
-  uint32_t number_;
   const upstream::EndpointState* avoid_;
   LocalRef<upstream::EndpointState> endpoint_;
   stream::Ticket ticket_;
@@ -105,12 +113,6 @@ class Attempt final : public Recycled<Attempt> {
   time::MonotonicTime started_;
   time::MonotonicTime head_sent_at_{};
   telemetry::SpanId span_{};
-  bool asked_ = false;       // the ticket is with the source
-  bool http1_only_ = false;  // the head did not fit HTTP/2's limits
-  bool upgraded_ = false;
-  bool reused_ = false;
-  bool head_sent_ = false;
-  bool answered_ = false;
 };
 
 }  // namespace pillion::exchange

@@ -130,7 +130,7 @@ Next Exchange::ReceiveHead() {
   }
   const config::HttpPolicy& policy = listener_->config->http.policy;
   const RequestVerdict verdict =
-      ApplyToRequest(policy, {client_->peer(), client_->security() != nullptr, from_peer_}, head);
+      ApplyToRequest(policy, {client_->peer(), client_->security(), from_peer_}, head);
   if (verdict.error) return AnswerLocally(verdict.error);
   if (verdict.redirect) return Redirect(head);
   if (verdict.send_continue) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "sidecar/base/text.h"
+#include "sidecar/exchange/client_certificate.h"
 
 namespace pillion::exchange {
 namespace {
@@ -76,7 +77,7 @@ void Forward(const HttpPolicy& policy, const Arrival& arrival, http::RequestHead
   if (policy.trusted_hops > 0 && head.headers.Find(kForwardedProto)) return;
   head.headers.Remove(kForwardedProto);
   // Not the request's scheme, which is the client's to write.
-  head.headers.Add(kForwardedProto, arrival.encrypted ? "https" : "http");
+  head.headers.Add(kForwardedProto, arrival.security != nullptr ? "https" : "http");
 }
 
 RequestVerdict ApplyRules(const HttpPolicy& policy, http::RequestHead& head) {
@@ -103,6 +104,10 @@ RequestVerdict ApplyRules(const HttpPolicy& policy, http::RequestHead& head) {
 
 RequestVerdict ApplyToRequest(const HttpPolicy& policy, const Arrival& arrival, http::RequestHead& head) {
   if (policy.use_remote_address) Forward(policy, arrival, head);  // also for the log of what is refused below
+  if (policy.client_certificate.mode != config::ForwardClientCertificates::kSanitize ||
+      head.headers.Has(Known::kForwardedClientCert)) {
+    ForwardClientCertificate(policy.client_certificate, arrival.security, head.headers);
+  }
   if (head.version == http::Version::kHttp10 && !arrival.restored) {
     if (!policy.accept_http10) return {.error = Refused(ErrorKind::kHttp10, "HTTP/1.0 is not taken here")};
     if (!head.has_authority && !policy.default_host_for_http10.empty()) {

@@ -9,6 +9,7 @@
 #include "sidecar/config/listener.h"
 #include "sidecar/http/head.h"
 #include "sidecar/net/address.h"
+#include "sidecar/net/security.h"
 
 namespace pillion::exchange {
 
@@ -21,7 +22,7 @@ struct RequestVerdict {
 // How a request came.
 struct Arrival {
   const net::Address& peer;
-  bool encrypted = false;  // by TLS that ended here
+  const net::Security* security = nullptr;  // of TLS that ended here; null: there was none
   bool restored = false;  // a sidecar in front of us has received it from its app, under its own policy about
                           // HTTP/1.0
 };

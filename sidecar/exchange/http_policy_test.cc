@@ -95,7 +95,8 @@ TEST(HttpPolicy, TheForwardedProtocolIsWhatTheConnectionWasNotWhatTheClientSays)
   ApplyToRequest(policy, {kPeer}, head);
   EXPECT_EQ(head.headers.Find("x-forwarded-proto"), "http");
   head.scheme = "http";
-  ApplyToRequest(policy, {.peer = kPeer, .encrypted = true}, head);
+  const net::Security encrypted;
+  ApplyToRequest(policy, {.peer = kPeer, .security = &encrypted}, head);
   EXPECT_EQ(head.headers.Find("x-forwarded-proto"), "https");
 }
 
@@ -160,6 +161,70 @@ TEST(HttpPolicy, Http10IsTakenWhenTheListenerSaysSo) {
   head.authority.clear();
   EXPECT_FALSE(ApplyToRequest(policy, {kPeer}, head).error);
   EXPECT_EQ(head.authority, "default.example");
+}
+
+// x-forwarded-client-cert.
+
+std::string ClientCertificate(config::ForwardClientCertificates mode, const net::Security* security,
+                              std::initializer_list<std::string_view> before) {
+  config::HttpPolicy policy;
+  policy.client_certificate = {.mode = mode, .subject = true, .uri = true, .dns = true};
+  http::RequestHead head = Get();
+  for (const std::string_view value : before) head.headers.Add("X-Forwarded-Client-Cert", value);
+  EXPECT_FALSE(ApplyToRequest(policy, {kPeer, security}, head).error);
+  std::string all;
+  for (size_t i = 0; i < head.headers.size(); ++i) all += std::string(head.headers[i].value) + "|";
+  return all;
+}
+
+net::Security Proven() {
+  net::Security security;
+  security.has_peer_certificate = true;
+  security.peer_certificate = {.subject = "CN=a\\, b,O=\"c\"",
+                               .uri_names = {"spiffe://td/a"},
+                               .dns_names = {"a", "b"},
+                               .sha256 = "00ff",
+                               .serial = {},
+                               .verified = true};
+  security.own_uri_names = {"spiffe://td/own"};
+  return security;
+}
+
+TEST(ClientCertificate, IsToldAsThePolicySays) {
+  using Mode = config::ForwardClientCertificates;
+  const net::Security proven = Proven();
+  const std::string element =
+      "By=spiffe://td/own;Hash=00ff;Subject=\"CN=a\\\\, b,O=\\\"c\\\"\";URI=spiffe://td/a;DNS=a;DNS=b";
+  EXPECT_EQ(ClientCertificate(Mode::kSanitize, &proven, {"x", "y"}), "");
+  EXPECT_EQ(ClientCertificate(Mode::kForward, &proven, {"x", "y"}), "x|y|");
+  EXPECT_EQ(ClientCertificate(Mode::kAppend, &proven, {"x", "y"}), "x,y," + element + "|");
+  EXPECT_EQ(ClientCertificate(Mode::kAppend, &proven, {}), element + "|");
+  EXPECT_EQ(ClientCertificate(Mode::kSanitizeSet, &proven, {"x", "y"}), element + "|");
+  EXPECT_EQ(ClientCertificate(Mode::kAlwaysForward, &proven, {"x"}), "x|");
+}
+
+TEST(ClientCertificate, IsTakenOffWhereNothingIsProven) {
+  using Mode = config::ForwardClientCertificates;
+  net::Security unproven = Proven();
+  unproven.peer_certificate.verified = false;
+  const net::Security without;
+  for (const net::Security* const security :
+       std::initializer_list<const net::Security*>{nullptr, &without, &unproven}) {
+    for (const Mode mode : {Mode::kSanitize, Mode::kForward, Mode::kAppend, Mode::kSanitizeSet})
+      EXPECT_EQ(ClientCertificate(mode, security, {"x", "y"}), "");
+    EXPECT_EQ(ClientCertificate(Mode::kAlwaysForward, security, {"x"}), "x|");
+  }
+}
+
+// A certificate may name anything.
+TEST(ClientCertificate, NoNameEndsItsElementOrTheField) {
+  net::Security security = Proven();
+  security.peer_certificate.subject = "a\r\nx: y\"";
+  security.peer_certificate.uri_names = {"u;By=z,Hash=1"};
+  security.peer_certificate.dns_names = {std::string("a\0\xff", 3)};
+  EXPECT_EQ(
+      ClientCertificate(config::ForwardClientCertificates::kSanitizeSet, &security, {}),
+      "By=spiffe://td/own;Hash=00ff;Subject=\"a%0D%0Ax: y\\\"\";URI=u%3BBy%3Dz%2CHash%3D1;DNS=a%00%FF|");
 }
 
 }  // namespace

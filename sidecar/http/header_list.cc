@@ -41,9 +41,10 @@ constexpr std::array<std::string_view, static_cast<size_t>(Known::kCount)> kName
     "via",
     "x-request-id",
     "x-envoy-attempt-count",
+    "x-forwarded-client-cert",
 };
 
-constexpr size_t kLongestName = 21;
+constexpr size_t kLongestName = 23;
 
 // Names by length, at most six of one length, each as three words in lower case.
 struct ByLength {

@@ -49,7 +49,8 @@ enum class Known : uint8_t {
   kUserAgent,
   kVia,
   kRequestId,
-  kAttemptCount,  // x-envoy-attempt-count
+  kAttemptCount,         // x-envoy-attempt-count
+  kForwardedClientCert,  // x-forwarded-client-cert
   kCount,
 };
 

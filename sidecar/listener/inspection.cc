@@ -34,21 +34,40 @@ time::Duration IdleTimeout(const config::FilterChain& chain) {
 
 Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_ptr<net::Socket> socket)
     : parts_(parts),
-      generation_(generation),
+      generation_(&generation),
       socket_(std::move(socket)),
       timer_(this),
       accepted_(parts.turn.now()) {
   const config::Listener& listener = *generation.config;
   if (listener.proxy_protocol) stage_ = Stage::kProxyHeader;
-  // Where there is nothing to choose, nothing need be known: the own address costs a system call.
+  facts_.direct_source = socket_->peer();
+  facts_.source = socket_->peer();
+  LearnDestination();
+  deadline_ = FirstWordDeadline();
+}
+
+// Where there is nothing to choose, nothing need be known: the own address costs a system call.
+void Inspection::LearnDestination() {
+  const config::Listener& listener = *generation_->config;
   const bool one_for_all =
       listener.chain_count() == 1 && listener.chain(0).match == config::FilterChainMatch();
-  if (!one_for_all) {
-    facts_.destination = socket_->local();
-    facts_.direct_source = socket_->peer();
-    facts_.source = socket_->peer();
+  if (!one_for_all) facts_.destination = socket_->local();
+}
+
+void Inspection::Move(Generation& generation) {
+  const Generation& before = *std::exchange(generation_, &generation);
+  generation.inspections.PushBack(this);
+  if (stage_ == Stage::kProxyHeader && !generation.config->proxy_protocol) stage_ = Stage::kChain;
+  LearnDestination();
+  if (dial_ != nullptr) {
+    const auto& dialled_for = before.config->chain(dial_chain_).tcp;
+    const config::Listener& listener = *generation.config;
+    size_t i = 0;
+    while (i < listener.chain_count() && listener.chain(i).tcp != dialled_for) ++i;
+    dial_chain_ = i;
+    if (i == listener.chain_count()) dial_.reset();
   }
-  deadline_ = FirstWordDeadline();
+  parts_.turn.Wake(*this);
 }
 
 Inspection::~Inspection() {
@@ -64,7 +83,9 @@ void Inspection::Drain() {
   if (draining_) return;
   draining_ = true;
   readable_ = true;  // something may have come that the loop has not told of yet
-  deadline_ = std::min(deadline_, parts_.turn.now() + kInspectionDrainTimeout);
+  // A handshake has a limit of its own, and was begun in good faith.
+  if (stage_ != Stage::kHandshake)
+    deadline_ = std::min(deadline_, parts_.turn.now() + kInspectionDrainTimeout);
   parts_.turn.Wake(*this);
 }
 
@@ -80,9 +101,9 @@ time::MonotonicTime Inspection::After(time::Duration limit) const {
 // A client may connect ahead of its first request: until it speaks it is as idle as between two. While its
 // chain is not known, as the most patient one has it.
 time::MonotonicTime Inspection::FirstWordDeadline() const {
-  const config::Listener& listener = *generation_.config;
+  const config::Listener& listener = *generation_->config;
   if (stage_ == Stage::kStart || stage_ == Stage::kHandshake)
-    return After(IdleTimeout(listener.chain(chain_)));
+    return After(IdleTimeout(listener.chain(filter_chain)));
   if (listener.continue_after_timeout) return After(listener.inspection_timeout);
   time::MonotonicTime latest = parts_.turn.now();
   for (size_t i = 0; i < listener.chain_count(); ++i)
@@ -136,16 +157,16 @@ bool Inspection::ReadSome() {
   if (result.kind == net::IoResult::Kind::kEnd) ended_ = true;
   if (result.kind == net::IoResult::Kind::kReset) aborted_ = true;
   if (before == 0 && !bytes_.empty()) {
-    deadline_ = std::min(deadline_, After(generation_.config->inspection_timeout));
+    deadline_ = std::min(deadline_, After(generation_->config->inspection_timeout));
     speculate_at_ = time::MonotonicTime::max();
-    if (FallbackChain()) generation_.server_first->ClientSpoke(facts_.destination.port());
+    if (FallbackChain()) generation_->server_first->ClientSpoke(facts_.destination.port());
   }
   return bytes_.size() > before;
 }
 
 Inspection::Step Inspection::ReadProxyHeader() {
   const config::ProxyProtocolIn options =
-      generation_.config->proxy_protocol.value_or(config::ProxyProtocolIn());
+      generation_->config->proxy_protocol.value_or(config::ProxyProtocolIn());
   if (bytes_.empty()) return Step::kWait;
   const net::ProxyHeader header = net::ReadProxyHeader(bytes_);
   switch (header.kind) {
@@ -167,7 +188,7 @@ Inspection::Step Inspection::ReadProxyHeader() {
       }
       bytes_.erase(0, header.size);
       if (header.source && header.destination) {
-        socket_->SetPeer(*header.source);
+        socket_->SetEnds(*header.source, *header.destination);
         facts_.source = *header.source;
         facts_.destination = *header.destination;
       }
@@ -179,13 +200,13 @@ Inspection::Step Inspection::ReadProxyHeader() {
 }
 
 Inspection::Step Inspection::ChooseChain() {
-  const ChainChoice choice = listener::ChooseChain(*generation_.config, facts_);
+  const ChainChoice choice = listener::ChooseChain(*generation_->config, facts_);
   switch (choice.kind) {
     case ChainChoice::Kind::kChain:
-      chain_ = choice.chain;
+      filter_chain = static_cast<uint32_t>(choice.chain);
       stage_ = Stage::kStart;
       if (bytes_.empty() && !draining_) deadline_ = FirstWordDeadline();
-      return generation_.config->chain(chain_).tls == nullptr ? Step::kMore : BeginTls();
+      return generation_->config->chain(filter_chain).tls == nullptr ? Step::kMore : BeginTls();
     case ChainChoice::Kind::kNone:
       parts_.stats.client_connections_unmatched.Add();
       return Step::kClose;
@@ -203,7 +224,7 @@ Inspection::Step Inspection::ChooseChain() {
 
 // The socket is TLS from here on: what was read of it goes in again at the bottom.
 Inspection::Step Inspection::BeginTls() {
-  auto credentials = generation_.config->chain(chain_).tls->credentials->Get();
+  auto credentials = generation_->config->chain(filter_chain).tls->credentials->Get();
   if (credentials == nullptr) {
     parts_.stats.client_tls.Failed(net::TlsFailure::kNotReady);
     return Step::kClose;
@@ -212,7 +233,7 @@ Inspection::Step Inspection::BeginTls() {
   socket_ = tls::Accept(std::move(socket_), std::move(credentials), parts_.tls, std::exchange(bytes_, {}));
   parts_.loop.Observe(*socket_, *this);
   stage_ = Stage::kHandshake;
-  deadline_ = std::min(deadline_, parts_.turn.now() + kTlsHandshakeTimeout);
+  deadline_ = parts_.turn.now() + kTlsHandshakeTimeout;
   return Step::kMore;
 }
 
@@ -226,7 +247,7 @@ Inspection::Step Inspection::ShakeHands() {
   parts_.stats.client_tls.Succeeded(*socket_->security());
   stage_ = Stage::kStart;
   readable_ = true;
-  if (!draining_) deadline_ = FirstWordDeadline();
+  deadline_ = draining_ ? parts_.turn.now() + kInspectionDrainTimeout : FirstWordDeadline();
   return Step::kMore;
 }
 
@@ -264,9 +285,9 @@ std::optional<size_t> Inspection::FallbackChain() const {
   ConnectionFacts plain = facts_;
   plain.tls = plain.tls.value_or(false);
   if (!plain.protocols) plain.protocols.emplace();
-  const ChainChoice choice = listener::ChooseChain(*generation_.config, plain);
+  const ChainChoice choice = listener::ChooseChain(*generation_->config, plain);
   if (choice.kind != ChainChoice::Kind::kChain) return std::nullopt;
-  const config::FilterChain& chain = generation_.config->chain(choice.chain);
+  const config::FilterChain& chain = generation_->config->chain(choice.chain);
   if (chain.tcp == nullptr || chain.tls != nullptr) return std::nullopt;
   return choice.chain;
 }
@@ -285,7 +306,7 @@ Inspection::Step Inspection::OnNoMore() {
 }
 
 Inspection::Step Inspection::OnLate() {
-  if (draining_ || !generation_.config->continue_after_timeout || stage_ != Stage::kChain) {
+  if (draining_ || !generation_->config->continue_after_timeout || stage_ != Stage::kChain) {
     if (!bytes_.empty()) parts_.stats.client_connections_undetected.Add();
     if (stage_ == Stage::kHandshake) parts_.stats.client_tls.Failed(net::TlsFailure::kTimeout);
     return Step::kClose;
@@ -300,27 +321,28 @@ void Inspection::Speculate() {
   const std::optional<size_t> fallback = FallbackChain();
   if (!fallback) return;
   if (dial_ == nullptr) {
-    const bool expected = generation_.server_first->Expected(facts_.destination.port());
+    const bool expected = generation_->server_first->Expected(facts_.destination.port());
     if (!expected && speculate_at_ == time::MonotonicTime::max()) speculate_at_ = accepted_ + kSpeculateAfter;
     if (!expected && parts_.turn.now() < speculate_at_) return;
     dial_chain_ = *fallback;
-    dial_ = std::make_unique<relay::Dial>(parts_.relay, *generation_.config->chain(dial_chain_).tcp, *this);
+    dial_ = std::make_unique<relay::Dial>(parts_.relay, *generation_->config->chain(dial_chain_).tcp,
+                                          *socket_, *this);
   }
   const relay::Dial::State state = dial_->Advance();
   const uint16_t port = facts_.destination.port();
-  if (dial_->upstream_spoke()) generation_.server_first->ServerSpoke(port);
+  if (dial_->upstream_spoke()) generation_->server_first->ServerSpoke(port);
   // Who waits for a server that cannot be reached should know.
-  const bool in_vain = state == relay::Dial::State::kFailed && generation_.server_first->Expected(port);
+  const bool in_vain = state == relay::Dial::State::kFailed && generation_->server_first->Expected(port);
   if (!dial_->upstream_spoke() && !in_vain) return;
-  chain_ = dial_chain_;
+  filter_chain = static_cast<uint32_t>(dial_chain_);
   StartRelay();
 }
 
 Inspection::Step Inspection::Start() {
-  const config::FilterChain& chain = generation_.config->chain(chain_);
+  const config::FilterChain& chain = generation_->config->chain(filter_chain);
   if (chain.tcp != nullptr) {
     const bool usable =
-        dial_ != nullptr && dial_chain_ == chain_ && dial_->state() != relay::Dial::State::kFailed;
+        dial_ != nullptr && dial_chain_ == filter_chain && dial_->state() != relay::Dial::State::kFailed;
     if (!usable) dial_.reset();
     StartRelay();
     return Step::kDone;
@@ -343,9 +365,10 @@ Inspection::Step Inspection::Start() {
 
 void Inspection::StartRelay() {
   net::Socket& observed = *socket_;
-  auto* made = new relay::Relay(parts_.relay, generation_.config->chain(chain_).tcp, std::move(socket_),
-                                bytes_, std::move(dial_));
-  generation_.sessions.PushBack(made);
+  auto* made = new relay::Relay(parts_.relay, generation_->config->chain(filter_chain).tcp,
+                                std::move(socket_), bytes_, std::move(dial_));
+  made->filter_chain = filter_chain;
+  generation_->sessions.PushBack(made);
   parts_.loop.Observe(observed, *made);
   parts_.turn.Wake(*made);  // it belongs to the turn
 }
@@ -355,8 +378,8 @@ void Inspection::BecomeSession(bool http2) {
   session::ClientSessionParts made{parts_.turn,
                                    parts_.memory,
                                    parts_.stats,
-                                   *generation_.factories[chain_],
-                                   generation_.config->chain(chain_).http,
+                                   *generation_->factories[filter_chain],
+                                   generation_->config->chain(filter_chain).http,
                                    std::move(socket_)};
   session::ClientSession* session = nullptr;
   if (http2) {
@@ -364,7 +387,8 @@ void Inspection::BecomeSession(bool http2) {
   } else {
     session = new session::Http1ClientSession(std::move(made), bytes_);
   }
-  generation_.sessions.PushBack(session);
+  session->filter_chain = filter_chain;
+  generation_->sessions.PushBack(session);
   parts_.loop.Observe(observed, *session);
   parts_.turn.Wake(*session);  // it belongs to the turn
   if (draining_) session->Drain();

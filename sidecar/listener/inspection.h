@@ -29,7 +29,7 @@ inline constexpr auto kTlsHandshakeTimeout = std::chrono::seconds(15);
 
 class Inspection final : public session::ClientSession {
  public:
-  // `generation` outlives it: it is in the generation's list.
+  // `generation` outlives it, or is replaced by Move: it is in the generation's list.
   Inspection(ListenerParts parts, Generation& generation, std::unique_ptr<net::Socket> socket);
   ~Inspection() override;
 
@@ -39,6 +39,9 @@ class Inspection final : public session::ClientSession {
   // What it sends within a moment is still answered, once.
   void Drain() override;
   void Abort() override;
+  // Nothing of the configuration was decided on yet, so another one may take its place.
+  bool undecided() const { return stage_ == Stage::kProxyHeader || stage_ == Stage::kChain; }
+  void Move(Generation& generation);
 
  private:
   enum class Stage : uint8_t { kProxyHeader, kChain, kHandshake, kStart };
@@ -60,6 +63,7 @@ class Inspection final : public session::ClientSession {
   Step StopAsking();
   Step OnNoMore();
   Step OnLate();
+  void LearnDestination();
   void LearnTls();
   void LearnHttp();
   std::optional<size_t> FallbackChain() const;
@@ -71,7 +75,7 @@ class Inspection final : public session::ClientSession {
   time::MonotonicTime FirstWordDeadline() const;
 
   ListenerParts parts_;
-  Generation& generation_;
+  Generation* generation_;
   std::unique_ptr<net::Socket> socket_;
   stream::Timer timer_;
   const time::MonotonicTime accepted_;
@@ -79,7 +83,6 @@ class Inspection final : public session::ClientSession {
   time::MonotonicTime speculate_at_ = time::MonotonicTime::max();
   ConnectionFacts facts_;
   std::string bytes_;
-  size_t chain_ = 0;
   std::unique_ptr<relay::Dial> dial_;  // towards the cluster of dial_chain_
   size_t dial_chain_ = 0;
   Stage stage_ = Stage::kChain;

@@ -10,9 +10,10 @@ namespace {
 // Clients taken per turn: a flood of new ones must not starve those being served.
 constexpr int kAcceptsPerRun = 64;
 
-void ForEach(session::SessionList& list, void (session::ClientSession::*act)()) {
-  for (session::ClientSession* session = list.front(); session != nullptr;) {
-    session::ClientSession* next = list.Next(session);
+template <typename List>
+void ForEach(List& list, void (session::ClientSession::*act)()) {
+  for (auto* session = list.front(); session != nullptr;) {
+    auto* const next = list.Next(session);
     (session->*act)();
     session = next;
   }
@@ -21,6 +22,21 @@ void ForEach(session::SessionList& list, void (session::ClientSession::*act)()) 
 void ForEach(Generation& generation, void (session::ClientSession::*act)()) {
   ForEach(generation.inspections, act);
   ForEach(generation.sessions, act);
+}
+
+bool Has(const config::Listener& listener, const config::FilterChain& chain) {
+  for (size_t i = 0; i < listener.chain_count(); ++i) {
+    if (config::SameChain(listener.chain(i), chain)) return true;
+  }
+  return false;
+}
+
+void DrainOthers(session::SessionList& sessions, const std::vector<bool>& kept) {
+  for (session::ClientSession* session = sessions.front(); session != nullptr;) {
+    session::ClientSession* const next = sessions.Next(session);
+    if (!kept[session->filter_chain]) session->Drain();
+    session = next;
+  }
 }
 
 bool Empty(const Generation& generation) {
@@ -48,8 +64,21 @@ void Listener::Replace(std::shared_ptr<const config::Listener> config, Factories
   next->config = std::move(config);
   next->factories = std::move(factories);
   next->server_first = &server_first_;
-  ForEach(*current_, &session::ClientSession::Drain);
   retired_.push_back(std::exchange(current_, std::move(next)));
+  for (const auto& generation : retired_) {
+    std::vector<bool> kept(generation->config->chain_count());
+    for (size_t i = 0; i < kept.size(); ++i) kept[i] = Has(*current_->config, generation->config->chain(i));
+    DrainOthers(generation->sessions, kept);
+    for (Inspection* one = generation->inspections.front(); one != nullptr;) {
+      Inspection* const next_one = generation->inspections.Next(one);
+      if (one->undecided()) {
+        one->Move(*current_);
+      } else if (!kept[one->filter_chain]) {
+        one->Drain();
+      }
+      one = next_one;
+    }
+  }
   parts_.turn.Wake(*this);
 }
 

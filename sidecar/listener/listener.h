@@ -3,8 +3,9 @@
 //   ListenSocket -> Inspection (which filter chain, which protocol) -> Http1ClientSession |
 //   Http2ClientSession | Relay
 //
-// A configuration change makes a new Generation for new connections; the old one's sessions drain under the
-// options they began with. The socket stays, so that no waiting client is lost. Owner: a worker.
+// A configuration change makes a new Generation for new connections; of the old one's sessions those drain,
+// under the options they began with, whose filter chain changed or is gone. The socket stays, so that no
+// waiting client is lost. Owner: a worker.
 #ifndef PILLION_SIDECAR_LISTENER_LISTENER_H_
 #define PILLION_SIDECAR_LISTENER_LISTENER_H_
 
@@ -44,13 +45,15 @@ struct ListenerParts {
 // Who makes the exchanges of each filter chain, by its number; null for TCP.
 using Factories = std::vector<std::unique_ptr<stream::ExchangeFactory>>;
 
+class Inspection;
+
 // The sessions that began under one configuration.
 struct Generation {
   std::shared_ptr<const config::Listener> config;
   Factories factories;
   ServerFirst* server_first;  // the listener's
   session::SessionList sessions;
-  session::SessionList inspections;  // connections whose protocol is not known yet
+  IntrusiveList<Inspection, session::SessionTag> inspections;  // connections whose protocol is not known yet
 };
 
 class Listener final : public net::Observer, public stream::Runnable {
@@ -60,7 +63,8 @@ class Listener final : public net::Observer, public stream::Runnable {
                                         Factories factories, int* error);
   ~Listener() override;
 
-  // Takes over a changed configuration of the same address; the sessions of the old one are drained.
+  // Takes over a changed configuration of the same address. Sessions of chains that it does not have are
+  // drained; connections whose chain is not chosen yet are looked at under the new one.
   void Replace(std::shared_ptr<const config::Listener> config, Factories factories);
   // A connection that another worker accepted for this one.
   void Adopt(std::unique_ptr<net::Socket> socket) { Begin(std::move(socket)); }

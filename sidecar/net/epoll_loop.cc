@@ -112,7 +112,10 @@ class EpollSocket : public Socket {
   }
 
   const Address& peer() const override { return peer_; }
-  void SetPeer(const Address& client) override { peer_ = client; }
+  void SetEnds(const Address& client, const Address& destination) override {
+    peer_ = client;
+    local_ = destination;
+  }
   const Address& local() const override {
     if (local_.family() == AF_UNSPEC) {
       sockaddr_storage local = {};

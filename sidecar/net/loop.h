@@ -68,8 +68,8 @@ class Socket {
   // minute), idle or not; at least 3 s. Nothing to do where no packet is lost without a word.
   virtual void GiveUpSilentPeerAfter(time::Duration limit) { static_cast<void>(limit); }
   virtual const Address& peer() const = 0;
-  // A proxy before us told who the client is: peer() answers so from now on.
-  virtual void SetPeer(const Address& client) = 0;
+  // A proxy before us told between whom the connection was: peer() and local() answer so from now on.
+  virtual void SetEnds(const Address& client, const Address& destination) = 0;
   virtual const Address& local() const = 0;
   // What TLS found out and agreed; null: plain text. Lives as long as the socket.
   virtual const Security* security() const { return nullptr; }

@@ -56,6 +56,8 @@ struct Security {
   std::string server_name;  // SNI, as asked for
   bool has_peer_certificate = false;
   PeerCertificate peer_certificate;
+  // At a server whose client showed a certificate: the URI names of the one that it was shown.
+  std::vector<std::string> own_uri_names;
 };
 
 }  // namespace pillion::net

@@ -1,11 +1,19 @@
 #include "sidecar/relay/dial.h"
 
+#include <string>
+
+#include "sidecar/net/proxy_protocol.h"
 #include "sidecar/route/route.h"
 
 namespace pillion::relay {
 
-Dial::Dial(const RelayParts& parts, const config::TcpServer& server, stream::Runnable& owner)
-    : parts_(parts), owner_(owner), max_attempts_(server.max_connect_attempts) {
+Dial::Dial(const RelayParts& parts, const config::TcpServer& server, const net::Socket& client,
+           stream::Runnable& owner)
+    : parts_(parts),
+      owner_(owner),
+      client_(client.peer()),
+      destination_(client.local()),
+      max_attempts_(server.max_connect_attempts) {
   cluster_name_ = route::PickCluster(server.clusters, server.total_weight, parts_.random.Next()).cluster;
   cluster_ = LocalRef<upstream::ClusterState>(parts_.clusters.Find(cluster_name_));
   if (cluster_) {
@@ -46,8 +54,12 @@ void Dial::Start() {
     endpoint_ = next;
     ++endpoint_->active_attempts;
     session::ConnectFailure failure;
-    socket_ = session::Dial(dial_parts(), endpoint_->cluster(), endpoint_->address(), session::Speaks::kBytes,
-                            *this, failure);
+    const config::Cluster& cluster = endpoint_->cluster();
+    std::string introduction;
+    if (cluster.proxy_protocol)
+      net::AppendProxyHeader(*cluster.proxy_protocol, client_, destination_, introduction);
+    socket_ = session::Dial(
+        dial_parts(), {cluster, endpoint_->address(), session::Speaks::kBytes, introduction}, *this, failure);
     if (socket_ != nullptr) {
       parts_.stats.worker.upstream_connections_tcp.Add();
       deadline_ = parts_.turn.now() + endpoint_->cluster().connect_timeout;

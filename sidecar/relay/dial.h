@@ -35,8 +35,9 @@ struct RelayParts {
 class Dial final : public net::Observer {
  public:
   enum class State : uint8_t { kConnecting, kConnected, kFailed };
-  // `owner` and what `parts` names outlive it.
-  Dial(const RelayParts& parts, const config::TcpServer& server, stream::Runnable& owner);
+  // `owner` and what `parts` names outlive it; `client` is only asked for its addresses.
+  Dial(const RelayParts& parts, const config::TcpServer& server, const net::Socket& client,
+       stream::Runnable& owner);
   ~Dial();
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;
@@ -70,6 +71,8 @@ class Dial final : public net::Observer {
 
   RelayParts parts_;
   stream::Runnable& owner_;
+  const net::Address client_;
+  const net::Address destination_;
   const uint32_t max_attempts_;
   std::string cluster_name_;
   LocalRef<upstream::ClusterState> cluster_;

@@ -61,7 +61,7 @@ stream::Progress Relay::Run() {
 }
 
 void Relay::FinishDial() {
-  if (dial_ == nullptr) dial_ = std::make_unique<Dial>(parts_, *server_, *this);
+  if (dial_ == nullptr) dial_ = std::make_unique<Dial>(parts_, *server_, client_.wire.socket(), *this);
   if (stats_ == nullptr) {
     stats_ = &parts_.stats.Tcp({server_->listener, dial_->cluster()});
     stats_->opened.Add();

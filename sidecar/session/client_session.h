@@ -15,6 +15,7 @@ namespace pillion::session {
 
 struct SessionTag;
 
+// `filter_chain`: number of its filter chain in the listener that it came in by; once that is known.
 class ClientSession : public stream::Holder,
                       public stream::Flushable,
                       public net::Observer,
@@ -24,6 +25,7 @@ class ClientSession : public stream::Holder,
   virtual void Drain() = 0;
   // Ends now: the drain's deadline is over.
   virtual void Abort() = 0;
+  uint32_t filter_chain = 0;
   // What an exchange holds is the exchange's.
   size_t HeldBytes() const override { return 0; }
   void GiveUp(const RequestError&) override { Abort(); }

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "sidecar/net/introducing_socket.h"
 #include "sidecar/tls/credentials.h"
 #include "sidecar/tls/socket.h"
 
@@ -31,12 +32,11 @@ Connected Refuse(telemetry::WorkerStats& stats, net::TlsFailure why, std::string
 
 }  // namespace
 
-std::unique_ptr<net::Socket> Dial(const DialParts& parts, const config::Cluster& cluster,
-                                  const net::Address& to, Speaks speaks, net::Observer& observer,
+std::unique_ptr<net::Socket> Dial(const DialParts& parts, DialOrder order, net::Observer& observer,
                                   ConnectFailure& failure) {
   std::shared_ptr<const tls::ClientCredentials> credentials;
-  if (cluster.tls != nullptr) {
-    credentials = cluster.tls->credentials->Get();
+  if (order.cluster.tls != nullptr) {
+    credentials = order.cluster.tls->credentials->Get();
     if (credentials == nullptr) {
       parts.stats.upstream_connect_failures.Add();
       parts.stats.upstream_tls.Failed(net::TlsFailure::kNotReady);
@@ -45,14 +45,18 @@ std::unique_ptr<net::Socket> Dial(const DialParts& parts, const config::Cluster&
     }
   }
   int error = 0;
-  std::unique_ptr<net::Socket> socket = parts.loop.Connect(to, observer, &error);
+  std::unique_ptr<net::Socket> socket = parts.loop.Connect(order.to, observer, &error);
   if (socket == nullptr) {
     parts.stats.upstream_connect_failures.Add();
     failure = {ErrorKind::kConnectFailed, "no descriptor, or no route to the endpoint"};
     return nullptr;
   }
-  if (credentials == nullptr) return socket;
-  socket = tls::Dial(std::move(socket), credentials, parts.tls, {.sni = {}, .only_alpn = AlpnOf(speaks)});
+  if (credentials == nullptr && order.introduction.empty()) return socket;
+  if (!order.introduction.empty()) socket = net::Introduce(std::move(socket), std::move(order.introduction));
+  if (credentials != nullptr) {
+    socket =
+        tls::Dial(std::move(socket), credentials, parts.tls, {.sni = {}, .only_alpn = AlpnOf(order.speaks)});
+  }
   parts.loop.Observe(*socket, observer);
   return socket;
 }

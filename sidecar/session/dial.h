@@ -3,6 +3,7 @@
 #define PILLION_SIDECAR_SESSION_DIAL_H_
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "sidecar/base/request_error.h"
@@ -28,9 +29,14 @@ struct DialParts {
   tls::WorkerTools& tls;
 };
 
+struct DialOrder {
+  const config::Cluster& cluster;
+  const net::Address& to;
+  Speaks speaks;
+  std::string introduction;  // what the connection begins with (net/introducing_socket.h); "" for most
+};
 // Null: no descriptor, no route, or no credentials yet; `failure` says which, and it is counted.
-std::unique_ptr<net::Socket> Dial(const DialParts& parts, const config::Cluster& cluster,
-                                  const net::Address& to, Speaks speaks, net::Observer& observer,
+std::unique_ptr<net::Socket> Dial(const DialParts& parts, DialOrder order, net::Observer& observer,
                                   ConnectFailure& failure);
 
 // Where the connection stands. Wait: it is not made, and `late` is false. A failure is counted.

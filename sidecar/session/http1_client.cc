@@ -55,6 +55,9 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   size_t Unsent() const override { return session_ == nullptr ? 0 : session_->wire_.out().bytes(); }
   http::Version wire_version() const override { return http::Version::kHttp11; }
   const net::Address& peer() const override { return peer_; }
+  net::Address local() const override {
+    return session_ == nullptr ? net::Address() : session_->wire_.socket().local();
+  }
   const net::Security* security() const override {
     return session_ == nullptr ? nullptr : session_->wire_.socket().security();
   }

@@ -92,8 +92,14 @@ Http1UpstreamSession::~Http1UpstreamSession() {
   WakeOwner();
 }
 
-bool Http1UpstreamSession::Dial(const net::Address& to, ConnectFailure& failure) {
-  auto socket = session::Dial(parts_.dial(), *cluster_, to, Speaks::kHttp1, *this, failure);
+bool Http1UpstreamSession::Dial(const net::Address& to, const std::string* introduction,
+                                ConnectFailure& failure) {
+  DialOrder order{*cluster_, to, Speaks::kHttp1, ""};
+  if (introduction != nullptr) {
+    order.introduction = *introduction;
+    introduction_ = std::make_unique<const std::string>(*introduction);
+  }
+  auto socket = session::Dial(parts_.dial(), std::move(order), *this, failure);
   if (socket == nullptr) return false;
   parts_.stats.upstream_connections_http1.Add();
   local_peer_ = to.loopback();

@@ -32,8 +32,9 @@ class Http1UpstreamSession final : public stream::Runnable,
  public:
   Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool, std::shared_ptr<const config::Cluster> cluster);
   ~Http1UpstreamSession() override;
-  // False: it cannot begin; delete it.
-  bool Dial(const net::Address& to, ConnectFailure& failure);
+  // False: it cannot begin; delete it. `introduction`: what it begins with; null: with nothing.
+  bool Dial(const net::Address& to, const std::string* introduction, ConnectFailure& failure);
+  const std::string* introduction() const { return introduction_.get(); }
 
   void OnReady(bool readable, bool writable) override;
   stream::Progress Run() override;
@@ -70,6 +71,7 @@ class Http1UpstreamSession final : public stream::Runnable,
   UpstreamParts& parts_;
   Http1Pool* pool_;
   std::shared_ptr<const config::Cluster> cluster_;
+  std::unique_ptr<const std::string> introduction_;
   Wire wire_;
   http1::Limits limits_;
   std::unique_ptr<http1::Parser> parser_;  // while a request is under way

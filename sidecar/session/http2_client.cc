@@ -47,6 +47,9 @@ class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientS
     link_.session->Dirty();
     return true;
   }
+  net::Address local() const override {
+    return link_.session == nullptr ? net::Address() : link_.session->local();
+  }
   // The rest of the upload is refused by the RST_STREAM(NO_ERROR) that follows the answer (Forget).
   void EndEarly() override {}
   Http2Link* link() { return &link_; }

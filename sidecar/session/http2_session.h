@@ -41,6 +41,7 @@ class Http2Session {
 
   http2::Codec& codec() { return codec_; }
   const net::Address& peer() { return wire_.socket().peer(); }
+  const net::Address& local() { return wire_.socket().local(); }
   const net::Security* security() { return wire_.socket().security(); }
   void Dirty();
   // The exchange let go of the stream, having sent or received its whole message or not.

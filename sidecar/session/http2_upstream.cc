@@ -109,7 +109,7 @@ Http2UpstreamSession::~Http2UpstreamSession() {
 }
 
 bool Http2UpstreamSession::Dial(const net::Address& to, ConnectFailure& failure) {
-  auto socket = session::Dial(parts_.dial(), *cluster_, to, Speaks::kHttp2, *this, failure);
+  auto socket = session::Dial(parts_.dial(), {*cluster_, to, Speaks::kHttp2, ""}, *this, failure);
   if (socket == nullptr) return false;
   if (const auto& limit = cluster_->silent_peer_timeout) socket->GiveUpSilentPeerAfter(*limit);
   stats_.upstream_connections_http2.Add();

@@ -15,6 +15,14 @@ void Grant(stream::Turn& turn, stream::Ticket& ticket, std::unique_ptr<stream::U
   turn.Wake(*ticket.owner());
 }
 
+// Whether that connection may serve that wish.
+bool Fits(const Http1UpstreamSession& session, const stream::Ticket& ticket) {
+  if (ticket.raw && session.used()) return false;
+  const std::string* const made_for = session.introduction();
+  const std::string* const wanted = ticket.introduction.get();
+  return made_for == nullptr || wanted == nullptr ? made_for == wanted : *made_for == *wanted;
+}
+
 }  // namespace
 
 Http1Pool::~Http1Pool() {
@@ -24,19 +32,33 @@ Http1Pool::~Http1Pool() {
 }
 
 void Http1Pool::Acquire(stream::Ticket& ticket) {
-  while (Http1UpstreamSession* session = ticket.raw ? nullptr : idle_.front()) {
-    if (session->usable()) {
+  Http1UpstreamSession* session = ticket.raw ? nullptr : idle_.front();
+  while (session != nullptr) {
+    Http1UpstreamSession* const next = idle_.Next(session);
+    if (!session->usable()) {
+      session->ListNode<IdleTag>::Unlink();  // something came on it: it is looked at this turn and comes
+                                             // back, or dies
+    } else if (Fits(*session, ticket)) {
       ticket.stream = session->Open(false);
       return;
     }
-    session->ListNode<IdleTag>::Unlink();  // something came on it: it is looked at this turn and comes back,
-                                           // or dies
+    session = next;
   }
   DialFor(ticket);
 }
 
+// Connections that began with the introduction of a client who does not come back would stay for long.
+bool Http1Pool::MakeRoomFor(const stream::Ticket& ticket) {
+  if (count_ < kMaxConnectionsPerEndpoint) return true;
+  if (ticket.introduction == nullptr || idle_.empty()) return false;
+  Http1UpstreamSession& oldest = *idle_.back();
+  oldest.Orphan();
+  --count_;
+  return true;
+}
+
 void Http1Pool::DialFor(stream::Ticket& ticket) {
-  if (count_ >= kMaxConnectionsPerEndpoint) {
+  if (!MakeRoomFor(ticket)) {
     ticket.error = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
                     "too many connections to the endpoint"};
     return;
@@ -45,7 +67,7 @@ void Http1Pool::DialFor(stream::Ticket& ticket) {
       parts_, *this, std::shared_ptr<const config::Cluster>(endpoint_.shared_cluster()));
   ++count_;
   ConnectFailure failure;
-  if (!session->Dial(endpoint_.address(), failure)) {
+  if (!session->Dial(endpoint_.address(), ticket.introduction.get(), failure)) {
     ticket.error = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
     return;
   }
@@ -55,7 +77,7 @@ void Http1Pool::DialFor(stream::Ticket& ticket) {
 
 void Http1Pool::Free(Http1UpstreamSession& session) {
   stream::Ticket* ticket = waiting_.front();
-  while (ticket != nullptr && ticket->raw && session.used()) ticket = waiting_.Next(ticket);
+  while (ticket != nullptr && !Fits(session, *ticket)) ticket = waiting_.Next(ticket);
   if (ticket != nullptr) {
     Grant(parts_.turn, *ticket, session.Open(ticket->raw));
   } else {
@@ -63,8 +85,10 @@ void Http1Pool::Free(Http1UpstreamSession& session) {
   }
 }
 
-void Http1Pool::ConnectFailed(Http1UpstreamSession&, const ConnectFailure& failure) {
-  if (stream::Ticket* ticket = waiting_.front()) Fail(parts_.turn, *ticket, failure);
+void Http1Pool::ConnectFailed(Http1UpstreamSession& session, const ConnectFailure& failure) {
+  stream::Ticket* ticket = waiting_.front();
+  while (ticket != nullptr && !Fits(session, *ticket)) ticket = waiting_.Next(ticket);
+  if (ticket != nullptr) Fail(parts_.turn, *ticket, failure);
 }
 
 void Http1Pool::Gone(Http1UpstreamSession&) { --count_; }

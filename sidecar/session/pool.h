@@ -4,6 +4,7 @@
 //           -> none: the ticket waits, a connection is dialled -> granted when it is free, or failed with it
 //
 // HTTP/1: a connection per request under way, the most recently used first (the others may age and close).
+// One that began with an introduction serves those alone who want the same.
 // HTTP/2: streams fill one connection up to the peer's limit before the next is dialled.
 #ifndef PILLION_SIDECAR_SESSION_POOL_H_
 #define PILLION_SIDECAR_SESSION_POOL_H_
@@ -40,6 +41,7 @@ class Http1Pool final : public upstream::EndpointPool {
 
  private:
   void DialFor(stream::Ticket& ticket);
+  bool MakeRoomFor(const stream::Ticket& ticket);
   UpstreamParts& parts_;
   upstream::EndpointState& endpoint_;
   IntrusiveList<Http1UpstreamSession, IdleTag> idle_;

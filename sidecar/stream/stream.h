@@ -80,6 +80,8 @@ class ClientStream : public Stream {
   // Once. `end`: no content and no trailers follow. False: the head is too large for the peer; nothing was
   // sent.
   [[nodiscard]] virtual bool SendResponse(http::ResponseHead& head, bool end) = 0;
+  // Where the client wanted to go; unset when its connection is gone, or there is none.
+  virtual net::Address local() const { return {}; }
   // When the first byte of the request was read.
   time::MonotonicTime started() const { return started_; }
   // Its head came as TLS early data: it may be a replay of another request (RFC 8470).

@@ -3,6 +3,7 @@
 #define PILLION_SIDECAR_STREAM_UPSTREAM_SOURCE_H_
 
 #include <memory>
+#include <string>
 
 #include "sidecar/base/intrusive_list.h"
 #include "sidecar/base/request_error.h"
@@ -26,6 +27,8 @@ class Ticket : public ListNode<TicketTag> {
   // A connection that will carry no HTTP (UpstreamStream::OpenRaw), so one that has carried nothing yet.
   bool raw = false;
   std::unique_ptr<UpstreamStream> stream;
+  // One that began with these bytes; null: with none (net/introducing_socket.h).
+  std::unique_ptr<const std::string> introduction;
   RequestError error;
 
  private:

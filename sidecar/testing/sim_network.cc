@@ -59,8 +59,13 @@ class SimSocket : public net::Socket {
   const net::Address& peer() const override {
     return told_peer_ ? *told_peer_ : channel_->ends[1 - side_].address;
   }
-  void SetPeer(const net::Address& client) override { told_peer_ = client; }
-  const net::Address& local() const override { return channel_->ends[side_].address; }
+  void SetEnds(const net::Address& client, const net::Address& destination) override {
+    told_peer_ = client;
+    told_local_ = destination;
+  }
+  const net::Address& local() const override {
+    return told_local_ ? *told_local_ : channel_->ends[side_].address;
+  }
   void Observe(net::Observer& observer) {
     Mine().observer = &observer;
     observer.OnReady(true, true);
@@ -78,6 +83,7 @@ class SimSocket : public net::Socket {
   std::shared_ptr<SimNetwork::Channel> channel_;
   int side_;
   std::optional<net::Address> told_peer_;
+  std::optional<net::Address> told_local_;
 };
 
 SimSocket::~SimSocket() {

@@ -153,6 +153,8 @@ void TlsSocket::NoteFacts() {
   const X509* peer = SSL_get0_peer_certificate(ssl);
   if (peer == nullptr) return;
   security_.has_peer_certificate = true;
+  const X509* const own = client_ ? nullptr : SSL_get_certificate(ssl);
+  if (own != nullptr) security_.own_uri_names = NamesOf(own).uri;
   security_.peer_certificate = Describe(peer);
   // A resumed session rests on the verification of the first one, under the same rules (its session domain).
   security_.peer_certificate.verified =

@@ -59,7 +59,7 @@ class MemorySocket : public net::Socket {
   void ResetOnClose() override { reset_on_close = true; }
   std::optional<uint64_t> AckedBytes() override { return 1; }
   const net::Address& peer() const override { return address_; }
-  void SetPeer(const net::Address& client) override { address_ = client; }
+  void SetEnds(const net::Address& client, const net::Address&) override { address_ = client; }
   const net::Address& local() const override { return address_; }
 
   size_t writes = 0;

@@ -38,7 +38,9 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
   }  // of records, not of what is in them
   void GiveUpSilentPeerAfter(time::Duration limit) override { raw_->GiveUpSilentPeerAfter(limit); }
   const net::Address& peer() const override { return raw_->peer(); }
-  void SetPeer(const net::Address& client) override { raw_->SetPeer(client); }
+  void SetEnds(const net::Address& client, const net::Address& destination) override {
+    raw_->SetEnds(client, destination);
+  }
   const net::Address& local() const override { return raw_->local(); }
   const net::Security* security() const override { return &security_; }
   std::pair<net::Socket*, net::Observer*> Watched(net::Observer& observer) override {

@@ -70,6 +70,14 @@ std::vector<std::string> Engine::Apply(std::shared_ptr<const PreparedSnapshot> p
   return failures;
 }
 
+// Of a chain that did not change: what it serves goes on, under its new routes.
+LocalRef<exchange::ListenerScope> Engine::ScopeOf(const Active& active, const config::HttpServer& http) {
+  for (const auto& scope : active.scopes) {
+    if (scope && scope->config.get() == &http) return scope;
+  }
+  return {};
+}
+
 void Engine::ApplyListener(const std::string& name, const config::ListenerEntry& entry,
                            const PreparedSnapshot& prepared, std::vector<std::string>& failures) {
   const auto make_routes = [&](size_t chain) {
@@ -90,7 +98,13 @@ void Engine::ApplyListener(const std::string& name, const config::ListenerEntry&
   for (size_t i = 0; i < scopes.size(); ++i) {
     const auto& http = entry.listener->chain(i).http;
     if (http == nullptr) continue;
-    scopes[i] = LocalRef<exchange::ListenerScope>(new exchange::ListenerScope(http, make_routes(i), stats_));
+    if (known != listeners_.end()) scopes[i] = ScopeOf(known->second, *http);
+    if (scopes[i]) {
+      scopes[i]->routes = make_routes(i);
+    } else {
+      scopes[i] =
+          LocalRef<exchange::ListenerScope>(new exchange::ListenerScope(http, make_routes(i), stats_));
+    }
     factories[i] = std::make_unique<exchange::ProxyFactory>(environment_, scopes[i]);
   }
   if (known != listeners_.end() && known->second.entry.listener->address == entry.listener->address) {

@@ -98,6 +98,7 @@ class Engine {
     std::vector<LocalRef<exchange::ListenerScope>> scopes;  // by number of chain; null for TCP
     std::unique_ptr<listener::Listener> listener;
   };
+  static LocalRef<exchange::ListenerScope> ScopeOf(const Active& active, const config::HttpServer& http);
   void ApplyListener(const std::string& name, const config::ListenerEntry& entry,
                      const PreparedSnapshot& prepared, std::vector<std::string>& failures);
 

@@ -251,6 +251,92 @@ TEST_F(Engines, AnHttp2ClientThatOpensNoWindowIsLetGoInTheEnd) {
   EXPECT_EQ(network_.open_sockets(), 1u);
 }
 
+// A chain for HTTP/1.1 and one for HTTP/2, told apart by the first bytes.
+struct TwoChains {
+  static std::shared_ptr<const config::HttpServer> Server() {
+    auto server = std::make_shared<config::HttpServer>();
+    server->name = "l";
+    return server;
+  }
+  std::shared_ptr<const config::HttpServer> http1 = Server();
+  std::shared_ptr<const config::HttpServer> http2 = Server();
+  std::shared_ptr<config::Snapshot> Snapshot(const std::string& body) const {
+    auto listener = std::make_shared<config::Listener>();
+    listener->name = "l";
+    listener->address = At(kPort);
+    listener->direction = config::Direction::kOutbound;
+    listener->inspect_http = true;
+    config::ListenerEntry entry;
+    for (const auto& [http, protocol] : {std::pair(http1, "http/1.1"), std::pair(http2, "h2c")}) {
+      config::FilterChain& chain = listener->chains.emplace_back();
+      chain.match.application_protocols = {protocol};
+      chain.http = http;
+      auto table = std::make_shared<config::RouteTable>();
+      config::Route route;
+      route.direct = config::DirectResponse{200, body};
+      table->virtual_hosts.push_back({"all", {"*"}, {route}});
+      entry.routes.push_back(table);
+    }
+    entry.listener = listener;
+    auto snapshot = std::make_shared<config::Snapshot>();
+    snapshot->listeners["l"] = entry;
+    return snapshot;
+  }
+};
+
+TEST_F(Engines, OfAChangedListenerOnlyTheConnectionsOfChangedChainsDrain) {
+  for (const bool first_changes : {true, false}) {
+    TwoChains chains;
+    Apply(chains.Snapshot("old"));
+    Client http1(*peers_);
+    Client http2(*peers_);
+    Client silent(*peers_);
+    Pass(seconds(1));
+    http1.Send(kGet);
+    http2.Send(http2::ClientStart() + http2::Head(1, http2::Get()));
+    ReadAll(http1);
+    ReadAll(http2);
+    EXPECT_TRUE(http1.text.ends_with("old"));
+    (first_changes ? chains.http1 : chains.http2) = TwoChains::Server();
+    Apply(chains.Snapshot("new"));
+    Pass(seconds(20));
+    ReadAll(http1);
+    ReadAll(http2);
+    EXPECT_EQ(http1.ended, first_changes);
+    EXPECT_EQ(http2.ended, !first_changes);
+    Client& kept = first_changes ? http2 : http1;
+    kept.text.clear();
+    kept.Send(first_changes ? http2::Head(3, http2::Get()) : std::string(kGet));
+    ReadAll(kept);
+    EXPECT_NE(kept.text.find("new"), std::string::npos) << "its routes are the new ones";
+    silent.Send(kGet);
+    ReadAll(silent);
+    EXPECT_TRUE(silent.text.ends_with("new")) << "nothing was decided about it: " << silent.text;
+    EXPECT_FALSE(silent.ended);
+  }
+}
+
+// Also in a later generation, when the chain that was kept changes in the end.
+TEST_F(Engines, AChainThatWasKeptOnceMayStillChange) {
+  TwoChains chains;
+  Apply(chains.Snapshot("a"));
+  Client client(*peers_);
+  Pass(seconds(1));
+  client.Send(kGet);
+  Pass(seconds(1));
+  chains.http2 = TwoChains::Server();
+  Apply(chains.Snapshot("b"));
+  Pass(seconds(20));
+  client.Send(kGet);
+  ReadAll(client);
+  EXPECT_FALSE(client.ended);
+  chains.http1 = TwoChains::Server();
+  Apply(chains.Snapshot("c"));
+  Pass(seconds(20));
+  ReadAll(client);
+  EXPECT_TRUE(client.ended);
+}
+
 // Answers that were given whole and are not taken belong to no exchange any more.
 TEST_F(Engines, AnswersThatNobodyTakesAreGivenUpWhereMemoryIsShort) {
   Apply(Snapshot({}, std::string(30'000, 'b')));

@@ -189,8 +189,10 @@ void ResourceStore::TakeOne(Incoming& in) {
                                                                       config::ParseAssignment);
     case Type::kListener:
       return Take<envoy::config::listener::v3::Listener>(
-          in, listeners_, [](const auto& proto, const std::string& v) {
-            return config::ParseListener(proto, v, config::Origin::kPushed);
+          in, listeners_, [this](const auto& proto, const std::string& v) {
+            const auto known = listeners_.find(proto.name());
+            return config::ParseListener(proto, v, config::Origin::kPushed,
+                                         known == listeners_.end() ? nullptr : known->second.get());
           });
     case Type::kRoutes:
       return Take<envoy::config::route::v3::RouteConfiguration>(

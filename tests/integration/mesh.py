@@ -115,6 +115,17 @@ def cluster(name, addresses, sidecar=False, http2=False, **more):
     return made
 
 
+_TCP = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+INSPECTORS = {name: {"name": name, "typed_config": typed(
+    "envoy.extensions.filters.listener.%s.v3.%s" % (name, name.title().replace("_", "")))}
+    for name in ("tls_inspector", "http_inspector", "proxy_protocol")}
+
+
+def tcp_chain(cluster, match=None, **more):
+    config = typed(_TCP, stat_prefix="tcp", cluster=cluster, **more)
+    return {"filter_chain_match": match or {}, "filters": [{"name": "tcp", "typed_config": config}]}
+
+
 # --- processes -------------------------------------------------------------------------------------------------
 
 

@@ -11,17 +11,7 @@ import threading
 import unittest
 
 import mesh
-
-TCP = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
-INSPECTORS = {name: {"name": name, "typed_config": mesh.typed(
-    "envoy.extensions.filters.listener.%s.v3.%s" % (name, name.title().replace("_", "")))}
-    for name in ("tls_inspector", "http_inspector", "proxy_protocol")}
-
-
-def tcp_chain(cluster, match=None, **more):
-    config = mesh.typed(TCP, stat_prefix="tcp", cluster=cluster, **more)
-    return {"filter_chain_match": match or {}, "filters": [{"name": "tcp", "typed_config": config}]}
-
+from mesh import INSPECTORS, tcp_chain
 
 class Echo:
     """Says `greeting` to each connection, then gives back what it gets, to the end."""

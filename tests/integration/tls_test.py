@@ -1,5 +1,6 @@
 """TLS of real sidecars: with Python's ssl, openssl and curl as clients, and with each other."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -188,6 +189,31 @@ class ServerTls(Tls):
         raw = socket.create_connection((mesh.HOST, port), timeout=mesh.WAIT)
         with good.wrap_socket(raw, server_hostname="a.example", session=session) as client:
             self.assertTrue(client.session_reused)
+
+    def test_the_app_is_told_who_the_client_proved_to_be_and_by_nobody_else(self):
+        told = []
+        self.serve(lambda head: told.append(head.all("x-forwarded-client-cert")) or b"hi")
+        self.authority.issue("client", "URI:spiffe://td/client,DNS:client.example")
+        port = self.front(
+            {"tls_certificates": [self.authority.issue("server", "DNS:a.example,URI:spiffe://td/server")],
+             "validation_context": self.authority.trusted()},
+            {"hcm": {"forward_client_cert_details": "SANITIZE_SET",
+                     "set_current_client_cert_details": {"subject": True, "uri": True, "dns": True}}})
+
+        def ask(*arguments):
+            done = self.curl("--resolve", "a.example:%d:%s" % (port, mesh.HOST), "-H", "x-forwarded-client-cert: Hash=lies",
+                             "https://a.example:%d/" % port, *arguments)
+            self.assertEqual(done.stdout, b"hi", done.stderr)
+            return told.pop()
+
+        files = ("--cert", self.authority.path("client"), "--key", self.authority.key("client"))
+        shown = subprocess.run(["/usr/bin/openssl", "x509", "-in", self.authority.path("client"), "-outform", "DER"],
+                               capture_output=True, check=True).stdout
+        expected = "By=spiffe://td/server;Hash=%s;Subject=\"CN=client\";URI=spiffe://td/client;DNS=client.example" % (
+            hashlib.sha256(shown).hexdigest())
+        for version in ("--http1.1", "--http2"):
+            self.assertEqual(ask(version, *files), [expected])
+            self.assertEqual(ask(version), [])
 
     def test_early_data_is_answered_425_unless_the_request_may_be_replayed(self):
         heads = []
