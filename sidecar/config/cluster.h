@@ -43,8 +43,8 @@ struct Cluster {
   std::chrono::nanoseconds eds_timeout = std::chrono::seconds(15);
   std::shared_ptr<const Assignment> load_assignment;  // kStatic: never null
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(5);
-  // HTTP/2 only: a peer that answers nothing at all, not even the kernel's probes, is given up after this
-  // time; unset: after half a minute.
+  // HTTP/2 only: a peer that answers nothing at all, not even the kernel's probes, or reads nothing, is given
+  // up after this time; unset: after half a minute.
   std::optional<std::chrono::nanoseconds> silent_peer_timeout;
   UpstreamProtocol protocol = UpstreamProtocol::kHttp1;
   std::shared_ptr<const ClientTls> tls;  // null: plain text

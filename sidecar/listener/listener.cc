@@ -54,6 +54,7 @@ std::unique_ptr<Listener> Listener::Open(ListenerParts parts, std::shared_ptr<co
   listener->current_->config = std::move(config);
   listener->current_->factories = std::move(factories);
   listener->current_->server_first = &listener->server_first_;
+  listener->SetFastOpen();
   return listener;
 }
 
@@ -65,6 +66,7 @@ void Listener::Replace(std::shared_ptr<const config::Listener> config, Factories
   next->factories = std::move(factories);
   next->server_first = &server_first_;
   retired_.push_back(std::exchange(current_, std::move(next)));
+  SetFastOpen();
   for (const auto& generation : retired_) {
     std::vector<bool> kept(generation->config->chain_count());
     for (size_t i = 0; i < kept.size(); ++i) kept[i] = Has(*current_->config, generation->config->chain(i));
@@ -80,6 +82,15 @@ void Listener::Replace(std::shared_ptr<const config::Listener> config, Factories
     }
   }
   parts_.turn.Wake(*this);
+}
+
+// Bytes with the SYN may come twice. TLS stands that; a plain POST would run twice.
+void Listener::SetFastOpen() {
+  const config::Listener& config = *current_->config;
+  bool wanted = config.chain_count() > 0;
+  for (size_t i = 0; i < config.chain_count(); ++i) wanted = wanted && config.chain(i).tls != nullptr;
+  if (socket_ != nullptr && wanted != fast_open_) socket_->FastOpen(wanted);
+  fast_open_ = wanted;
 }
 
 void Listener::Drain() {

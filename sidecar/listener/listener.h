@@ -86,6 +86,7 @@ class Listener final : public net::Observer, public stream::Runnable {
   // There is no room for one more client; counted.
   bool RefusesClients();
   void DropEmptyGenerations();
+  void SetFastOpen();
 
   ListenerParts parts_;
   ServerFirst server_first_;
@@ -93,6 +94,7 @@ class Listener final : public net::Observer, public stream::Runnable {
   std::unique_ptr<Generation> current_;
   std::vector<std::unique_ptr<Generation>> retired_;
   bool draining_ = false;
+  bool fast_open_ = false;
 };
 
 }  // namespace pillion::listener

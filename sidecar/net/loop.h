@@ -64,8 +64,9 @@ class Socket {
   // Bytes of ours that the peer's kernel acknowledged, SYN included (tcpi_bytes_acked); nullopt when not
   // known.
   virtual std::optional<uint64_t> AckedBytes() = 0;
-  // Ends the connection when the peer's kernel has answered nothing for about `limit` (instead of half a
-  // minute), idle or not; at least 3 s. Nothing to do where no packet is lost without a word.
+  // Ends the connection when the peer's kernel has answered nothing, or its window was closed, for about
+  // `limit`; at least 3 s. Without it: half a minute for an idle connection whose peer is gone, and as long as
+  // the kernel tries to deliver what was sent. Nothing to do where no packet is lost without a word.
   virtual void GiveUpSilentPeerAfter(time::Duration limit) { static_cast<void>(limit); }
   virtual const Address& peer() const = 0;
   // A proxy before us told between whom the connection was: peer() and local() answer so from now on.
@@ -83,6 +84,9 @@ class ListenSocket {
   virtual ~ListenSocket() = default;
   // The next client, or null when none waits.
   virtual std::unique_ptr<Socket> Accept() = 0;
+  // Takes the first bytes of a client that has been here before with its SYN (RFC 7413), where the kernel
+  // allows it. Such bytes may come twice: only for what stands that, as the beginning of TLS does.
+  virtual void FastOpen(bool on) { static_cast<void>(on); }
   // Clients that Accept closed so far because there was no descriptor for them.
   virtual uint64_t shed() const { return 0; }
   virtual const Address& local() const = 0;

@@ -12,6 +12,7 @@ namespace pillion::session {
 namespace {
 
 constexpr size_t kMaxInformational = 8;
+constexpr auto kSilentPeerTimeout = std::chrono::seconds(30);
 constexpr std::string_view kNoSettings = "the upstream sent no HTTP/2 SETTINGS within connect_timeout";
 
 http2::Limits LimitsOf(const config::Cluster& cluster) {
@@ -111,7 +112,8 @@ Http2UpstreamSession::~Http2UpstreamSession() {
 bool Http2UpstreamSession::Dial(const net::Address& to, ConnectFailure& failure) {
   auto socket = session::Dial(parts_.dial(), {*cluster_, to, Speaks::kHttp2, ""}, *this, failure);
   if (socket == nullptr) return false;
-  if (const auto& limit = cluster_->silent_peer_timeout) socket->GiveUpSilentPeerAfter(*limit);
+  // A peer that speaks HTTP/2 always reads: its streams have windows of their own.
+  socket->GiveUpSilentPeerAfter(cluster_->silent_peer_timeout.value_or(kSilentPeerTimeout));
   stats_.upstream_connections_http2.Add();
   wire_.Attach(std::move(socket));
   ArmTimer();

@@ -9,6 +9,7 @@ The readers then go on and must get every byte.
 import random
 import selectors
 import socket
+import threading
 import time
 import unittest
 
@@ -196,6 +197,36 @@ class Backpressure(mesh.MeshTest):
 
 class BackpressureAtTwo(mesh.AtTwo, Backpressure):
     pass
+
+
+class LongPause(unittest.TestCase):
+    """TCP_USER_TIMEOUT would end a connection whose peer lives and has closed its window for that long."""
+    PAUSE = 35.0  # seconds; more than a peer that is gone gets
+    CONTENT = 24 << 20  # more than all buffers together
+
+    def test_an_app_that_reads_nothing_for_long_gets_everything_in_the_end(self):
+        app = mesh.App()
+        self.addCleanup(app.close)
+        http, tcp = mesh.free_port(), mesh.free_port()
+        relay = {"name": "tcp", "traffic_direction": "OUTBOUND", "filter_chains": [mesh.tcp_chain("app")],
+                 "address": {"socket_address": {"address": mesh.HOST, "port_value": tcp}}}
+        sidecar = mesh.Sidecar([mesh.listener("http", http, "app"), relay], [mesh.cluster("app", [app.address])])
+        self.addCleanup(sidecar.stop)
+        app.accept().close()  # the probe whether the relay listens was relayed
+        head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % self.CONTENT
+        uploads = []
+        for port in (http, tcp):
+            client = socket.create_connection((mesh.HOST, port), timeout=ALL_OF_IT)
+            self.addCleanup(client.close)
+            thread = threading.Thread(target=lambda c=client: c.sendall(head + b"x" * self.CONTENT), daemon=True)
+            thread.start()
+            uploads.append((app.accept(), thread))
+        time.sleep(self.PAUSE)
+        for taken, thread in uploads:
+            taken.head()
+            taken.exactly(self.CONTENT)
+            thread.join(ALL_OF_IT)
+            self.assertFalse(thread.is_alive())
 
 
 if __name__ == "__main__":
