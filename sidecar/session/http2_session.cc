@@ -105,6 +105,7 @@ bool Http2Session::ReadAll() {
       case Wire::Filled::kBytes: {
         const std::string_view bytes = wire_.input();
         alive = Feed(bytes);
+        received_ += bytes.size();
         wire_.Consume(bytes.size());
         break;
       }

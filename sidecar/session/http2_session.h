@@ -85,6 +85,7 @@ class Http2Session {
   http2::Limits limits_;
   http2::Codec codec_;
   absl::flat_hash_map<http2::StreamId, Entry> streams_;
+  uint64_t received_ = 0;  // bytes, ever
 
  private:
   void CountEnd();

@@ -95,6 +95,7 @@ Http2UpstreamSession::Http2UpstreamSession(UpstreamParts& parts, Http2Pool& pool
       pool_(&pool),
       cluster_(std::move(cluster)),
       timer_(this),
+      meter_(parts.turn.now()),
       since_(parts.turn.now()) {}
 
 Http2UpstreamSession::~Http2UpstreamSession() {
@@ -275,6 +276,7 @@ void Http2UpstreamSession::Flush() {
     turn_.Wake(*this);
     return;
   }
+  meter_.SetBlocked(!wire_.out().empty(), turn_.now());
   if (streams_.empty() && wire_.out().empty()) wire_.out().Clear();  // an idle connection holds no buffer
   if (state_ == State::kLeaving && streams_.empty()) turn_.Wake(*this);
 }

@@ -9,6 +9,7 @@
 #include "sidecar/config/cluster.h"
 #include "sidecar/session/dial.h"
 #include "sidecar/session/http2_session.h"
+#include "sidecar/session/link_meter.h"
 #include "sidecar/session/upstream_parts.h"
 
 namespace pillion::session {
@@ -38,6 +39,9 @@ class Http2UpstreamSession final : public stream::Runnable,
   }
   // Streams that may be opened now; 0 before the connection is there, one until the peer's SETTINGS are.
   uint32_t StreamRoom() const;
+  // It carries all it can: other streams are better off on another.
+  bool Full() { return meter_.Full(received_ + wire_.written(), turn_.now()); }
+  size_t open_streams() const { return streams_.size() + opened_count_; }
   std::unique_ptr<stream::UpstreamStream> Open();
   void Orphan();
 
@@ -61,6 +65,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   Http2Pool* pool_;
   std::shared_ptr<const config::Cluster> cluster_;
   stream::Timer timer_;
+  LinkMeter meter_;
   State state_ = State::kConnecting;
   time::MonotonicTime since_;
   time::MonotonicTime settle_by_{};             // the peer's SETTINGS must be here

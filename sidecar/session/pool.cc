@@ -100,11 +100,21 @@ Http2Pool::~Http2Pool() {
 
 void Http2Pool::Acquire(stream::Ticket& ticket) {
   bool connecting = false;
+  Http2UpstreamSession* full = nullptr;  // of those the one with the fewest streams
   for (Http2UpstreamSession* session = sessions_.front(); session != nullptr;
        session = sessions_.Next(session)) {
     connecting = connecting || session->connecting();
     if (session->StreamRoom() == 0) continue;
-    ticket.stream = session->Open();
+    if (!session->Full()) {
+      ticket.stream = session->Open();
+      return;
+    }
+    if (full == nullptr || session->open_streams() < full->open_streams()) full = session;
+  }
+  if (full != nullptr) {
+    ticket.stream = full->Open();
+    ConnectFailure ignored;  // another one is for those who come later
+    if (!connecting && count_ < kMaxForBandwidth) Dial(ignored);
     return;
   }
   if (WaitingIsFull()) {

@@ -5,7 +5,8 @@
 //
 // HTTP/1: a connection per request under way, the most recently used first (the others may age and close).
 // One that began with an introduction serves those alone who want the same.
-// HTTP/2: streams fill one connection up to the peer's limit before the next is dialled.
+// HTTP/2: streams fill one connection up to the peer's limit before the next is dialled, or until it carries
+// all it can (link_meter.h): then up to kMaxForBandwidth share the work.
 #ifndef PILLION_SIDECAR_SESSION_POOL_H_
 #define PILLION_SIDECAR_SESSION_POOL_H_
 
@@ -24,6 +25,8 @@ namespace pillion::session {
 // allows no streams.
 inline constexpr size_t kMaxConnectionsPerEndpoint = 1024;
 inline constexpr size_t kMaxWaitingPerEndpoint = 4096;
+// HTTP/2 connections of one worker to one endpoint, where none has run out of streams.
+inline constexpr size_t kMaxForBandwidth = 4;
 
 using TicketList = IntrusiveList<stream::Ticket, stream::TicketTag>;
 

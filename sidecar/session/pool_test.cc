@@ -182,5 +182,55 @@ TEST_F(Pools, TheLastConnectionEndsWhileRequestsWaitAndNoOtherCanBeMade) {
   EXPECT_EQ(connections(), 0u);
 }
 
+TEST(LinkMeter, IsFullByWhatWasMeasuredSinceTheLastLook) {
+  using std::chrono::milliseconds;
+  time::MonotonicTime now(std::chrono::hours(1));
+  LinkMeter meter(now);
+  EXPECT_FALSE(meter.Full(0, now));
+  meter.SetBlocked(true, now);
+  now += milliseconds(400);
+  EXPECT_FALSE(meter.Full(0, now)) << "too early to say";
+  now += milliseconds(200);
+  EXPECT_TRUE(meter.Full(0, now));
+  meter.SetBlocked(false, now + milliseconds(100));
+  now += milliseconds(600);
+  EXPECT_FALSE(meter.Full(0, now)) << "a sixth of the time";
+  now += milliseconds(1000);
+  EXPECT_TRUE(meter.Full(257'000'000, now));
+  now += milliseconds(1000);
+  EXPECT_FALSE(meter.Full(500'000'000, now));
+}
+
+// The peer takes nothing of an upload: what comes later has another way.
+TEST_F(Pools, AConnectionThatCarriesAllItCanGetsCompany) {
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 100);
+  stream::Ticket& upload = Ask();
+  Settle(&server);
+  http::RequestHead head;
+  head.method = http::Method::kPost;
+  head.path = "/";
+  head.authority = "a";
+  head.has_authority = true;
+  head.content.kind = http::ContentLength::Kind::kUnsized;
+  ASSERT_TRUE(upload.stream->SendRequest(head, false));
+  SliceQueue content;
+  content.AppendCopy(std::string(1 << 20, 'x'));
+  Settle(&server);
+  for (int i = 0; i < 100; ++i) {
+    upload.stream->SendContent(content);
+    Settle(nullptr);
+  }
+  EXPECT_EQ(Ask().stream != nullptr, true);
+  EXPECT_EQ(connections(), 1u) << "not measured for long enough";
+  clock_.AdvanceTo(clock_.Now() + std::chrono::seconds(1));
+  Settle(nullptr);
+  const stream::Ticket& second = Ask();
+  EXPECT_NE(second.stream, nullptr) << "nobody waits for the new one";
+  EXPECT_EQ(connections(), 2u);
+  Settle(&server);
+  EXPECT_EQ(server.connections(), 2u);
+}
+
 }  // namespace
 }  // namespace pillion::session
