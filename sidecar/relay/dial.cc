@@ -5,7 +5,7 @@
 namespace pillion::relay {
 
 Dial::Dial(const RelayParts& parts, const config::TcpServer& server, stream::Runnable& owner)
-    : parts_(parts), owner_(owner), max_attempts_(server.max_connect_attempts) {
+    : parts_(parts), owner_(&owner), max_attempts_(server.max_connect_attempts) {
   cluster_name_ = route::PickCluster(server.clusters, server.total_weight, parts_.random.Next()).cluster;
   cluster_ = LocalRef<upstream::ClusterState>(parts_.clusters.Find(cluster_name_));
   if (cluster_) {
@@ -82,7 +82,7 @@ Dial::State Dial::Advance() {
 
 void Dial::OnReady(bool readable, bool) {
   readable_ = readable_ || readable;
-  parts_.turn.Wake(owner_);
+  parts_.turn.Wake(*owner_);
 }
 
 }  // namespace pillion::relay

@@ -41,6 +41,8 @@ class Dial final : public net::Observer {
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;
 
+  // Somebody else waits for it from now on.
+  void HandOver(stream::Runnable& owner) { owner_ = &owner; }
   // In the owner's Run, also when a timer of its own woke it.
   State Advance();
   State state() const { return state_; }
@@ -69,7 +71,7 @@ class Dial final : public net::Observer {
   void DropEndpoint();
 
   RelayParts parts_;
-  stream::Runnable& owner_;
+  stream::Runnable* owner_;
   const uint32_t max_attempts_;
   std::string cluster_name_;
   LocalRef<upstream::ClusterState> cluster_;

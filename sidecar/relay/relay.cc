@@ -20,6 +20,7 @@ Relay::Relay(const RelayParts& parts, std::shared_ptr<const config::TcpServer> s
       timer_(this),
       started_(parts.turn.now()),
       last_activity_(started_) {
+  if (dial_ != nullptr) dial_->HandOver(*this);
   client_.wire.Attach(std::move(client));
   client_.wire.Prepend(early);
   client_.wire.Mark(true, true);

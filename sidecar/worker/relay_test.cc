@@ -48,7 +48,8 @@ class Server : public net::Observer {
 
 class RelayTest : public EngineFixture {
  protected:
-  RelayTest() : server_(*peers_, kServerPort) {
+  explicit RelayTest(time::Duration max_delay = {})
+      : EngineFixture(max_delay), server_(*peers_, kServerPort) {
     tcp_->listener = "l";
     tcp_->stream_buffer_bytes = kBufferBytes;
     tcp_->clusters = {{"up", 1}};
@@ -377,6 +378,25 @@ TEST_F(RelayTest, AClientThatSpeaksLateIsStillUnderstood) {
     EXPECT_EQ(server.text, http ? "" : "EHLO a\r\n");
     EXPECT_EQ(server.ended, http) << "dropped, or used";
     EXPECT_EQ(server_.taken.size(), http ? 1u : 2u);
+  }
+}
+
+class RelayOverDistanceTest : public RelayTest {
+ protected:
+  RelayOverDistanceTest() : RelayTest(milliseconds(2)) {}
+};
+
+// The connection that was begun on suspicion goes on, for the relay now.
+TEST_F(RelayOverDistanceTest, AClientThatSpeaksWhileTheUpstreamIsDialledIsRelayed) {
+  Start(true);
+  for (int i = 0; i < 200; ++i) {
+    auto client = Connect();
+    Pass(milliseconds(49));
+    client->Send("EHLO a\r\n");
+    Pass(milliseconds(20));
+    ASSERT_EQ(server_.taken.size(), static_cast<size_t>(i) + 1);
+    server_.taken.back()->Read();
+    EXPECT_EQ(server_.taken.back()->text, "EHLO a\r\n");
   }
 }
 
