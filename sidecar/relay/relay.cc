@@ -164,8 +164,16 @@ void Relay::OnReset(const End& by) {
 }
 
 void Relay::Abort() {
-  if (!error_)
-    error_ = {ErrorKind::kDraining, Side::kLocal, Outcome::kAmbiguous, "the drain's deadline is over"};
+  BreakOff({ErrorKind::kDraining, Side::kLocal, Outcome::kAmbiguous, "the drain's deadline is over"});
+}
+
+// Who has not been told the other's end is not to think that he was: what he got may not be all.
+void Relay::BreakOff(const RequestError& error) {
+  if (state_ == State::kDead) return;
+  error_ = error;
+  for (End* end : {&client_, &upstream_}) {
+    if (end->wire.attached() && !end->shut) end->wire.socket().ResetOnClose();
+  }
   state_ = State::kDead;
   parts_.turn.Wake(*this);
 }
@@ -173,8 +181,7 @@ void Relay::Abort() {
 void Relay::CheckTimer() {
   const time::Duration idle = server_->idle_timeout;
   if (state_ != State::kOpen || idle.count() == 0 || parts_.turn.now() < last_activity_ + idle) return;
-  error_ = {ErrorKind::kIdleTimeout, Side::kLocal, Outcome::kAmbiguous, "no byte for too long"};
-  state_ = State::kDead;
+  BreakOff({ErrorKind::kIdleTimeout, Side::kLocal, Outcome::kAmbiguous, "no byte for too long"});
 }
 
 void Relay::ArmTimer() {

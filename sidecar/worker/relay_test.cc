@@ -238,6 +238,31 @@ TEST_F(RelayTest, SilenceEndsIt) {
   Pass(seconds(2));
   EXPECT_TRUE(engine_.Drained(false));
   EXPECT_EQ(TakeLog().detail, "no byte for too long");
+  for (SimPeer* end : {client.get(), server_.taken.at(0).get()}) {
+    end->Read();
+    EXPECT_TRUE(end->reset);
+    EXPECT_FALSE(end->ended) << "nobody has ended it";
+  }
+}
+
+TEST_F(RelayTest, WhatIsHeldWhenTheTimeIsOverIsNotFollowedByAnEnd) {
+  tcp_->idle_timeout = hours(1);
+  Start();
+  auto client = Connect();
+  SimPeer& server = *server_.taken.at(0);
+  EXPECT_EQ(client->SendSome(Pattern(3000)), 3000u);
+  Pass(milliseconds(1));
+  EXPECT_GT(client->SendSome(Pattern(kNetworkBytes)), 0u);
+  client->EndSending();
+  Pass(milliseconds(10));  // more than the network holds towards a server that does not read
+  server.EndSending();
+  Pass(hours(2));
+  EXPECT_TRUE(engine_.Drained(false));
+  server.Read();
+  EXPECT_TRUE(server.reset);
+  EXPECT_FALSE(server.ended);
+  client->Read();
+  EXPECT_TRUE(client->ended) << "it was told before";
 }
 
 TEST_F(RelayTest, AnUnreachableUpstreamResetsTheClient) {
@@ -299,6 +324,9 @@ TEST_F(RelayTest, TheDeadlineOfADrainEndsIt) {
   engine_.Abort();
   Pass(milliseconds(10));
   EXPECT_TRUE(engine_.Drained(false));
+  client->Read();
+  EXPECT_TRUE(client->reset);
+  EXPECT_FALSE(client->ended);
 }
 
 // Detection.
