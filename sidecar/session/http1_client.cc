@@ -48,10 +48,7 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   void FinishWithTrailers(const http::HeaderList& trailers) override;
   void Reset(const RequestError&) override {
     aborted_ = true;
-    if (session_ == nullptr) return;
-    // Content that ends with its connection: a clean end would make a short message look whole.
-    if (mode_ == BodyMode::kUntilClose && !finished_) session_->wire_.socket().ResetOnClose();
-    session_->Die();
+    if (session_ != nullptr) session_->Abort();
   }
   bool Flushed() const override { return session_ == nullptr || session_->wire_.out().empty(); }
   http::Version wire_version() const override { return http::Version::kHttp11; }
@@ -452,7 +449,12 @@ void Http1ClientSession::Drain() {
   turn_.Wake(*this);
 }
 
-void Http1ClientSession::Abort() { Die(); }
+void Http1ClientSession::Abort() {
+  // Content that ends with its connection: a clean end would make a short message look whole.
+  const bool cut = stream_ != nullptr && stream_->mode_ == BodyMode::kUntilClose && !stream_->finished_;
+  if (cut || !wire_.out().empty()) wire_.socket().ResetOnClose();
+  Die();
+}
 
 void Http1ClientSession::CheckTimer() {
   const time::MonotonicTime now = turn_.now();
@@ -467,7 +469,7 @@ void Http1ClientSession::CheckTimer() {
   const time::Duration linger = LingerTimeout();
   if (state_ == State::kLingering && linger.count() > 0 && now >= since_ + linger) {
     if (!wire_.out().empty()) stats_.client_slow_reads.Add();
-    Die();
+    Abort();
   }
   const time::Duration head_timeout = HeadTimeout();
   if (state_ != State::kHead || head_timeout.count() == 0 || now < since_ + head_timeout) return;
