@@ -372,7 +372,7 @@ void Inspection::BecomeSession(bool http2) {
 
 void Inspection::ArmTimer() {
   time::MonotonicTime due = deadline_;
-  if (dial_ == nullptr) due = std::min(due, speculate_at_);
+  if (dial_ == nullptr && !draining_) due = std::min(due, speculate_at_);
   if (dial_ != nullptr && dial_->state() == relay::Dial::State::kConnecting)
     due = std::min(due, dial_->deadline());
   if (due != time::MonotonicTime::max() && (!timer_.armed() || due < timer_.deadline()))
