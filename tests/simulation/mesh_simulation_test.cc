@@ -28,6 +28,11 @@ struct Totals {
   uint64_t ran_again = 0;
   uint64_t repeated = 0;
   uint64_t stale_reuse = 0;
+  uint64_t tunnels = 0;        // that went as planned,
+  uint64_t http2_tunnels = 0;  // of them those asked for with Extended CONNECT
+  uint64_t relays = 0;
+  uint64_t whole_relays = 0;  // both ends arrived at the other side
+  uint64_t reset_relays = 0;
 };
 
 void RunSeeds(bool stormy, Totals& totals) {
@@ -52,6 +57,14 @@ void RunSeeds(bool stormy, Totals& totals) {
       totals.left += static_cast<uint64_t>(fate.left);
       totals.ran_again += fate.run > 1 ? 1 : 0;
       totals.repeated += static_cast<uint64_t>(fate.repeated);
+      const bool tunnel = fate.plan.kind == Kind::kTunnel && fate.ok == 1;
+      totals.tunnels += tunnel ? 1 : 0;
+      totals.http2_tunnels += tunnel && fate.status == 200 ? 1 : 0;
+    }
+    for (const auto& [id, fate] : ledger.relays) {
+      ++totals.relays;
+      totals.whole_relays += fate.client.saw_end && fate.app.saw_end ? 1 : 0;
+      totals.reset_relays += fate.client.saw_reset || fate.app.saw_reset ? 1 : 0;
     }
   }
   std::printf(
@@ -59,6 +72,8 @@ void RunSeeds(bool stormy, Totals& totals) {
       "%lu stale connections\n",
       totals.requests, totals.ok, totals.errors, totals.broken, totals.left, totals.ran_again,
       totals.repeated, totals.stale_reuse);
+  std::printf("%lu tunnels, %lu of them over HTTP/2; %lu relays, %lu whole, %lu reset\n", totals.tunnels,
+              totals.http2_tunnels, totals.relays, totals.whole_relays, totals.reset_relays);
 }
 
 // Of a few stories each is judged, but not their sums.
@@ -73,6 +88,8 @@ TEST(MeshSimulation, InCalmStoriesEveryRequestEndsAsPlanned) {
   RunSeeds(false, totals);
   if (TooFewToJudge(totals)) return;
   EXPECT_GT(totals.ok, totals.requests * 3 / 4);
+  EXPECT_GT(totals.whole_relays, totals.relays / 2);
+  EXPECT_GT(totals.http2_tunnels, totals.requests / 200);
 }
 
 TEST(MeshSimulation, InStormsNothingIsLostDuplicatedOrCorrupted) {
@@ -84,6 +101,9 @@ TEST(MeshSimulation, InStormsNothingIsLostDuplicatedOrCorrupted) {
   EXPECT_GT(totals.ok, totals.requests / 2);
   EXPECT_GT(totals.ran_again, 0u);
   EXPECT_GT(totals.stale_reuse, 0u);
+  EXPECT_GT(totals.whole_relays, totals.relays / 3);
+  EXPECT_GT(totals.reset_relays, totals.relays / 10);
+  EXPECT_GT(totals.http2_tunnels, totals.requests / 200);
 }
 
 }  // namespace

@@ -28,11 +28,13 @@ struct Script {
   std::vector<Disturbance> disturbances;  // in the order of their times
   std::vector<std::deque<uint64_t>> http1_clients;
   std::vector<std::deque<uint64_t>> http2_clients;
+  std::vector<std::deque<uint64_t>> relay_clients;
 };
 
-// Puts the requests into the ledger.
+// Puts the requests and relays into the ledger.
 Script MakeScript(bool stormy, Random& random, Ledger& ledger);
 std::string Describe(const Plan& plan);
+std::string Describe(const RelayPlan& plan);
 
 }  // namespace pillion::simulation
 
