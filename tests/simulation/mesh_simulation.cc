@@ -203,6 +203,7 @@ void Mesh::Judge(const Ledger& ledger, std::vector<std::string>& wrong) {
     wrong.push_back(std::to_string(network_.open_sockets()) + " sockets leaked");
   JudgeCounters(registry_, wrong);
   JudgeRelayCounters(ledger, registry_, records_, wrong);
+  JudgeToldClients(ledger, records_, wrong);
 }
 
 void TellStory(const Script& script, const Ledger& ledger) {

@@ -149,12 +149,14 @@ EndPlan MakeEnd(Random& random) {
   return end;
 }
 
-RelayPlan MakeRelay(uint64_t id, Random& random) {
+RelayPlan MakeRelay(uint64_t id, bool proxied, Random& random) {
   RelayPlan plan;
   plan.id = id;
   plan.client = MakeEnd(random);
   plan.app = MakeEnd(random);
-  plan.listens_first = Up(random, 4) == 0;
+  if (proxied && Up(random, 4) != 0) plan.proxy_version = 1 + static_cast<int>(Up(random, 2));
+  // Where a header may come the sidecar waits for a first byte.
+  plan.listens_first = Up(random, 4) == 0 && (!proxied || plan.proxy_version != 0);
   // More than there is room for on the way.
   if (plan.client.reads == Pace::kDeaf) plan.app.bytes += 200000;
   if (plan.app.reads == Pace::kDeaf) plan.client.bytes += 200000;
@@ -166,6 +168,7 @@ void MakeRelays(Script& script, Random& random, Ledger& ledger) {
   mood.relay_idle = std::chrono::seconds(20 + Up(random, 20));
   mood.relay_buffer_bytes = 1024 + Up(random, Up(random, 2) == 0 ? 5000 : 100000);
   mood.shared_port = Up(random, 3) == 0;
+  mood.proxy_headers = Up(random, 3) == 0;
   ledger.relay_idle = mood.relay_idle;
   // Three legs of the network; of each sidecar what it may hold, and a read that crosses that line.
   ledger.relay_room =
@@ -176,7 +179,7 @@ void MakeRelays(Script& script, Random& random, Ledger& ledger) {
     const size_t count = 1 + Up(random, 3);
     for (size_t n = 0; n < count; ++n) {
       ids.push_back(kFirstRelay + i * 100 + n);
-      ledger.relays[ids.back()].plan = MakeRelay(ids.back(), random);
+      ledger.relays[ids.back()].plan = MakeRelay(ids.back(), mood.proxy_headers, random);
     }
     script.relay_clients.push_back(std::move(ids));
   }
@@ -241,7 +244,8 @@ std::string Describe(const RelayPlan& plan) {
            (end.manner == EndManner::kReset ? " after " + std::to_string(end.reset_after) : "") +
            kPaces[static_cast<size_t>(end.reads)] + (end.slow_writer ? ", writes slowly" : "");
   };
-  return "relay " + std::to_string(plan.id) + (plan.listens_first ? ", listens first" : "") +
+  const std::string proxied = plan.proxy_version == 0 ? "" : ", PROXY " + std::to_string(plan.proxy_version);
+  return "relay " + std::to_string(plan.id) + proxied + (plan.listens_first ? ", listens first" : "") +
          ", client: " + end(plan.client) + "; app: " + end(plan.app);
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tests/simulation/proxy_header.h"
+
 namespace pillion::simulation {
 namespace {
 
@@ -11,6 +13,8 @@ constexpr auto kSlowRead = std::chrono::milliseconds(5);
 constexpr size_t kSlowReadBytes = 40000;
 constexpr size_t kMaxPieces = 5;
 constexpr uint64_t kMaxPauseMs = 2000;
+// A listener that drains waits a second for it.
+constexpr uint64_t kMaxIntroductionMs = 300;
 
 }  // namespace
 
@@ -31,12 +35,28 @@ void RelayPeer::Begin(RelayFate& fate) {
   const bool client = role_ == Role::kClient;
   expected_ = client ? std::string(kBanner) + BodyOf(id, fate.plan.app.bytes, 'a')
                      : line + BodyOf(id, fate.plan.client.bytes, 'c');
-  if (client) pieces_.push_back({{}, line});
+  if (client) Introduce();
   CutIntoPieces();
-  if (!fate.plan.listens_first || !client) write_at_ = clock_.Now();
+  write_at_ = clock_.Now();
   if (plan().reads == Pace::kFast) return;
   allowance = 0;
   read_at_ = clock_.Now() + (plan().reads == Pace::kDeaf ? 3 * ledger_.relay_idle : kSlowRead);
+}
+
+// What stands before a client's own bytes, cut somewhere.
+void RelayPeer::Introduce() {
+  const RelayPlan& plan = fate_->plan;
+  std::string line = std::to_string(plan.id) + "\n";
+  std::string head = plan.proxy_version == 0 ? "" : ProxyHeaderOf(plan.id, plan.proxy_version);
+  header_ = head.size();
+  if (!plan.listens_first) head += std::exchange(line, {});
+  const size_t cut = random_.Next() % (head.size() + 1);
+  const time::Duration wait = std::chrono::milliseconds(random_.Next() % kMaxIntroductionMs);
+  if (!head.empty()) {
+    pieces_.push_back({{}, head.substr(0, cut)});
+    pieces_.push_back({wait, head.substr(cut)});
+  }
+  if (!line.empty()) pieces_.push_back({{}, line, true});
 }
 
 // The bytes as they will be written, and where a reset takes their place.
@@ -67,6 +87,10 @@ bool RelayPeer::Run() {
   Check();
   if (fate_ != nullptr) {
     while (!pieces_.empty() && write_at_ <= clock_.Now()) {
+      if (pieces_.front().in_answer && mine().received == 0) {
+        write_at_ = kNever;
+        break;
+      }
       queued_ += pieces_.front().bytes.size();
       out += pieces_.front().bytes;
       pieces_.pop_front();
@@ -89,7 +113,9 @@ void RelayPeer::Check() {
   me.received = std::min<uint64_t>(me.received + in.size(), expected_.size());
   in.clear();
   if (me.received > 0 && write_at_ == kNever && !pieces_.empty()) write_at_ = clock_.Now();
-  me.written = queued_ - out.size();
+  const uint64_t left = queued_ - out.size();
+  me.header = std::min(left, header_);
+  me.written = left - me.header;
   if (allowance == 0 && read_at_ == kNever) read_at_ = clock_.Now() + kSlowRead;
   if (me.written > other().received + ledger_.relay_room)
     Wrong(std::to_string(me.written - other().received) + " bytes are held for who does not take them");
@@ -121,7 +147,8 @@ void RelayPeer::End() {
       ShutdownWrite();
     }
   }
-  const bool unheard = me.written == 0 && me.received == 0;  // what it waits for does not come any more
+  const bool unheard =
+      me.written + me.header == 0 && me.received == 0;  // what it waits for does not come any more
   over_ = (me.told_end || unheard) && ended;
 }
 
@@ -149,7 +176,7 @@ void RelayClient::Finish() {
   RelayFate& fate = *peer_->fate();
   peer_.reset();
   const RelayEnd& end = fate.client;
-  const bool unheard = end.written == 0 && end.received == 0 && end.saw_end && !end.saw_reset;
+  const bool unheard = end.written + end.header == 0 && end.received == 0 && end.saw_end && !end.saw_reset;
   if (ledger_.calm && unheard && ++fate.repeated < kMaxRefusals) {
     // A sidecar that drains does not wait for who says nothing.
     fate.client = {};

@@ -37,7 +37,9 @@ class RelayPeer : public TextConnection {
   struct Piece {
     time::Duration wait;
     std::string bytes;
+    bool in_answer = false;  // not before something has come
   };
+  void Introduce();
   void CutIntoPieces();
   void Check();
   void End();
@@ -53,6 +55,7 @@ class RelayPeer : public TextConnection {
   RelayFate* fate_ = nullptr;
   std::deque<Piece> pieces_;
   uint64_t queued_ = 0;
+  uint64_t header_ = 0;  // of them
   std::string expected_;
   time::MonotonicTime write_at_ = time::MonotonicTime::max();  // the next piece
   time::MonotonicTime read_at_ = time::MonotonicTime::max();   // the next allowance

@@ -37,12 +37,14 @@ struct RelayPlan {
   uint64_t id = 0;
   EndPlan client;
   EndPlan app;
+  int proxy_version = 0;       // of the PROXY protocol header before all else; 0: none
   bool listens_first = false;  // the client says nothing before it has heard the banner
 };
 
 // What one end did and saw.
 struct RelayEnd {
-  uint64_t written = 0;  // all of it
+  uint64_t header = 0;   // of PROXY protocol
+  uint64_t written = 0;  // all but that
   uint64_t received = 0;
   bool told_end = false;
   bool did_reset = false;

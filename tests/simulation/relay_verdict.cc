@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <map>
 
+#include "tests/simulation/proxy_header.h"
 #include "tests/simulation/verdict.h"
 
 namespace pillion::simulation {
@@ -65,6 +67,37 @@ void JudgeRelays(const Script& script, const Ledger& ledger, std::vector<std::st
   }
 }
 
+// Which client the inbound sidecar names in its log, and what it says of him.
+void JudgeToldClients(const Ledger& ledger, const std::vector<telemetry::RequestRecord>& records,
+                      std::vector<std::string>& wrong) {
+  std::map<std::string, const telemetry::RequestRecord*> told;
+  for (const telemetry::RequestRecord& record : records) {
+    if (record.protocol != "TCP" || record.client.starts_with("127.0.0.1:")) continue;
+    if (!told.emplace(record.client, &record).second) wrong.push_back("told twice: " + record.client);
+    if (record.reporting->listener == "relay") wrong.push_back("told to the wrong sidecar: " + record.client);
+  }
+  for (const auto& [id, fate] : ledger.relays) {
+    if (fate.plan.proxy_version == 0) continue;
+    const auto found = told.find(ToldClient(id));
+    if (found == told.end()) {
+      if (fate.met[0] + fate.met[1] != 0)
+        wrong.push_back("the client that was told is not logged: " + Tell(fate));
+      continue;
+    }
+    const telemetry::RequestRecord& record = *found->second;
+    // An app that has not been told whose relay it is has greeted none the less.
+    const uint64_t said = fate.met[0] + fate.met[1] != 0 ? fate.app.written : kBanner.size();
+    const bool right = fate.client.written >= record.request_bytes &&
+                       record.request_bytes >= fate.app.received && said >= record.response_bytes &&
+                       record.response_bytes >= fate.client.received;
+    if (!right)
+      wrong.push_back("logged " + std::to_string(record.request_bytes) + " and " +
+                      std::to_string(record.response_bytes) + " bytes: " + Tell(fate));
+    told.erase(found);
+  }
+  for (const auto& [client, record] : told) wrong.push_back("nobody has told: " + client);
+}
+
 void JudgeRelayCounters(const Ledger& ledger, const telemetry::Registry& registry,
                         const std::vector<telemetry::RequestRecord>& records,
                         std::vector<std::string>& wrong) {
@@ -98,7 +131,7 @@ void JudgeRelayCounters(const Ledger& ledger, const telemetry::Registry& registr
   RelayEnd clients;
   RelayEnd apps;
   for (const auto& [id, fate] : ledger.relays) {
-    clients.written += fate.client.written;
+    clients.written += fate.client.header + fate.client.written;
     clients.received += fate.client.received;
     apps.written += fate.app.written;
     apps.received += fate.app.received;

@@ -63,6 +63,8 @@ void SidecarConfig::NewRelay() {
   listener->name = inbound_ ? "relay-" + std::to_string(*inbound_) : "relay";
   listener->direction = direction_;
   listener->address = At(inbound_ ? kInboundRelayPorts[*inbound_] : kOutboundRelayPort);
+  if (mood_.proxy_headers && inbound_)
+    listener->proxy_protocol = config::ProxyProtocolIn{.may_be_missing = true};
   if (mood_.shared_port && !inbound_) {
     listener->inspect_tls = listener->inspect_http = true;
     listener->chains.push_back(listener_->chains[0]);

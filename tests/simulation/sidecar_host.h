@@ -39,7 +39,8 @@ struct Mood {
   // Relays. What a sidecar holds of each way is `relay_buffer_bytes` and one read.
   time::Duration relay_idle = std::chrono::seconds(30);
   size_t relay_buffer_bytes = size_t{64} * 1024;
-  bool shared_port = false;  // the outbound listener for relays takes HTTP too, and tells them apart
+  bool proxy_headers = false;  // inbound sidecars expect PROXY protocol, and do without
+  bool shared_port = false;    // the outbound listener for relays takes HTTP too, and tells them apart
 };
 
 // A configuration that is changed piece by piece; what does not change stays the same object, as in

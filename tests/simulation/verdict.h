@@ -16,6 +16,8 @@ void JudgeRequests(const Script& script, const Ledger& ledger, std::vector<std::
 // Every byte of a relay comes once, in its place, and ends and resets are passed on as what they are.
 void JudgeRelays(const Script& script, const Ledger& ledger, std::vector<std::string>& wrong);
 // `records`: of all hosts.
+void JudgeToldClients(const Ledger& ledger, const std::vector<telemetry::RequestRecord>& records,
+                      std::vector<std::string>& wrong);
 void JudgeRelayCounters(const Ledger& ledger, const telemetry::Registry& registry,
                         const std::vector<telemetry::RequestRecord>& records,
                         std::vector<std::string>& wrong);
