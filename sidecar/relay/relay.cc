@@ -38,7 +38,7 @@ Relay::~Relay() {
 
 void Relay::Mark(End& end, bool readable, bool writable) {
   end.wire.Mark(readable, writable);
-  if (writable && !end.wire.out().empty()) parts_.turn.MarkDirty(*this);
+  if (writable && (end.shut || !end.wire.out().empty())) parts_.turn.MarkDirty(*this);
   parts_.turn.Wake(*this);
 }
 
@@ -55,11 +55,14 @@ stream::Progress Relay::Run() {
   if (state_ == State::kOpen) Pump(upstream_, client_);
   client_.wire.KeepRest();
   upstream_.wire.KeepRest();
-  if (state_ == State::kOpen && client_.shut && upstream_.shut) state_ = State::kDead;
+  if (state_ == State::kOpen && Over(client_) && Over(upstream_)) state_ = State::kDead;
   if (state_ == State::kDead) return stream::Progress::kDone;
   ArmTimer();
   return stream::Progress::kIdle;
 }
+
+// The last of it, over TLS a word of its own, may still wait for room.
+bool Relay::Over(End& end) { return end.shut && end.wire.socket().Flush(); }
 
 void Relay::FinishDial() {
   if (dial_ == nullptr) dial_ = std::make_unique<Dial>(parts_, *server_, *this);
@@ -139,10 +142,10 @@ void Relay::FlushOne(End& end, const End& other) {
       break;
     case session::Wire::Flushed::kAll:
       end.wire.out().Clear();  // a relay at rest holds no buffer
-      if (!other.ended || end.shut) break;
-      end.wire.socket().ShutdownWrite();
+      if (!other.ended) break;
+      if (!end.shut) end.wire.socket().ShutdownWrite();
       end.shut = true;
-      parts_.turn.Wake(*this);
+      if (Over(end)) parts_.turn.Wake(*this);
       break;
   }
   if (was_full && end.wire.out().bytes() < server_->stream_buffer_bytes) parts_.turn.Wake(*this);

@@ -53,6 +53,7 @@ class Relay final : public session::ClientSession {
   };
 
   void FinishDial();
+  static bool Over(End& end);
   void Pump(End& from, End& to);
   void FlushOne(End& end, const End& other);
   void OnReset(const End& by);

@@ -429,7 +429,7 @@ void Http1ClientSession::Flush() {
       if (state_ == State::kLingering ||
           (state_ == State::kTunnel && stream_ != nullptr && stream_->finished_)) {
         wire_.socket().ShutdownWrite();
-        if (state_ == State::kLingering && input_ended_) Die();
+        if (state_ == State::kLingering && input_ended_ && wire_.socket().Flush()) Die();
         ArmTimer();
       }
       break;
