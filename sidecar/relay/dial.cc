@@ -1,5 +1,7 @@
 #include "sidecar/relay/dial.h"
 
+#include <array>
+
 #include "sidecar/route/route.h"
 
 namespace pillion::relay {
@@ -77,7 +79,21 @@ Dial::State Dial::Advance() {
       Fail(failure);
     }
   }
+  if (state_ == State::kConnected && socket_ != nullptr && readable_ && !spoke_) Listen();
   return state_;
+}
+
+// Over TLS what comes may be TLS's own: only a read tells.
+void Dial::Listen() {
+  if (socket_->security() == nullptr) {
+    spoke_ = true;
+    return;
+  }
+  std::array<char, 2048> bytes;
+  const net::IoResult result = socket_->Read(bytes);
+  if (result.kind == net::IoResult::Kind::kBytes) words_.assign(bytes.data(), result.bytes);
+  spoke_ = result.kind != net::IoResult::Kind::kWouldBlock;
+  readable_ = false;
 }
 
 void Dial::OnReady(bool readable, bool) {

@@ -86,6 +86,7 @@ void Relay::FinishDial() {
   std::unique_ptr<net::Socket> socket = dial_->TakeSocket();
   net::Socket& observed = *socket;
   upstream_.wire.Attach(std::move(socket));
+  upstream_.wire.Prepend(dial_->TakeWords());
   upstream_.wire.Mark(true, true);
   parts_.loop.Observe(observed, upstream_observer_);
   state_ = State::kOpen;
