@@ -19,37 +19,17 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::SimPeer;
+using testing::SimServer;
 
 constexpr uint16_t kPort = 15001;
 constexpr uint16_t kServerPort = 6000;
 constexpr uint16_t kDeadPort = 6001;
 constexpr size_t kBufferBytes = 10'000;
 
-// Accepts, and does what it is told with each connection.
-class Server : public net::Observer {
- public:
-  Server(net::Loop& loop, uint16_t port) : loop_(loop) {
-    int error = 0;
-    listening_ = loop.Listen(At(port), *this, &error);
-  }
-  void OnReady(bool, bool) override {
-    while (auto socket = listening_->Accept()) {
-      taken.push_back(std::make_unique<SimPeer>(loop_, std::move(socket)));
-      if (on_accept) on_accept(*taken.back());
-    }
-  }
-  std::vector<std::unique_ptr<SimPeer>> taken;
-  std::function<void(SimPeer&)> on_accept;
-
- private:
-  net::Loop& loop_;
-  std::unique_ptr<net::ListenSocket> listening_;
-};
-
 class RelayTest : public EngineFixture {
  protected:
   explicit RelayTest(time::Duration max_delay = {})
-      : EngineFixture(max_delay), server_(*peers_, kServerPort) {
+      : EngineFixture(max_delay), server_(*peers_, At(kServerPort)) {
     tcp_->listener = "l";
     tcp_->stream_buffer_bytes = kBufferBytes;
     tcp_->clusters = {{"up", 1}};
@@ -117,7 +97,7 @@ class RelayTest : public EngineFixture {
     return records.empty() ? telemetry::RequestRecord() : std::move(records[0]);
   }
 
-  Server server_;
+  SimServer server_;
   std::shared_ptr<config::TcpServer> tcp_ = std::make_shared<config::TcpServer>();
   std::shared_ptr<config::Snapshot> snapshot_ = std::make_shared<config::Snapshot>();
   std::optional<config::ProxyProtocolIn> proxy_protocol_;
