@@ -15,8 +15,10 @@
 namespace pillion::simulation {
 namespace {
 
-constexpr auto kStoryLimit = std::chrono::hours(2);  // virtual
-constexpr int kMaxRounds = 10000;                    // at one moment: more is spinning
+// Virtual.
+constexpr auto kStoryLimit = std::chrono::hours(2);
+constexpr auto kStopLimit = std::chrono::minutes(10);  // when no client is left
+constexpr int kMaxRounds = 10000;                      // at one moment: more is spinning
 
 class Mesh {
  public:
@@ -28,6 +30,7 @@ class Mesh {
   void TellFailures();
   void Judge(const Ledger& ledger, std::vector<std::string>& wrong);
   telemetry::Registry& registry() { return registry_; }
+  uint64_t Now() const { return static_cast<uint64_t>(clock_.Now().time_since_epoch().count()); }
 
  private:
   void Disturb();
@@ -106,13 +109,14 @@ bool Mesh::Stopped() const {
 }
 
 bool Mesh::Play() {
-  const time::MonotonicTime end = began_ + kStoryLimit;
+  time::MonotonicTime end = began_ + kStoryLimit;
   while (!ClientsDone()) {
     if (clock_.Now() > end) return false;
     Disturb();
     if (!PassTime()) return false;
   }
   for (auto& host : hosts_) host->Stop();
+  end = clock_.Now() + kStopLimit;
   // An app may still be reading when the last sidecar is gone.
   while (!Stopped() || !AppsAtRest()) {
     if (clock_.Now() > end || !PassTime()) return false;
@@ -208,9 +212,9 @@ void Mesh::Judge(const Ledger& ledger, std::vector<std::string>& wrong) {
 
 void TellStory(const Script& script, const Ledger& ledger) {
   const Mood& mood = script.mood;
-  std::printf("%s, drain time-out %ld ms%s\n", mood.two_ways ? "two ways" : "one way",
+  std::printf("%s, drain time-out %ld ms%s%s\n", mood.two_ways ? "two ways" : "one way",
               static_cast<long>(mood.drain_timeout / std::chrono::milliseconds(1)),
-              mood.lasting_weights ? ", a weight of 0" : "");
+              mood.lasting_weights ? ", a weight of 0" : "", mood.identity != nullptr ? ", TLS" : "");
   if (mood.retry) {
     std::printf("retry policy: on %x, %u retries, per try %ld ms%s\n", mood.retry->on,
                 mood.retry->max_retries,
@@ -233,7 +237,7 @@ void TellStory(const Script& script, const Ledger& ledger) {
 Outcome RunStory(const Options& options, Ledger& ledger) {
   Random random(options.seed);
   ledger.calm = !options.stormy;
-  const Script script = MakeScript(options.stormy, random, ledger);
+  const Script script = MakeScript(options, random, ledger);
   Outcome outcome;
   Mesh mesh(script, random, ledger);
   const bool ended = mesh.Play();
@@ -244,7 +248,16 @@ Outcome RunStory(const Options& options, Ledger& ledger) {
     TellStory(script, ledger);
   }
   mesh.Judge(ledger, outcome.wrong);
-  for (const auto& shard : mesh.registry().shards()) outcome.stale_reuse += shard->worker.stale_reuse.value();
+  outcome.fingerprint = mesh.Now();
+  for (const auto& shard : mesh.registry().shards()) {
+    const telemetry::WorkerStats& stats = shard->worker;
+    outcome.stale_reuse += stats.stale_reuse.value();
+    outcome.handshakes += stats.client_tls.handshakes.value();
+    for (const telemetry::Counter* bytes : {&stats.client_bytes_read, &stats.client_bytes_written,
+                                            &stats.upstream_bytes_read, &stats.upstream_bytes_written}) {
+      outcome.fingerprint = outcome.fingerprint * 1000003 + bytes->value();
+    }
+  }
   outcome.wrong.insert(outcome.wrong.end(), ledger.wrong.begin(), ledger.wrong.end());
   JudgeRequests(script, ledger, outcome.wrong);
   JudgeRelays(script, ledger, outcome.wrong);

@@ -9,6 +9,7 @@
 
 #include "sidecar/base/random.h"
 #include "sidecar/testing/sim_network.h"
+#include "tests/simulation/mesh_simulation.h"
 #include "tests/simulation/sidecar_host.h"
 #include "tests/simulation/story.h"
 
@@ -32,7 +33,7 @@ struct Script {
 };
 
 // Puts the requests and relays into the ledger.
-Script MakeScript(bool stormy, Random& random, Ledger& ledger);
+Script MakeScript(const Options& options, Random& random, Ledger& ledger);
 std::string Describe(const Plan& plan);
 std::string Describe(const RelayPlan& plan);
 

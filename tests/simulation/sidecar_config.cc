@@ -51,10 +51,22 @@ SidecarConfig::SidecarConfig(std::optional<size_t> inbound, const Mood& mood, Ra
     clusters_["tcp-a"] = Cluster("tcp-a", {kInboundRelayPorts[0]}, true, false);
     clusters_["tcp-b"] = Cluster("tcp-b", {kInboundRelayPorts[mood.two_ways ? 1 : 0]}, true, false);
   }
+  if (mood.identity != nullptr && !inbound) {
+    for (auto& [name, entry] : clusters_) {
+      auto cluster = std::make_shared<config::Cluster>(*entry.cluster);
+      cluster->tls = mood.identity->client;
+      entry.cluster = cluster;
+    }
+  }
   first_ = clusters_;
   NewListener();
   NewRelay();
   NewRoutes();
+}
+
+// Of what sidecars connect to.
+std::shared_ptr<const config::ServerTls> SidecarConfig::ServerTls() const {
+  return inbound_ && mood_.identity != nullptr ? mood_.identity->server : nullptr;
 }
 
 // One chain that relays all; or what is HTTP goes to one of its own, which nobody asks.
@@ -84,7 +96,9 @@ void SidecarConfig::NewRelay() {
     server->clusters = {{"tcp-a", 1}, {"tcp-b", second}};
     server->total_weight = 1 + second;
   }
-  listener->chains.emplace_back().tcp = server;
+  config::FilterChain& chain = listener->chains.emplace_back();
+  chain.tcp = server;
+  chain.tls = ServerTls();
   relay_ = listener;
 }
 
@@ -106,7 +120,7 @@ void SidecarConfig::NewListener() {
       Up(3) == 0 ? (mood_.harmless && !inbound_ ? kFewStreams : 1) + static_cast<uint32_t>(Up(4)) : 100;
   http.drain_timeout = mood_.drain_timeout;
   http.generate_request_id = Up(2) == 0;
-  listener->chains = {{.name = "", .match = {}, .http = server, .tcp = nullptr}};
+  listener->chains = {{.name = "", .match = {}, .http = server, .tcp = nullptr, .tls = ServerTls()}};
   listener_ = listener;
 }
 

@@ -15,6 +15,7 @@
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/testing/sim_network.h"
 #include "sidecar/worker/engine.h"
+#include "tests/simulation/mesh_identity.h"
 
 namespace pillion::simulation {
 
@@ -39,8 +40,9 @@ struct Mood {
   // Relays. What a sidecar holds of each way is `relay_buffer_bytes` and one read.
   time::Duration relay_idle = std::chrono::seconds(30);
   size_t relay_buffer_bytes = size_t{64} * 1024;
-  bool proxy_headers = false;  // inbound sidecars expect PROXY protocol, and do without
-  bool shared_port = false;    // the outbound listener for relays takes HTTP too, and tells them apart
+  const MeshIdentity* identity = nullptr;  // TLS between the sidecars
+  bool proxy_headers = false;              // inbound sidecars expect PROXY protocol, and do without
+  bool shared_port = false;  // the outbound listener for relays takes HTTP too, and tells them apart
 };
 
 // A configuration that is changed piece by piece; what does not change stays the same object, as in
@@ -63,6 +65,7 @@ class SidecarConfig {
   void NewRoutes();
   void NewCluster(const std::string& name);
   void NewEndpoints(const std::string& name);
+  std::shared_ptr<const config::ServerTls> ServerTls() const;
   config::Route RouteTo(const std::string& prefix, const std::string& cluster);
   size_t Up(size_t bound) { return random_.Next() % bound; }
 
