@@ -70,6 +70,8 @@ void Inspection::Drain() {
 
 void Inspection::Abort() {
   aborted_ = true;
+  // Whoever would have been relayed must not think that he was, and that this is the answer.
+  if (socket_ != nullptr && !bytes_.empty() && MayRelay()) socket_->ResetOnClose();
   parts_.turn.Wake(*this);
 }
 
@@ -269,6 +271,13 @@ std::optional<size_t> Inspection::FallbackChain() const {
   const config::FilterChain& chain = generation_.config->chain(choice.chain);
   if (chain.tcp == nullptr || chain.tls != nullptr) return std::nullopt;
   return choice.chain;
+}
+
+bool Inspection::MayRelay() const {
+  for (size_t i = 0; i < generation_.config->chain_count(); ++i) {
+    if (generation_.config->chain(i).tcp != nullptr) return true;
+  }
+  return false;
 }
 
 // What could still become TLS or HTTP is taken for neither.
