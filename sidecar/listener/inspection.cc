@@ -91,6 +91,8 @@ void Inspection::Drain() {
 
 void Inspection::Abort() {
   aborted_ = true;
+  // Whoever would have been relayed must not think that he was, and that this is the answer.
+  if (socket_ != nullptr && !bytes_.empty() && MayRelay()) socket_->ResetOnClose();
   parts_.turn.Wake(*this);
 }
 
@@ -292,6 +294,13 @@ std::optional<size_t> Inspection::FallbackChain() const {
   return choice.chain;
 }
 
+bool Inspection::MayRelay() const {
+  for (size_t i = 0; i < generation_.config->chain_count(); ++i) {
+    if (generation_.config->chain(i).tcp != nullptr) return true;
+  }
+  return false;
+}
+
 // What could still become TLS or HTTP is taken for neither.
 Inspection::Step Inspection::StopAsking() {
   facts_.tls = facts_.tls.value_or(false);
@@ -396,7 +405,7 @@ void Inspection::BecomeSession(bool http2) {
 
 void Inspection::ArmTimer() {
   time::MonotonicTime due = deadline_;
-  if (dial_ == nullptr) due = std::min(due, speculate_at_);
+  if (dial_ == nullptr && !draining_) due = std::min(due, speculate_at_);
   if (dial_ != nullptr && dial_->state() == relay::Dial::State::kConnecting)
     due = std::min(due, dial_->deadline());
   if (due != time::MonotonicTime::max() && (!timer_.armed() || due < timer_.deadline()))

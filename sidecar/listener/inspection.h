@@ -67,6 +67,7 @@ class Inspection final : public session::ClientSession {
   void LearnTls();
   void LearnHttp();
   std::optional<size_t> FallbackChain() const;
+  bool MayRelay() const;
   void Speculate();
   void StartRelay();
   void BecomeSession(bool http2);

@@ -25,6 +25,7 @@ class IntroducingSocket final : public Socket {
     return 0;
   }
   void ShutdownWrite() override { raw_->ShutdownWrite(); }
+  bool Flush() override { return raw_->Flush(); }
   void ResetOnClose() override { raw_->ResetOnClose(); }
   std::optional<uint64_t> AckedBytes() override {
     const std::optional<uint64_t> acked = raw_->AckedBytes();

@@ -58,6 +58,8 @@ class Socket {
   // includes the handshake, at either end; a failure of it is EPROTO, and security() says more.
   virtual int ConnectError() = 0;
   virtual void ShutdownWrite() = 0;
+  // False: it holds back what Write or ShutdownWrite took, and OnReady(writable) tells when to ask again.
+  virtual bool Flush() { return true; }
   // The destructor resets the connection: where its end is the message's end, the peer must not take a broken
   // message for a whole one. Best effort.
   virtual void ResetOnClose() {}

@@ -1,5 +1,6 @@
 #include "sidecar/relay/dial.h"
 
+#include <array>
 #include <string>
 
 #include "sidecar/net/proxy_protocol.h"
@@ -10,7 +11,7 @@ namespace pillion::relay {
 Dial::Dial(const RelayParts& parts, const config::TcpServer& server, const net::Socket& client,
            stream::Runnable& owner)
     : parts_(parts),
-      owner_(owner),
+      owner_(&owner),
       client_(client.peer()),
       destination_(client.local()),
       max_attempts_(server.max_connect_attempts) {
@@ -89,12 +90,26 @@ Dial::State Dial::Advance() {
       Fail(failure);
     }
   }
+  if (state_ == State::kConnected && socket_ != nullptr && readable_ && !spoke_) Listen();
   return state_;
+}
+
+// Over TLS what comes may be TLS's own: only a read tells.
+void Dial::Listen() {
+  if (socket_->security() == nullptr) {
+    spoke_ = true;
+    return;
+  }
+  std::array<char, 2048> bytes;
+  const net::IoResult result = socket_->Read(bytes);
+  if (result.kind == net::IoResult::Kind::kBytes) words_.assign(bytes.data(), result.bytes);
+  spoke_ = result.kind != net::IoResult::Kind::kWouldBlock;
+  readable_ = false;
 }
 
 void Dial::OnReady(bool readable, bool) {
   readable_ = readable_ || readable;
-  parts_.turn.Wake(owner_);
+  parts_.turn.Wake(*owner_);
 }
 
 }  // namespace pillion::relay

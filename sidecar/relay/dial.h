@@ -42,16 +42,17 @@ class Dial final : public net::Observer {
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;
 
+  // Somebody else waits for it from now on.
+  void HandOver(stream::Runnable& owner) { owner_ = &owner; }
   // In the owner's Run, also when a timer of its own woke it.
   State Advance();
   State state() const { return state_; }
   // kConnecting: when Advance must be called at the latest.
   time::MonotonicTime deadline() const { return deadline_; }
-  // kConnected: the upstream has sent something, or ended: it speaks first. Over TLS what comes may be TLS's
-  // own.
-  bool upstream_spoke() const {
-    return state_ == State::kConnected && readable_ && socket_->security() == nullptr;
-  }
+  // kConnected: the upstream has sent something, or ended: it speaks first.
+  bool upstream_spoke() const { return state_ == State::kConnected && spoke_; }
+  // What was read of it to find out.
+  std::string TakeWords() { return std::move(words_); }
   // kConnected, once: who takes it must have itself observed.
   std::unique_ptr<net::Socket> TakeSocket() { return std::move(socket_); }
   // kFailed.
@@ -68,9 +69,10 @@ class Dial final : public net::Observer {
   void Start();
   void Fail(const session::ConnectFailure& failure);
   void DropEndpoint();
+  void Listen();
 
   RelayParts parts_;
-  stream::Runnable& owner_;
+  stream::Runnable* owner_;
   const net::Address client_;
   const net::Address destination_;
   const uint32_t max_attempts_;
@@ -81,7 +83,9 @@ class Dial final : public net::Observer {
   State state_ = State::kConnecting;
   uint32_t attempts_ = 0;
   time::MonotonicTime deadline_ = time::MonotonicTime::max();
+  std::string words_;
   bool readable_ = false;
+  bool spoke_ = false;
   RequestError error_;
 };
 

@@ -20,6 +20,7 @@ Relay::Relay(const RelayParts& parts, std::shared_ptr<const config::TcpServer> s
       timer_(this),
       started_(parts.turn.now()),
       last_activity_(started_) {
+  if (dial_ != nullptr) dial_->HandOver(*this);
   client_.wire.Attach(std::move(client));
   client_.wire.Prepend(early);
   client_.wire.Mark(true, true);
@@ -37,7 +38,7 @@ Relay::~Relay() {
 
 void Relay::Mark(End& end, bool readable, bool writable) {
   end.wire.Mark(readable, writable);
-  if (writable && !end.wire.out().empty()) parts_.turn.MarkDirty(*this);
+  if (writable && (end.shut || !end.wire.out().empty())) parts_.turn.MarkDirty(*this);
   parts_.turn.Wake(*this);
 }
 
@@ -54,11 +55,14 @@ stream::Progress Relay::Run() {
   if (state_ == State::kOpen) Pump(upstream_, client_);
   client_.wire.KeepRest();
   upstream_.wire.KeepRest();
-  if (state_ == State::kOpen && client_.shut && upstream_.shut) state_ = State::kDead;
+  if (state_ == State::kOpen && Over(client_) && Over(upstream_)) state_ = State::kDead;
   if (state_ == State::kDead) return stream::Progress::kDone;
   ArmTimer();
   return stream::Progress::kIdle;
 }
+
+// The last of it, over TLS a word of its own, may still wait for room.
+bool Relay::Over(End& end) { return end.shut && end.wire.socket().Flush(); }
 
 void Relay::FinishDial() {
   if (dial_ == nullptr) dial_ = std::make_unique<Dial>(parts_, *server_, client_.wire.socket(), *this);
@@ -82,6 +86,7 @@ void Relay::FinishDial() {
   std::unique_ptr<net::Socket> socket = dial_->TakeSocket();
   net::Socket& observed = *socket;
   upstream_.wire.Attach(std::move(socket));
+  upstream_.wire.Prepend(dial_->TakeWords());
   upstream_.wire.Mark(true, true);
   parts_.loop.Observe(observed, upstream_observer_);
   state_ = State::kOpen;
@@ -138,10 +143,10 @@ void Relay::FlushOne(End& end, const End& other) {
       break;
     case session::Wire::Flushed::kAll:
       end.wire.out().Clear();  // a relay at rest holds no buffer
-      if (!other.ended || end.shut) break;
-      end.wire.socket().ShutdownWrite();
+      if (!other.ended) break;
+      if (!end.shut) end.wire.socket().ShutdownWrite();
       end.shut = true;
-      parts_.turn.Wake(*this);
+      if (Over(end)) parts_.turn.Wake(*this);
       break;
   }
   if (was_full && end.wire.out().bytes() < server_->stream_buffer_bytes) parts_.turn.Wake(*this);
@@ -163,27 +168,29 @@ void Relay::OnReset(const End& by) {
 }
 
 void Relay::Abort() {
-  if (!error_)
-    error_ = {ErrorKind::kDraining, Side::kLocal, Outcome::kAmbiguous, "the drain's deadline is over"};
+  BreakOff({ErrorKind::kDraining, Side::kLocal, Outcome::kAmbiguous, "the drain's deadline is over"});
+}
+
+// Who has not been told the other's end is not to think that he was: what he got may not be all.
+void Relay::BreakOff(const RequestError& error) {
+  if (state_ == State::kDead) return;
+  error_ = error;
+  for (End* end : {&client_, &upstream_}) {
+    if (end->wire.attached() && !end->shut) end->wire.socket().ResetOnClose();
+  }
   state_ = State::kDead;
   parts_.turn.Wake(*this);
 }
 
 void Relay::GiveUp(const RequestError& why) {
   parts_.stats.worker.shed_streams.Add();
-  error_ = why;
-  for (End* end : {&client_, &upstream_}) {
-    if (end->wire.attached()) end->wire.socket().ResetOnClose();  // bytes are missing
-  }
-  state_ = State::kDead;
-  parts_.turn.Wake(*this);
+  BreakOff(why);
 }
 
 void Relay::CheckTimer() {
   const time::Duration idle = server_->idle_timeout;
   if (state_ != State::kOpen || idle.count() == 0 || parts_.turn.now() < last_activity_ + idle) return;
-  error_ = {ErrorKind::kIdleTimeout, Side::kLocal, Outcome::kAmbiguous, "no byte for too long"};
-  state_ = State::kDead;
+  BreakOff({ErrorKind::kIdleTimeout, Side::kLocal, Outcome::kAmbiguous, "no byte for too long"});
 }
 
 void Relay::ArmTimer() {

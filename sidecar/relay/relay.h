@@ -1,6 +1,7 @@
 // Two connections joined: a client's, and one of our own to an endpoint of the listener's cluster. Bytes go
 // on as they come, both ways; an end of one direction is passed on when what came before it has left
-// (half-close); a reset becomes a reset. What one side does not take stops the reading of the other.
+// (half-close); a reset becomes a reset, and so does whatever else breaks the relay off. What one side does
+// not take stops the reading of the other.
 //
 //   kDialling -> kOpen -> kDead        deleted by the turn
 //
@@ -55,9 +56,11 @@ class Relay final : public session::ClientSession {
   };
 
   void FinishDial();
+  static bool Over(End& end);
   void Pump(End& from, End& to);
   void FlushOne(End& end, const End& other);
   void OnReset(const End& by);
+  void BreakOff(const RequestError& error);
   void CheckTimer();
   void ArmTimer();
   void Mark(End& end, bool readable, bool writable);

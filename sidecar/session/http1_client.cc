@@ -47,10 +47,7 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   void FinishWithTrailers(const http::HeaderList& trailers) override;
   void Reset(const RequestError&) override {
     aborted_ = true;
-    if (session_ == nullptr) return;
-    // Content that ends with its connection: a clean end would make a short message look whole.
-    if (mode_ == BodyMode::kUntilClose && !finished_) session_->wire_.socket().ResetOnClose();
-    session_->Die();
+    if (session_ != nullptr) session_->Abort();
   }
   size_t Unsent() const override { return session_ == nullptr ? 0 : session_->wire_.out().bytes(); }
   http::Version wire_version() const override { return http::Version::kHttp11; }
@@ -434,7 +431,7 @@ void Http1ClientSession::Flush() {
       if (state_ == State::kLingering ||
           (state_ == State::kTunnel && stream_ != nullptr && stream_->finished_)) {
         wire_.socket().ShutdownWrite();
-        if (state_ == State::kLingering && input_ended_) Die();
+        if (state_ == State::kLingering && input_ended_ && wire_.socket().Flush()) Die();
         ArmTimer();
       }
       break;
@@ -454,14 +451,18 @@ void Http1ClientSession::Drain() {
   turn_.Wake(*this);
 }
 
-void Http1ClientSession::Abort() { Die(); }
+void Http1ClientSession::Abort() {
+  // Content that ends with its connection: a clean end would make a short message look whole.
+  const bool cut = stream_ != nullptr && stream_->mode_ == BodyMode::kUntilClose && !stream_->finished_;
+  if (cut || !wire_.out().empty()) wire_.socket().ResetOnClose();
+  Die();
+}
 
 size_t Http1ClientSession::HeldBytes() const { return stream_ == nullptr ? wire_.out().bytes() : 0; }
 
 void Http1ClientSession::GiveUp(const RequestError&) {
   stats_.shed_streams.Add();
-  wire_.socket().ResetOnClose();  // what was sent of the answer may look whole
-  Die();
+  Abort();
 }
 
 void Http1ClientSession::CheckTimer() {
@@ -477,7 +478,7 @@ void Http1ClientSession::CheckTimer() {
   const time::Duration linger = LingerTimeout();
   if (state_ == State::kLingering && linger.count() > 0 && now >= since_ + linger) {
     if (!wire_.out().empty()) stats_.client_slow_reads.Add();
-    Die();
+    Abort();
   }
   const time::Duration head_timeout = HeadTimeout();
   if (state_ != State::kHead || head_timeout.count() == 0 || now < since_ + head_timeout) return;

@@ -39,7 +39,7 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, pub
   void Finish() override { FinishWithTrailers({}); }
   void FinishWithTrailers(const http::HeaderList& trailers) override;
   void Reset(const RequestError&) override {
-    if (session_ != nullptr) session_->Die();
+    if (session_ != nullptr) session_->BreakOff();
   }
   size_t Unsent() const override { return session_ == nullptr ? 0 : session_->wire_.out().bytes(); }
   http::Version wire_version() const override { return http::Version::kHttp11; }
@@ -67,6 +67,7 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, pub
   bool request_finished_ = false;
   bool reusable_ = false;  // the peer will take another request on this connection
   bool connect_ = false;   // a 2xx opens a tunnel
+  bool tunnel_asked_ = false;
 };
 
 Http1UpstreamSession::Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool,
@@ -123,7 +124,10 @@ stream::Progress Http1UpstreamSession::Run() {
   if (state_ == State::kConnecting) FinishConnect();
   if (state_ == State::kIdle && cluster_->idle_timeout.count() > 0 && now >= since_ + cluster_->idle_timeout)
     Die();
-  if (state_ == State::kClosing && now >= since_ + cluster_->connect_timeout) Die();
+  if (state_ == State::kClosing && now >= since_ + cluster_->connect_timeout) {
+    wire_.socket().ResetOnClose();  // what has not left is missing
+    Die();
+  }
   if (state_ != State::kConnecting && state_ != State::kClosing && state_ != State::kDead) Read();
   wire_.KeepRest();
   if (state_ == State::kDead) return stream::Progress::kDone;
@@ -177,6 +181,7 @@ bool Http1UpstreamSession::Exchanged::SendRequest(const http::RequestHead& head,
   options.say_empty = mostly_with_content && head.version == http::Version::kHttp2;
   session_->parser_->ExpectResponseTo(head.method);
   connect_ = head.method == http::Method::kConnect;
+  tunnel_asked_ = connect_ || !head.upgrade.empty();
   using Kind = http::ContentLength::Kind;
   std::string& text = session_->parts_.memory.text;
   http1::AppendRequestHead(head, options, text);
@@ -197,6 +202,7 @@ void Http1UpstreamSession::Exchanged::OpenRaw() {
   response_.content.kind = http::ContentLength::Kind::kUntilClose;
   in_.head = true;
   mode_ = BodyMode::kRaw;
+  tunnel_asked_ = true;
 }
 
 size_t Http1UpstreamSession::Exchanged::SendContent(SliceQueue& from) {
@@ -371,6 +377,7 @@ void Http1UpstreamSession::StreamGone(bool exchange_finished) {
   const uint32_t limit = cluster_->max_requests_per_connection;
   const bool keep = (limit == 0 || requests_ < limit) && exchange_finished && stream_->reusable_ &&
                     parser_->idle() && state_ == State::kActive;
+  if (!exchange_finished) BreakOff();
   stream_ = nullptr;
   if (state_ == State::kDead) return;
   if (exchange_finished && state_ == State::kTunnel && !wire_.out().empty()) {
@@ -424,6 +431,14 @@ void Http1UpstreamSession::Orphan() {
   ListNode<AllTag>::Unlink();
   ListNode<IdleTag>::Unlink();
   if (stream_ == nullptr && state_ != State::kClosing) Die();  // a tunnel's last bytes still leave
+}
+
+// A tunnel's clean end would tell the app that its client has said all it had to say; the app may have opened
+// it already.
+void Http1UpstreamSession::BreakOff() {
+  if (state_ == State::kDead) return;
+  if (stream_ != nullptr && stream_->tunnel_asked_) wire_.socket().ResetOnClose();
+  Die();
 }
 
 void Http1UpstreamSession::Die() {

@@ -64,6 +64,7 @@ class Http1UpstreamSession final : public stream::Runnable,
   void Fail(ErrorKind kind, std::string_view detail, bool end_of_stream);
   Outcome OutcomeNow(bool end_of_stream);
   void StreamGone(bool exchange_finished);
+  void BreakOff();
   void Die();
   void ArmTimer();
   void WakeOwner();

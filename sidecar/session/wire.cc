@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 namespace pillion::session {
@@ -58,7 +59,7 @@ Wire::Filled Wire::Fill() {
       readable_ = false;
       return Filled::kBlocked;
     case net::IoResult::Kind::kEnd:
-      return Filled::kEnd;
+      return reset_met_ ? Filled::kReset : Filled::kEnd;
     case net::IoResult::Kind::kReset:
       return Filled::kReset;
   }
@@ -108,6 +109,7 @@ Wire::Flushed Wire::Flush() {
     }
     if (result.kind != net::IoResult::Kind::kBytes) {
       broken_ = true;
+      reset_met_ = result.error == ECONNRESET;
       out_.Clear();
       return Flushed::kBroken;
     }

@@ -94,10 +94,12 @@ class Wire {
   SliceQueue out_;
   uint64_t written_ = 0;
   bool own_block_ = false;
-  // Three facts about the socket, each told by another event.
+  // Four facts about the socket, each told by another event.
   bool readable_ = false;
   bool writable_ = true;
   bool broken_ = false;
+  // It was a RST that no FIN had come before (then it were EPIPE): the end that reads tell of now is none.
+  bool reset_met_ = false;
 };
 
 }  // namespace pillion::session

@@ -1,12 +1,14 @@
-// One end of a simulated connection that does only what a test tells it to.
+// Ends of simulated connections that do only what a test tells them to.
 #ifndef PILLION_SIDECAR_TESTING_SIM_PEER_H_
 #define PILLION_SIDECAR_TESTING_SIM_PEER_H_
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "sidecar/base/check.h"
 #include "sidecar/net/loop.h"
@@ -65,6 +67,27 @@ class SimPeer : public net::Observer {
 
  private:
   std::unique_ptr<net::Socket> socket_;
+};
+
+// Accepts, and does what it is told with each connection.
+class SimServer : public net::Observer {
+ public:
+  SimServer(net::Loop& loop, const net::Address& at) : loop_(loop) {
+    int error = 0;
+    listening_ = loop.Listen(at, *this, &error);
+  }
+  void OnReady(bool, bool) override {
+    while (auto socket = listening_->Accept()) {
+      taken.push_back(std::make_unique<SimPeer>(loop_, std::move(socket)));
+      if (on_accept) on_accept(*taken.back());
+    }
+  }
+  std::vector<std::unique_ptr<SimPeer>> taken;
+  std::function<void(SimPeer&)> on_accept;
+
+ private:
+  net::Loop& loop_;
+  std::unique_ptr<net::ListenSocket> listening_;
 };
 
 }  // namespace pillion::testing

@@ -302,6 +302,11 @@ void TlsSocket::ShutdownWrite() {
   FlushSealed();
 }
 
+bool TlsSocket::Flush() {
+  if (!unsent_.empty()) FlushSealed();
+  return unsent_.empty();
+}
+
 std::unique_ptr<net::Socket> Accept(std::unique_ptr<net::Socket> raw,
                                     std::shared_ptr<const ServerCredentials> credentials, WorkerTools& tools,
                                     std::string_view early) {

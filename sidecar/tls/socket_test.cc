@@ -124,11 +124,12 @@ TEST_F(TlsTest, ShutdownWaitsForWhatIsSealedAndHasNotLeft) {
   EXPECT_EQ(pair.client->Write({&more, 1}).kind, Kind::kWouldBlock);
   pair.client->ShutdownWrite();
   EXPECT_FALSE(pair.to_server.ended);
+  EXPECT_FALSE(pair.client->Flush());
   pair.client_ears = {};
   arrived = ReadAll(*pair.server, *pair.server_below).bytes;
   pair.client_below->OnReady(false, true);
-  EXPECT_TRUE(pair.client_ears.readable);  // it has output of its own: whoever holds it reads, and it leaves
-  ReadAll(*pair.client, *pair.client_below);
+  EXPECT_TRUE(pair.client_ears.readable);  // it has output of its own: whoever holds it reads or flushes
+  EXPECT_TRUE(pair.client->Flush());
   EXPECT_TRUE(pair.to_server.ended);
   const Got got = ReadAll(*pair.server, *pair.server_below);
   EXPECT_EQ(arrived.size() + got.bytes.size(), 26384u);

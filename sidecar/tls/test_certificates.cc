@@ -46,6 +46,14 @@ X509Ptr NewCertificate(const std::string& common_name, int64_t serial, EVP_PKEY*
   return certificate;
 }
 
+KeyPtr NewKey(KeyKind kind) {
+  return KeyPtr(kind == KeyKind::kP256 ? EVP_EC_gen("P-256")
+                                       : EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+}
+
+// Ed25519 has its own digest.
+const EVP_MD* DigestOf(KeyKind kind) { return kind == KeyKind::kP256 ? EVP_sha256() : nullptr; }
+
 }  // namespace
 
 struct TestAuthority::Native {
@@ -53,9 +61,9 @@ struct TestAuthority::Native {
   X509Ptr certificate;
 };
 
-TestAuthority::TestAuthority(const std::string& name, const std::string& names)
-    : native_(std::make_unique<Native>()) {
-  native_->key = KeyPtr(EVP_EC_gen("P-256"));
+TestAuthority::TestAuthority(const std::string& name, const std::string& names, KeyKind keys)
+    : native_(std::make_unique<Native>()), keys_(keys) {
+  native_->key = NewKey(keys_);
   native_->certificate = NewCertificate(name, 1, native_->key.get(), -7200, int64_t{86400} * 30);
   X509* own = native_->certificate.get();
   X509_set_issuer_name(own, X509_get_subject_name(own));
@@ -63,14 +71,14 @@ TestAuthority::TestAuthority(const std::string& name, const std::string& names)
   Extend(own, own, NID_key_usage, "critical,keyCertSign,cRLSign");
   Extend(own, own, NID_subject_key_identifier, "hash");
   Extend(own, own, NID_subject_alt_name, names);
-  PILLION_CHECK(X509_sign(own, native_->key.get(), EVP_sha256()) != 0);
+  PILLION_CHECK(X509_sign(own, native_->key.get(), DigestOf(keys_)) != 0);
   pem_ = PemOf(own);
 }
 
 TestAuthority::~TestAuthority() = default;
 
 Issued TestAuthority::Issue(const LeafOptions& options) {
-  const KeyPtr key(EVP_EC_gen("P-256"));
+  const KeyPtr key = NewKey(keys_);
   const int64_t serial = options.serial != 0 ? options.serial : next_serial_++;
   X509* issuer = native_->certificate.get();
   const X509Ptr leaf =
@@ -81,7 +89,7 @@ Issued TestAuthority::Issue(const LeafOptions& options) {
   Extend(leaf.get(), issuer, NID_ext_key_usage, options.extended_key_usage);
   Extend(leaf.get(), issuer, NID_subject_alt_name,
          options.critical_names && !options.names.empty() ? "critical," + options.names : options.names);
-  PILLION_CHECK(X509_sign(leaf.get(), native_->key.get(), EVP_sha256()) != 0);
+  PILLION_CHECK(X509_sign(leaf.get(), native_->key.get(), DigestOf(keys_)) != 0);
   const BioPtr bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
   return {PemOf(leaf.get()), TextOf(bio)};
@@ -107,7 +115,7 @@ std::string TestAuthority::RevocationList(const std::vector<int64_t>& serials, b
   }
   ASN1_TIME_free(time);
   X509_CRL_sort(list.get());
-  X509_CRL_sign(list.get(), native_->key.get(), EVP_sha256());
+  X509_CRL_sign(list.get(), native_->key.get(), DigestOf(keys_));
   const BioPtr bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_X509_CRL(bio.get(), list.get());
   return TextOf(bio);

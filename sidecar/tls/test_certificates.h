@@ -1,4 +1,4 @@
-// Keys and certificates for tests, made on the spot (P-256).
+// Keys and certificates for tests, made on the spot.
 #ifndef PILLION_SIDECAR_TLS_TEST_CERTIFICATES_H_
 #define PILLION_SIDECAR_TLS_TEST_CERTIFICATES_H_
 
@@ -26,9 +26,14 @@ struct LeafOptions {
   int64_t serial = 0;  // 0: the next
 };
 
+// Of an authority and of all that it issues. Ed25519 signs in 64 bytes; the length of what P-256 signs
+// varies.
+enum class KeyKind : uint8_t { kP256, kEd25519 };
+
 class TestAuthority {
  public:
-  explicit TestAuthority(const std::string& name, const std::string& names = "");
+  explicit TestAuthority(const std::string& name, const std::string& names = "",
+                         KeyKind keys = KeyKind::kP256);
   ~TestAuthority();
   TestAuthority(const TestAuthority&) = delete;
   TestAuthority& operator=(const TestAuthority&) = delete;
@@ -41,6 +46,7 @@ class TestAuthority {
   struct Native;
   std::unique_ptr<Native> native_;
   std::string pem_;
+  const KeyKind keys_;
   int64_t next_serial_ = 100;
 };
 

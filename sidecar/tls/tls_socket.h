@@ -29,6 +29,7 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
   net::IoResult Write(std::span<const iovec> from) override;
   int ConnectError() override;
   void ShutdownWrite() override;
+  bool Flush() override;
   void ResetOnClose() override {
     reset_on_close_ = true;
     raw_->ResetOnClose();

@@ -19,11 +19,11 @@ inline net::Address At(uint16_t port) {
 class EngineFixture : public ::testing::Test {
  protected:
   static constexpr size_t kNetworkBytes = 4096;  // held by the network, each way
-  EngineFixture()
+  explicit EngineFixture(time::Duration max_delay = {})
       : network_(clock_, 1,
                  {.reset_percent = 0,
                   .connect_refused_percent = 0,
-                  .max_delay = {},
+                  .max_delay = max_delay,
                   .buffer_bytes = kNetworkBytes}),
         loop_(network_.NewLoop()),
         peers_(network_.NewLoop()),

@@ -19,36 +19,17 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::SimPeer;
+using testing::SimServer;
 
 constexpr uint16_t kPort = 15001;
 constexpr uint16_t kServerPort = 6000;
 constexpr uint16_t kDeadPort = 6001;
 constexpr size_t kBufferBytes = 10'000;
 
-// Accepts, and does what it is told with each connection.
-class Server : public net::Observer {
- public:
-  Server(net::Loop& loop, uint16_t port) : loop_(loop) {
-    int error = 0;
-    listening_ = loop.Listen(At(port), *this, &error);
-  }
-  void OnReady(bool, bool) override {
-    while (auto socket = listening_->Accept()) {
-      taken.push_back(std::make_unique<SimPeer>(loop_, std::move(socket)));
-      if (on_accept) on_accept(*taken.back());
-    }
-  }
-  std::vector<std::unique_ptr<SimPeer>> taken;
-  std::function<void(SimPeer&)> on_accept;
-
- private:
-  net::Loop& loop_;
-  std::unique_ptr<net::ListenSocket> listening_;
-};
-
 class RelayTest : public EngineFixture {
  protected:
-  RelayTest() : server_(*peers_, kServerPort) {
+  explicit RelayTest(time::Duration max_delay = {})
+      : EngineFixture(max_delay), server_(*peers_, At(kServerPort)) {
     tcp_->listener = "l";
     tcp_->stream_buffer_bytes = kBufferBytes;
     tcp_->clusters = {{"up", 1}};
@@ -116,7 +97,7 @@ class RelayTest : public EngineFixture {
     return records.empty() ? telemetry::RequestRecord() : std::move(records[0]);
   }
 
-  Server server_;
+  SimServer server_;
   std::shared_ptr<config::TcpServer> tcp_ = std::make_shared<config::TcpServer>();
   std::shared_ptr<config::Snapshot> snapshot_ = std::make_shared<config::Snapshot>();
   std::optional<config::ProxyProtocolIn> proxy_protocol_;
@@ -259,6 +240,31 @@ TEST_F(RelayTest, SilenceEndsIt) {
   Pass(seconds(2));
   EXPECT_TRUE(engine_.Drained(false));
   EXPECT_EQ(TakeLog().detail, "no byte for too long");
+  for (SimPeer* end : {client.get(), server_.taken.at(0).get()}) {
+    end->Read();
+    EXPECT_TRUE(end->reset);
+    EXPECT_FALSE(end->ended) << "nobody has ended it";
+  }
+}
+
+TEST_F(RelayTest, WhatIsHeldWhenTheTimeIsOverIsNotFollowedByAnEnd) {
+  tcp_->idle_timeout = hours(1);
+  Start();
+  auto client = Connect();
+  SimPeer& server = *server_.taken.at(0);
+  EXPECT_EQ(client->SendSome(Pattern(3000)), 3000u);
+  Pass(milliseconds(1));
+  EXPECT_GT(client->SendSome(Pattern(kNetworkBytes)), 0u);
+  client->EndSending();
+  Pass(milliseconds(10));  // more than the network holds towards a server that does not read
+  server.EndSending();
+  Pass(hours(2));
+  EXPECT_TRUE(engine_.Drained(false));
+  server.Read();
+  EXPECT_TRUE(server.reset);
+  EXPECT_FALSE(server.ended);
+  client->Read();
+  EXPECT_TRUE(client->ended) << "it was told before";
 }
 
 TEST_F(RelayTest, AnUnreachableUpstreamResetsTheClient) {
@@ -320,6 +326,9 @@ TEST_F(RelayTest, TheDeadlineOfADrainEndsIt) {
   engine_.Abort();
   Pass(milliseconds(10));
   EXPECT_TRUE(engine_.Drained(false));
+  client->Read();
+  EXPECT_TRUE(client->reset);
+  EXPECT_FALSE(client->ended);
 }
 
 // Detection.
@@ -399,6 +408,25 @@ TEST_F(RelayTest, AClientThatSpeaksLateIsStillUnderstood) {
     EXPECT_EQ(server.text, http ? "" : "EHLO a\r\n");
     EXPECT_EQ(server.ended, http) << "dropped, or used";
     EXPECT_EQ(server_.taken.size(), http ? 1u : 2u);
+  }
+}
+
+class RelayOverDistanceTest : public RelayTest {
+ protected:
+  RelayOverDistanceTest() : RelayTest(milliseconds(2)) {}
+};
+
+// The connection that was begun on suspicion goes on, for the relay now.
+TEST_F(RelayOverDistanceTest, AClientThatSpeaksWhileTheUpstreamIsDialledIsRelayed) {
+  Start(true);
+  for (int i = 0; i < 200; ++i) {
+    auto client = Connect();
+    Pass(milliseconds(49));
+    client->Send("EHLO a\r\n");
+    Pass(milliseconds(20));
+    ASSERT_EQ(server_.taken.size(), static_cast<size_t>(i) + 1);
+    server_.taken.back()->Read();
+    EXPECT_EQ(server_.taken.back()->text, "EHLO a\r\n");
   }
 }
 

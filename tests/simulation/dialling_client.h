@@ -1,5 +1,5 @@
-// What simulated clients of both protocols share: the requests they still have to ask, and how they come by a
-// connection: patiently, and again after a refusal, until it is hopeless.
+// What simulated clients share: the requests they still have to ask, or relays to open, and how they come by
+// a connection: patiently, and again after a refusal, until it is hopeless.
 #ifndef PILLION_TESTS_SIMULATION_DIALLING_CLIENT_H_
 #define PILLION_TESTS_SIMULATION_DIALLING_CLIENT_H_
 
@@ -51,7 +51,7 @@ class DiallingClient {
     connection.reset();
     wait_until_ = clock_.Now() + kReconnect;
     if (++refusals_ < kMaxRefusals) return false;
-    for (const uint64_t id : std::exchange(ids_, {})) ++ledger_.fates.at(id).broken;
+    for (const uint64_t id : std::exchange(ids_, {})) ledger_.Lost(id);
     return false;
   }
 

@@ -93,6 +93,8 @@ bool Http1App::SeeHead(Connection& c) {
                            (plan.kind == Kind::kTunnel ? " /t/" : " /r/") + id + " HTTP/1.1";
   if (head.first_line != line) Wrong("the app got '" + head.first_line + "', not '" + line + "'");
   if (head.fields.count("pillion-h1") != 0) Wrong("the app sees pillion-h1");
+  if (plan.kind == Kind::kTunnel && head.fields["upgrade"] != "sim")
+    Wrong("tunnel " + id + " is not asked for");
   if (head.fields["host"] != "app.example") Wrong("host is '" + head.fields["host"] + "'");
   if (plan.app == AppManner::kContinue) c.out += "HTTP/1.1 100 Continue\r\n\r\n";
   if (plan.app == AppManner::kHints) c.out += "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
@@ -162,9 +164,11 @@ void Http1App::RunRequest(Connection& c) {
 void Http1App::Answer(Connection& c, int status) {
   const Plan& plan = c.fate->plan;
   const std::string id = std::to_string(plan.id);
-  if (plan.kind == Kind::kTunnel) {
+  if (plan.kind == Kind::kTunnel && status == 200) {
+    std::string bytes = BodyOf(plan.id, plan.response_bytes, 's');
+    if (plan.app == AppManner::kCutShort) bytes.resize(random_.Next() % (bytes.size() + 1));
     c.out += "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: sim\r\nX-Id: " + id +
-             "\r\n\r\n" + BodyOf(plan.id, plan.response_bytes, 's');
+             "\r\n\r\n" + bytes;
     c.tunnel = true;
     return;
   }
@@ -202,17 +206,23 @@ bool Http1App::SendPieces(Connection& c) {
   return moved;
 }
 
-// Both directions are let end; then the tunnel's bytes are looked at.
+// Both directions are let end; the tunnel's bytes are looked at all the while.
 bool Http1App::Tunnel(Connection& c) {
-  if (c.out.empty()) c.ShutdownWrite();
-  if (!c.ended || !c.out.empty()) return false;
   const Plan& plan = c.fate->plan;
-  if (c.in.size() > plan.request_bytes ||
-      BodyOf(plan.id, plan.request_bytes, 'q').substr(0, c.in.size()) != c.in)
-    Wrong("tunnel " + std::to_string(plan.id) + " brought other bytes to the app than were sent");
-  if (ledger_.calm && c.in.size() != plan.request_bytes && plan.client == ClientManner::kPlain)
-    Wrong("tunnel " + std::to_string(plan.id) + " brought " + std::to_string(c.in.size()) + " of " +
-          std::to_string(plan.request_bytes) + " bytes");
+  const std::string id = std::to_string(plan.id);
+  if (!BodyOf(plan.id, plan.request_bytes, 'q').starts_with(c.in))
+    Wrong("tunnel " + id + " brought other bytes to the app than were sent");
+  if (plan.app == AppManner::kCutShort && c.out.empty()) {
+    testing::SimNetwork::ResetOnClose(*c.socket);
+    c.closing = true;
+    return false;
+  }
+  if (c.out.empty() && !c.broken && (plan.last != LastToEnd::kApp || c.ended)) c.ShutdownWrite();
+  if (!c.ended || !c.out.empty()) return false;
+  // Its client ends it behind the last byte, or resets it.
+  if (c.in.size() != plan.request_bytes)
+    Wrong("tunnel " + id + " ended behind " + std::to_string(c.in.size()) + " of " +
+          std::to_string(plan.request_bytes) + " bytes as if they were all");
   c.tunnel = false;
   c.closing = true;
   return false;

@@ -50,17 +50,14 @@ bool Http2Client::Run() {
   return true;
 }
 
-bool Http2Client::Open() {
-  Http2Connection& c = *connection_;
-  if (ids_.empty() || c.leaving || c.calls.size() >= depth_ || c.codec.draining()) return false;
-  if (c.codec.StreamRoom() == 0) return false;
-  Fate& fate = ledger_.fates.at(ids_.front());
-  const Plan& plan = fate.plan;
+// What is asked for by `plan`.
+http::RequestHead Http2Client::HeadOf(const Plan& plan) {
   const std::string id = std::to_string(plan.id);
   http::RequestHead head;
   head.method = plan.post ? http::Method::kPost : http::Method::kGet;
   head.method_text = plan.post ? "POST" : "GET";
-  head.path = (plan.kind == Kind::kGrpc ? "/g/" : "/r/") + id;
+  const char* const prefix = plan.kind == Kind::kGrpc ? "/g/" : plan.kind == Kind::kTunnel ? "/t/" : "/r/";
+  head.path = prefix + id;
   head.authority = "app.example";
   head.has_authority = true;
   head.scheme = "http";
@@ -69,12 +66,31 @@ bool Http2Client::Open() {
     head.headers.Add("content-type", "application/grpc");
     head.headers.Add("te", "trailers");
   }
+  if (plan.kind == Kind::kTunnel) head.upgrade = "sim";
   const bool sized = !plan.chunked && plan.kind == Kind::kHttp;
   head.content = !plan.post ? http::ContentLength{}
                  : sized    ? http::ContentLength{Length::kSized, plan.request_bytes}
                             : http::ContentLength{Length::kUnsized, 0};
+  return head;
+}
+
+bool Http2Client::Open() {
+  Http2Connection& c = *connection_;
+  if (ids_.empty() || c.leaving || c.calls.size() >= depth_ || c.codec.draining()) return false;
+  if (c.codec.StreamRoom() == 0) return false;
+  Fate& fate = ledger_.fates.at(ids_.front());
+  const Plan& plan = fate.plan;
+  const bool tunnel = plan.kind == Kind::kTunnel;
+  if (tunnel && !c.codec.takes_extended_connect()) {
+    if (!c.codec.settled()) return false;  // RFC 8441 section 3: not before the server has said so
+    Wrong(plan.id, "the sidecar does not take Extended CONNECT");
+    ++fate.broken;
+    ids_.pop_front();
+    return true;
+  }
   bool too_large = false;
-  const http2::StreamId stream = c.codec.SubmitRequest(head, !plan.post, &too_large);
+  const bool end = !plan.post && !tunnel;
+  const http2::StreamId stream = c.codec.SubmitRequest(HeadOf(plan), end, &too_large);
   if (stream == 0) {
     c.leaving = true;
     return false;
@@ -82,13 +98,14 @@ bool Http2Client::Open() {
   ids_.pop_front();
   Call& call = c.calls[stream];
   call.fate = &fate;
-  if (plan.post) call.to_send = BodyOf(plan.id, plan.request_bytes, 'q');
-  call.finished = !plan.post;
+  if (!end) call.to_send = BodyOf(plan.id, plan.request_bytes, 'q');
+  call.finished = end;
   return true;
 }
 
 bool Http2Client::SendMore(http2::StreamId id, Call& call) {
   const Plan& plan = call.fate->plan;
+  if (plan.kind == Kind::kTunnel) return SendIntoTunnel(id, call);
   // Round r may go when the answers to the rounds before it have come.
   size_t round = 1;
   while (plan.response_bytes > 0 && round < plan.rounds &&
@@ -104,6 +121,26 @@ bool Http2Client::SendMore(http2::StreamId id, Call& call) {
   http::HeaderList trailers;
   trailers.Add("x-sum", std::to_string(plan.id));
   return connection_->SendContent(id, call, plan.trailers && plan.chunked ? &trailers : nullptr);
+}
+
+bool Http2Client::SendIntoTunnel(http2::StreamId id, Call& call) {
+  const Plan& plan = call.fate->plan;
+  const bool refused = call.status != 0 && call.status != 200;
+  if (call.finished) return false;
+  if (plan.client == ClientManner::kLeavesInRequest && call.sent >= call.to_send.size() / 2) {
+    connection_->codec.Reset(id, http2::ErrorCode::kCancel);
+    call.finished = true;
+    return true;
+  }
+  if (refused) {
+    connection_->codec.FinishContent(id);
+    call.finished = true;
+    return true;
+  }
+  if (call.status == 0 && plan.client != ClientManner::kPipelined) return false;
+  call.may_send = call.to_send.size();
+  if (call.sent == call.to_send.size() && plan.last == LastToEnd::kClient && !call.ended) return false;
+  return connection_->SendContent(id, call, nullptr, plan.last == LastToEnd::kClient && !call.ended);
 }
 
 void Http2Client::HandleEvents() {
@@ -164,6 +201,8 @@ void Http2Client::OnClosed(const http2::Event& event, Call& call) {
   Fate& fate = *call.fate;
   const Plan& plan = fate.plan;
   fate.status = call.status;
+  if (call.status == 200 && !BodyOf(plan.id, plan.response_bytes, 's').starts_with(call.received))
+    Wrong(plan.id, "other bytes than were sent");
   if (!call.ended &&
       (plan.client == ClientManner::kLeavesInRequest || plan.client == ClientManner::kLeavesInResponse)) {
     ++fate.left;
@@ -183,9 +222,12 @@ void Http2Client::OnClosed(const http2::Event& event, Call& call) {
 
 void Http2Client::Check(const Call& call) {
   const Plan& plan = call.fate->plan;
+  if (plan.kind == Kind::kTunnel && plan.app == AppManner::kCutShort)
+    Wrong(plan.id, "its tunnel was cut and ended as if it were whole");
   if (call.received != BodyOf(plan.id, plan.response_bytes, 's'))
     Wrong(plan.id, "wrong body, " + std::to_string(call.received.size()) + " bytes");
-  const bool trailers = plan.kind == Kind::kGrpc || (plan.trailers && plan.response_chunked);
+  const bool trailers =
+      plan.kind == Kind::kGrpc || (plan.kind == Kind::kHttp && plan.trailers && plan.response_chunked);
   if (trailers && call.sum != std::to_string(plan.id)) Wrong(plan.id, "its trailers are lost");
 }
 

@@ -18,7 +18,8 @@ void Http2Connection::Flush() {
   }
 }
 
-bool Http2Connection::SendContent(http2::StreamId id, Call& call, const http::HeaderList* trailers) {
+bool Http2Connection::SendContent(http2::StreamId id, Call& call, const http::HeaderList* trailers,
+                                  bool stay_open) {
   if (call.finished) return false;
   const size_t n = std::min(codec.SendRoom(id), call.may_send - call.sent);
   if (n > 0) {
@@ -26,7 +27,7 @@ bool Http2Connection::SendContent(http2::StreamId id, Call& call, const http::He
     queue.AppendCopy(std::string_view(call.to_send).substr(call.sent, n));
     call.sent += codec.SendContent(id, queue);
   }
-  if (call.sent < call.to_send.size()) return n > 0;
+  if (call.sent < call.to_send.size() || stay_open) return n > 0;
   call.finished = true;
   if (trailers != nullptr) {
     codec.SendTrailers(id, *trailers);

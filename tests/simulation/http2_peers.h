@@ -40,8 +40,9 @@ struct Http2Connection : TextConnection {
   bool Feed();
   // Codec -> socket.
   void Flush();
-  // Sends what may go; with the trailers at its end. True when something was given to the codec.
-  bool SendContent(http2::StreamId id, Call& call, const http::HeaderList* trailers);
+  // Sends what may go, and then the trailers or the end, unless it is to `stay_open`. True when something was
+  // given to the codec.
+  bool SendContent(http2::StreamId id, Call& call, const http::HeaderList* trailers, bool stay_open = false);
   http2::Codec codec;
   std::map<http2::StreamId, Call> calls;
   bool leaving = false;
@@ -57,10 +58,12 @@ class Http2Client : DiallingClient {
 
  private:
   bool Open();
+  static http::RequestHead HeadOf(const Plan& plan);
   void HandleEvents();
   void OnHead(const http2::Event& event, Call& call);
   void OnClosed(const http2::Event& event, Call& call);
   bool SendMore(http2::StreamId id, Call& call);
+  bool SendIntoTunnel(http2::StreamId id, Call& call);
   void Check(const Call& call);
   void Wrong(uint64_t id, const std::string& what) {
     ledger_.wrong.push_back("HTTP/2 answer to " + std::to_string(id) + ": " + what);

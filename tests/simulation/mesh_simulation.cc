@@ -8,29 +8,36 @@
 #include "tests/simulation/http1_client.h"
 #include "tests/simulation/http2_peers.h"
 #include "tests/simulation/plans.h"
+#include "tests/simulation/relay_peer.h"
 #include "tests/simulation/sidecar_host.h"
 #include "tests/simulation/verdict.h"
 
 namespace pillion::simulation {
 namespace {
 
-constexpr auto kStoryLimit = std::chrono::hours(2);  // virtual
-constexpr int kMaxRounds = 10000;                    // at one moment: more is spinning
+// Virtual.
+constexpr auto kStoryLimit = std::chrono::hours(2);
+constexpr auto kStopLimit = std::chrono::minutes(10);  // when no client is left
+constexpr int kMaxRounds = 10000;                      // at one moment: more is spinning
 
 class Mesh {
  public:
   Mesh(const Script& script, Random& random, Ledger& ledger);
   // Until every client is done, then until every engine is empty. False: something waits for ever.
   bool Play();
+  // Of the engines that are gone.
+  void TakeRecords();
   void TellFailures();
-  void Judge(std::vector<std::string>& wrong);
+  void Judge(const Ledger& ledger, std::vector<std::string>& wrong);
   telemetry::Registry& registry() { return registry_; }
+  uint64_t Now() const { return static_cast<uint64_t>(clock_.Now().time_since_epoch().count()); }
 
  private:
   void Disturb();
   bool RunAll();
   bool PassTime();
   bool ClientsDone() const;
+  bool AppsAtRest() const;
   bool Stopped() const;
 
   const Script& script_;
@@ -44,6 +51,9 @@ class Mesh {
   std::unique_ptr<Http2App> grpc_app_;
   std::vector<std::unique_ptr<Http1Client>> http1_clients_;
   std::vector<std::unique_ptr<Http2Client>> http2_clients_;
+  std::vector<std::unique_ptr<TcpApp>> tcp_apps_;
+  std::vector<std::unique_ptr<RelayClient>> relay_clients_;
+  std::vector<telemetry::RequestRecord> records_;
   time::MonotonicTime began_;
   size_t disturbed_ = 0;
 };
@@ -64,6 +74,10 @@ Mesh::Mesh(const Script& script, Random& random, Ledger& ledger)
     host(i);
     apps_.push_back(std::make_unique<Http1App>(clock_, *peer_loop_, At(kAppPorts[i]), ledger, random.Next()));
   }
+  for (size_t i = 0; i < ways; ++i) {
+    tcp_apps_.push_back(
+        std::make_unique<TcpApp>(clock_, *peer_loop_, At(kTcpAppPorts[i]), i, ledger, random.Next()));
+  }
   grpc_app_ = std::make_unique<Http2App>(*peer_loop_, At(kGrpcPort), ledger, random.Next());
   for (const auto& ids : script.http1_clients) {
     http1_clients_.push_back(
@@ -73,12 +87,21 @@ Mesh::Mesh(const Script& script, Random& random, Ledger& ledger)
     http2_clients_.push_back(
         std::make_unique<Http2Client>(clock_, *peer_loop_, At(kOutboundPort), ids, ledger, random.Next()));
   }
+  for (const auto& ids : script.relay_clients) {
+    relay_clients_.push_back(std::make_unique<RelayClient>(clock_, *peer_loop_, At(kOutboundRelayPort), ids,
+                                                           ledger, random.Next()));
+  }
 }
 
 bool Mesh::ClientsDone() const {
   const auto done = [](const auto& client) { return client->done(); };
   return std::all_of(http1_clients_.begin(), http1_clients_.end(), done) &&
-         std::all_of(http2_clients_.begin(), http2_clients_.end(), done);
+         std::all_of(http2_clients_.begin(), http2_clients_.end(), done) &&
+         std::all_of(relay_clients_.begin(), relay_clients_.end(), done);
+}
+
+bool Mesh::AppsAtRest() const {
+  return std::all_of(tcp_apps_.begin(), tcp_apps_.end(), [](const auto& app) { return app->at_rest(); });
 }
 
 bool Mesh::Stopped() const {
@@ -86,14 +109,16 @@ bool Mesh::Stopped() const {
 }
 
 bool Mesh::Play() {
-  const time::MonotonicTime end = began_ + kStoryLimit;
+  time::MonotonicTime end = began_ + kStoryLimit;
   while (!ClientsDone()) {
     if (clock_.Now() > end) return false;
     Disturb();
     if (!PassTime()) return false;
   }
   for (auto& host : hosts_) host->Stop();
-  while (!Stopped()) {
+  end = clock_.Now() + kStopLimit;
+  // An app may still be reading when the last sidecar is gone.
+  while (!Stopped() || !AppsAtRest()) {
     if (clock_.Now() > end || !PassTime()) return false;
   }
   return true;
@@ -123,9 +148,11 @@ bool Mesh::PassTime() {
   for (const auto& app : apps_) next = std::min(next, app->NextDeadline());
   for (const auto& client : http1_clients_) next = std::min(next, client->NextDeadline());
   for (const auto& client : http2_clients_) next = std::min(next, client->NextDeadline());
+  for (const auto& client : relay_clients_) next = std::min(next, client->NextDeadline());
+  for (const auto& app : tcp_apps_) next = std::min(next, app->NextDeadline());
   if (disturbed_ < script_.disturbances.size() && !ClientsDone())
     next = std::min(next, began_ + script_.disturbances[disturbed_].after);
-  if (next == time::MonotonicTime::max()) return ClientsDone();
+  if (next == time::MonotonicTime::max()) return ClientsDone() && AppsAtRest();
   clock_.AdvanceTo(std::max(next, clock_.Now() + time::Duration(1)));
   return true;
 }
@@ -134,6 +161,8 @@ bool Mesh::RunAll() {
   bool worked = false;
   for (auto& client : http1_clients_) worked = client->Run() || worked;
   for (auto& client : http2_clients_) worked = client->Run() || worked;
+  for (auto& client : relay_clients_) worked = client->Run() || worked;
+  for (auto& app : tcp_apps_) worked = app->Run() || worked;
   for (auto& app : apps_) worked = app->Run() || worked;
   worked = grpc_app_->Run() || worked;
   // Engines take turns in a random order; each runs to rest before time goes on.
@@ -144,21 +173,26 @@ bool Mesh::RunAll() {
   return worked;
 }
 
-void Mesh::TellFailures() {
+void Mesh::TakeRecords() {
   for (auto& host : hosts_) {
-    for (const telemetry::RequestRecord& record : host->TakeRecords()) {
-      if (record.flags.empty()) continue;
-      std::printf("%s: %s %s -> %d %s: %s\n", host->name().c_str(), record.method.c_str(),
-                  record.path.c_str(), record.status, record.flags.c_str(), record.detail.c_str());
-      for (const telemetry::AttemptRecord& attempt : record.attempts) {
-        std::printf("    attempt: %s %s, %d, %s\n", attempt.endpoint.c_str(), attempt.protocol.c_str(),
-                    attempt.status, std::string(attempt.error).c_str());
-      }
+    for (telemetry::RequestRecord& record : host->TakeRecords()) records_.push_back(std::move(record));
+  }
+}
+
+void Mesh::TellFailures() {
+  for (const telemetry::RequestRecord& record : records_) {
+    if (record.flags.empty() && record.protocol != "TCP") continue;
+    std::printf("%s: %s%s %s -> %d %s: %s\n", record.reporting->listener.c_str(), record.protocol.c_str(),
+                record.method.c_str(), record.path.c_str(), record.status, record.flags.c_str(),
+                record.detail.c_str());
+    for (const telemetry::AttemptRecord& attempt : record.attempts) {
+      std::printf("    attempt: %s %s, %d, %s\n", attempt.endpoint.c_str(), attempt.protocol.c_str(),
+                  attempt.status, std::string(attempt.error).c_str());
     }
   }
 }
 
-void Mesh::Judge(std::vector<std::string>& wrong) {
+void Mesh::Judge(const Ledger& ledger, std::vector<std::string>& wrong) {
   for (const auto& host : hosts_) {
     for (const std::string& failure : host->failures()) wrong.push_back(host->name() + ": " + failure);
   }
@@ -167,16 +201,20 @@ void Mesh::Judge(std::vector<std::string>& wrong) {
   grpc_app_.reset();
   http1_clients_.clear();
   http2_clients_.clear();
+  relay_clients_.clear();
+  tcp_apps_.clear();
   if (network_.open_sockets() != 0)
     wrong.push_back(std::to_string(network_.open_sockets()) + " sockets leaked");
   JudgeCounters(registry_, wrong);
+  JudgeRelayCounters(ledger, registry_, records_, wrong);
+  JudgeToldClients(ledger, records_, wrong);
 }
 
 void TellStory(const Script& script, const Ledger& ledger) {
   const Mood& mood = script.mood;
-  std::printf("%s, drain time-out %ld ms%s\n", mood.two_ways ? "two ways" : "one way",
+  std::printf("%s, drain time-out %ld ms%s%s\n", mood.two_ways ? "two ways" : "one way",
               static_cast<long>(mood.drain_timeout / std::chrono::milliseconds(1)),
-              mood.lasting_weights ? ", a weight of 0" : "");
+              mood.lasting_weights ? ", a weight of 0" : "", mood.identity != nullptr ? ", TLS" : "");
   if (mood.retry) {
     std::printf("retry policy: on %x, %u retries, per try %ld ms%s\n", mood.retry->on,
                 mood.retry->max_retries,
@@ -187,6 +225,7 @@ void TellStory(const Script& script, const Ledger& ledger) {
     std::printf("%s: ran %d, ok %d, error %d (%d), broken %d, left %d\n", Describe(fate.plan).c_str(),
                 fate.run, fate.ok, fate.error, fate.status, fate.broken, fate.left);
   }
+  for (const auto& [id, fate] : ledger.relays) std::printf("%s\n", Tell(fate).c_str());
   for (const Disturbance& one : script.disturbances) {
     std::printf("after %ld us: %s host %zu\n", static_cast<long>(one.after / std::chrono::microseconds(1)),
                 one.restart ? "restart" : "change", one.host);
@@ -198,19 +237,30 @@ void TellStory(const Script& script, const Ledger& ledger) {
 Outcome RunStory(const Options& options, Ledger& ledger) {
   Random random(options.seed);
   ledger.calm = !options.stormy;
-  const Script script = MakeScript(options.stormy, random, ledger);
+  const Script script = MakeScript(options, random, ledger);
   Outcome outcome;
   Mesh mesh(script, random, ledger);
   const bool ended = mesh.Play();
   if (!ended) outcome.wrong.push_back("the story does not end: something waits for ever");
+  mesh.TakeRecords();
   if (options.verbose) {
     mesh.TellFailures();
     TellStory(script, ledger);
   }
-  mesh.Judge(outcome.wrong);
-  for (const auto& shard : mesh.registry().shards()) outcome.stale_reuse += shard->worker.stale_reuse.value();
+  mesh.Judge(ledger, outcome.wrong);
+  outcome.fingerprint = mesh.Now();
+  for (const auto& shard : mesh.registry().shards()) {
+    const telemetry::WorkerStats& stats = shard->worker;
+    outcome.stale_reuse += stats.stale_reuse.value();
+    outcome.handshakes += stats.client_tls.handshakes.value();
+    for (const telemetry::Counter* bytes : {&stats.client_bytes_read, &stats.client_bytes_written,
+                                            &stats.upstream_bytes_read, &stats.upstream_bytes_written}) {
+      outcome.fingerprint = outcome.fingerprint * 1000003 + bytes->value();
+    }
+  }
   outcome.wrong.insert(outcome.wrong.end(), ledger.wrong.begin(), ledger.wrong.end());
   JudgeRequests(script, ledger, outcome.wrong);
+  JudgeRelays(script, ledger, outcome.wrong);
   JudgeShares(script, ledger, mesh.registry(), outcome.wrong);
   return outcome;
 }

@@ -2,8 +2,15 @@
 
 #include <algorithm>
 
+#include "sidecar/session/wire.h"
+
 namespace pillion::simulation {
 namespace {
+
+constexpr uint64_t kFirstRelay = 10001;
+constexpr size_t kStoriesPerTls = 10;
+// Of a sidecar: what is sealed and has not left, and a record that is being read.
+constexpr size_t kTlsRoom = size_t{5} * 16384;
 
 size_t Up(Random& random, size_t bound) { return random.Next() % bound; }
 
@@ -55,13 +62,27 @@ Plan MakePlan(uint64_t id, bool stormy, Random& random) {
   return plan;
 }
 
+// Asked for with Upgrade, or with Extended CONNECT.
+void MakeTunnel(bool http2, Plan& plan, Random& random) {
+  plan.kind = Kind::kTunnel;
+  plan.post = plan.chunked = false;
+  plan.request_bytes = SomeBytes(random);
+  plan.last = OneOf(random, {LastToEnd::kNobody, LastToEnd::kClient, LastToEnd::kApp});
+  plan.app = AppManner::kAnswer;
+  if (Up(random, 4) == 0) {
+    plan.app = OneOf(random, {AppManner::kCutShort, AppManner::kCutShort, AppManner::kFailFirst,
+                              AppManner::kNever, AppManner::kHangUp, AppManner::kReset});
+  }
+  if (Up(random, 3) == 0) {
+    plan.client = OneOf(random, {http2 ? ClientManner::kPipelined : ClientManner::kSlowReader,
+                                 ClientManner::kLeavesInRequest, ClientManner::kLeavesInResponse});
+  }
+}
+
 Plan MakeHttp1Plan(uint64_t id, bool stormy, Random& random) {
   Plan plan = MakePlan(id, stormy, random);
   if (Up(random, 10) == 0) {
-    plan.kind = Kind::kTunnel;
-    plan.app = AppManner::kAnswer;
-    plan.post = plan.chunked = false;
-    plan.request_bytes = SomeBytes(random);
+    MakeTunnel(false, plan, random);
     return plan;
   }
   if (Up(random, 3) != 0) return plan;
@@ -73,6 +94,10 @@ Plan MakeHttp1Plan(uint64_t id, bool stormy, Random& random) {
 
 Plan MakeHttp2Plan(uint64_t id, bool stormy, Random& random) {
   Plan plan = MakePlan(id, stormy, random);
+  if (Up(random, 6) == 0) {
+    MakeTunnel(true, plan, random);
+    return plan;
+  }
   if (Up(random, 8) == 0)
     plan.client = OneOf(random, {ClientManner::kLeavesInRequest, ClientManner::kLeavesInResponse});
   if (Up(random, 2) == 0) return plan;
@@ -113,9 +138,72 @@ void Disturb(bool stormy, Script& script, Random& random) {
   }
 }
 
+EndPlan MakeEnd(Random& random) {
+  EndPlan end;
+  end.bytes = SomeBytes(random);
+  end.slow_writer = Up(random, 4) == 0;
+  if (Up(random, 4) == 0) end.reads = Pace::kSlow;
+  if (Up(random, 20) == 0) end.reads = Pace::kDeaf;
+  end.manner = OneOf(random, {EndManner::kAtOnce, EndManner::kAtOnce, EndManner::kLast});
+  if (Up(random, 8) == 0) {
+    end.manner = EndManner::kReset;
+    end.reset_after = Up(random, 3) == 0 ? end.bytes : Up(random, end.bytes + 1);
+  }
+  return end;
+}
+
+RelayPlan MakeRelay(uint64_t id, bool proxied, Random& random) {
+  RelayPlan plan;
+  plan.id = id;
+  plan.client = MakeEnd(random);
+  plan.app = MakeEnd(random);
+  if (proxied && Up(random, 4) != 0) plan.proxy_version = 1 + static_cast<int>(Up(random, 2));
+  // Where a header may come the sidecar waits for a first byte.
+  plan.listens_first = Up(random, 4) == 0 && (!proxied || plan.proxy_version != 0);
+  // More than there is room for on the way.
+  if (plan.client.reads == Pace::kDeaf) plan.app.bytes += 200000;
+  if (plan.app.reads == Pace::kDeaf) plan.client.bytes += 200000;
+  return plan;
+}
+
+void MakeRelays(Script& script, Random& random, Ledger& ledger) {
+  Mood& mood = script.mood;
+  mood.relay_idle = std::chrono::seconds(20 + Up(random, 20));
+  mood.relay_buffer_bytes = 1024 + Up(random, Up(random, 2) == 0 ? 5000 : 100000);
+  mood.shared_port = Up(random, 3) == 0;
+  mood.proxy_headers = Up(random, 3) == 0;
+  ledger.relay_idle = mood.relay_idle;
+  // Three legs of the network; of each sidecar what it may hold, and a read that crosses that line.
+  ledger.relay_room =
+      3 * script.faults.buffer_bytes + 2 * (mood.relay_buffer_bytes + session::ReadScratch::kBytes);
+  const size_t clients = Up(random, 2) == 0 ? 0 : 1 + Up(random, 3);
+  for (size_t i = 0; i < clients; ++i) {
+    std::deque<uint64_t> ids;
+    const size_t count = 1 + Up(random, 3);
+    for (size_t n = 0; n < count; ++n) {
+      ids.push_back(kFirstRelay + i * 100 + n);
+      ledger.relays[ids.back()].plan = MakeRelay(ids.back(), mood.proxy_headers, random);
+    }
+    script.relay_clients.push_back(std::move(ids));
+  }
+}
+
+// A story with TLS takes 9 ms of CPU, one without 2 ms: handshakes are dear.
+void EncryptPartOf(const Options& options, Script& script, Random& random, Ledger& ledger) {
+  const bool tls = Up(random, kStoriesPerTls) == 0;
+  const bool older = Up(random, 4) == 0;
+  if (options.identities == nullptr || (!tls && !options.always_tls)) return;
+  script.mood.identity = older ? &options.identities->tls12 : &options.identities->tls13;
+  ledger.relay_room += 2 * kTlsRoom;
+  // The headers that clients write would be inside, where no listener looks for them.
+  script.mood.proxy_headers = false;
+  for (auto& [id, fate] : ledger.relays) fate.plan.proxy_version = 0;
+}
+
 }  // namespace
 
-Script MakeScript(bool stormy, Random& random, Ledger& ledger) {
+Script MakeScript(const Options& options, Random& random, Ledger& ledger) {
+  const bool stormy = options.stormy;
   Script script;
   script.faults.buffer_bytes = 2000 + Up(random, 100000);
   if (stormy) {
@@ -142,6 +230,8 @@ Script MakeScript(bool stormy, Random& random, Ledger& ledger) {
     }
     (i < http1 ? script.http1_clients : script.http2_clients).push_back(std::move(ids));
   }
+  MakeRelays(script, random, ledger);
+  EncryptPartOf(options, script, random, ledger);
   return script;
 }
 
@@ -154,12 +244,26 @@ std::string Describe(const Plan& plan) {
       "plain",        "half-closes",       "pipelined",         "expects",
       "reads slowly", "leaves in request", "leaves in response"};
   static constexpr const char* kKinds[] = {"", " tunnel", " grpc"};
+  static constexpr const char* kLast[] = {"", ", the client ends last", ", the app ends last"};
   return std::to_string(plan.id) + (plan.post ? " POST" : " GET") + kKinds[static_cast<size_t>(plan.kind)] +
          " " + std::to_string(plan.request_bytes) + (plan.chunked ? " chunked" : "") + " -> " +
          std::to_string(plan.response_bytes) + (plan.response_chunked ? " chunked" : "") +
          (plan.trailers ? " trailers" : "") + ", app: " + kApps[static_cast<size_t>(plan.app)] +
          ", client: " + kClients[static_cast<size_t>(plan.client)] + ", rounds " +
-         std::to_string(plan.rounds);
+         std::to_string(plan.rounds) + kLast[static_cast<size_t>(plan.last)];
+}
+
+std::string Describe(const RelayPlan& plan) {
+  const auto end = [](const EndPlan& end) {
+    static constexpr const char* kManners[] = {"ends at once", "ends last", "resets"};
+    static constexpr const char* kPaces[] = {"", ", reads slowly", ", deaf"};
+    return std::to_string(end.bytes) + " bytes, " + kManners[static_cast<size_t>(end.manner)] +
+           (end.manner == EndManner::kReset ? " after " + std::to_string(end.reset_after) : "") +
+           kPaces[static_cast<size_t>(end.reads)] + (end.slow_writer ? ", writes slowly" : "");
+  };
+  const std::string proxied = plan.proxy_version == 0 ? "" : ", PROXY " + std::to_string(plan.proxy_version);
+  return "relay " + std::to_string(plan.id) + proxied + (plan.listens_first ? ", listens first" : "") +
+         ", client: " + end(plan.client) + "; app: " + end(plan.app);
 }
 
 }  // namespace pillion::simulation

@@ -9,6 +9,7 @@
 
 #include "sidecar/base/random.h"
 #include "sidecar/testing/sim_network.h"
+#include "tests/simulation/mesh_simulation.h"
 #include "tests/simulation/sidecar_host.h"
 #include "tests/simulation/story.h"
 
@@ -28,11 +29,13 @@ struct Script {
   std::vector<Disturbance> disturbances;  // in the order of their times
   std::vector<std::deque<uint64_t>> http1_clients;
   std::vector<std::deque<uint64_t>> http2_clients;
+  std::vector<std::deque<uint64_t>> relay_clients;
 };
 
-// Puts the requests into the ledger.
-Script MakeScript(bool stormy, Random& random, Ledger& ledger);
+// Puts the requests and relays into the ledger.
+Script MakeScript(const Options& options, Random& random, Ledger& ledger);
 std::string Describe(const Plan& plan);
+std::string Describe(const RelayPlan& plan);
 
 }  // namespace pillion::simulation
 

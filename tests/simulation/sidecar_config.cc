@@ -40,14 +40,66 @@ SidecarConfig::SidecarConfig(std::optional<size_t> inbound, const Mood& mood, Ra
   if (inbound) {
     clusters_["app"] = Cluster("app", both(kAppPorts), false, false);
     clusters_["grpc"] = Cluster("grpc", {kGrpcPort}, false, true);
+    clusters_["tcp"] = Cluster("tcp", both(kTcpAppPorts), false, false);
+    clusters_["tcp-a"] = Cluster("tcp-a", {kTcpAppPorts[0]}, false, false);
+    clusters_["tcp-b"] = Cluster("tcp-b", {kTcpAppPorts[mood.two_ways ? 1 : 0]}, false, false);
   } else {
     clusters_["next"] = Cluster("next", both(kInboundPorts), true, false);
     clusters_["next-a"] = Cluster("next-a", {kInboundPorts[0]}, true, false);
     clusters_["next-b"] = Cluster("next-b", {kInboundPorts[mood.two_ways ? 1 : 0]}, true, false);
+    clusters_["tcp"] = Cluster("tcp", both(kInboundRelayPorts), true, false);
+    clusters_["tcp-a"] = Cluster("tcp-a", {kInboundRelayPorts[0]}, true, false);
+    clusters_["tcp-b"] = Cluster("tcp-b", {kInboundRelayPorts[mood.two_ways ? 1 : 0]}, true, false);
+  }
+  if (mood.identity != nullptr && !inbound) {
+    for (auto& [name, entry] : clusters_) {
+      auto cluster = std::make_shared<config::Cluster>(*entry.cluster);
+      cluster->tls = mood.identity->client;
+      entry.cluster = cluster;
+    }
   }
   first_ = clusters_;
   NewListener();
+  NewRelay();
   NewRoutes();
+}
+
+// Of what sidecars connect to.
+std::shared_ptr<const config::ServerTls> SidecarConfig::ServerTls() const {
+  return inbound_ && mood_.identity != nullptr ? mood_.identity->server : nullptr;
+}
+
+// One chain that relays all; or what is HTTP goes to one of its own, which nobody asks.
+void SidecarConfig::NewRelay() {
+  auto listener = std::make_shared<config::Listener>();
+  listener->name = inbound_ ? "relay-" + std::to_string(*inbound_) : "relay";
+  listener->direction = direction_;
+  listener->address = At(inbound_ ? kInboundRelayPorts[*inbound_] : kOutboundRelayPort);
+  if (mood_.proxy_headers && inbound_)
+    listener->proxy_protocol = config::ProxyProtocolIn{.may_be_missing = true};
+  if (mood_.shared_port && !inbound_) {
+    listener->inspect_tls = listener->inspect_http = true;
+    listener->chains.push_back(listener_->chains[0]);
+    listener->chains[0].match.application_protocols = {"http/1.0", "http/1.1", "h2c"};
+  }
+  auto server = std::make_shared<config::TcpServer>();
+  server->listener = listener->name;
+  server->direction = direction_;
+  server->access_log = config::AccessLog{"kept for the verdict"};
+  server->stream_buffer_bytes = mood_.relay_buffer_bytes;
+  server->idle_timeout = mood_.relay_idle;
+  server->max_connect_attempts = 1 + static_cast<uint32_t>(Up(3));
+  server->clusters = {{"tcp", 1}};
+  server->total_weight = 1;
+  if (mood_.lasting_weights || Up(2) == 0) {
+    const auto second = static_cast<uint32_t>(mood_.lasting_weights ? 0 : Up(4));
+    server->clusters = {{"tcp-a", 1}, {"tcp-b", second}};
+    server->total_weight = 1 + second;
+  }
+  config::FilterChain& chain = listener->chains.emplace_back();
+  chain.tcp = server;
+  chain.tls = ServerTls();
+  relay_ = listener;
 }
 
 void SidecarConfig::NewListener() {
@@ -68,7 +120,7 @@ void SidecarConfig::NewListener() {
       Up(3) == 0 ? (mood_.harmless && !inbound_ ? kFewStreams : 1) + static_cast<uint32_t>(Up(4)) : 100;
   http.drain_timeout = mood_.drain_timeout;
   http.generate_request_id = Up(2) == 0;
-  listener->chains = {{.name = "", .match = {}, .http = server, .tcp = nullptr}};
+  listener->chains = {{.name = "", .match = {}, .http = server, .tcp = nullptr, .tls = ServerTls()}};
   listener_ = listener;
 }
 
@@ -114,8 +166,10 @@ void SidecarConfig::NewCluster(const std::string& name) {
 void SidecarConfig::NewEndpoints(const std::string& name) {
   auto assignment = std::make_shared<config::Assignment>(*first_[name].endpoints);
   auto& endpoints = assignment->endpoints;
-  const uint16_t(&ports)[2] = inbound_ ? kAppPorts : kInboundPorts;
-  if (mood_.two_ways && (name == "app" || name == "next")) {
+  const bool relays = name == "tcp";
+  const uint16_t(&ports)[2] =
+      relays ? (inbound_ ? kTcpAppPorts : kInboundRelayPorts) : (inbound_ ? kAppPorts : kInboundPorts);
+  if (mood_.two_ways && (relays || name == "app" || name == "next")) {
     config::Endpoint endpoint = endpoints.front();
     endpoints.clear();
     const size_t which = Up(3);
@@ -138,7 +192,7 @@ void SidecarConfig::Change() {
   const std::string& name = names[Up(names.size())];
   listening_ = true;
   left_out_.clear();
-  switch (Up(7)) {
+  switch (Up(8)) {
     case 0:
       NewListener();
       return;
@@ -153,6 +207,9 @@ void SidecarConfig::Change() {
       NewEndpoints(name);
       return;
     case 5:
+      NewRelay();
+      return;
+    case 6:
       if (!mood_.harmless) left_out_ = name;
       return;
     default:
@@ -173,7 +230,13 @@ void SidecarConfig::MakeWhole() {
 std::shared_ptr<const worker::PreparedSnapshot> SidecarConfig::Build() {
   auto snapshot = std::make_shared<config::Snapshot>();
   snapshot->generation = last_ == nullptr ? 1 : last_->snapshot->generation + 1;
-  if (listening_) snapshot->listeners[listener_->name] = {listener_, {routes_}};
+  if (listening_) {
+    snapshot->listeners[listener_->name] = {listener_, {routes_}};
+    config::ListenerEntry& relay = snapshot->listeners[relay_->name];
+    relay.listener = relay_;
+    relay.routes.resize(relay_->chain_count());
+    if (relay.routes.size() > 1) relay.routes[0] = routes_;
+  }
   snapshot->clusters = clusters_;
   if (!left_out_.empty()) snapshot->clusters.erase(left_out_);
   last_ = worker::Prepare(snapshot, last_.get());

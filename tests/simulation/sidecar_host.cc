@@ -37,6 +37,9 @@ bool SidecarHost::RunTurn() {
     worked = leaving.engine->RunTurn() || worked;
     if (leaving.deadline && *leaving.deadline <= clock_.Now()) {
       leaving.engine->Abort();
+      while (leaving.engine->RunTurn()) {
+      }
+      if (!leaving.engine->Drained(inbound())) failures_.push_back("something outlives the drain's deadline");
       leaving.deadline.reset();
       worked = true;
     }
@@ -69,10 +72,11 @@ void SidecarHost::Change(bool last) {
 }
 
 void SidecarHost::Restart(std::optional<time::MonotonicTime> deadline) {
-  const net::Address address = config_.address();
   engine_->Drain(inbound());
-  // It takes those who wait in the accept queue and closes its socket; the next one listens from then on.
-  while (network_.listening(address)) engine_->RunTurn();
+  // It takes those who wait in the accept queue and closes its sockets; the next one listens from then on.
+  for (const net::Address& address : config_.addresses()) {
+    while (network_.listening(address)) engine_->RunTurn();
+  }
   leaving_.push_back({std::move(engine_), deadline});
   Start();
 }

@@ -15,6 +15,7 @@
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/testing/sim_network.h"
 #include "sidecar/worker/engine.h"
+#include "tests/simulation/mesh_identity.h"
 
 namespace pillion::simulation {
 
@@ -23,6 +24,9 @@ inline constexpr uint16_t kOutboundPort = 15001;
 inline constexpr uint16_t kInboundPorts[2] = {15006, 15007};
 inline constexpr uint16_t kAppPorts[2] = {8080, 8081};
 inline constexpr uint16_t kGrpcPort = 9090;
+inline constexpr uint16_t kOutboundRelayPort = 15011;
+inline constexpr uint16_t kInboundRelayPorts[2] = {15016, 15017};
+inline constexpr uint16_t kTcpAppPorts[2] = {7000, 7001};
 net::Address At(uint16_t port);
 
 // What a story's configurations may say.
@@ -33,6 +37,12 @@ struct Mood {
   time::Duration route_timeout = std::chrono::seconds(60);
   time::Duration drain_timeout = std::chrono::seconds(5);
   bool lasting_weights = false;  // the second of the weighted clusters always has weight 0
+  // Relays. What a sidecar holds of each way is `relay_buffer_bytes` and one read.
+  time::Duration relay_idle = std::chrono::seconds(30);
+  size_t relay_buffer_bytes = size_t{64} * 1024;
+  const MeshIdentity* identity = nullptr;  // TLS between the sidecars
+  bool proxy_headers = false;              // inbound sidecars expect PROXY protocol, and do without
+  bool shared_port = false;  // the outbound listener for relays takes HTTP too, and tells them apart
 };
 
 // A configuration that is changed piece by piece; what does not change stays the same object, as in
@@ -46,13 +56,16 @@ class SidecarConfig {
   void Change();
   void MakeWhole();
   config::Direction direction() const { return direction_; }
-  const net::Address& address() const { return listener_->address; }
+  // Of the listeners.
+  std::vector<net::Address> addresses() const { return {listener_->address, relay_->address}; }
 
  private:
   void NewListener();
+  void NewRelay();
   void NewRoutes();
   void NewCluster(const std::string& name);
   void NewEndpoints(const std::string& name);
+  std::shared_ptr<const config::ServerTls> ServerTls() const;
   config::Route RouteTo(const std::string& prefix, const std::string& cluster);
   size_t Up(size_t bound) { return random_.Next() % bound; }
 
@@ -61,6 +74,7 @@ class SidecarConfig {
   const Mood& mood_;
   Random& random_;
   std::shared_ptr<const config::Listener> listener_;
+  std::shared_ptr<const config::Listener> relay_;
   std::shared_ptr<const config::RouteTable> routes_;
   std::map<std::string, config::ClusterEntry, std::less<>> clusters_;
   std::map<std::string, config::ClusterEntry, std::less<>> first_;

@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/time/clock.h"
+#include "tests/simulation/relay_story.h"
+
 namespace pillion::simulation {
 
 // What the application does with a request.
@@ -28,13 +31,13 @@ enum class AppManner : uint8_t {
   kReset,       // reads it, runs it, resets
   kEarlyReset,  // runs it on sight of the head, resets
   kRubbish,     // answers what is no HTTP
-  kCutShort,    // closes in the middle of its answer
+  kCutShort,    // closes in the middle of its answer; resets in the middle of a tunnel
 };
 
 enum class ClientManner : uint8_t {
   kPlain,
   kHalfClose,  // ends its side behind the request
-  kPipelined,  // does not wait for the answer before it
+  kPipelined,  // does not wait for the answer before it; HTTP/2 tunnel: for the answer that opens it
   kExpects,    // Expect: 100-continue
   kSlowReader,
   kLeavesInRequest,
@@ -42,6 +45,9 @@ enum class ClientManner : uint8_t {
 };
 
 enum class Kind : uint8_t { kHttp, kTunnel, kGrpc };
+
+// kTunnel: who ends his side only when he has seen the other's end.
+enum class LastToEnd : uint8_t { kNobody, kClient, kApp };
 
 // One request as its client planned it. The body and the answer are functions of the id, so that any mix-up
 // shows.
@@ -52,6 +58,7 @@ struct Plan {
   ClientManner client = ClientManner::kPlain;
   size_t request_bytes = 0;
   size_t response_bytes = 0;
+  LastToEnd last = LastToEnd::kNobody;
   uint32_t rounds = 1;  // kGrpc: messages each way, each sent when the one before was answered
   // Independent choices.
   bool post = false;
@@ -75,7 +82,10 @@ struct Fate {
 
 struct Ledger {
   std::map<uint64_t, Fate> fates;
-  std::vector<std::string> wrong;  // corruption of any kind
+  std::map<uint64_t, RelayFate> relays;  // other ids
+  time::Duration relay_idle{};           // the sidecars' time-out
+  size_t relay_room = 0;                 // for bytes that are under way from one end to the other
+  std::vector<std::string> wrong;        // corruption of any kind
   // Nothing in this story excuses a lost request: clients may ask again when a connection ends cleanly before
   // any byte of an answer, because the sidecar must not have taken it.
   bool calm = false;
@@ -83,6 +93,11 @@ struct Ledger {
   Fate* Find(const std::string& id) {
     const auto found = fates.find(std::strtoull(id.c_str(), nullptr, 10));
     return found == fates.end() ? nullptr : &found->second;
+  }
+  // No connection could be had for it.
+  void Lost(uint64_t id) {
+    const auto relay = relays.find(id);
+    ++(relay != relays.end() ? relay->second.lost : fates.at(id).broken);
   }
 };
 

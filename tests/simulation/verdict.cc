@@ -80,7 +80,8 @@ void JudgeCounters(const telemetry::Registry& registry, std::vector<std::string>
     const telemetry::WorkerStats& stats = shard->worker;
     if (stats.client_connections.value() != stats.client_connections_closed.value())
       wrong.push_back("client connections opened and closed differ");
-    if (stats.upstream_connections_http1.value() + stats.upstream_connections_http2.value() !=
+    if (stats.upstream_connections_http1.value() + stats.upstream_connections_http2.value() +
+            stats.upstream_connections_tcp.value() !=
         stats.upstream_connections_closed.value())
       wrong.push_back("upstream connections opened and closed differ");
   }
