@@ -34,6 +34,7 @@ SIDECAR = os.environ.get("PILLION_SIDECAR", _SIDECAR)
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_TLS = "envoy.extensions.transport_sockets.tls.v3."
 
 
 def sanitized():
@@ -112,6 +113,22 @@ def cluster(name, addresses, sidecar=False, http2=False, **more):
         made["typed_extension_protocol_options"] = {
             _HTTP_OPTIONS: typed(_HTTP_OPTIONS, explicit_http_config={"http2_protocol_options": {}})}
     made.update(more)
+    return made
+
+
+def server_tls(common, **more):
+    return {"name": "envoy.transport_sockets.tls",
+            "typed_config": typed(_TLS + "Down" + "streamTlsContext", common_tls_context=common, **more)}
+
+
+def client_tls(common, **more):
+    return {"name": "envoy.transport_sockets.tls",
+            "typed_config": typed(_TLS + "UpstreamTlsContext", common_tls_context=common, **more)}
+
+
+def with_tls(made, socket_config):
+    """That listener with this at its first chain."""
+    made["filter_chains"][0]["transport_socket"] = socket_config
     return made
 
 
