@@ -1,5 +1,5 @@
-// The cases of tests/conformance/grpc_interop_test.py with grpc-js, at the given host:port, over TLS if "tls" follows (it does not look
-// at NODE_EXTRA_CA_CERTS by itself); prints {case: "ok" or what was wrong}.
+// The cases of tests/conformance/grpc_interop_test.py with grpc-js, at the given host:port, over TLS if "tls" follows (grpc-js does
+// not look at NODE_EXTRA_CA_CERTS by itself); prints {case: "ok" or what was wrong}.
 'use strict';
 const assert = require('assert');
 const fs = require('fs');

@@ -1,5 +1,5 @@
-// The cases of tests/conformance/grpc_web_interop_test.py with npm's grpc-web, in both of its formats: over HTTP/1.1 with xhr2, or
-// over one connection of HTTP/2. Prints {case: "ok" or what was wrong}.
+// The cases of tests/conformance/grpc_web_interop_test.py with npm's grpc-web, in both of its formats: over HTTP/1.1 with xhr2,
+// or over one connection of HTTP/2. Prints {case: "ok" or what was wrong}.
 'use strict';
 const assert = require('assert');
 const [base, transport] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-// As much of XMLHttpRequest as the grpc-web client uses, over one HTTP/2 connection that all requests share: a browser's, in short.
+// As much of XMLHttpRequest as the grpc-web client uses, over one HTTP/2 connection that all requests share, as in a browser.
 'use strict';
 const http2 = require('http2');
 
