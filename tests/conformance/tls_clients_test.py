@@ -356,20 +356,25 @@ class NginxAsTheClient(TlsTest):
         said = self.run_tool("h2load", "-n", "1000", "-c", "4", "-m", "4", url + "/").decode()
         self.assertIn("status codes: 1000 2xx, 0 3xx, 0 4xx, 0 5xx", said)
 
-    def resumed(self, reuse):
+    def resumed(self, reuse, version):
         """How many of six connections were."""
         self.start_tls(self.serve())
-        self.start_nginx(self.proxy("proxy_ssl_session_reuse %s; proxy_set_header Connection close;" % reuse))
+        self.start_nginx(self.proxy("proxy_ssl_session_reuse %s; proxy_ssl_protocols %s;" % (reuse, version),
+                                    "proxy_set_header Connection close;"))
         before = self.near.metrics()[RESUMED]
         for _ in range(6):
             self.assertEqual(self.curl(url="https://%s:%d" % (mesh.HOST, self.front)), b"hello")
         return self.near.metrics()[RESUMED] - before
 
     def test_connections_are_resumed(self):
-        self.assertEqual(self.resumed("on"), 5)
+        for version in ("TLSv1.2", "TLSv1.3"):
+            with self.subTest(version):
+                self.assertEqual(self.resumed("on", version), 5)
+                mesh.stop_all(self, self.made)
+                self.made = []
 
     def test_connections_are_not_resumed_if_nginx_does_not_want_it(self):
-        self.assertEqual(self.resumed("off"), 0)
+        self.assertEqual(self.resumed("off", "TLSv1.3"), 0)
 
     def test_grpc(self):
         server, address = grpc_interop_test.serve()
