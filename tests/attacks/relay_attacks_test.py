@@ -155,8 +155,8 @@ class WhoDoesNotRead(RelayAttack):
     """Back-pressure bounds what a relay holds; nothing moves then, and the idle time-out ends it."""
 
     def check(self, attack):
-        """`attack()` makes the attackers; it returns them, and a function that tells how many bytes have been given to the sidecar
-        so far: when they stand still the buffers are full. What a first wave has used stays with the allocator (the memory guard
+        """`attack()` makes the attackers; it returns them, and a function that tells how many bytes have been given to the
+        sidecar so far: when they stand still the buffers are full. What a first wave has used stays with the allocator (the guard
         gives it back when it is needed); a second one uses it again."""
         after_first = None
         for _ in range(2):
@@ -246,9 +246,10 @@ class WhoSaysNothing(RelayAttack):
         self.all_is_back()
 
     def test_clients_that_close_their_half_and_do_not_go(self):
-        attackers = [self.connect(said=b"deaf\n") for _ in range(100)]
-        for one in attackers:
-            one.half_close()
+        attackers = []
+        for _ in range(100):
+            attackers.append(self.connect(said=b"deaf\n"))
+            attackers[-1].half_close()
         self.others_are_served()
         self.cut_off(attackers)
         self.all_is_back()
@@ -352,8 +353,9 @@ class Resets(RelayAttack):
                     client.reset()
             self.all_is_back()
 
-    # A relay learns of a reset when it reads or writes there. Neither happens to an end that has closed its half and to which nothing
-    # is sent, and to one that is not read because the other end does not take what it sent: these stay until the idle time-out.
+    # A relay learns of a reset when it reads or writes there. Neither happens to an end that has closed its half and to which
+    # nothing is sent, and to one that is not read because the other end does not take what it sent: these stay until the idle
+    # time-out.
 
     @unittest.expectedFailure
     @unittest.mock.patch.object(mesh, "WAIT", 5.0)

@@ -1,5 +1,6 @@
 """gRPC-Web with npm's grpc-web, in its text and its binary format, over HTTP/1.1 and over HTTP/2, to the service of
-grpc_interop_test.py in Python and in Node: through one sidecar, and through two, of which the first or the last one translates."""
+grpc_interop_test.py in Python and in Node: through one sidecar, and through two, of which the first or the last one
+translates."""
 import unittest
 
 import grpc_interop_test
