@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 import unittest
+import unittest.mock
 
 import h2.events
 import h2.settings
@@ -76,6 +77,48 @@ class Settling(mesh.MeshTest):
         self.app.accept()
         statuses = sorted(client.head().status for client in clients)
         self.assertEqual(statuses, [502, 503, 503])  # one was sent and may have run; the others waited
+
+
+class Resets(mesh.MeshTest):
+    """A session learns of a reset when it reads or writes. Neither happens while the app keeps one waiting that has closed its
+    half, nor while the app does not take an upload: the request stays until its time-out, or until the app answers."""
+
+    def is_freed(self, client):
+        client.reset()
+        with unittest.mock.patch.object(mesh, "WAIT", 5.0):
+            mesh.wait_until(lambda: self.made[0].descriptors() <= self.before, "the request is given up")
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+        client = self.get(fields="Connection: close\r\n")  # when it is over, so is the connection that asked who listens
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        self.assertTrue(client.rest().startswith(b"HTTP/1.1 200 "))
+        self.assertEqual(app.rest(), b"")
+        self.before = self.made[0].descriptors()
+
+    def test_one_that_waits(self):
+        client = self.get()
+        self.accept_request()
+        self.is_freed(client)
+
+    @unittest.expectedFailure
+    def test_one_that_waits_and_has_closed_its_half(self):
+        client = self.get()
+        self.accept_request()
+        client.half_close()
+        self.is_freed(client)
+
+    @unittest.expectedFailure
+    def test_one_that_uploads_to_an_app_that_does_not_read(self):
+        client = self.ask("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 1000000000\r\n\r\n")
+        self.accept_request()
+        client.sock.settimeout(0.2)
+        with self.assertRaises(OSError):
+            while True:
+                client.sock.send(b"x" * 65536)
+        self.is_freed(client)
 
 
 class EmptyPosts(mesh.MeshTest):

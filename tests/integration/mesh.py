@@ -34,6 +34,7 @@ SIDECAR = os.environ.get("PILLION_SIDECAR", _SIDECAR)
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_TLS = "envoy.extensions.transport_sockets.tls.v3."
 
 
 def sanitized():
@@ -124,6 +125,22 @@ INSPECTORS = {name: {"name": name, "typed_config": typed(
 def tcp_chain(cluster, match=None, **more):
     config = typed(_TCP, stat_prefix="tcp", cluster=cluster, **more)
     return {"filter_chain_match": match or {}, "filters": [{"name": "tcp", "typed_config": config}]}
+
+
+def server_tls(common, **more):
+    return {"name": "envoy.transport_sockets.tls",
+            "typed_config": typed(_TLS + "Down" + "streamTlsContext", common_tls_context=common, **more)}
+
+
+def client_tls(common, **more):
+    return {"name": "envoy.transport_sockets.tls",
+            "typed_config": typed(_TLS + "UpstreamTlsContext", common_tls_context=common, **more)}
+
+
+def with_tls(made, socket_config):
+    """That listener with this at its first chain."""
+    made["filter_chains"][0]["transport_socket"] = socket_config
+    return made
 
 
 # --- processes -------------------------------------------------------------------------------------------------

@@ -15,24 +15,7 @@ import unittest
 
 import certificates
 import mesh
-
-_SERVER = "envoy.extensions.transport_sockets.tls.v3.Down" + "streamTlsContext"
-_CLIENT = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-
-
-def server_tls(common, **more):
-    return {"name": "envoy.transport_sockets.tls",
-            "typed_config": mesh.typed(_SERVER, common_tls_context=common, **more)}
-
-
-def client_tls(common, **more):
-    return {"name": "envoy.transport_sockets.tls",
-            "typed_config": mesh.typed(_CLIENT, common_tls_context=common, **more)}
-
-
-def with_tls(listener, socket_config):
-    listener["filter_chains"][0]["transport_socket"] = socket_config
-    return listener
+from mesh import client_tls, server_tls, with_tls
 
 
 class Tls(unittest.TestCase):

@@ -1,13 +1,16 @@
-// The cases of tests/conformance/grpc_interop_test.py with grpc-js; prints {case: "ok" or what was wrong}.
+// The cases of tests/conformance/grpc_interop_test.py with grpc-js, at the given host:port, over TLS if "tls" follows (grpc-js does
+// not look at NODE_EXTRA_CA_CERTS by itself); prints {case: "ok" or what was wrong}.
 'use strict';
 const assert = require('assert');
+const fs = require('fs');
 const grpc = require('@grpc/grpc-js');
 const {message, parts, method, service, options, echoInitial, echoTrailing} = require('./grpc_interop.js');
 
 const Client = grpc.makeGenericClientConstructor(service);
-const client = new Client(process.argv[2], grpc.credentials.createInsecure(), options);
-const zipping = new Client(process.argv[2], grpc.credentials.createInsecure(),
-    {...options, 'grpc.default_compression_algorithm': 2});
+const credentials = process.argv[3] === 'tls' ? grpc.credentials.createSsl(fs.readFileSync(process.env.NODE_EXTRA_CA_CERTS))
+  : grpc.credentials.createInsecure();
+const client = new Client(process.argv[2], credentials, options);
+const zipping = new Client(process.argv[2], credentials, {...options, 'grpc.default_compression_algorithm': 2});
 const soon = () => ({deadline: Date.now() + 20000});
 
 function unary(data, {name = 'UnaryCall', metadata = new grpc.Metadata(), from = client} = {}) {
@@ -125,7 +128,7 @@ const cases = {
   async unimplemented_service() {
     const Other = grpc.makeGenericClientConstructor(
         {UnaryCall: method('/grpc.testing.UnimplementedService/UnimplementedCall', false, false)});
-    const other = new Other(process.argv[2], grpc.credentials.createInsecure());
+    const other = new Other(process.argv[2], credentials);
     const {status} = await unary(Buffer.from('\n'), {from: other});
     other.close();
     assert.strictEqual(status.code, grpc.status.UNIMPLEMENTED);

@@ -1,12 +1,15 @@
-// ws as a client of websocket_server.js at the given host:port (and Host, if another); prints {case: "ok" or what was wrong}.
+// ws as a client of websocket_server.js at the given host:port (and Host, if another), or at wss://host:port;
+// prints {case: "ok" or what was wrong}.
 'use strict';
 const assert = require('assert');
 const {once} = require('events');
 const WebSocket = require('ws');
 
+const base = process.argv[2].includes('://') ? process.argv[2] : 'ws://' + process.argv[2];
+
 async function open({protocols = [], ...options} = {}) {
   const headers = process.argv[3] ? {Host: process.argv[3]} : {};
-  const socket = new WebSocket('ws://' + process.argv[2] + '/chat?room=1', protocols, {maxPayload: 64 << 20, headers, ...options});
+  const socket = new WebSocket(base + '/chat?room=1', protocols, {maxPayload: 64 << 20, headers, ...options});
   await once(socket, 'open');
   return socket;
 }
