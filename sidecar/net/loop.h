@@ -54,7 +54,8 @@ class Socket {
   virtual ~Socket() = default;
   virtual IoResult Read(std::span<char> into) = 0;
   virtual IoResult Write(std::span<const iovec> from) = 0;
-  // 0 when connected; EINPROGRESS while not; else the errno of the failed connect. Over TLS "connected"
+  // 0 when connected; EINPROGRESS while not, also when no longer; else the errno of the failed connect, or of
+  // the reset that has come since, which is told once, here or by the next read or write. Over TLS "connected"
   // includes the handshake, at either end; a failure of it is EPROTO, and security() says more.
   virtual int ConnectError() = 0;
   virtual void ShutdownWrite() = 0;

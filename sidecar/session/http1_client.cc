@@ -112,6 +112,7 @@ void Http1ClientSession::WakeOwner() {
 
 void Http1ClientSession::OnReady(bool readable, bool writable) {
   wire_.Mark(readable, writable);
+  told_ = told_ || readable;
   if (writable && !wire_.out().empty()) turn_.MarkDirty(*this);
   turn_.Wake(*this);
 }
@@ -119,6 +120,12 @@ void Http1ClientSession::OnReady(bool readable, bool writable) {
 stream::Progress Http1ClientSession::Run() {
   CheckTimer();
   if (state_ != State::kDead) Read();
+  // Where nothing is read, because the client has closed its half or nobody takes what it sends, only this
+  // tells that it is gone.
+  if (std::exchange(told_, false) && (input_ended_ || wire_.readable()) && state_ != State::kDead &&
+      wire_.socket().ConnectError() != 0) {
+    Die();
+  }
   // What the client had sent before it was told to go is answered.
   if (draining_ && state_ == State::kIdle && wire_.input().empty() && !wire_.readable()) CloseAfterFlush();
   wire_.KeepRest();

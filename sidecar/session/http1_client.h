@@ -69,6 +69,7 @@ class Http1ClientSession final : public ClientSession {
   bool draining_ = false;
   bool last_request_ = false;  // no further request is taken on this connection
   bool input_ended_ = false;
+  bool told_ = false;  // by the loop that something has come, since the last Run
 };
 
 }  // namespace pillion::session

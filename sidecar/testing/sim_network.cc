@@ -53,7 +53,10 @@ class SimSocket : public net::Socket {
   ~SimSocket() override;
   net::IoResult Read(std::span<char> into) override;
   net::IoResult Write(std::span<const iovec> from) override;
-  int ConnectError() override { return channel_->connect_error; }
+  int ConnectError() override {
+    if (channel_->connect_error != 0 || !Mine().reset) return channel_->connect_error;
+    return Mine().error != 0 ? std::exchange(Mine().error, 0) : EINPROGRESS;
+  }
   void ShutdownWrite() override { SendFin(); }
   std::optional<uint64_t> AckedBytes() override { return Mine().acked; }
   const net::Address& peer() const override {

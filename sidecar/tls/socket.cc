@@ -282,6 +282,8 @@ net::IoResult TlsSocket::Write(std::span<const iovec> from) {
 }
 
 int TlsSocket::ConnectError() {
+  // What has come behind the handshake, an alert above all, is for reads to tell.
+  if (state_ == State::kOpen && unsent_.empty()) return raw_->ConnectError();
   if (state_ == State::kDialling || state_ == State::kHandshake) Handshake();
   if (state_ == State::kFailed) return error_;
   if (state_ != State::kOpen && state_ != State::kEarly) return EINPROGRESS;
