@@ -2,6 +2,7 @@
 passes untouched, with filters at the listener that have nothing to do with it."""
 
 import os
+import resource
 import threading
 import time
 import unittest
@@ -17,7 +18,7 @@ _FILTERS = (("web", mesh.typed(_HTTP + "grpc_web.v3.GrpcWeb")), ("cors", mesh.ty
 _HUGE = 20 * 1024 * 1024
 
 
-class LocalErrors(mesh.MeshTest):
+class LocalTest(mesh.MeshTest):
     def answer(self, path="/test.Echo/Unary"):
         client = self.ask("POST %s HTTP/1.1\r\nHost: shop\r\nContent-Type: application/grpc+proto\r\n"
                           "Content-Length: 5\r\n\r\n\0\0\0\0\0" % path)
@@ -28,6 +29,8 @@ class LocalErrors(mesh.MeshTest):
         self.assertEqual(head.get("content-type"), "application/grpc+proto")
         self.assertTrue(head.get("grpc-message"))
 
+
+class LocalErrors(LocalTest):
     def test_no_route(self):
         self.start(out={"routes": [{"match": {"prefix": "/other"}, "route": {"cluster": "app"}}]})
         self.check(self.answer(), 12)
@@ -61,6 +64,24 @@ class LocalErrors(mesh.MeshTest):
         connection, _ = self.accept_request()
         connection.close()
         self.check(client.head(), 14)
+
+
+class Overflow(LocalTest):
+    """Each request over HTTP/1.1 has a connection of its own, made or being made."""
+    LIMIT = 1024  # kMaxConnectionsPerEndpoint
+
+    def test_too_many_connections_to_one_endpoint(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 3 * self.LIMIT), hard))  # the sidecar inherits it
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        silent = mesh.App(backlog=self.LIMIT)
+        self.addCleanup(silent.close)
+        self.start(addresses=[silent.address], out_cluster={"connect_timeout": "%ds" % mesh.WAIT})
+        waiting = [self.get() for _ in range(self.LIMIT)]
+        last = self.answer()
+        self.check(last, 14)
+        self.assertIn("overloaded", last.get("grpc-message"))
+        self.assertEqual([client.silent() for client in waiting[:3]], [True] * 3)
 
 
 class Service:
