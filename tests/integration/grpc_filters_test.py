@@ -195,31 +195,31 @@ class GrpcWebAtTwo(mesh.AtTwo, GrpcWeb):
 class Retried(mesh.MeshTest):
     """What is sent again is what the filters made of the request, the same bytes."""
 
-    def test_a_transformed_request_is_retried(self):
-        self.start(out={"filters": (WEB,), "route": {"retry_policy": {"retry_on": "retriable-status-codes",
-                                                                      "retriable_status_codes": [503], "num_retries": 2}}})
-        message = os.urandom(20000)
-        client = self.ask("POST /test.Echo/Unary HTTP/1.1\r\nHost: shop\r\nContent-Type: application/grpc-web-text\r\n"
-                          "Transfer-Encoding: chunked\r\n\r\n")
-        text = base64.b64encode(frame(message))
-        for part in (text[:9000], text[9000:]):
-            client.send(b"%x\r\n%s\r\n" % (len(part), part))
-        client.send(b"0\r\n\r\n")
-        app = None
-        for _ in range(3):
+    def test_a_transformed_request_goes_to_another_endpoint(self):
+        self.start(addresses=[(mesh.HOST, mesh.free_port()), self.app.address], out={"filters": (WEB,), "explain": True})
+        attempts = []
+        for _ in range(2):  # one of them is sent to the dead endpoint first
+            message = os.urandom(20000)
+            client = self.ask("POST /test.Echo/Unary HTTP/1.1\r\nHost: shop\r\nContent-Type: application/grpc-web-text\r\n"
+                              "X-Pillion-Explain: 1\r\nTransfer-Encoding: chunked\r\n\r\n")
+            text = base64.b64encode(frame(message))
+            for part in (text[:9000], text[9000:]):
+                client.send(b"%x\r\n%s\r\n" % (len(part), part))
+            client.send(b"0\r\n\r\n")
             app, head = self.accept_request()
             self.assertEqual(head.get("content-type"), "application/grpc")
             content, _ = app.chunks()
             self.assertEqual(content, frame(message))
-            if len(self.app.connections) < 3:
-                app.send("HTTP/1.1 503 Not Now\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-        app.send("HTTP/1.1 200 OK\r\nContent-Type: application/grpc+proto\r\nTransfer-Encoding: chunked\r\n\r\n"
-                 "7\r\n\0\0\0\0\2ok\r\n0\r\ngrpc-status: 0\r\n\r\n")
-        self.assertEqual(client.head().status, 200)
-        content, _ = client.chunks()
-        (_, answer), (flags, trailers) = frames(decode(content))
-        self.assertEqual((answer, flags), (b"ok", 0x80))
-        self.assertIn(b"grpc-status: 0", trailers)
+            app.send("HTTP/1.1 200 OK\r\nContent-Type: application/grpc+proto\r\nConnection: close\r\n"
+                     "Transfer-Encoding: chunked\r\n\r\n7\r\n\0\0\0\0\2ok\r\n0\r\ngrpc-status: 0\r\n\r\n")
+            head = client.head()
+            self.assertEqual(head.status, 200)
+            attempts.append(head.get("x-pillion-explain"))
+            content, _ = client.chunks()
+            (_, answer), (flags, trailers) = frames(decode(content))
+            self.assertEqual((answer, flags), (b"ok", 0x80))
+            self.assertIn(b"grpc-status: 0", trailers)
+        self.assertTrue(any("attempts=2" in one for one in attempts), attempts)
 
 
 class GrpcWebWithoutAnApp(mesh.MeshTest):
