@@ -291,6 +291,12 @@ constexpr WorkerSeries kWorkerSeries[] = {
     {"pillion_spans_dropped_total", "", "Spans lost: full queue, collector not reached, refused by it.",
      &WorkerStats::spans_dropped},
     {"pillion_turns_total", "", "Turns of the loops.", &WorkerStats::turns},
+    {"pillion_tls_certificate_updates_total", "result=\"used\"",
+     "Certificates, keys and lists that came, from files or the control plane, to replace others.",
+     &WorkerStats::certificate_rotations},
+    {"pillion_tls_certificate_updates_total", "result=\"refused\"",
+     "Certificates, keys and lists that came, from files or the control plane, to replace others.",
+     &WorkerStats::certificate_failures},
 };
 
 uint64_t Sum(const telemetry::Registry& registry, Counter WorkerStats::* counter) {

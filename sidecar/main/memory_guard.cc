@@ -67,6 +67,16 @@ uint64_t ResidentBytes() {
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+void HeapTrimmer::Check(time::MonotonicTime now) {
+  if (now < next_) return;
+  next_ = now + kEvery;
+  const uint64_t before = resident_();
+  lowest_ = std::min(lowest_, before);
+  if (before < lowest_ + kGrowthBytes) return;
+  trim_();
+  lowest_ = resident_();
+}
+
 bool MemoryGuard::Check(time::MonotonicTime now) {
   if (limit_ == 0) next_ = time::MonotonicTime::max();
   if (now < next_) return false;

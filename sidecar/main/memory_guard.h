@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "sidecar/base/pressure.h"
 #include "sidecar/time/clock.h"
@@ -40,6 +41,28 @@ class MemoryGuard {
   const std::function<uint64_t()> use_;
   PressureGauge& gauge_;
   time::MonotonicTime next_{};
+};
+
+// Gives back to the kernel what a burst has left with the allocator: freed pages between used ones stay
+// resident for ever otherwise. Main loop only.
+class HeapTrimmer {
+ public:
+  // `trim`: malloc_trim(0), but for tests. It costs milliseconds at most.
+  HeapTrimmer(std::function<uint64_t()> resident, std::function<void()> trim)
+      : resident_(std::move(resident)), trim_(std::move(trim)) {}
+  // Looks when it is time, and trims when the memory has grown since the last time: what is still used then
+  // is what is kept.
+  void Check(time::MonotonicTime now);
+  time::MonotonicTime next() const { return next_; }
+
+  static constexpr time::Duration kEvery = std::chrono::seconds(5);
+  static constexpr uint64_t kGrowthBytes = uint64_t{8} << 20;
+
+ private:
+  const std::function<uint64_t()> resident_;
+  const std::function<void()> trim_;
+  time::MonotonicTime next_{};
+  uint64_t lowest_ = UINT64_MAX;  // since the last trim
 };
 
 }  // namespace pillion

@@ -65,6 +65,40 @@ TEST(MemoryGuard, WithoutALimitNothingIsRead) {
   EXPECT_EQ(guard.next(), time::MonotonicTime::max());
 }
 
+TEST(HeapTrimmer, TrimsWhatABurstHasLeftAndNothingTwice) {
+  uint64_t resident = uint64_t{20} << 20;
+  uint64_t used = resident;
+  int trims = 0;
+  HeapTrimmer trimmer([&] { return resident; },
+                      [&] {
+                        ++trims;
+                        resident = used;
+                      });
+  time::MonotonicTime now(std::chrono::hours(1));
+  const auto look = [&] {
+    now = trimmer.next() > now ? trimmer.next() : now;
+    trimmer.Check(now);
+  };
+  look();
+  EXPECT_EQ(trims, 0);
+  resident += uint64_t{100} << 20;  // a burst that is over
+  trimmer.Check(now + std::chrono::seconds(1));
+  EXPECT_EQ(trims, 0) << "not yet";
+  look();
+  EXPECT_EQ(trims, 1);
+  EXPECT_EQ(resident, used);
+  resident = used += uint64_t{50} << 20;  // memory that is needed
+  look();
+  look();
+  look();
+  EXPECT_EQ(trims, 2) << "once in vain";
+  resident = used -= uint64_t{40} << 20;
+  look();
+  resident += uint64_t{9} << 20;
+  look();
+  EXPECT_EQ(trims, 3) << "measured from the lowest point since";
+}
+
 class Files {
  public:
   Files() {

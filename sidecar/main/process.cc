@@ -1,6 +1,7 @@
 #include "sidecar/main/process.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -95,12 +96,14 @@ class Process {
   std::string CertificatesPage() const;
   void AskClusters(const std::function<void(std::string)>& done);
   void TakeRecords();
+  void CountCertificates();
   // One turn of the main loop; `deadline` at the latest.
   void TurnUntil(time::MonotonicTime deadline);
 
   const ProcessOptions& options_;
   PressureGauge pressure_;
   MemoryGuard memory_guard_;
+  HeapTrimmer heap_trimmer_{ResidentBytes, [] { malloc_trim(0); }};
   time::SystemClock clock_;
   telemetry::Registry registry_;
   std::optional<listener::Placement> placement_;
@@ -247,12 +250,20 @@ void Process::SaveLastGoodConfiguration() {
   save_at_ = clock_.Now() + kSaveRetry;
 }
 
+void Process::CountCertificates() {
+  telemetry::WorkerStats& stats = main_.worker_stats();
+  stats.certificate_rotations.Add(tls_.rotations() - stats.certificate_rotations.value());
+  stats.certificate_failures.Add(tls_.failures() - stats.certificate_failures.value());
+}
+
 void Process::TurnUntil(time::MonotonicTime deadline) {
-  main_.TurnOnce(std::min(
-      {deadline, store_.NextTimeout(), save_at_, bind_again_at_, tls_.next_poll(), memory_guard_.next()}));
+  main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_, bind_again_at_, tls_.next_poll(),
+                           memory_guard_.next(), heap_trimmer_.next()}));
   const time::MonotonicTime now = clock_.Now();
   if (now >= store_.NextTimeout()) Publish();
   tls_.Poll(now);
+  CountCertificates();
+  heap_trimmer_.Check(now);
   if (memory_guard_.Check(now)) {
     for (const auto& worker : workers_) {
       worker->Post([](worker::Engine& engine) { engine.ShedLargest(); });

@@ -38,6 +38,7 @@ Relay::~Relay() {
 
 void Relay::Mark(End& end, bool readable, bool writable) {
   end.wire.Mark(readable, writable);
+  end.told = end.told || readable;
   if (writable && (end.shut || !end.wire.out().empty())) parts_.turn.MarkDirty(*this);
   parts_.turn.Wake(*this);
 }
@@ -53,6 +54,8 @@ stream::Progress Relay::Run() {
   if (state_ == State::kDialling) FinishDial();
   if (state_ != State::kDead) Pump(client_, upstream_);
   if (state_ == State::kOpen) Pump(upstream_, client_);
+  LookForReset(client_);
+  if (state_ == State::kOpen) LookForReset(upstream_);
   client_.wire.KeepRest();
   upstream_.wire.KeepRest();
   if (state_ == State::kOpen && Over(client_) && Over(upstream_)) state_ = State::kDead;
@@ -150,6 +153,13 @@ void Relay::FlushOne(End& end, const End& other) {
       break;
   }
   if (was_full && end.wire.out().bytes() < server_->stream_buffer_bytes) parts_.turn.Wake(*this);
+}
+
+// Where nothing is read, because it has ended or the other side is full, only this tells that it is gone. Of
+// one that has been told the other's end too, nothing is left to lose.
+void Relay::LookForReset(End& end) {
+  if (!std::exchange(end.told, false) || end.shut || state_ == State::kDead) return;
+  if ((end.ended || end.wire.readable()) && end.wire.IsReset()) OnReset(end);
 }
 
 // What was read before is still given to the other side, as far as its kernel takes it now.

@@ -45,6 +45,7 @@ class Relay final : public session::ClientSession {
     uint64_t received = 0;
     bool ended = false;  // it will send no more
     bool shut = false;   // it has been told that no more will come
+    bool told = false;   // by the loop that something has come, since the last Run
   };
   class UpstreamObserver final : public net::Observer {
    public:
@@ -60,6 +61,7 @@ class Relay final : public session::ClientSession {
   void Pump(End& from, End& to);
   void FlushOne(End& end, const End& other);
   void OnReset(const End& by);
+  void LookForReset(End& end);
   void BreakOff(const RequestError& error);
   void CheckTimer();
   void ArmTimer();

@@ -123,7 +123,7 @@ stream::Progress Http1ClientSession::Run() {
   // Where nothing is read, because the client has closed its half or nobody takes what it sends, only this
   // tells that it is gone.
   if (std::exchange(told_, false) && (input_ended_ || wire_.readable()) && state_ != State::kDead &&
-      wire_.socket().ConnectError() != 0) {
+      wire_.IsReset()) {
     Die();
   }
   // What the client had sent before it was told to go is answered.

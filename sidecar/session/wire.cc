@@ -66,6 +66,11 @@ Wire::Filled Wire::Fill() {
   return Filled::kReset;
 }
 
+bool Wire::IsReset() {
+  const int error = socket_->ConnectError();
+  return error != 0 && error != EINPROGRESS;  // the latter also when both sides have ended
+}
+
 void Wire::KeepRest() {
   if (input_block_ == nullptr) return;
   const size_t kept = end_ - begin_;

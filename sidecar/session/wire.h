@@ -74,6 +74,9 @@ class Wire {
   // Bytes that came before the session was made (an inspector read them); once, before the first Fill.
   void Prepend(std::string_view bytes);
 
+  // Asks whether a reset has come, for whoever neither reads nor writes now. True once.
+  bool IsReset();
+
   SliceQueue& out() { return out_; }
   const SliceQueue& out() const { return out_; }
   enum class Flushed : uint8_t { kAll, kBlocked, kBroken };

@@ -160,6 +160,8 @@ struct WorkerStats {
   Counter log_records_dropped;
   Counter spans_dropped;
   Counter turns;
+  Counter certificate_rotations;  // certificates, keys, lists that were replaced while in use
+  Counter certificate_failures;   // that could not be used; those before stayed
   TlsStats client_tls;
   TlsStats upstream_tls;
 };
