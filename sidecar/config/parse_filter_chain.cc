@@ -171,8 +171,7 @@ FilterChain ReadFilterChain(const envoy::config::listener::v3::FilterChain& prot
   result.match =
       ReadMatch(proto.filter_chain_match(), FieldPath(path, "filter_chain_match"), listener, errors);
   if (proto.has_transport_socket())
-    result.tls =
-        ReadDownstreamTransport(proto.transport_socket(), FieldPath(path, "transport_socket"), errors);
+    result.tls = ReadListenerTransport(proto.transport_socket(), FieldPath(path, "transport_socket"), errors);
   const std::string filters_path = FieldPath(path, "filters");
   if (proto.filters_size() != 1) {
     Add(errors, filters_path,

@@ -14,7 +14,6 @@ namespace core = envoy::config::core::v3;
 namespace sockets = envoy::extensions::transport_sockets;
 using sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 using sockets::raw_buffer::v3::RawBuffer;
-using sockets::tls::v3::DownstreamTlsContext;
 using sockets::tls::v3::UpstreamTlsContext;
 
 template <typename T>
@@ -58,14 +57,9 @@ UpstreamTransport ReadUpstreamTransport(const core::TransportSocket& proto, cons
   return result;
 }
 
-std::shared_ptr<const ServerTls> ReadDownstreamTransport(const core::TransportSocket& proto,
-                                                         const std::string& path, ConfigErrors& errors) {
-  if (Is<RawBuffer>(proto)) return nullptr;
-  if (Is<DownstreamTlsContext>(proto)) return ReadServerTls(proto, path, errors);
-  Add(errors, FieldPath(path, "typed_config"),
-      "expected a " + DownstreamTlsContext::descriptor()->full_name() + " or a " +
-          RawBuffer::descriptor()->full_name());
-  return nullptr;
+std::shared_ptr<const ServerTls> ReadListenerTransport(const core::TransportSocket& proto,
+                                                       const std::string& path, ConfigErrors& errors) {
+  return Is<RawBuffer>(proto) ? nullptr : ReadServerTls(proto, path, errors);
 }
 
 }  // namespace pillion::config

@@ -20,8 +20,8 @@ struct UpstreamTransport {
 // `path` is the field's.
 UpstreamTransport ReadUpstreamTransport(const envoy::config::core::v3::TransportSocket& proto,
                                         const std::string& path, ConfigErrors& errors);
-std::shared_ptr<const ServerTls> ReadDownstreamTransport(
-    const envoy::config::core::v3::TransportSocket& proto, const std::string& path, ConfigErrors& errors);
+std::shared_ptr<const ServerTls> ReadListenerTransport(const envoy::config::core::v3::TransportSocket& proto,
+                                                       const std::string& path, ConfigErrors& errors);
 
 }  // namespace pillion::config
 

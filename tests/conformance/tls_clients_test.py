@@ -3,7 +3,6 @@ clients of a sidecar that ends TLS (HTTP/1.1 and HTTP/2 by ALPN), and nginx as a
 resumption. One sidecar, and two that speak HTTP/2 over mutual TLS with each other."""
 import os
 import queue
-import shutil
 import subprocess
 import tempfile
 import threading
@@ -15,40 +14,13 @@ import certificates
 import clients_test
 import grpc_interop_test
 import mesh
+import nginx
 import npm
 import websocket_test
 
 BIG = clients_test.BIG
 VERSIONS = (("--http1.1", "1.1"), ("--http2", "2"), ("--no-alpn", "1.1"))
 RESUMED = 'pillion_tls_resumed_total{side="client"}'
-
-
-class Nginx:
-    """nginx with what the test says inside of http {}; serves when the constructor returns."""
-
-    def __init__(self, port, config):
-        self.folder = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
-        path = os.path.join(self.folder, "nginx.conf")
-        temporary = " ".join("%s_temp_path %s/%s;" % (one, self.folder, one)
-                             for one in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        with open(path, "w") as file:
-            file.write("daemon off; master_process off; pid %s/pid;\nevents {}\n"
-                       "http {\naccess_log off; client_max_body_size 0; %s\n%s\n}\n" % (self.folder, temporary, config))
-        self.errors = os.path.join(self.folder, "errors")
-        self.process = subprocess.Popen(["nginx", "-e", self.errors, "-c", path], stdin=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL)  # it says everything twice
-        mesh.wait_until(lambda: self.listens(port), "nginx listens")
-
-    def listens(self, port):
-        if self.process.poll() is not None:
-            with open(self.errors) as file:
-                raise AssertionError("nginx ended: " + file.read())
-        return mesh.listens(port)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(timeout=mesh.WAIT)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class TlsTest(mesh.MeshTest):
@@ -98,7 +70,7 @@ class TlsTest(mesh.MeshTest):
         return mesh.cluster("next", [(mesh.HOST, between)], sidecar=True, transport_socket=mesh.client_tls(common))
 
     def nginx(self, port, config):
-        self.addCleanup(Nginx(port, config).stop)
+        self.addCleanup(nginx.Nginx(port, config).stop)
 
     def run_tool(self, *command, stdin=b""):
         ran = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=3 * mesh.WAIT)

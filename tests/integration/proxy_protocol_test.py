@@ -1,15 +1,11 @@
 """PROXY protocol towards the upstream: nginx is told who the client is, by relays and by HTTP, in plain text and before TLS."""
 
-import os
-import shutil
-import signal
 import socket
-import subprocess
-import tempfile
 import unittest
 
 import certificates
 import mesh
+import nginx
 
 SOCKETS = "envoy.extensions.transport_sockets."
 TELLS = "$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port $connection_requests"
@@ -26,38 +22,6 @@ def introducing(version, inner=RAW):
     return transport("proxy_protocol.v3.ProxyProtocolUpstreamTransport", config={"version": version}, **inner)
 
 
-class Nginx:
-    """Demands a PROXY header on each connection, and answers with what it says; the second port speaks TLS behind it."""
-
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
-        os.chmod(self.folder, 0o755)
-        self.authority = certificates.Authority()
-        self.authority.issue("app", "DNS:app.test")
-        self.port, self.tls_port = mesh.free_port(), mesh.free_port()
-        paths = "".join("%s_temp_path %s/%s;" % (kind, self.folder, kind)
-                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        config = """daemon off; master_process off; pid %(f)s/pid; error_log %(f)s/errors; events {}
-http { access_log off; %(paths)s
-  server { listen %(host)s:%(port)d proxy_protocol; location / { return 200 "%(tells)s"; } }
-  server { listen %(host)s:%(tls)d ssl proxy_protocol; ssl_certificate %(cert)s; ssl_certificate_key %(key)s;
-           location / { return 200 "%(tells)s"; } } }""" % {
-            "f": self.folder, "paths": paths, "host": mesh.HOST, "port": self.port, "tls": self.tls_port, "tells": TELLS,
-            "cert": self.authority.path("app"), "key": self.authority.key("app")}
-        path = os.path.join(self.folder, "nginx.conf")
-        with open(path, "w") as file:
-            file.write(config)
-        nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin")
-        self.process = subprocess.Popen([nginx, "-e", self.folder + "/errors", "-c", path],
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        mesh.wait_until(lambda: mesh.listens(self.port) and mesh.listens(self.tls_port), "nginx listens")
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=mesh.WAIT)
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
 def ask(conversation):
     """What nginx says of the connection, on one that stays open."""
     conversation.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -66,12 +30,20 @@ def ask(conversation):
 
 
 class ToNginx(unittest.TestCase):
+    """It demands a PROXY header on each connection, and answers with what it says; its second port speaks TLS behind it."""
+
     def setUp(self):
-        self.nginx = Nginx()
-        self.addCleanup(self.nginx.stop)
+        self.authority = certificates.Authority()
+        self.authority.issue("app", "DNS:app.test")
+        self.plain, self.tls = mesh.free_port(), mesh.free_port()
+        server = """server { listen %s:%d %s proxy_protocol; location / { return 200 "%s"; } }"""
+        made = nginx.Nginx(self.tls, "ssl_certificate %s; ssl_certificate_key %s;" % (
+            self.authority.path("app"), self.authority.key("app")) + server % (mesh.HOST, self.plain, "", TELLS) +
+            server % (mesh.HOST, self.tls, "ssl", TELLS))
+        self.addCleanup(made.stop)
 
     def start(self, listener, **cluster):
-        port = cluster.pop("port", self.nginx.port)
+        port = cluster.pop("port", self.plain)
         self.port = listener["address"]["socket_address"]["port_value"]
         sidecar = mesh.Sidecar([listener], [mesh.cluster("nginx", [(mesh.HOST, port)], **cluster)])
         self.addCleanup(sidecar.stop)
@@ -104,11 +76,11 @@ class ToNginx(unittest.TestCase):
                         self.assertEqual(ask(client), self.ends_of(client) + [number])
 
     def test_the_header_goes_before_tls(self):
-        tls = transport("tls.v3.UpstreamTlsContext", sni="app.test", common_tls_context={"validation_context": {
-            **self.nginx.authority.trusted()}})
+        inner = transport("tls.v3.UpstreamTlsContext", sni="app.test", common_tls_context={"validation_context": {
+            **self.authority.trusted()}})
         for make in (self.relay, self.http):
             with self.subTest(listener=make.__name__):
-                self.start(make(), port=self.nginx.tls_port, **introducing("V2", tls))
+                self.start(make(), port=self.tls, **introducing("V2", inner))
                 client = self.connect()
                 for number in ("1", "2"):
                     self.assertEqual(ask(client), self.ends_of(client) + [number])
