@@ -18,7 +18,8 @@ namespace {
 // Virtual.
 constexpr auto kStoryLimit = std::chrono::hours(2);
 constexpr auto kStopLimit = std::chrono::minutes(10);  // when no client is left
-constexpr int kMaxRounds = 10000;                      // at one moment: more is spinning
+constexpr auto kArrivalPatience = std::chrono::milliseconds(5);
+constexpr int kMaxRounds = 10000;  // at one moment: more is spinning
 
 class Mesh {
  public:
@@ -33,7 +34,7 @@ class Mesh {
   uint64_t Now() const { return static_cast<uint64_t>(clock_.Now().time_since_epoch().count()); }
 
  private:
-  void Disturb();
+  void Disturb(bool arrived);
   bool RunAll();
   bool PassTime();
   bool ClientsDone() const;
@@ -111,9 +112,7 @@ bool Mesh::Stopped() const {
 bool Mesh::Play() {
   time::MonotonicTime end = began_ + kStoryLimit;
   while (!ClientsDone()) {
-    if (clock_.Now() > end) return false;
-    Disturb();
-    if (!PassTime()) return false;
+    if (clock_.Now() > end || !PassTime()) return false;
   }
   for (auto& host : hosts_) host->Stop();
   end = clock_.Now() + kStopLimit;
@@ -124,10 +123,11 @@ bool Mesh::Play() {
   return true;
 }
 
-void Mesh::Disturb() {
+void Mesh::Disturb(bool arrived) {
   for (; disturbed_ < script_.disturbances.size(); ++disturbed_) {
     const Disturbance& next = script_.disturbances[disturbed_];
     if (began_ + next.after > clock_.Now()) return;
+    if (next.on_arrival && !arrived && began_ + next.after + kArrivalPatience > clock_.Now()) return;
     SidecarHost& host = *hosts_[next.host];
     if (next.restart) {
       host.Restart(next.patience ? std::optional(clock_.Now() + *next.patience) : std::nullopt);
@@ -139,7 +139,9 @@ void Mesh::Disturb() {
 
 // Everybody runs to rest, then the clock goes to the next event. False: nothing will ever happen.
 bool Mesh::PassTime() {
+  const bool arrived = network_.NextEvent() <= clock_.Now();
   network_.Deliver();
+  if (!ClientsDone()) Disturb(arrived);
   for (int rounds = 0; RunAll(); ++rounds) {
     if (rounds > kMaxRounds) return false;
   }
@@ -150,8 +152,10 @@ bool Mesh::PassTime() {
   for (const auto& client : http2_clients_) next = std::min(next, client->NextDeadline());
   for (const auto& client : relay_clients_) next = std::min(next, client->NextDeadline());
   for (const auto& app : tcp_apps_) next = std::min(next, app->NextDeadline());
-  if (disturbed_ < script_.disturbances.size() && !ClientsDone())
-    next = std::min(next, began_ + script_.disturbances[disturbed_].after);
+  if (disturbed_ < script_.disturbances.size() && !ClientsDone()) {
+    const auto due = began_ + script_.disturbances[disturbed_].after;
+    next = std::min(next, due > clock_.Now() ? due : due + kArrivalPatience);
+  }
   if (next == time::MonotonicTime::max()) return ClientsDone() && AppsAtRest();
   clock_.AdvanceTo(std::max(next, clock_.Now() + time::Duration(1)));
   return true;

@@ -126,7 +126,11 @@ void Disturb(bool stormy, Script& script, Random& random) {
   const size_t hosts = script.mood.two_ways ? 3 : 2;
   const size_t count = Up(random, 2) == 0 ? 0 : 1 + Up(random, 6);
   for (size_t i = 0; i < count; ++i) {
-    Disturbance one{std::chrono::microseconds(Up(random, 120000)), Up(random, hosts), Up(random, 4) == 0, {}};
+    Disturbance one{.after = std::chrono::microseconds(Up(random, 120000)),
+                    .host = Up(random, hosts),
+                    .restart = Up(random, 4) == 0,
+                    .on_arrival = Up(random, 2) == 0,
+                    .patience = {}};
     if (stormy && Up(random, 2) == 0) one.patience = std::chrono::milliseconds(Up(random, 8000));
     script.disturbances.push_back(one);
   }
@@ -134,7 +138,7 @@ void Disturb(bool stormy, Script& script, Random& random) {
             [](const Disturbance& a, const Disturbance& b) { return a.after < b.after; });
   if (count > 0) {  // no story is left with a hole in its configuration
     for (size_t host = 0; host < hosts; ++host)
-      script.disturbances.push_back({std::chrono::milliseconds(120), host, false, {}});
+      script.disturbances.push_back({std::chrono::milliseconds(120), host, false, false, {}});
   }
 }
 

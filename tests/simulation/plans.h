@@ -20,6 +20,9 @@ struct Disturbance {
   time::Duration after;
   size_t host;  // 0: outbound, then the inbound ones
   bool restart;
+  // Then, when something has come that nobody has looked at: connections wait in accept queues, bytes in
+  // sockets.
+  bool on_arrival = false;
   std::optional<time::Duration> patience;  // of a restart: what is not over then is cut off
 };
 

@@ -8,6 +8,8 @@ namespace {
 constexpr auto kNotYet = time::MonotonicTime::max();
 // Connections to upstreams that have bytes of an ended tunnel to send get this long.
 constexpr auto kLastBytes = std::chrono::milliseconds(100);
+// Requests that were under way when the drain began, and connections that waited, get this long to begin.
+constexpr auto kLastRequests = std::chrono::seconds(2);
 }  // namespace
 
 SidecarHost::SidecarHost(testing::VirtualClock& clock, testing::SimNetwork& network,
@@ -16,6 +18,7 @@ SidecarHost::SidecarHost(testing::VirtualClock& clock, testing::SimNetwork& netw
     : clock_(clock),
       network_(network),
       registry_(registry),
+      mood_(mood),
       random_(random),
       name_(inbound ? "inbound-" + std::to_string(*inbound) : "outbound"),
       loop_(network.NewLoop()),
@@ -34,6 +37,7 @@ void SidecarHost::Start() {
 bool SidecarHost::RunTurn() {
   bool worked = engine_ != nullptr && engine_->RunTurn();
   for (Leaving& leaving : leaving_) {
+    if (!leaving.begun && clock_.Now() >= leaving.closed) leaving.begun = Begun(*leaving.shard);
     worked = leaving.engine->RunTurn() || worked;
     if (leaving.deadline && *leaving.deadline <= clock_.Now()) {
       leaving.engine->Abort();
@@ -47,7 +51,7 @@ bool SidecarHost::RunTurn() {
   std::erase_if(leaving_, [&](Leaving& leaving) {
     if (leaving.drained == kNotYet && leaving.engine->Drained(inbound())) leaving.drained = clock_.Now();
     if (leaving.drained == kNotYet || clock_.Now() < leaving.drained + kLastBytes) return false;
-    End(*leaving.engine);
+    End(leaving);
     return true;
   });
   return worked;
@@ -69,6 +73,9 @@ void SidecarHost::Change(bool last) {
   config_.Change();
   if (last) config_.MakeWhole();
   for (const std::string& failure : engine_->Apply(config_.Build())) failures_.push_back(failure);
+  // A listener that is gone closes its socket in this turn, and may be back in the next change. (A sidecar's
+  // process holds the sockets itself.)
+  engine_->RunTurn();
 }
 
 void SidecarHost::Restart(std::optional<time::MonotonicTime> deadline) {
@@ -77,17 +84,36 @@ void SidecarHost::Restart(std::optional<time::MonotonicTime> deadline) {
   for (const net::Address& address : config_.addresses()) {
     while (network_.listening(address)) engine_->RunTurn();
   }
-  leaving_.push_back({std::move(engine_), deadline});
+  Leave(deadline);
   Start();
 }
 
 void SidecarHost::Stop() {
   engine_->Drain(inbound());
-  leaving_.push_back({std::move(engine_), std::nullopt});
+  Leave(std::nullopt);
+}
+
+void SidecarHost::Leave(std::optional<time::MonotonicTime> deadline) {
+  leaving_.push_back({.engine = std::move(engine_),
+                      .shard = shards_.back(),
+                      .closed = clock_.Now() + mood_.drain_timeout + kLastRequests,
+                      .deadline = deadline,
+                      .begun = {}});
+}
+
+uint64_t SidecarHost::Begun(telemetry::Shard& shard) const {
+  std::vector<telemetry::RouteKey> keys;
+  registry_.ForEachRoute([&keys](const telemetry::RouteKey& key, const auto&) { keys.push_back(key); });
+  uint64_t begun = 0;
+  for (const telemetry::RouteKey& key : keys) begun += shard.Route(key).started.value();
+  return begun;
 }
 
 // What is counted must add up when nothing is under way.
-void SidecarHost::End(worker::Engine& engine) {
+void SidecarHost::End(Leaving& leaving) {
+  worker::Engine& engine = *leaving.engine;
+  if (leaving.begun && *leaving.begun != Begun(*leaving.shard))
+    failures_.push_back("requests began on an engine that takes none any more");
   const exchange::Environment& environment = engine.environment();
   if (environment.active_inbound + environment.active_outbound != 0)
     failures_.push_back("an exchange outlived its session");

@@ -107,16 +107,22 @@ class SidecarHost {
  private:
   struct Leaving {
     std::unique_ptr<worker::Engine> engine;
+    telemetry::Shard* shard;
+    time::MonotonicTime closed;  // from here on it takes no new request
     std::optional<time::MonotonicTime> deadline;
     time::MonotonicTime drained = time::MonotonicTime::max();
+    std::optional<uint64_t> begun;  // requests, until it was closed
   };
   void Start();
   bool inbound() const { return config_.direction() == config::Direction::kInbound; }
-  void End(worker::Engine& engine);
+  void Leave(std::optional<time::MonotonicTime> deadline);
+  uint64_t Begun(telemetry::Shard& shard) const;
+  void End(Leaving& leaving);
 
   testing::VirtualClock& clock_;
   testing::SimNetwork& network_;
   telemetry::Registry& registry_;
+  const Mood& mood_;
   Random& random_;
   std::string name_;
   std::unique_ptr<net::Loop> loop_;
