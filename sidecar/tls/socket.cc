@@ -158,7 +158,7 @@ bool TlsSocket::FlushSealed() {
 }
 
 net::IoResult TlsSocket::Read(std::span<char> into) {
-  if (!unsent_.empty()) FlushSealed();  // what the peer sent before it broke off is read all the same
+  Flush();  // what the peer sent before it broke off is read all the same
   if (state_ == State::kDialling || state_ == State::kHandshake) Handshake();
   if (state_ == State::kFailed) return Broken();
   if (state_ == State::kEarly) {
@@ -304,8 +304,11 @@ void TlsSocket::ShutdownWrite() {
   FlushSealed();
 }
 
+// Who was told to wait with writing is told to go on: the raw socket may have nothing to tell any more.
 bool TlsSocket::Flush() {
-  if (!unsent_.empty()) FlushSealed();
+  if (unsent_.empty()) return true;
+  FlushSealed();
+  if (unsent_.empty() && upper_ != nullptr) upper_->OnReady(false, true);
   return unsent_.empty();
 }
 
