@@ -41,9 +41,10 @@ class DiallingClient {
   // False: not yet, or not any more, and then `connection` is null.
   template <typename Connection>
   bool Connected(std::unique_ptr<Connection>& connection) {
+    if (connected_) return true;  // from here on it is reads that tell of a reset
     const int error = connection->socket->ConnectError();
     if (error == 0) {
-      if (!connected_) wait_until_ = kNever;
+      wait_until_ = kNever;
       connected_ = true;
       return true;
     }
