@@ -295,8 +295,8 @@ std::optional<size_t> Inspection::FallbackChain() const {
 }
 
 bool Inspection::MayRelay() const {
-  for (size_t i = 0; i < generation_.config->chain_count(); ++i) {
-    if (generation_.config->chain(i).tcp != nullptr) return true;
+  for (size_t i = 0; i < generation_->config->chain_count(); ++i) {
+    if (generation_->config->chain(i).tcp != nullptr) return true;
   }
   return false;
 }
