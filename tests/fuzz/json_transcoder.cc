@@ -8,6 +8,7 @@
 //   gRPC, 6-7 how many messages more; and the answer's content
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
+#include <google/protobuf/wrappers.pb.h>
 
 #include <array>
 #include <memory>
@@ -74,6 +75,14 @@ bool IsJson(const std::string& text) {
   return util::JsonStringToMessage(text, &value).ok();
 }
 
+// A string of proto3 is read only when it is UTF-8 (RFC 3629), as JSON has to be (RFC 8259 section 8.1).
+bool IsText(const std::string& text) {
+  google::protobuf::StringValue value;
+  value.set_value(text);
+  google::protobuf::StringValue read;
+  return read.ParseFromString(value.SerializeAsString());
+}
+
 void CheckStatusJson(const std::string& json) {
   google::rpc::Status status;
   Require(util::JsonStringToMessage(json, &status).ok() && status.code() != 0, "not a status", json, "");
@@ -116,6 +125,7 @@ void CheckResponse(const Case& input, const config::Transcoding::Rule& rule, con
   const auto type = outcome.head.headers.Find(Known::kContentType);
   const std::string& got = outcome.received;
   PILLION_CHECK(outcome.trailers.empty());
+  Require(IsText(got), "not UTF-8", got, "");
   if (outcome.head.content.kind == Kind::kSized) {
     PILLION_CHECK(outcome.head.content.bytes == got.size());
     const auto status = outcome.head.headers.Find(Known::kGrpcStatus);

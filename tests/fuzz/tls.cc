@@ -108,6 +108,7 @@ class Peer {
   }
   void Write(std::string_view text) {
     size_t written = 0;
+    if (closed) return;  // OpenSSL would, once it has renegotiated
     if (!text.empty() && SSL_write_ex(ssl_.get(), text.data(), text.size(), &written) == 1)
       sent.append(text, 0, written);
     ERR_clear_error();
