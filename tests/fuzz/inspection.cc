@@ -107,7 +107,7 @@ std::string MakeClientHello(Input& input, size_t padding) {
   const std::string server_name =
       named ? Extension(0, Vector(std::string(1, '\0') + Vector(name, 2), 2)) : std::string();
   const std::string body = "\3\3" + std::string(32, 'r') + Vector(input.Text(), 1) + Vector("\x13\x01", 2) +
-                           Vector(std::string_view("", 1), 1) +
+                           Vector(std::string(1, '\0'), 1) +
                            Vector(other + Extension(16, Vector(protocols, 2)) + server_name, 2);
   const std::string message = "\1" + Vector(body, 3);
   std::string bytes;
