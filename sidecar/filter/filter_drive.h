@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -88,6 +89,7 @@ class FilterDrive {
       content.AppendCopy(next);
       do {
         passage = state.chain->FeedRequest(content, body.empty(), request_trailers, view);
+        NoteHeld();
         if (passage == Passage::kRematch) {
           rematched = true;
         } else if (passage != Passage::kFlows && passage != Passage::kHeld) {
@@ -125,6 +127,7 @@ class FilterDrive {
       content.AppendCopy(next);
       do {
         passage = state.chain->FeedResponse(content, body.empty(), trailers, response);
+        NoteHeld();
         if (passage != Passage::kFlows && passage != Passage::kHeld) return;
         if (state.chain->response_held()) continue;
         received += state.chain->response_out().ToString();
@@ -149,11 +152,17 @@ class FilterDrive {
   http::ResponseHead response;  // as the client gets it
   std::string received;
   http::HeaderList trailers;
+  size_t most_held = 0;  // bytes that the filter had left lying, after any step
 
  private:
   static std::string Value(const http::HeaderList& list, std::string_view name) {
     const auto value = list.Find(name);
     return value ? std::string(*value) : "(none)";
+  }
+  void NoteHeld() {
+    Chain& chain = *state.chain;
+    most_held =
+        std::max(most_held, chain.HeldBytes() - chain.request_out().bytes() - chain.response_out().bytes());
   }
   RequestView View() { return {options_, nullptr, head, state, random_, local_response, response_body_}; }
   const Filter& filter_;

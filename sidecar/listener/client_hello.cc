@@ -100,6 +100,7 @@ bool MayBeRecord(std::string_view bytes) {
 
 ClientHello ReadClientHello(std::string_view bytes) {
   const Kind more = bytes.size() < kMaxClientHelloBytes ? Kind::kMore : Kind::kNotTls;
+  bytes = bytes.substr(0, kMaxClientHelloBytes);  // what stands behind may have come with the same read
   std::string message;  // the handshake message, without record heads, as far as it is here
   std::string_view rest = bytes;
   while (true) {

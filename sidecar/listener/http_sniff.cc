@@ -24,6 +24,7 @@ HttpGuess SniffHttp(std::string_view bytes) {
   if (kHttp2Preface.starts_with(bytes)) return HttpGuess::kMore;
   // When it is, and the bytes are still what may become a request line, they are one.
   const bool full = bytes.size() >= kMaxSniffedBytes;
+  bytes = bytes.substr(0, kMaxSniffedBytes);  // what stands behind may have come with the same read
   // Empty lines may come first (RFC 9112 section 2.2).
   for (int i = 0; i < kMaxEmptyLines && bytes.starts_with("\r\n"); ++i) bytes.remove_prefix(2);
   if (bytes.empty() || bytes == "\r") return HttpGuess::kMore;

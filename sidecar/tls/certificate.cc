@@ -20,8 +20,10 @@ BioPtr Memory(const std::string& text) {
   return BioPtr(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
-// OpenSSL asks at the terminal when there is no callback.
+// OpenSSL asks at the terminal when there is no callback. `from`: null where nothing may be encrypted, which
+// a certificate can be as well as a key (RFC 1421 section 4.6).
 int GivePassword(char* into, int size, int, void* from) {
+  if (from == nullptr) return -1;
   const auto& password = *static_cast<const std::string*>(from);
   if (password.empty() || password.size() > static_cast<size_t>(size)) return -1;
   password.copy(into, password.size());  // by its length: no terminating NUL is wanted

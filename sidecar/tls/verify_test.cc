@@ -266,6 +266,12 @@ TEST_F(VerifyTest, WrongSettingsAreToldByField) {
   server_settings.common.certificates[0].chain = good.common.certificates[0].chain.substr(0, 200);
   EXPECT_TRUE(problem().starts_with("tls_certificates[0].certificate_chain: expected PEM certificates"))
       << problem();
+  std::string encrypted = good.common.certificates[0].chain;
+  encrypted.insert(encrypted.find('\n') + 1,
+                   "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n");
+  server_settings.common.certificates[0].chain = encrypted;
+  EXPECT_TRUE(problem().starts_with("tls_certificates[0].certificate_chain: expected PEM certificates"))
+      << problem();
   server_settings.common.certificates.clear();
   EXPECT_EQ(problem(), "tls_certificates: expected at least one");
   server_settings = good;

@@ -126,7 +126,12 @@ class Web final : public filter::Transform {
 
   Decision OnResponseTrailers(const filter::ResponseBodyView& body, http::HeaderList& trailers) override {
     if (drop_) trailers.Clear();
-    if (status_in_head_ && trailers.empty()) return Decision::kContinue;
+    std::string text;
+    if (text_out_) encoder_.Flush(text);  // of a message that is cut off
+    if (status_in_head_ && trailers.empty()) {
+      body.out.AppendCopy(text);
+      return Decision::kContinue;
+    }
     std::string block;
     for (size_t i = 0; i < trailers.size(); ++i)
       block.append(LowerCase(trailers[i].name)).append(": ").append(trailers[i].value).append("\r\n");
@@ -135,8 +140,6 @@ class Web final : public filter::Transform {
     trailers.Clear();
     std::string frame = filter::FrameHeadText(filter::kTrailersFlag, block.size()) + block;
     if (text_out_) {
-      std::string text;
-      encoder_.Flush(text);
       encoder_.Feed(frame, text);
       encoder_.Flush(text);
       frame = std::move(text);

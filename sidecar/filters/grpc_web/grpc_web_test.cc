@@ -174,6 +174,15 @@ TEST_F(GrpcWebTest, AnswersOfTrailersAloneStayOne) {
   EXPECT_EQ(drive.ResponseField("content-type"), "application/grpc-web-text+proto");
 }
 
+TEST_F(GrpcWebTest, AMessageThatIsCutOffArrivesAsFarAsItWent) {
+  for (const std::string& cut : {Frame("abc").substr(0, 4), Frame("abc").substr(0, 6)}) {
+    FilterDrive drive = Drive("application/grpc-web-text");
+    drive.Request("", 0);
+    drive.Response(200, {{"content-type", "application/grpc"}, {"grpc-status", "0"}}, cut, 0);
+    EXPECT_EQ(drive.received, Base64(cut));
+  }
+}
+
 TEST_F(GrpcWebTest, WhatIsNoGrpcAnswerBecomesAStatus) {
   struct Case {
     uint16_t status;

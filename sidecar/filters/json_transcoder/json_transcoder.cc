@@ -78,9 +78,10 @@ class Transcoded final : public filter::Transform {
       std::string_view rest = all;
       const JsonValues::Step step = values_.Next(rest);
       body.in.Consume(all.size() - rest.size());
-      if (step == JsonValues::Step::kBroken) return Refuse(body, 400, "the content is not JSON");
+      // Looked at first: what is too large may be broken further on, in the same piece or in one never read.
       if (values_.value().size() > transcoding_.options().max_request_bytes)
         return Refuse(body, 413, "a message is too large");
+      if (step == JsonValues::Step::kBroken) return Refuse(body, 400, "the content is not JSON");
       if (step == JsonValues::Step::kValue && !AppendMessage(body, values_.value()))
         return Decision::kRespond;
     }
