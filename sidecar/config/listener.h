@@ -44,8 +44,6 @@ struct Reporting {
 enum class ServerField : uint8_t { kOverwrite, kAddIfAbsent, kPassThrough };
 enum class UnderscoreNames : uint8_t { kAllow, kReject, kDrop };
 
-// What is changed in requests and responses, and what is refused. The defaults change and refuse nothing;
-// those of xDS are written in the protos.
 // x-forwarded-client-cert. All but kAlwaysForward take it off where the client has proven nothing.
 enum class ForwardClientCertificates : uint8_t {
   kSanitize,       // taken off
@@ -62,6 +60,8 @@ struct ClientCertificatePolicy {
   bool dns = false;
 };
 
+// What is changed in requests and responses, and what is refused. The defaults change and refuse nothing but
+// x-forwarded-client-cert; those of xDS are written in the protos.
 struct HttpPolicy {
   http::PathRules path;
   ClientCertificatePolicy client_certificate;

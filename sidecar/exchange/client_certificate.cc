@@ -14,7 +14,7 @@ void AppendValue(std::string_view value, bool quoted, std::string& out) {
   constexpr char kHex[] = "0123456789ABCDEF";
   for (const char c : value) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool apart = !quoted && (c == ',' || c == ';' || c == '=' || c == '"');
+    const bool apart = !quoted && (c == ',' || c == ';' || c == '=' || c == '"' || c == '%');
     if (byte < 0x20 || byte > 0x7e || apart) {
       out += '%';
       out += kHex[byte >> 4];

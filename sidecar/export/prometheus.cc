@@ -291,11 +291,11 @@ constexpr WorkerSeries kWorkerSeries[] = {
     {"pillion_spans_dropped_total", "", "Spans lost: full queue, collector not reached, refused by it.",
      &WorkerStats::spans_dropped},
     {"pillion_turns_total", "", "Turns of the loops.", &WorkerStats::turns},
-    {"pillion_tls_certificate_updates_total", "result=\"used\"",
-     "Certificates, keys and lists that came, from files or the control plane, to replace others.",
-     &WorkerStats::certificate_rotations},
-    {"pillion_tls_certificate_updates_total", "result=\"refused\"",
-     "Certificates, keys and lists that came, from files or the control plane, to replace others.",
+    {"pillion_tls_certificate_loads_total", "result=\"used\"",
+     "Times that the certificates of a filter chain or cluster were read, the first included.",
+     &WorkerStats::certificate_loads},
+    {"pillion_tls_certificate_loads_total", "result=\"refused\"",
+     "Times that the certificates of a filter chain or cluster were read, the first included.",
      &WorkerStats::certificate_failures},
 };
 

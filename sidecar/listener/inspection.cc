@@ -57,7 +57,13 @@ void Inspection::LearnDestination() {
 void Inspection::Move(Generation& generation) {
   const Generation& before = *std::exchange(generation_, &generation);
   generation.inspections.PushBack(this);
-  if (stage_ == Stage::kProxyHeader && !generation.config->proxy_protocol) stage_ = Stage::kChain;
+  const bool had_header = before.config->proxy_protocol.has_value();
+  const bool has_header = generation.config->proxy_protocol.has_value();
+  if (had_header != has_header) stage_ = has_header ? Stage::kProxyHeader : Stage::kChain;
+  // By the inspectors of the other one; what was read for them is still here.
+  facts_.tls.reset();
+  facts_.server_name.clear();
+  facts_.protocols.reset();
   LearnDestination();
   if (dial_ != nullptr) {
     const auto& dialled_for = before.config->chain(dial_chain_).tcp;

@@ -70,11 +70,16 @@ uint64_t ResidentBytes() {
 void HeapTrimmer::Check(time::MonotonicTime now) {
   if (now < next_) return;
   next_ = now + kEvery;
-  const uint64_t before = resident_();
-  lowest_ = std::min(lowest_, before);
-  if (before < lowest_ + kGrowthBytes) return;
+  const int64_t free = Free();
+  lowest_ = std::min(lowest_, free);
+  if (free < lowest_ + kGrowthBytes) return;
   trim_();
-  lowest_ = resident_();
+  lowest_ = Free();
+}
+
+uint64_t AllocatedBytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
 }
 
 bool MemoryGuard::Check(time::MonotonicTime now) {

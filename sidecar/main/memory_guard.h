@@ -22,6 +22,8 @@ namespace pillion {
 uint64_t MemoryLimit(const std::string& root = "/");
 // Resident memory of this process; 0 when it cannot be read.
 uint64_t ResidentBytes();
+// What malloc has given out, by all its arenas. Takes their locks for a moment.
+uint64_t AllocatedBytes();
 // What the kernel holds for the process's own cgroup and cannot give back (socket buffers, sockets, stacks,
 // page tables), in bytes; it counts towards the same limit. 0: not told (v1), or the process is in no group
 // of its own.
@@ -47,22 +49,27 @@ class MemoryGuard {
 // resident for ever otherwise. Main loop only.
 class HeapTrimmer {
  public:
+  // `resident`: of the process; `allocated`: of that what the allocator has given out (AllocatedBytes);
   // `trim`: malloc_trim(0), but for tests. It costs milliseconds at most.
-  HeapTrimmer(std::function<uint64_t()> resident, std::function<void()> trim)
-      : resident_(std::move(resident)), trim_(std::move(trim)) {}
-  // Looks when it is time, and trims when the memory has grown since the last time: what is still used then
-  // is what is kept.
+  HeapTrimmer(std::function<uint64_t()> resident, std::function<uint64_t()> allocated,
+              std::function<void()> trim)
+      : resident_(std::move(resident)), allocated_(std::move(allocated)), trim_(std::move(trim)) {}
+  // Looks when it is time, and trims when what is resident and given out to nobody has grown since the last
+  // trim: what is left of it then cannot be given back.
   void Check(time::MonotonicTime now);
   time::MonotonicTime next() const { return next_; }
 
   static constexpr time::Duration kEvery = std::chrono::seconds(5);
-  static constexpr uint64_t kGrowthBytes = uint64_t{8} << 20;
+  static constexpr int64_t kGrowthBytes = int64_t{8} << 20;
 
  private:
+  int64_t Free() const { return static_cast<int64_t>(resident_()) - static_cast<int64_t>(allocated_()); }
+
   const std::function<uint64_t()> resident_;
+  const std::function<uint64_t()> allocated_;
   const std::function<void()> trim_;
   time::MonotonicTime next_{};
-  uint64_t lowest_ = UINT64_MAX;  // since the last trim
+  int64_t lowest_ = INT64_MAX;  // Free() since the last trim
 };
 
 }  // namespace pillion

@@ -65,38 +65,44 @@ TEST(MemoryGuard, WithoutALimitNothingIsRead) {
   EXPECT_EQ(guard.next(), time::MonotonicTime::max());
 }
 
-TEST(HeapTrimmer, TrimsWhatABurstHasLeftAndNothingTwice) {
-  uint64_t resident = uint64_t{20} << 20;
-  uint64_t used = resident;
+TEST(HeapTrimmer, TrimsWhatABurstHasLeftAlsoWhenItLastsLonger) {
+  constexpr uint64_t kMiB = 1 << 20;
+  uint64_t used = 20 * kMiB;
+  uint64_t resident = used + 10 * kMiB;  // the program itself
+  uint64_t stuck = 0;                    // pages that are used in part
   int trims = 0;
-  HeapTrimmer trimmer([&] { return resident; },
+  HeapTrimmer trimmer([&] { return resident; }, [&] { return used; },
                       [&] {
                         ++trims;
-                        resident = used;
+                        resident = used + 10 * kMiB + stuck;
                       });
   time::MonotonicTime now(std::chrono::hours(1));
   const auto look = [&] {
-    now = trimmer.next() > now ? trimmer.next() : now;
+    now = std::max(now, trimmer.next());
     trimmer.Check(now);
   };
   look();
   EXPECT_EQ(trims, 0);
-  resident += uint64_t{100} << 20;  // a burst that is over
+  resident += 100 * kMiB;
+  used += 100 * kMiB;
+  look();
+  EXPECT_EQ(trims, 0) << "it is in use";
+  used -= 95 * kMiB;  // and now no more
   trimmer.Check(now + std::chrono::seconds(1));
   EXPECT_EQ(trims, 0) << "not yet";
+  stuck = 20 * kMiB;
   look();
   EXPECT_EQ(trims, 1);
-  EXPECT_EQ(resident, used);
-  resident = used += uint64_t{50} << 20;  // memory that is needed
   look();
   look();
+  EXPECT_EQ(trims, 1) << "what is stuck cannot be given back";
+  stuck = 0;
   look();
-  EXPECT_EQ(trims, 2) << "once in vain";
-  resident = used -= uint64_t{40} << 20;
+  EXPECT_EQ(trims, 1);
+  resident += 9 * kMiB;
   look();
-  resident += uint64_t{9} << 20;
-  look();
-  EXPECT_EQ(trims, 3) << "measured from the lowest point since";
+  EXPECT_EQ(trims, 2);
+  EXPECT_EQ(resident, used + 10 * kMiB);
 }
 
 class Files {

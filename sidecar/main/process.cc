@@ -103,7 +103,7 @@ class Process {
   const ProcessOptions& options_;
   PressureGauge pressure_;
   MemoryGuard memory_guard_;
-  HeapTrimmer heap_trimmer_{ResidentBytes, [] { malloc_trim(0); }};
+  HeapTrimmer heap_trimmer_{ResidentBytes, AllocatedBytes, [] { malloc_trim(0); }};
   time::SystemClock clock_;
   telemetry::Registry registry_;
   std::optional<listener::Placement> placement_;
@@ -252,7 +252,7 @@ void Process::SaveLastGoodConfiguration() {
 
 void Process::CountCertificates() {
   telemetry::WorkerStats& stats = main_.worker_stats();
-  stats.certificate_rotations.Add(tls_.rotations() - stats.certificate_rotations.value());
+  stats.certificate_loads.Add(tls_.rotations() - stats.certificate_loads.value());
   stats.certificate_failures.Add(tls_.failures() - stats.certificate_failures.value());
 }
 

@@ -115,6 +115,10 @@ void Relay::Pump(End& from, End& to) {
       case session::Wire::Filled::kBlocked:
         return;
       case session::Wire::Filled::kEnd:
+        if (from.reset) {
+          OnReset(from);
+          return;
+        }
         from.ended = true;
         if (state_ == State::kOpen) parts_.turn.MarkDirty(*this);
         return;
@@ -159,7 +163,13 @@ void Relay::FlushOne(End& end, const End& other) {
 // one that has been told the other's end too, nothing is left to lose.
 void Relay::LookForReset(End& end) {
   if (!std::exchange(end.told, false) || end.shut || state_ == State::kDead) return;
-  if ((end.ended || end.wire.readable()) && end.wire.IsReset()) OnReset(end);
+  if ((!end.ended && !end.wire.readable()) || !end.wire.IsReset()) return;
+  // What an upstream had said before can still be read, and the client may want all of it.
+  if (&end == &upstream_ && !end.ended) {
+    end.reset = true;
+  } else {
+    OnReset(end);
+  }
 }
 
 // What was read before is still given to the other side, as far as its kernel takes it now.

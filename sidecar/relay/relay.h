@@ -45,6 +45,7 @@ class Relay final : public session::ClientSession {
     uint64_t received = 0;
     bool ended = false;  // it will send no more
     bool shut = false;   // it has been told that no more will come
+    bool reset = false;  // its end, when all that came before is read, is none
     bool told = false;   // by the loop that something has come, since the last Run
   };
   class UpstreamObserver final : public net::Observer {

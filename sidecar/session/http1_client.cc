@@ -262,7 +262,7 @@ void Http1ClientSession::OnInputEnd() {
     case State::kIdle:
     case State::kLingering:
       // It may still read the rest of its answer; then Flush ends the connection.
-      if (wire_.out().empty()) {
+      if (wire_.out().empty() && wire_.socket().Flush()) {
         Die();
       } else if (state_ == State::kIdle) {
         CloseAfterFlush();

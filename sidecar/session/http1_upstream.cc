@@ -11,6 +11,7 @@ namespace pillion::session {
 namespace {
 constexpr int kReadsPerRun = 4;
 constexpr size_t kMaxUnsentBytes = size_t{64} * 1024;
+constexpr time::Duration kIntroducedIdleTimeout = std::chrono::seconds(1);
 // 1xx responses kept for an exchange that has not run yet. Attack: an upstream that sends nothing else.
 constexpr size_t kMaxInformational = 8;
 }  // namespace
@@ -122,8 +123,7 @@ void Http1UpstreamSession::OnReady(bool readable, bool writable) {
 stream::Progress Http1UpstreamSession::Run() {
   const time::MonotonicTime now = parts_.turn.now();
   if (state_ == State::kConnecting) FinishConnect();
-  if (state_ == State::kIdle && cluster_->idle_timeout.count() > 0 && now >= since_ + cluster_->idle_timeout)
-    Die();
+  if (state_ == State::kIdle && IdleTimeout().count() > 0 && now >= since_ + IdleTimeout()) Die();
   if (state_ == State::kClosing && now >= since_ + cluster_->connect_timeout) {
     wire_.socket().ResetOnClose();  // what has not left is missing
     Die();
@@ -447,10 +447,17 @@ void Http1UpstreamSession::Die() {
   parts_.turn.Wake(*this);
 }
 
+// One that was made for a client serves nobody else, and has a place at the app.
+time::Duration Http1UpstreamSession::IdleTimeout() const {
+  const time::Duration limit = cluster_->idle_timeout;
+  if (introduction_ == nullptr) return limit;
+  return limit.count() == 0 ? kIntroducedIdleTimeout : std::min(limit, kIntroducedIdleTimeout);
+}
+
 void Http1UpstreamSession::ArmTimer() {
   time::Duration wait{0};
   if (state_ == State::kConnecting || state_ == State::kClosing) wait = cluster_->connect_timeout;
-  if (state_ == State::kIdle) wait = cluster_->idle_timeout;
+  if (state_ == State::kIdle) wait = IdleTimeout();
   if (wait.count() == 0) return;
   const time::MonotonicTime due = since_ + wait;
   if (!timer_.armed() || due < timer_.deadline()) parts_.turn.Arm(timer_, due);

@@ -67,6 +67,7 @@ class Http1UpstreamSession final : public stream::Runnable,
   void BreakOff();
   void Die();
   void ArmTimer();
+  time::Duration IdleTimeout() const;
   void WakeOwner();
 
   UpstreamParts& parts_;

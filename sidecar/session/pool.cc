@@ -113,8 +113,7 @@ void Http2Pool::Acquire(stream::Ticket& ticket) {
   }
   if (full != nullptr) {
     ticket.stream = full->Open();
-    ConnectFailure ignored;  // another one is for those who come later
-    if (!connecting && count_ < kMaxForBandwidth) Dial(ignored);
+    DialForBandwidth(connecting);
     return;
   }
   if (WaitingIsFull()) {
@@ -163,8 +162,20 @@ void Http2Pool::Room(Http2UpstreamSession& session) {
   if (count_ < kMaxConnectionsPerEndpoint) Dial(ignored);
 }
 
+// For those who come later; a failure is nobody's.
+void Http2Pool::DialForBandwidth(bool connecting) {
+  const time::MonotonicTime now = parts_.turn.now();
+  if (connecting || count_ >= kMaxForBandwidth || now < next_for_bandwidth_) return;
+  next_for_bandwidth_ = now + kForBandwidthEvery;
+  ConnectFailure ignored;
+  Dial(ignored);
+}
+
 void Http2Pool::ConnectFailed(Http2UpstreamSession& session, const ConnectFailure& failure) {
-  FailWaiting(failure);  // first: Leave dials again for those who still wait
+  // Where there is another, those who wait are served by the streams that end there. Else first: Leave dials
+  // again for those who still wait.
+  const bool only = sessions_.front() == &session && sessions_.Next(&session) == nullptr;
+  if (only || sessions_.empty()) FailWaiting(failure);
   Leave(session);
 }
 

@@ -27,6 +27,7 @@ inline constexpr size_t kMaxConnectionsPerEndpoint = 1024;
 inline constexpr size_t kMaxWaitingPerEndpoint = 4096;
 // HTTP/2 connections of one worker to one endpoint, where none has run out of streams.
 inline constexpr size_t kMaxForBandwidth = 4;
+inline constexpr auto kForBandwidthEvery = std::chrono::seconds(1);
 
 using TicketList = IntrusiveList<stream::Ticket, stream::TicketTag>;
 
@@ -69,11 +70,13 @@ class Http2Pool final : public upstream::EndpointPool {
  private:
   bool WaitingIsFull();
   bool Dial(ConnectFailure& failure);
+  void DialForBandwidth(bool connecting);
   void FailWaiting(const ConnectFailure& failure);
   UpstreamParts& parts_;
   upstream::EndpointState& endpoint_;
   IntrusiveList<Http2UpstreamSession, PoolTag> sessions_;
   TicketList waiting_;
+  time::MonotonicTime next_for_bandwidth_{};
   size_t waiting_at_most_ = 0;  // how many wait, those counted too that have left by themselves
   size_t count_ = 0;
 };

@@ -114,7 +114,8 @@ Wire::Flushed Wire::Flush() {
     }
     if (result.kind != net::IoResult::Kind::kBytes) {
       broken_ = true;
-      reset_met_ = result.error == ECONNRESET;
+      reset_met_ =
+          result.error != EPIPE;  // that one follows an end; others take the error from the next read
       out_.Clear();
       return Flushed::kBroken;
     }

@@ -160,8 +160,8 @@ struct WorkerStats {
   Counter log_records_dropped;
   Counter spans_dropped;
   Counter turns;
-  Counter certificate_rotations;  // certificates, keys, lists that were replaced while in use
-  Counter certificate_failures;   // that could not be used; those before stayed
+  Counter certificate_loads;     // times that certificates, keys and lists were taken into use
+  Counter certificate_failures;  // that they could not be used; those before, if any, stayed
   TlsStats client_tls;
   TlsStats upstream_tls;
 };

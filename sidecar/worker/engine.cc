@@ -93,12 +93,14 @@ void Engine::ApplyListener(const std::string& name, const config::ListenerEntry&
     active.entry = entry;
     return;
   }
+  const bool in_place =
+      known != listeners_.end() && known->second.entry.listener->address == entry.listener->address;
   std::vector<LocalRef<exchange::ListenerScope>> scopes(entry.listener->chain_count());
   listener::Factories factories(scopes.size());
   for (size_t i = 0; i < scopes.size(); ++i) {
     const auto& http = entry.listener->chain(i).http;
     if (http == nullptr) continue;
-    if (known != listeners_.end()) scopes[i] = ScopeOf(known->second, *http);
+    if (in_place) scopes[i] = ScopeOf(known->second, *http);
     if (scopes[i]) {
       scopes[i]->routes = make_routes(i);
     } else {
@@ -107,7 +109,7 @@ void Engine::ApplyListener(const std::string& name, const config::ListenerEntry&
     }
     factories[i] = std::make_unique<exchange::ProxyFactory>(environment_, scopes[i]);
   }
-  if (known != listeners_.end() && known->second.entry.listener->address == entry.listener->address) {
+  if (in_place) {
     known->second.listener->Replace(entry.listener, std::move(factories));
     known->second.entry = entry;
     known->second.scopes = std::move(scopes);

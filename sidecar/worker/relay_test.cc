@@ -207,6 +207,31 @@ TEST_F(RelayTest, ASideThatDoesNotReadStopsTheOther) {
       << std::mismatch(server.text.begin(), server.text.end(), all.begin()).first - server.text.begin();
 }
 
+// The server resets; what it had said before has arrived, and the client takes its time.
+TEST_F(RelayTest, WhatCameBeforeAResetIsStillDelivered) {
+  Start();
+  auto client = Connect();
+  SimPeer& server = *server_.taken.at(0);
+  const std::string all = Pattern(200'000);
+  size_t sent = 0;
+  for (int i = 0; i < 300 && sent < all.size(); ++i) {
+    sent += server.SendSome(std::string_view(all).substr(sent, 1000));
+    Pass(milliseconds(1));
+  }
+  server.Reset();
+  Pass(milliseconds(100));
+  EXPECT_FALSE(engine_.Drained(false)) << "the client has not got what is here";
+  for (size_t before = SIZE_MAX; before != client->text.size();) {
+    before = client->text.size();
+    client->Read();
+    Pass(milliseconds(100));
+  }
+  // What the network had not delivered is lost; the relay's part is not.
+  EXPECT_GE(client->text.size() + 2 * kNetworkBytes, sent);
+  EXPECT_TRUE(all.starts_with(client->text));
+  EXPECT_TRUE(client->reset);
+}
+
 TEST_F(RelayTest, TheOneThatHoldsMostIsGivenUpWhereMemoryIsShort) {
   Start();
   auto idle = Connect();

@@ -93,6 +93,23 @@ class ToNginx(unittest.TestCase):
             for client in clients:
                 self.assertEqual(ask(client), self.ends_of(client) + [number])
 
+    def test_a_client_that_leaves_gives_its_place_at_the_app_back(self):
+        app = mesh.App()
+        self.addCleanup(app.close)
+        listener = self.http()
+        self.port = listener["address"]["socket_address"]["port_value"]
+        sidecar = mesh.Sidecar([listener], [mesh.cluster("nginx", [app.address], **introducing("V1"))])
+        self.addCleanup(sidecar.stop)
+        client = self.connect()
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        taken = app.accept()
+        self.assertTrue(taken.until(b"\r\n").startswith(b"PROXY TCP4 "))
+        taken.head()
+        taken.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        self.assertEqual(client.head().status, 200)
+        client.close()
+        self.assertEqual(taken.rest(), b"")
+
     def test_what_a_proxy_before_us_told_is_told_on(self):
         for make in (self.relay, self.http):
             with self.subTest(listener=make.__name__):
