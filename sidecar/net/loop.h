@@ -55,8 +55,8 @@ class Socket {
   virtual IoResult Read(std::span<char> into) = 0;
   virtual IoResult Write(std::span<const iovec> from) = 0;
   // 0 when connected; EINPROGRESS while not, also when no longer; else the errno of the failed connect, or of
-  // the reset that has come since, which is told once, here or by the next read or write. Over TLS "connected"
-  // includes the handshake, at either end; a failure of it is EPROTO, and security() says more.
+  // the reset that has come since, which is told once, here or by the next read or write. Over TLS
+  // "connected" includes the handshake, at either end; a failure of it is EPROTO, and security() says more.
   virtual int ConnectError() = 0;
   virtual void ShutdownWrite() = 0;
   // False: it holds back what Write or ShutdownWrite took, and OnReady(writable) tells when to ask again.
@@ -68,8 +68,8 @@ class Socket {
   // known.
   virtual std::optional<uint64_t> AckedBytes() = 0;
   // Ends the connection when the peer's kernel has answered nothing, or its window was closed, for about
-  // `limit`; at least 3 s. Without it: half a minute for an idle connection whose peer is gone, and as long as
-  // the kernel tries to deliver what was sent. Nothing to do where no packet is lost without a word.
+  // `limit`; at least 3 s. Without it: half a minute for an idle connection whose peer is gone, and as long
+  // as the kernel tries to deliver what was sent. Nothing to do where no packet is lost without a word.
   virtual void GiveUpSilentPeerAfter(time::Duration limit) { static_cast<void>(limit); }
   virtual const Address& peer() const = 0;
   // A proxy before us told between whom the connection was: peer() and local() answer so from now on.
