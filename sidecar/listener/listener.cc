@@ -1,5 +1,6 @@
 #include "sidecar/listener/listener.h"
 
+#include <functional>
 #include <utility>
 
 #include "sidecar/listener/inspection.h"
@@ -10,11 +11,12 @@ namespace {
 // Clients taken per turn: a flood of new ones must not starve those being served.
 constexpr int kAcceptsPerRun = 64;
 
-template <typename List>
-void ForEach(List& list, void (session::ClientSession::*act)()) {
+// `act` may take its member out of the list.
+template <typename List, typename Act>
+void ForEach(List& list, Act act) {
   for (auto* session = list.front(); session != nullptr;) {
     auto* const next = list.Next(session);
-    (session->*act)();
+    std::invoke(act, *session);
     session = next;
   }
 }
@@ -29,14 +31,6 @@ bool Has(const config::Listener& listener, const config::FilterChain& chain) {
     if (config::SameChain(listener.chain(i), chain)) return true;
   }
   return false;
-}
-
-void DrainOthers(session::SessionList& sessions, const std::vector<bool>& kept) {
-  for (session::ClientSession* session = sessions.front(); session != nullptr;) {
-    session::ClientSession* const next = sessions.Next(session);
-    if (!kept[session->filter_chain]) session->Drain();
-    session = next;
-  }
 }
 
 bool Empty(const Generation& generation) {
@@ -70,16 +64,17 @@ void Listener::Replace(std::shared_ptr<const config::Listener> config, Factories
   for (const auto& generation : retired_) {
     std::vector<bool> kept(generation->config->chain_count());
     for (size_t i = 0; i < kept.size(); ++i) kept[i] = Has(*current_->config, generation->config->chain(i));
-    DrainOthers(generation->sessions, kept);
-    for (Inspection* one = generation->inspections.front(); one != nullptr;) {
-      Inspection* const next_one = generation->inspections.Next(one);
-      if (one->undecided()) {
-        one->Move(*current_);
-      } else if (!kept[one->filter_chain]) {
-        one->Drain();
+    const auto drain_others = [&kept](session::ClientSession& session) {
+      if (!kept[session.filter_chain]) session.Drain();
+    };
+    ForEach(generation->sessions, drain_others);
+    ForEach(generation->inspections, [&](Inspection& inspection) {
+      if (inspection.undecided()) {
+        inspection.Move(*current_);
+      } else {
+        drain_others(inspection);
       }
-      one = next_one;
-    }
+    });
   }
   parts_.turn.Wake(*this);
 }
@@ -116,12 +111,9 @@ bool Listener::empty() const {
 }
 
 void Listener::AddHolders(std::vector<stream::Holder*>& holders) {
-  const auto add = [&holders](session::SessionList& list) {
-    for (session::ClientSession* one = list.front(); one != nullptr; one = list.Next(one))
-      holders.push_back(one);
-  };
-  add(current_->sessions);
-  for (const auto& generation : retired_) add(generation->sessions);
+  const auto add = [&holders](session::ClientSession& session) { holders.push_back(&session); };
+  ForEach(current_->sessions, add);
+  for (const auto& generation : retired_) ForEach(generation->sessions, add);
 }
 
 void Listener::OnReady(bool, bool) { parts_.turn.Wake(*this); }
