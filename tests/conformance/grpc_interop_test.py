@@ -231,7 +231,21 @@ class PythonClient:
 CASES = [name for name in vars(PythonClient) if not name.startswith("_") and name not in ("unary", "duplex", "fails")]
 
 
-class Direct(mesh.MeshTest):
+class InteropTest(mesh.MeshTest):
+    """With the two servers of the list."""
+
+    def python_server(self):
+        server, address = serve()
+        self.addCleanup(lambda: server.stop(0).wait())
+        return address
+
+    def node_server(self):
+        server = npm.Server("grpc_interop_server.js", mesh.HOST)
+        self.addCleanup(server.stop)
+        return server.address
+
+
+class Direct(InteropTest):
     def meet(self, address):
         """The port through which a client reaches a server."""
         return address[1]
@@ -249,16 +263,6 @@ class Direct(mesh.MeshTest):
         for case, result in results.items():
             with self.subTest(case):
                 self.assertEqual(result, "ok")
-
-    def python_server(self):
-        server, address = serve()
-        self.addCleanup(lambda: server.stop(0).wait())
-        return address
-
-    def node_server(self):
-        server = npm.Server("grpc_interop_server.js", mesh.HOST)
-        self.addCleanup(server.stop)
-        return server.address
 
     def test_grpcio_to_grpcio(self):
         self.run_python(self.python_server())

@@ -14,7 +14,7 @@ CASES = {"empty_unary", "large_unary", "unary_of_4_mib", "server_streaming", "em
 RESULTS = {"%s.%s" % (form, case) for form in ("text", "binary") for case in CASES}
 
 
-class ThroughOne(mesh.MeshTest):
+class ThroughOne(grpc_interop_test.InteropTest):
     out = {"filters": (WEB,)}
     inbound = None
 
@@ -25,16 +25,6 @@ class ThroughOne(mesh.MeshTest):
         for case, result in results.items():
             with self.subTest(case):
                 self.assertEqual(result, "ok")
-
-    def python_server(self):
-        server, address = grpc_interop_test.serve()
-        self.addCleanup(lambda: server.stop(0).wait())
-        return address
-
-    def node_server(self):
-        server = npm.Server("grpc_interop_server.js", mesh.HOST)
-        self.addCleanup(server.stop)
-        return server.address
 
     def test_http1_to_grpcio(self):
         self.run_web(self.python_server(), "h1")
