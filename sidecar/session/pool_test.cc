@@ -144,6 +144,25 @@ class Pools : public ::testing::Test {
   std::deque<std::unique_ptr<stream::Ticket>> tickets_;
 };
 
+// Connections that were made for clients who did not wait, each introduced as somebody else.
+TEST_F(Pools, AnIdleConnectionOfAnotherClientMakesRoom) {
+  const auto peers = network_.NewLoop();
+  const Server server(*peers, At(80), 1);
+  const auto ask_as = [this](size_t client) -> stream::Ticket& {
+    auto& ticket = *tickets_.emplace_back(std::make_unique<stream::Ticket>(&nobody_));
+    ticket.introduction = std::make_unique<const std::string>("client " + std::to_string(client));
+    pools_.Acquire(*endpoint_, false, ticket);
+    return ticket;
+  };
+  for (size_t i = 0; i < kMaxConnectionsPerEndpoint; ++i) ASSERT_FALSE(ask_as(i).error);
+  EXPECT_EQ(ask_as(kMaxConnectionsPerEndpoint).error.kind, ErrorKind::kOverflow) << "none is idle";
+  tickets_.clear();
+  for (int i = 0; i < 200; ++i) Settle(nullptr);
+  EXPECT_FALSE(ask_as(kMaxConnectionsPerEndpoint).error);
+  EXPECT_NE(ask_as(7).stream, nullptr) << "one that is as wanted is used";
+  EXPECT_EQ(endpoint_->http1_pool->connections(), kMaxConnectionsPerEndpoint);
+}
+
 TEST_F(Pools, RequestsThatWaitForAConnectionHaveALimit) {
   for (size_t i = 0; i < kMaxWaitingPerEndpoint; ++i) ASSERT_FALSE(Ask().settled());
   EXPECT_EQ(Ask().error.kind, ErrorKind::kOverflow);
