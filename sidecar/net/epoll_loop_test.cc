@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -80,6 +81,50 @@ TEST(EpollListenSocket, WithoutDescriptorsClientsAreClosedAlsoWhenTheReserveWasL
     for (const int client : clients) EXPECT_TRUE(Ended(client));
   }
   for (const int client : clients) close(client);
+}
+
+int OptionOf(int fd, int level, int option) {
+  int value = -1;
+  socklen_t size = sizeof(value);
+  return getsockopt(fd, level, option, &value, &size) == 0 ? value : -1;
+}
+
+// The one of our TCP sockets that listens, or that was accepted from it; -1: there is none.
+int FindSocket(const Address& at, bool listens) {
+  for (int fd = 3; fd < 64; ++fd) {
+    sockaddr_storage local = {};
+    socklen_t size = sizeof(local);
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&local), &size) != 0) continue;
+    if (Address::FromSockaddr(reinterpret_cast<sockaddr*>(&local)) != at) continue;
+    if ((OptionOf(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1) == listens) return fd;
+  }
+  return -1;
+}
+
+TEST(EpollListenSocket, TellsTheKernelWhatItIsToDoWithClients) {
+  time::SystemClock clock;
+  EpollLoop loop(clock);
+  Nobody nobody;
+  int error = 0;
+  const auto listening = loop.Listen(Address::Parse("127.0.0.1", 0).value_or(Address()), nobody, &error);
+  ASSERT_NE(listening, nullptr);
+  const int fd = FindSocket(listening->local(), true);
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(OptionOf(fd, IPPROTO_TCP, TCP_FASTOPEN), 0);
+  listening->FastOpen(true);
+  EXPECT_GT(OptionOf(fd, IPPROTO_TCP, TCP_FASTOPEN), 0);
+  listening->FastOpen(false);
+  EXPECT_EQ(OptionOf(fd, IPPROTO_TCP, TCP_FASTOPEN), 0);
+
+  const int client = socket(AF_INET, SOCK_STREAM, 0);
+  ASSERT_EQ(connect(client, listening->local().get(), listening->local().size()), 0);
+  const auto taken = listening->Accept();
+  ASSERT_NE(taken, nullptr);
+  const int accepted = FindSocket(listening->local(), false);
+  ASSERT_GE(accepted, 0);
+  EXPECT_EQ(OptionOf(accepted, SOL_SOCKET, SO_KEEPALIVE), 1) << "a client whose machine is gone is found";
+  EXPECT_EQ(OptionOf(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT), 0) << "one that reads nothing for long is not";
+  close(client);
 }
 
 }  // namespace

@@ -316,6 +316,26 @@ TEST_F(Engines, OfAChangedListenerOnlyTheConnectionsOfChangedChainsDrain) {
   }
 }
 
+TEST_F(Engines, WhoHasSaidNothingYetIsAskedForTheProxyHeaderThatIsNewlyWanted) {
+  const TwoChains chains;
+  Apply(chains.Snapshot("old"));
+  Client with(*peers_);
+  Client without(*peers_);
+  Pass(seconds(1));
+  const auto snapshot = chains.Snapshot("new");
+  auto changed = std::make_shared<config::Listener>(*snapshot->listeners["l"].listener);
+  changed->proxy_protocol.emplace();
+  snapshot->listeners["l"].listener = changed;
+  Apply(snapshot);
+  with.Send("PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" + std::string(kGet));
+  without.Send(kGet);
+  ReadAll(with);
+  ReadAll(without);
+  EXPECT_TRUE(with.text.ends_with("new")) << with.text;
+  EXPECT_EQ(without.text, "");
+  EXPECT_TRUE(without.ended || without.reset);
+}
+
 // Also in a later generation, when the chain that was kept changes in the end.
 TEST_F(Engines, AChainThatWasKeptOnceMayStillChange) {
   TwoChains chains;
