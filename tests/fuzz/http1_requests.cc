@@ -20,9 +20,18 @@ void CheckRoundTrip(std::string_view bytes, const http1::Limits& limits) {
   http1::Limits wide;
   wide.max_head_bytes = wide.max_line_bytes = 1 << 24;
   wide.max_fields = limits.max_fields + 1;
-  // An absolute target is written with its Host, so both readings have the same authority.
-  PILLION_CHECK(http1::Transcript(http1::Role::kRequests, written, {.limits = wide})
-                    .starts_with("<" + http1::Describe(parser.request()) + ">"));
+  // An absolute target is written with its Host, so both readings have the same authority. A TE field is
+  // written with its Connection option.
+  std::string read = http1::Transcript(http1::Role::kRequests, written, {.limits = wide});
+  if (parser.request().headers.Has(http::Known::kTe)) {
+    for (const std::string_view option : {"[connection=TE]", "[Connection=TE]"}) {
+      if (const size_t at = read.find(option); at != std::string::npos) {
+        read.erase(at, option.size());
+        break;
+      }
+    }
+  }
+  PILLION_CHECK(read.starts_with("<" + http1::Describe(parser.request()) + ">"));
 }
 
 }  // namespace
