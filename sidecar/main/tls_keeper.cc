@@ -185,10 +185,11 @@ TlsKeeper::~TlsKeeper() = default;
 
 template <typename Tls>
 void TlsKeeper::Keep(const std::string& owner, const std::shared_ptr<const Tls>& tls,
-                     std::map<std::string, std::unique_ptr<Kept>>& next) {
+                     std::map<const void*, std::unique_ptr<Kept>>& before) {
   if (tls == nullptr) return;
-  if (const auto known = kept_.find(owner); known != kept_.end() && known->second->config == tls.get()) {
-    next[owner] = std::move(known->second);
+  if (auto known = before.extract(tls.get())) {
+    known.mapped()->owner = owner;  // a chain's number changes when another one is put in front of it
+    kept_[owner] = std::move(known.mapped());
     return;
   }
   auto kept = std::make_unique<Kept>();
@@ -220,19 +221,22 @@ void TlsKeeper::Keep(const std::string& owner, const std::shared_ptr<const Tls>&
     return outcome;
   };
   kept->in_use = [tls] { return tls->credentials->Get() != nullptr; };
-  next[owner] = std::move(kept);
+  kept_[owner] = std::move(kept);
 }
 
 void TlsKeeper::Update(const std::shared_ptr<const config::Snapshot>& snapshot) {
   const bool secrets_changed = snapshot_ == nullptr || snapshot_->secrets != snapshot->secrets;
   snapshot_ = snapshot;
-  std::map<std::string, std::unique_ptr<Kept>> next;
+  std::map<const void*, std::unique_ptr<Kept>> before;
+  for (auto& [owner, kept] : std::exchange(kept_, {})) {
+    const void* const config = kept->config;
+    before[config] = std::move(kept);
+  }
   for (const auto& [name, entry] : snapshot->listeners) {
     for (size_t i = 0; i < entry.listener->chain_count(); ++i)
-      Keep("listener " + name + ", filter chain " + std::to_string(i), entry.listener->chain(i).tls, next);
+      Keep("listener " + name + ", filter chain " + std::to_string(i), entry.listener->chain(i).tls, before);
   }
-  for (const auto& [name, entry] : snapshot->clusters) Keep("cluster " + name, entry.cluster->tls, next);
-  kept_ = std::move(next);
+  for (const auto& [name, entry] : snapshot->clusters) Keep("cluster " + name, entry.cluster->tls, before);
   for (const auto& [owner, kept] : kept_) {
     const bool fresh = kept->stamps.empty() && kept->rotations == 0;
     if (fresh || secrets_changed) Refresh(*kept, true);

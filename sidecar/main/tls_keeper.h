@@ -54,9 +54,10 @@ class TlsKeeper {
  private:
   struct FileStamp;
   struct Kept;
+  // `before`: what is kept, by its configuration.
   template <typename Tls>
   void Keep(const std::string& owner, const std::shared_ptr<const Tls>& tls,
-            std::map<std::string, std::unique_ptr<Kept>>& next);
+            std::map<const void*, std::unique_ptr<Kept>>& before);
   void Refresh(Kept& kept, bool also_unchanged);
 
   std::function<void(const std::string&)> tell_;

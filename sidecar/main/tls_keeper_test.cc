@@ -79,6 +79,27 @@ TEST_F(TlsKeeperTest, FilesAreReadAndFollowed) {
   EXPECT_TRUE(told_.empty());
 }
 
+// Else a pair that is half written at that moment would take a chain down that nobody has changed.
+TEST_F(TlsKeeperTest, AChainThatIsPutInFrontLeavesTheOthersAlone) {
+  WritePair(Issue(16));
+  keeper_.Update(With(tls_));
+  const auto first = tls_->credentials->Get();
+  ASSERT_NE(first, nullptr);
+  Write("key.pem", Issue(17).key);
+  const auto in_front = std::make_shared<config::ServerTls>();
+  const std::shared_ptr<config::Snapshot> both = With(in_front);
+  auto listener = std::make_shared<config::Listener>(*both->listeners["l"].listener);
+  listener->chains.emplace_back().tls = tls_;
+  both->listeners["l"].listener = listener;
+  keeper_.Update(both);
+  EXPECT_EQ(tls_->credentials->Get(), first);
+  const auto entries = keeper_.entries();
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[1].owner, "listener l, filter chain 1");
+  EXPECT_EQ(entries[1].rotations, 1u);
+  EXPECT_EQ(entries[1].failure, "");
+}
+
 TEST_F(TlsKeeperTest, HalfOfANewPairLeavesTheOldOneInUseAndIsToldOnce) {
   WritePair(Issue(16));
   keeper_.Update(With(tls_));
