@@ -270,6 +270,7 @@ void Http2UpstreamSession::Die(std::string_view detail) {
 
 void Http2UpstreamSession::Flush() {
   if (state_ == State::kDead || state_ == State::kConnecting) return;
+  const size_t open_before = codec_.open_streams();
   if (!WriteAll()) {
     // What the peer sent before it closed is read first.
     wire_.Mark(true, false);
@@ -278,7 +279,9 @@ void Http2UpstreamSession::Flush() {
   }
   meter_.SetBlocked(!wire_.out().empty(), turn_.now());
   if (streams_.empty() && wire_.out().empty()) wire_.out().Clear();  // an idle connection holds no buffer
-  if (state_ == State::kLeaving && streams_.empty()) turn_.Wake(*this);
+  // What has just left, a reset or a last byte, may have made room for who waits.
+  const bool room = pool_ != nullptr && codec_.open_streams() < open_before;
+  if (room || (state_ == State::kLeaving && streams_.empty())) turn_.Wake(*this);
 }
 
 void Http2UpstreamSession::ArmTimer() {

@@ -24,6 +24,7 @@ class PoorLoop : public net::Loop {
  public:
   explicit PoorLoop(std::unique_ptr<net::Loop> loop) : loop_(std::move(loop)) {}
   std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer, int* error) override {
+    ++dials;
     if (!poor) return loop_->Connect(to, observer, error);
     *error = EMFILE;
     return nullptr;
@@ -36,6 +37,7 @@ class PoorLoop : public net::Loop {
   void Wait(time::MonotonicTime deadline) override { loop_->Wait(deadline); }
   void Wake() override { loop_->Wake(); }
   bool poor = false;
+  int dials = 0;
 
  private:
   std::unique_ptr<net::Loop> loop_;
@@ -55,7 +57,7 @@ class Server : public net::Observer {
   }
   void OnReady(bool, bool) override {}
   void Run() {
-    while (auto socket = listen_->Accept()) {
+    while (auto socket = listen_ == nullptr ? nullptr : listen_->Accept()) {
       loop_.Observe(*socket, *this);
       peers_.push_back({std::move(socket), std::make_unique<http2::Codec>(http2::Role::kServer, limits_)});
     }
@@ -79,6 +81,7 @@ class Server : public net::Observer {
     }
   }
   void CloseAll() { peers_.clear(); }
+  void StopListening() { listen_.reset(); }
   size_t connections() const { return peers_.size(); }
 
  private:
@@ -126,6 +129,25 @@ class Pools : public ::testing::Test {
       if (network_.NextEvent() == time::MonotonicTime::max()) return;
       clock_.AdvanceTo(network_.NextEvent());
       network_.Deliver();
+    }
+  }
+  // A first request whose content the peer does not take.
+  void Upload(Server& server) {
+    stream::Ticket& upload = Ask();
+    Settle(&server);
+    http::RequestHead head;
+    head.method = http::Method::kPost;
+    head.path = "/";
+    head.authority = "a";
+    head.has_authority = true;
+    head.content.kind = http::ContentLength::Kind::kUnsized;
+    ASSERT_TRUE(upload.stream->SendRequest(head, false));
+    SliceQueue content;
+    content.AppendCopy(std::string(1 << 20, 'x'));
+    Settle(&server);
+    for (int i = 0; i < 100; ++i) {
+      upload.stream->SendContent(content);
+      Settle(nullptr);
     }
   }
   size_t connections() const { return endpoint_->http2_pool->connections(); }
@@ -220,26 +242,29 @@ TEST(LinkMeter, IsFullByWhatWasMeasuredSinceTheLastLook) {
   EXPECT_FALSE(meter.Full(500'000'000, now));
 }
 
+TEST_F(Pools, ASecondConnectionThatFailsLeavesThoseWhoWaitToTheFirst) {
+  cluster_->max_concurrent_streams = 1;
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 1);
+  stream::Ticket& first = Ask();
+  Settle(&server);
+  Send(first);
+  server.StopListening();
+  const stream::Ticket& second = Ask();
+  EXPECT_EQ(connections(), 2u);
+  Settle(&server);
+  EXPECT_EQ(connections(), 1u) << "nobody listens";
+  EXPECT_FALSE(second.settled());
+  tickets_.pop_front();
+  Settle(&server);
+  EXPECT_NE(second.stream, nullptr);
+}
+
 // The peer takes nothing of an upload: what comes later has another way.
 TEST_F(Pools, AConnectionThatCarriesAllItCanGetsCompany) {
   const auto peers = network_.NewLoop();
   Server server(*peers, At(80), 100);
-  stream::Ticket& upload = Ask();
-  Settle(&server);
-  http::RequestHead head;
-  head.method = http::Method::kPost;
-  head.path = "/";
-  head.authority = "a";
-  head.has_authority = true;
-  head.content.kind = http::ContentLength::Kind::kUnsized;
-  ASSERT_TRUE(upload.stream->SendRequest(head, false));
-  SliceQueue content;
-  content.AppendCopy(std::string(1 << 20, 'x'));
-  Settle(&server);
-  for (int i = 0; i < 100; ++i) {
-    upload.stream->SendContent(content);
-    Settle(nullptr);
-  }
+  Upload(server);
   EXPECT_EQ(Ask().stream != nullptr, true);
   EXPECT_EQ(connections(), 1u) << "not measured for long enough";
   clock_.AdvanceTo(clock_.Now() + std::chrono::seconds(1));
@@ -249,6 +274,23 @@ TEST_F(Pools, AConnectionThatCarriesAllItCanGetsCompany) {
   EXPECT_EQ(connections(), 2u);
   Settle(&server);
   EXPECT_EQ(server.connections(), 2u);
+}
+
+TEST_F(Pools, CompanyThatCannotBeHadIsNotAskedForEveryTime) {
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 100);
+  Upload(server);
+  clock_.AdvanceTo(clock_.Now() + std::chrono::seconds(1));
+  Settle(nullptr);
+  loop_.poor = true;
+  loop_.dials = 0;
+  for (int i = 0; i < 3; ++i) EXPECT_NE(Ask().stream, nullptr);
+  EXPECT_EQ(loop_.dials, 1);
+  clock_.AdvanceTo(clock_.Now() + kForBandwidthEvery);
+  Settle(nullptr);
+  for (int i = 0; i < 3; ++i) EXPECT_NE(Ask().stream, nullptr);
+  EXPECT_EQ(loop_.dials, 2);
+  EXPECT_EQ(connections(), 1u);
 }
 
 }  // namespace
