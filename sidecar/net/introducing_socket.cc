@@ -26,6 +26,7 @@ class IntroducingSocket final : public Socket {
   }
   void ShutdownWrite() override { raw_->ShutdownWrite(); }
   bool Flush() override { return raw_->Flush(); }
+  bool MayHaveSent() const override { return raw_->MayHaveSent(); }
   void ResetOnClose() override { raw_->ResetOnClose(); }
   std::optional<uint64_t> AckedBytes() override {
     const std::optional<uint64_t> acked = raw_->AckedBytes();

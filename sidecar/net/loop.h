@@ -61,6 +61,9 @@ class Socket {
   virtual void ShutdownWrite() = 0;
   // False: it holds back what Write or ShutdownWrite took, and OnReady(writable) tells when to ask again.
   virtual bool Flush() { return true; }
+  // Of what the next Write must begin with, some may have left already: "nothing was written" is no proof
+  // that nothing was sent.
+  virtual bool MayHaveSent() const { return false; }
   // The destructor resets the connection: where its end is the message's end, the peer must not take a broken
   // message for a whole one. Best effort.
   virtual void ResetOnClose() {}

@@ -367,7 +367,8 @@ void Http1UpstreamSession::Fail(ErrorKind kind, std::string_view detail, bool en
 // end of stream to the next read: the kernel reports an error once.
 Outcome Http1UpstreamSession::OutcomeNow(bool end_of_stream) {
   if (stream_->in_.head) return Outcome::kAmbiguous;
-  if (wire_.written() == written_before_) return Outcome::kNotSent;
+  if (wire_.written() == written_before_)
+    return wire_.socket().MayHaveSent() ? Outcome::kAmbiguous : Outcome::kNotSent;
   if (!end_of_stream || wire_.broken() || !local_peer_) return Outcome::kAmbiguous;
   const auto acked = wire_.socket().AckedBytes();
   return acked && *acked <= written_before_ + 1 ? Outcome::kNotSent : Outcome::kAmbiguous;

@@ -274,8 +274,10 @@ net::IoResult TlsSocket::Write(std::span<const iovec> from) {
   while (taken < total) {
     const size_t sent = SealSome(from, taken);
     taken += sent;
-    if (raw_broken_ || state_ == State::kFailed) return {net::IoResult::Kind::kReset, 0, EPIPE};
-    if (!unsent_.empty()) break;
+    // What had left before counts as written, and the next write tells the rest.
+    const bool broken = raw_broken_ || state_ == State::kFailed;
+    if (broken && taken == 0) return {net::IoResult::Kind::kReset, 0, EPIPE};
+    if (broken || !unsent_.empty()) break;
   }
   if (taken == 0) return {};
   return {net::IoResult::Kind::kBytes, taken, 0};

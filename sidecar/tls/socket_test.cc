@@ -72,6 +72,41 @@ TEST_F(TlsTest, WriteCountsOnlyWhatHasLeft) {
   EXPECT_TRUE(arrived == text);
 }
 
+// Else a request that the peer has got would be taken for one that was never sent, and be sent again.
+TEST_F(TlsTest, AWriteThatBreaksTellsWhatHadLeft) {
+  TestPair pair(Client(), Server());
+  pair.Handshake();
+  ReadAll(*pair.server, *pair.server_below);
+  pair.raw_client->last_write = pair.raw_client->writes + 1;
+  const std::string text = Text(150000);
+  const iovec piece = {const_cast<char*>(text.data()), text.size()};
+  const net::IoResult result = pair.client->Write({&piece, 1});
+  EXPECT_EQ(result.kind, Kind::kBytes);
+  EXPECT_EQ(result.bytes, ReadAll(*pair.server, *pair.server_below).bytes.size());
+  EXPECT_GT(result.bytes, 0u);
+  const iovec rest = {const_cast<char*>(text.data()) + result.bytes, text.size() - result.bytes};
+  EXPECT_EQ(pair.client->Write({&rest, 1}).kind, Kind::kReset);
+}
+
+TEST_F(TlsTest, WhatIsSealedMayLeaveWithoutAWriteThatSaysSo) {
+  TestPair pair(Client(), Server(), {.capacity = 9000});
+  pair.Handshake();
+  ReadAll(*pair.client, *pair.client_below);
+  ReadAll(*pair.server, *pair.server_below);
+  EXPECT_FALSE(pair.client->MayHaveSent());
+  const std::string text = Text(10000);
+  const iovec piece = {const_cast<char*>(text.data()), text.size()};
+  EXPECT_EQ(pair.client->Write({&piece, 1}).kind, Kind::kWouldBlock);
+  EXPECT_TRUE(pair.client->MayHaveSent());
+  std::string arrived = ReadAll(*pair.server, *pair.server_below).bytes;
+  ReadAll(*pair.client, *pair.client_below);  // a read sends the rest
+  arrived += ReadAll(*pair.server, *pair.server_below).bytes;
+  EXPECT_EQ(arrived.size(), text.size());
+  EXPECT_TRUE(pair.client->MayHaveSent());
+  EXPECT_EQ(pair.client->Write({&piece, 1}).bytes, text.size());
+  EXPECT_FALSE(pair.client->MayHaveSent());
+}
+
 TEST_F(TlsTest, SmallPiecesLeaveAsOneRecordInOneWrite) {
   TestPair pair(Client(), Server());
   pair.Handshake();

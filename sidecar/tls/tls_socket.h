@@ -30,6 +30,7 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
   int ConnectError() override;
   void ShutdownWrite() override;
   bool Flush() override;
+  bool MayHaveSent() const override { return unsent_plain_ > 0; }
   void ResetOnClose() override {
     reset_on_close_ = true;
     raw_->ResetOnClose();
