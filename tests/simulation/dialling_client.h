@@ -6,12 +6,11 @@
 #include <cerrno>
 #include <deque>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "sidecar/base/random.h"
-#include "sidecar/net/loop.h"
-#include "sidecar/time/clock.h"
-#include "tests/simulation/story.h"
+#include "tests/simulation/peer_parts.h"
 
 namespace pillion::simulation {
 
@@ -23,9 +22,16 @@ class DiallingClient {
   static constexpr auto kNever = time::MonotonicTime::max();
 
   // `ids` are in the ledger.
-  DiallingClient(const time::Clock& clock, net::Loop& loop, const net::Address& to, std::deque<uint64_t> ids,
-                 Ledger& ledger, uint64_t seed)
-      : clock_(clock), loop_(loop), to_(to), ids_(std::move(ids)), ledger_(ledger), random_(seed) {}
+  // `alpn`: what it speaks over TLS; "": neither version of HTTP.
+  DiallingClient(const PeerParts& parts, const net::Address& to, std::string_view alpn,
+                 std::deque<uint64_t> ids, uint64_t seed)
+      : clock_(parts.clock),
+        ids_(std::move(ids)),
+        ledger_(parts.ledger),
+        random_(seed),
+        parts_(parts),
+        to_(to),
+        alpn_(alpn) {}
 
   bool due() const { return wait_until_ <= clock_.Now(); }
   // Not before this the next Dial.
@@ -33,8 +39,7 @@ class DiallingClient {
   // `connection` observes the socket it gets.
   template <typename Connection>
   void Dial(Connection& connection) {
-    int error = 0;
-    connection.socket = loop_.Connect(to_, connection, &error);
+    connection.socket = parts_.Dial(to_, alpn_, connection);
     connected_ = false;
     wait_until_ = clock_.Now() + kConnectPatience;
   }
@@ -57,14 +62,15 @@ class DiallingClient {
   }
 
   const time::Clock& clock_;
-  net::Loop& loop_;
-  net::Address to_;
   std::deque<uint64_t> ids_;  // not asked yet
   Ledger& ledger_;
   Random random_;
   time::MonotonicTime wait_until_ = kNever;  // kNever: for bytes only
 
  private:
+  const PeerParts parts_;
+  const net::Address to_;
+  const std::string_view alpn_;
   bool connected_ = false;
   int refusals_ = 0;
 };

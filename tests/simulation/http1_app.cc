@@ -2,26 +2,20 @@
 
 #include <algorithm>
 
-#include "sidecar/testing/sim_network.h"
-
 namespace pillion::simulation {
 
-Http1App::Http1App(const time::Clock& clock, net::Loop& loop, const net::Address& at, Ledger& ledger,
-                   uint64_t seed)
-    : clock_(clock), loop_(loop), ledger_(ledger), random_(seed) {
+Http1App::Http1App(const PeerParts& parts, const net::Address& at, uint64_t seed)
+    : parts_(parts), clock_(parts.clock), ledger_(parts.ledger), random_(seed) {
   int error = 0;
-  listen_ = loop_.Listen(at, *this, &error);
+  listen_ = parts_.loop.Listen(at, *this, &error);
 }
 
 bool Http1App::Run() {
   bool worked = false;
   while (accept_) {
-    auto socket = listen_->Accept();
-    accept_ = socket != nullptr;
+    auto connection = parts_.Accept<Connection>(*listen_);
+    accept_ = connection != nullptr;
     if (!accept_) break;
-    auto connection = std::make_unique<Connection>();
-    loop_.Observe(*socket, *connection);
-    connection->socket = std::move(socket);
     connections_.push_back(std::move(connection));
     worked = true;
   }
@@ -36,8 +30,8 @@ bool Http1App::Run() {
     if (connection->tunnel) Tunnel(*connection);
   }
   std::erase_if(connections_, [](const auto& c) {
-    return c->broken || (c->ended && !c->tunnel && c->pieces.empty() && c->out.empty()) ||
-           (c->closing && c->out.empty());
+    const bool over = c->closing || (c->ended && !c->tunnel && c->pieces.empty());
+    return c->broken || (over && c->out.empty() && c->MayClose());
   });
   return worked;
 }
@@ -67,7 +61,7 @@ bool Http1App::Serve(Connection& c) {
   }
   moved = SendPieces(c) || moved;
   if (!c.answering || !c.pieces.empty() || c.after == After::kSilence) return moved;
-  if (c.after == After::kReset) testing::SimNetwork::ResetOnClose(*c.socket);
+  if (c.after == After::kReset) c.ResetOnClose();
   if (c.after != After::kKeep) {
     c.closing = true;
     return false;
@@ -213,7 +207,7 @@ bool Http1App::Tunnel(Connection& c) {
   if (!BodyOf(plan.id, plan.request_bytes, 'q').starts_with(c.in))
     Wrong("tunnel " + id + " brought other bytes to the app than were sent");
   if (plan.app == AppManner::kCutShort && c.out.empty()) {
-    testing::SimNetwork::ResetOnClose(*c.socket);
+    c.ResetOnClose();
     c.closing = true;
     return false;
   }

@@ -11,6 +11,7 @@
 #include "sidecar/base/random.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/time/clock.h"
+#include "tests/simulation/peer_parts.h"
 #include "tests/simulation/story.h"
 #include "tests/simulation/text_connection.h"
 
@@ -18,7 +19,7 @@ namespace pillion::simulation {
 
 class Http1App final : public net::Observer {
  public:
-  Http1App(const time::Clock& clock, net::Loop& loop, const net::Address& at, Ledger& ledger, uint64_t seed);
+  Http1App(const PeerParts& parts, const net::Address& at, uint64_t seed);
   void OnReady(bool, bool) override { accept_ = true; }
   // True when something was done.
   bool Run();
@@ -50,8 +51,8 @@ class Http1App final : public net::Observer {
   void Answer(Connection& connection, int status);
   void Wrong(std::string what) { ledger_.wrong.push_back(std::move(what)); }
 
+  const PeerParts parts_;
   const time::Clock& clock_;
-  net::Loop& loop_;
   Ledger& ledger_;
   Random random_;
   std::unique_ptr<net::ListenSocket> listen_;

@@ -108,7 +108,7 @@ bool Http1Client::ActInTime() {
   if (LeavesNow(plan)) {
     // The answer to what was pipelined before it has come; what is behind it was not asked.
     for (const uint64_t id : std::exchange(asked_, {})) ++ledger_.fates.at(id).left;
-    if (plan.kind == Kind::kTunnel) connection_->socket->ResetOnClose();
+    if (plan.kind == Kind::kTunnel) connection_->ResetOnClose();
     CloseConnection();
     return true;
   }

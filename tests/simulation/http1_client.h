@@ -17,9 +17,8 @@ namespace pillion::simulation {
 
 class Http1Client : DiallingClient {
  public:
-  Http1Client(const time::Clock& clock, net::Loop& loop, const net::Address& to, std::deque<uint64_t> ids,
-              Ledger& ledger, uint64_t seed)
-      : DiallingClient(clock, loop, to, std::move(ids), ledger, seed) {}
+  Http1Client(const PeerParts& parts, const net::Address& to, std::deque<uint64_t> ids, uint64_t seed)
+      : DiallingClient(parts, to, "http/1.1", std::move(ids), seed) {}
   // True when something was done.
   bool Run();
   bool done() const { return ids_.empty() && asked_.empty() && !connection_; }

@@ -4,23 +4,20 @@
 
 namespace pillion::simulation {
 
-Http2App::Http2App(net::Loop& loop, const net::Address& at, Ledger& ledger, uint64_t seed)
-    : loop_(loop), ledger_(ledger), random_(seed) {
+Http2App::Http2App(const PeerParts& parts, const net::Address& at, uint64_t seed)
+    : parts_(parts), ledger_(parts.ledger), random_(seed) {
   limits_.stream_window_bytes = static_cast<uint32_t>(65535 + random_.Next() % 200000);
   limits_.max_concurrent_streams = static_cast<uint32_t>(1 + random_.Next() % 20);
   int error = 0;
-  listen_ = loop_.Listen(at, *this, &error);
+  listen_ = parts_.loop.Listen(at, *this, &error);
 }
 
 bool Http2App::Accept() {
   bool worked = false;
   while (accept_) {
-    auto socket = listen_->Accept();
-    accept_ = socket != nullptr;
+    auto connection = parts_.Accept<Http2Connection>(*listen_, http2::Role::kServer, limits_);
+    accept_ = connection != nullptr;
     if (!accept_) break;
-    auto connection = std::make_unique<Http2Connection>(http2::Role::kServer, limits_);
-    loop_.Observe(*socket, *connection);
-    connection->socket = std::move(socket);
     connections_.push_back(std::move(connection));
     worked = true;
   }

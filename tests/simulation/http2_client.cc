@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cerrno>
+#include <cstdint>
 #include <utility>
 
 #include "tests/simulation/http2_peers.h"
@@ -9,11 +9,14 @@ namespace {
 
 using Length = http::ContentLength::Kind;
 
+constexpr auto kSlowRead = std::chrono::milliseconds(5);
+constexpr size_t kSlowReadBytes = 40000;
+
 }  // namespace
 
-Http2Client::Http2Client(const time::Clock& clock, net::Loop& loop, const net::Address& to,
-                         std::deque<uint64_t> ids, Ledger& ledger, uint64_t seed)
-    : DiallingClient(clock, loop, to, std::move(ids), ledger, seed) {
+Http2Client::Http2Client(const PeerParts& parts, const net::Address& to, std::deque<uint64_t> ids,
+                         uint64_t seed)
+    : DiallingClient(parts, to, "h2", std::move(ids), seed) {
   limits_.stream_window_bytes = static_cast<uint32_t>(65535 + random_.Next() % 200000);
   depth_ = 1 + random_.Next() % 4;
 }
@@ -27,7 +30,8 @@ bool Http2Client::Run() {
     return true;
   }
   if (!Connected(connection_)) return connection_ == nullptr;
-  bool worked = false;
+  bool worked = due();
+  if (worked) ReadSlowly();
   while (Open()) worked = true;
   if (!worked && !connection_->ready() && !connection_->codec.WantsOutput()) return false;
   Http2Connection& c = *connection_;
@@ -47,6 +51,7 @@ bool Http2Client::Run() {
   } else if (c.calls.empty() && (c.leaving || ids_.empty())) {
     connection_.reset();
   }
+  if (connection_ == nullptr) wait_until_ = kNever;
   return true;
 }
 
@@ -96,6 +101,10 @@ bool Http2Client::Open() {
     return false;
   }
   ids_.pop_front();
+  if (plan.client == ClientManner::kSlowReader && random_.Next() % 4 == 0 && c.allowance == SIZE_MAX) {
+    c.allowance = 0;
+    wait_until_ = clock_.Now() + kSlowRead;
+  }
   Call& call = c.calls[stream];
   call.fate = &fate;
   if (!end) call.to_send = BodyOf(plan.id, plan.request_bytes, 'q');
@@ -143,6 +152,23 @@ bool Http2Client::SendIntoTunnel(http2::StreamId id, Call& call) {
   return connection_->SendContent(id, call, nullptr, plan.last == LastToEnd::kClient && !call.ended);
 }
 
+// Streams that read slowly get a little credit; a connection that does may read a little.
+void Http2Client::ReadSlowly() {
+  Http2Connection& c = *connection_;
+  wait_until_ = kNever;
+  const auto some = [this] { return 1 + random_.Next() % kSlowReadBytes; };
+  for (auto& [id, call] : c.calls) {
+    const size_t credit = std::min(call.owed, some());
+    if (credit == 0) continue;
+    call.owed -= credit;
+    c.codec.ReleaseCredit(id, credit);
+    wait_until_ = clock_.Now() + kSlowRead;
+  }
+  if (c.allowance == SIZE_MAX) return;
+  c.allowance += some();
+  wait_until_ = clock_.Now() + kSlowRead;
+}
+
 void Http2Client::HandleEvents() {
   Http2Connection& c = *connection_;
   for (size_t i = 0; i < c.codec.events().size(); ++i) {
@@ -157,7 +183,12 @@ void Http2Client::HandleEvents() {
         break;
       case http2::Event::Kind::kContent:
         call.received += event.content;
-        c.codec.ReleaseCredit(event.stream, event.content.size());
+        if (call.fate->plan.client == ClientManner::kSlowReader) {
+          call.owed += event.content.size();
+          if (wait_until_ == kNever) wait_until_ = clock_.Now() + kSlowRead;
+        } else {
+          c.codec.ReleaseCredit(event.stream, event.content.size());
+        }
         if (call.fate->plan.client == ClientManner::kLeavesInResponse)
           c.codec.Reset(event.stream, http2::ErrorCode::kCancel);
         break;

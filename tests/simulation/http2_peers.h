@@ -25,6 +25,7 @@ struct Call {
   size_t sent = 0;
   size_t may_send = 0;  // so far: a round's message waits for the answer to the one before
   std::string received;
+  size_t owed = 0;  // of it: credit that is held back
   int status = 0;
   std::string grpc_status;
   std::string sum;  // of the trailers
@@ -50,8 +51,7 @@ struct Http2Connection : TextConnection {
 
 class Http2Client : DiallingClient {
  public:
-  Http2Client(const time::Clock& clock, net::Loop& loop, const net::Address& to, std::deque<uint64_t> ids,
-              Ledger& ledger, uint64_t seed);
+  Http2Client(const PeerParts& parts, const net::Address& to, std::deque<uint64_t> ids, uint64_t seed);
   bool Run();
   bool done() const { return ids_.empty() && !connection_; }
   time::MonotonicTime NextDeadline() const { return done() ? time::MonotonicTime::max() : wait_until_; }
@@ -64,6 +64,7 @@ class Http2Client : DiallingClient {
   void OnClosed(const http2::Event& event, Call& call);
   bool SendMore(http2::StreamId id, Call& call);
   bool SendIntoTunnel(http2::StreamId id, Call& call);
+  void ReadSlowly();
   void Check(const Call& call);
   void Wrong(uint64_t id, const std::string& what) {
     ledger_.wrong.push_back("HTTP/2 answer to " + std::to_string(id) + ": " + what);
@@ -75,7 +76,7 @@ class Http2Client : DiallingClient {
 
 class Http2App final : public net::Observer {
  public:
-  Http2App(net::Loop& loop, const net::Address& at, Ledger& ledger, uint64_t seed);
+  Http2App(const PeerParts& parts, const net::Address& at, uint64_t seed);
   void OnReady(bool, bool) override { accept_ = true; }
   bool Run();
 
@@ -86,7 +87,7 @@ class Http2App final : public net::Observer {
   void OnEnd(Http2Connection& connection, http2::StreamId id, Call& call);
   void Answer(Http2Connection& connection, http2::StreamId id, Call& call);
   bool SendMore(Http2Connection& connection, http2::StreamId id, Call& call);
-  net::Loop& loop_;
+  const PeerParts parts_;
   Ledger& ledger_;
   Random random_;
   http2::Limits limits_;

@@ -1,43 +1,59 @@
 #include "tests/simulation/mesh_identity.h"
 
-#include "sidecar/tls/credentials.h"
 #include "sidecar/tls/test_certificates.h"
 
 namespace pillion::simulation {
 namespace {
 
 constexpr char kName[] = "sidecar.mesh";
+constexpr char kUri[] = "spiffe://mesh/sidecar";
+constexpr uint32_t kSessionsKept = 4;
 
 tls::Certificate Leaf(tls::TestAuthority& authority) {
-  const tls::Issued issued = authority.Issue(
-      {.common_name = "sidecar", .names = std::string("DNS:") + kName + ",URI:spiffe://mesh/sidecar"});
+  const tls::Issued issued =
+      authority.Issue({.common_name = "sidecar", .names = std::string("DNS:") + kName + ",URI:" + kUri});
   return {.chain = issued.certificate, .key = issued.key, .password = ""};
 }
 
 }  // namespace
 
-MeshIdentity::MeshIdentity(tls::Version version) {
-  tls::TestAuthority authority("mesh", "", tls::KeyKind::kEd25519);
-  tls::CommonSettings common;
-  common.min_version = common.max_version = version;
-  common.validation.trusted_ca = authority.pem();
-  common.alpn = {"h2", "http/1.1"};
-  tls::ServerSettings of_server;
-  of_server.common = common;
-  of_server.common.certificates = {Leaf(authority)};
-  of_server.require_client_certificate = true;
-  of_server.stateless_resumption = of_server.stateful_resumption = false;
-  tls::ClientSettings of_client;
-  of_client.common = common;
-  of_client.common.certificates = {Leaf(authority)};
-  of_client.common.validation.names = {
-      {.kind = tls::NameMatcher::Kind::kUri, .text = "spiffe://mesh/sidecar"}};
-  of_client.sni = kName;
-  of_client.max_sessions = 0;
-  // value() ends the test with the reason when they cannot be made.
-  const auto ticket_keys = std::make_shared<tls::TicketKeys>(time::MonotonicTime());
-  server->credentials->Set(tls::ServerCredentials::Make(of_server, ticket_keys).value());
-  client->credentials->Set(tls::ClientCredentials::Make(of_client).value());
+MeshIdentity::MeshIdentity(tls::Version version)
+    : ticket_keys_(std::make_shared<tls::TicketKeys>(time::MonotonicTime())) {
+  common_.min_version = common_.max_version = version;
+  for (const Proof proof : {Proof::kFirst, Proof::kSecond, Proof::kUntrusted}) {
+    const auto number = static_cast<size_t>(proof);
+    tls::TestAuthority authority("mesh" + std::to_string(number), "", tls::KeyKind::kEd25519);
+    leaves_[number] = Leaf(authority);
+    if (proof != Proof::kUntrusted) common_.validation.trusted_ca += authority.pem();
+  }
+}
+
+tls::CommonSettings MeshIdentity::Common(Proof proof) const {
+  tls::CommonSettings common = common_;
+  common.certificates = {leaves_[static_cast<size_t>(proof)]};
+  return common;
+}
+
+// value() ends the test with the reason when they cannot be made.
+std::shared_ptr<const tls::ServerCredentials> MeshIdentity::Server(Proof proof, bool resume) const {
+  tls::ServerSettings settings;
+  settings.common = Common(proof);
+  settings.common.alpn = {"h2", "http/1.1"};
+  settings.require_client_certificate = true;
+  settings.stateless_resumption = false;
+  settings.stateful_resumption = resume;
+  return tls::ServerCredentials::Make(settings, ticket_keys_).value();
+}
+
+std::shared_ptr<const tls::ClientCredentials> MeshIdentity::Client(Proof proof, bool resume,
+                                                                   bool alpn) const {
+  tls::ClientSettings settings;
+  settings.common = Common(proof);
+  if (alpn) settings.common.alpn = {"h2", "http/1.1"};
+  settings.common.validation.names = {{.kind = tls::NameMatcher::Kind::kUri, .text = kUri}};
+  settings.sni = kName;
+  settings.max_sessions = resume ? kSessionsKept : 0;
+  return tls::ClientCredentials::Make(settings).value();
 }
 
 }  // namespace pillion::simulation

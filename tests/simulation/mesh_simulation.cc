@@ -46,6 +46,7 @@ class Mesh {
   testing::VirtualClock clock_;
   testing::SimNetwork network_;
   telemetry::Registry registry_;
+  PeerTls peer_tls_;
   std::unique_ptr<net::Loop> peer_loop_;
   std::vector<std::unique_ptr<SidecarHost>> hosts_;
   std::vector<std::unique_ptr<Http1App>> apps_;
@@ -65,6 +66,8 @@ Mesh::Mesh(const Script& script, Random& random, Ledger& ledger)
       network_(clock_, random.Next(), script.faults),
       peer_loop_(network_.NewLoop()),
       began_(clock_.Now()) {
+  peer_tls_.Prove(script.mood.tls, Proof::kFirst);
+  const PeerParts parts{clock_, *peer_loop_, ledger, peer_tls_};
   const size_t ways = script.mood.two_ways ? 2 : 1;
   const auto host = [&](std::optional<size_t> inbound) {
     hosts_.push_back(
@@ -73,24 +76,21 @@ Mesh::Mesh(const Script& script, Random& random, Ledger& ledger)
   host(std::nullopt);
   for (size_t i = 0; i < ways; ++i) {
     host(i);
-    apps_.push_back(std::make_unique<Http1App>(clock_, *peer_loop_, At(kAppPorts[i]), ledger, random.Next()));
+    apps_.push_back(std::make_unique<Http1App>(parts, At(kAppPorts[i]), random.Next()));
   }
   for (size_t i = 0; i < ways; ++i) {
-    tcp_apps_.push_back(
-        std::make_unique<TcpApp>(clock_, *peer_loop_, At(kTcpAppPorts[i]), i, ledger, random.Next()));
+    tcp_apps_.push_back(std::make_unique<TcpApp>(parts, At(kTcpAppPorts[i]), i, random.Next()));
   }
-  grpc_app_ = std::make_unique<Http2App>(*peer_loop_, At(kGrpcPort), ledger, random.Next());
+  grpc_app_ = std::make_unique<Http2App>(parts, At(kGrpcPort), random.Next());
   for (const auto& ids : script.http1_clients) {
-    http1_clients_.push_back(
-        std::make_unique<Http1Client>(clock_, *peer_loop_, At(kOutboundPort), ids, ledger, random.Next()));
+    http1_clients_.push_back(std::make_unique<Http1Client>(parts, At(kOutboundPort), ids, random.Next()));
   }
   for (const auto& ids : script.http2_clients) {
-    http2_clients_.push_back(
-        std::make_unique<Http2Client>(clock_, *peer_loop_, At(kOutboundPort), ids, ledger, random.Next()));
+    http2_clients_.push_back(std::make_unique<Http2Client>(parts, At(kOutboundPort), ids, random.Next()));
   }
   for (const auto& ids : script.relay_clients) {
-    relay_clients_.push_back(std::make_unique<RelayClient>(clock_, *peer_loop_, At(kOutboundRelayPort), ids,
-                                                           ledger, random.Next()));
+    relay_clients_.push_back(
+        std::make_unique<RelayClient>(parts, At(kOutboundRelayPort), ids, random.Next()));
   }
 }
 
@@ -128,11 +128,21 @@ void Mesh::Disturb(bool arrived) {
     const Disturbance& next = script_.disturbances[disturbed_];
     if (began_ + next.after > clock_.Now()) return;
     if (next.on_arrival && !arrived && began_ + next.after + kArrivalPatience > clock_.Now()) return;
+    if (next.host == hosts_.size()) {
+      peer_tls_.Prove(script_.mood.tls, next.proof);
+      continue;
+    }
     SidecarHost& host = *hosts_[next.host];
-    if (next.restart) {
-      host.Restart(next.patience ? std::optional(clock_.Now() + *next.patience) : std::nullopt);
-    } else {
-      host.Change(disturbed_ + hosts_.size() >= script_.disturbances.size());
+    switch (next.trouble) {
+      case Trouble::kChange:
+        host.Change(disturbed_ + hosts_.size() >= script_.disturbances.size());
+        break;
+      case Trouble::kRestart:
+        host.Restart(next.patience ? std::optional(clock_.Now() + *next.patience) : std::nullopt);
+        break;
+      case Trouble::kCertificate:
+        host.Prove(next.proof);
+        break;
     }
   }
 }
@@ -162,6 +172,7 @@ bool Mesh::PassTime() {
 }
 
 bool Mesh::RunAll() {
+  peer_tls_.tools.pacer.BeginTurn();
   bool worked = false;
   for (auto& client : http1_clients_) worked = client->Run() || worked;
   for (auto& client : http2_clients_) worked = client->Run() || worked;
@@ -174,7 +185,7 @@ bool Mesh::RunAll() {
   for (size_t i = 0; i < hosts_.size(); ++i) {
     worked = hosts_[(first + i) % hosts_.size()]->RunTurn() || worked;
   }
-  return worked;
+  return worked || peer_tls_.tools.pacer.waiting();
 }
 
 void Mesh::TakeRecords() {
@@ -186,9 +197,9 @@ void Mesh::TakeRecords() {
 void Mesh::TellFailures() {
   for (const telemetry::RequestRecord& record : records_) {
     if (record.flags.empty() && record.protocol != "TCP") continue;
-    std::printf("%s: %s%s %s -> %d %s: %s\n", record.reporting->listener.c_str(), record.protocol.c_str(),
-                record.method.c_str(), record.path.c_str(), record.status, record.flags.c_str(),
-                record.detail.c_str());
+    std::printf("%s: %s%s %s %lu -> %lu %d %s: %s\n", record.reporting->listener.c_str(),
+                record.protocol.c_str(), record.method.c_str(), record.path.c_str(), record.request_bytes,
+                record.response_bytes, record.status, record.flags.c_str(), record.detail.c_str());
     for (const telemetry::AttemptRecord& attempt : record.attempts) {
       std::printf("    attempt: %s %s, %d, %s\n", attempt.endpoint.c_str(), attempt.protocol.c_str(),
                   attempt.status, std::string(attempt.error).c_str());
@@ -218,7 +229,7 @@ void TellStory(const Script& script, const Ledger& ledger) {
   const Mood& mood = script.mood;
   std::printf("%s, drain time-out %ld ms%s%s\n", mood.two_ways ? "two ways" : "one way",
               static_cast<long>(mood.drain_timeout / std::chrono::milliseconds(1)),
-              mood.lasting_weights ? ", a weight of 0" : "", mood.identity != nullptr ? ", TLS" : "");
+              mood.lasting_weights ? ", a weight of 0" : "", Describe(mood.tls).c_str());
   if (mood.retry) {
     std::printf("retry policy: on %x, %u retries, per try %ld ms%s\n", mood.retry->on,
                 mood.retry->max_retries,
@@ -231,8 +242,9 @@ void TellStory(const Script& script, const Ledger& ledger) {
   }
   for (const auto& [id, fate] : ledger.relays) std::printf("%s\n", Tell(fate).c_str());
   for (const Disturbance& one : script.disturbances) {
+    static constexpr const char* kTroubles[] = {"change", "restart", "certificate"};
     std::printf("after %ld us: %s host %zu\n", static_cast<long>(one.after / std::chrono::microseconds(1)),
-                one.restart ? "restart" : "change", one.host);
+                kTroubles[static_cast<size_t>(one.trouble)], one.host);
   }
 }
 
@@ -256,7 +268,8 @@ Outcome RunStory(const Options& options, Ledger& ledger) {
   for (const auto& shard : mesh.registry().shards()) {
     const telemetry::WorkerStats& stats = shard->worker;
     outcome.stale_reuse += stats.stale_reuse.value();
-    outcome.handshakes += stats.client_tls.handshakes.value();
+    outcome.handshakes += stats.client_tls.handshakes.value() + stats.upstream_tls.handshakes.value();
+    outcome.resumed += stats.client_tls.resumed.value() + stats.upstream_tls.resumed.value();
     for (const telemetry::Counter* bytes : {&stats.client_bytes_read, &stats.client_bytes_written,
                                             &stats.upstream_bytes_read, &stats.upstream_bytes_written}) {
       outcome.fingerprint = outcome.fingerprint * 1000003 + bytes->value();

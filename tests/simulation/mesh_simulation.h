@@ -24,14 +24,15 @@ struct Options {
   // drains end early. Else every well-meant request must be answered.
   bool stormy = false;
   bool verbose = false;
-  // Of the process. Null: no TLS between the sidecars; else in a part of the stories, or in all of them.
+  // Of the process. Null: no TLS; else in a part of the stories, or in all of them.
   const MeshIdentities* identities = nullptr;
   bool always_tls = false;
 };
 
 struct Outcome {
   std::vector<std::string> wrong;  // empty: a good story
-  uint64_t handshakes = 0;         // of TLS, that succeeded
+  uint64_t handshakes = 0;         // of TLS, that succeeded at a sidecar's end
+  uint64_t resumed = 0;            // of them
   // Of all that happened, and when: equal for two runs of one story.
   uint64_t fingerprint = 0;
   uint64_t stale_reuse = 0;  // a request on a connection that was closed meanwhile, provably not sent

@@ -35,11 +35,13 @@ struct Totals {
   uint64_t repeated = 0;
   uint64_t stale_reuse = 0;
   uint64_t handshakes = 0;
+  uint64_t resumed = 0;        // of them
   uint64_t tunnels = 0;        // that went as planned,
   uint64_t http2_tunnels = 0;  // of them those asked for with Extended CONNECT
   uint64_t relays = 0;
   uint64_t whole_relays = 0;  // both ends arrived at the other side
   uint64_t reset_relays = 0;
+  uint64_t refused_relays = 0;  // for their PROXY header
 };
 
 void RunSeeds(bool stormy, Totals& totals) {
@@ -58,6 +60,7 @@ void RunSeeds(bool stormy, Totals& totals) {
     if (bad_stories >= kBadStoriesShown) return;
     totals.stale_reuse += outcome.stale_reuse;
     totals.handshakes += outcome.handshakes;
+    totals.resumed += outcome.resumed;
     for (const auto& [id, fate] : ledger.fates) {
       ++totals.requests;
       totals.ok += static_cast<uint64_t>(fate.ok);
@@ -74,6 +77,7 @@ void RunSeeds(bool stormy, Totals& totals) {
       ++totals.relays;
       totals.whole_relays += fate.client.saw_end && fate.app.saw_end ? 1 : 0;
       totals.reset_relays += fate.client.saw_reset || fate.app.saw_reset ? 1 : 0;
+      totals.refused_relays += fate.plan.fault != HeaderFault::kNone ? 1 : 0;
     }
   }
   std::printf(
@@ -81,9 +85,11 @@ void RunSeeds(bool stormy, Totals& totals) {
       "%lu stale connections\n",
       totals.requests, totals.ok, totals.errors, totals.broken, totals.left, totals.ran_again,
       totals.repeated, totals.stale_reuse);
-  std::printf("%lu tunnels, %lu of them over HTTP/2; %lu relays, %lu whole, %lu reset; %lu TLS handshakes\n",
-              totals.tunnels, totals.http2_tunnels, totals.relays, totals.whole_relays, totals.reset_relays,
-              totals.handshakes);
+  std::printf(
+      "%lu tunnels, %lu of them over HTTP/2; %lu relays, %lu whole, %lu reset, %lu refused; %lu TLS "
+      "handshakes, %lu resumed\n",
+      totals.tunnels, totals.http2_tunnels, totals.relays, totals.whole_relays, totals.reset_relays,
+      totals.refused_relays, totals.handshakes, totals.resumed);
 }
 
 // Of a few stories each is judged, but not their sums.
@@ -100,6 +106,8 @@ TEST(MeshSimulation, InCalmStoriesEveryRequestEndsAsPlanned) {
   EXPECT_GT(totals.ok, totals.requests * 3 / 4);
   EXPECT_GT(totals.whole_relays, totals.relays / 2);
   EXPECT_GT(totals.handshakes, totals.requests / 100);
+  EXPECT_GT(totals.resumed, totals.handshakes / 20);
+  EXPECT_GT(totals.refused_relays, totals.relays / 200);
   EXPECT_GT(totals.http2_tunnels, totals.requests / 200);
 }
 

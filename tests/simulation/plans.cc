@@ -8,8 +8,9 @@ namespace pillion::simulation {
 namespace {
 
 constexpr uint64_t kFirstRelay = 10001;
+constexpr auto kLastChange = std::chrono::milliseconds(120);
 constexpr size_t kStoriesPerTls = 10;
-// Of a sidecar: what is sealed and has not left, and a record that is being read.
+// Of one end: what is sealed and has not left, and a record that is being read.
 constexpr size_t kTlsRoom = size_t{5} * 16384;
 
 size_t Up(Random& random, size_t bound) { return random.Next() % bound; }
@@ -74,8 +75,9 @@ void MakeTunnel(bool http2, Plan& plan, Random& random) {
                               AppManner::kNever, AppManner::kHangUp, AppManner::kReset});
   }
   if (Up(random, 3) == 0) {
-    plan.client = OneOf(random, {http2 ? ClientManner::kPipelined : ClientManner::kSlowReader,
-                                 ClientManner::kLeavesInRequest, ClientManner::kLeavesInResponse});
+    plan.client =
+        OneOf(random, {ClientManner::kSlowReader, http2 ? ClientManner::kPipelined : ClientManner::kPlain,
+                       ClientManner::kLeavesInRequest, ClientManner::kLeavesInResponse});
   }
 }
 
@@ -98,8 +100,9 @@ Plan MakeHttp2Plan(uint64_t id, bool stormy, Random& random) {
     MakeTunnel(true, plan, random);
     return plan;
   }
-  if (Up(random, 8) == 0)
-    plan.client = OneOf(random, {ClientManner::kLeavesInRequest, ClientManner::kLeavesInResponse});
+  if (Up(random, 5) == 0)
+    plan.client = OneOf(random, {ClientManner::kSlowReader, ClientManner::kSlowReader,
+                                 ClientManner::kLeavesInRequest, ClientManner::kLeavesInResponse});
   if (Up(random, 2) == 0) return plan;
   plan.kind = Kind::kGrpc;
   plan.post = plan.chunked = true;
@@ -122,23 +125,31 @@ config::RetryPolicy MakePolicy(Random& random) {
   return policy;
 }
 
+time::Duration SomeTime(Random& random) {
+  return std::chrono::microseconds(random.Next() % std::chrono::microseconds(kLastChange).count());
+}
+
+void Insert(const Disturbance& one, Script& script) {
+  auto& all = script.disturbances;
+  all.insert(std::upper_bound(all.begin(), all.end(), one,
+                              [](const Disturbance& a, const Disturbance& b) { return a.after < b.after; }),
+             one);
+}
+
 void Disturb(bool stormy, Script& script, Random& random) {
   const size_t hosts = script.mood.two_ways ? 3 : 2;
   const size_t count = Up(random, 2) == 0 ? 0 : 1 + Up(random, 6);
   for (size_t i = 0; i < count; ++i) {
-    Disturbance one{.after = std::chrono::microseconds(Up(random, 120000)),
+    Disturbance one{.after = SomeTime(random),
                     .host = Up(random, hosts),
-                    .restart = Up(random, 4) == 0,
-                    .on_arrival = Up(random, 2) == 0,
-                    .patience = {}};
+                    .trouble = Up(random, 4) == 0 ? Trouble::kRestart : Trouble::kChange,
+                    .on_arrival = Up(random, 2) == 0};
     if (stormy && Up(random, 2) == 0) one.patience = std::chrono::milliseconds(Up(random, 8000));
-    script.disturbances.push_back(one);
+    Insert(one, script);
   }
-  std::sort(script.disturbances.begin(), script.disturbances.end(),
-            [](const Disturbance& a, const Disturbance& b) { return a.after < b.after; });
   if (count > 0) {  // no story is left with a hole in its configuration
     for (size_t host = 0; host < hosts; ++host)
-      script.disturbances.push_back({std::chrono::milliseconds(120), host, false, false, {}});
+      script.disturbances.push_back({kLastChange, host, Trouble::kChange});
   }
 }
 
@@ -162,8 +173,14 @@ RelayPlan MakeRelay(uint64_t id, bool proxied, Random& random) {
   plan.client = MakeEnd(random);
   plan.app = MakeEnd(random);
   if (proxied && Up(random, 4) != 0) plan.proxy_version = 1 + static_cast<int>(Up(random, 2));
+  if (plan.proxy_version != 0 && Up(random, 6) == 0) {
+    plan.fault = OneOf(random, {HeaderFault::kWrongWord, HeaderFault::kTooLong, HeaderFault::kUnfinished,
+                                HeaderFault::kCutShort});
+    plan.client.manner = EndManner::kLast;
+  }
   // Where a header may come the sidecar waits for a first byte.
-  plan.listens_first = Up(random, 4) == 0 && (!proxied || plan.proxy_version != 0);
+  plan.listens_first =
+      Up(random, 4) == 0 && (!proxied || plan.proxy_version != 0) && plan.fault == HeaderFault::kNone;
   // More than there is room for on the way.
   if (plan.client.reads == Pace::kDeaf) plan.app.bytes += 200000;
   if (plan.app.reads == Pace::kDeaf) plan.client.bytes += 200000;
@@ -192,16 +209,41 @@ void MakeRelays(Script& script, Random& random, Ledger& ledger) {
   }
 }
 
+void ChangeCertificates(bool stormy, Script& script, Random& random) {
+  const size_t hosts = script.mood.two_ways ? 3 : 2;
+  const bool heals = !script.disturbances.empty();
+  for (size_t i = 1 + Up(random, 4); i > 0; --i) {
+    Disturbance one{.after = SomeTime(random),
+                    .host = Up(random, hosts + 1),
+                    .trouble = Trouble::kCertificate,
+                    .on_arrival = Up(random, 2) == 0};
+    one.proof = OneOf(random, {Proof::kFirst, Proof::kSecond, Proof::kSecond});
+    if (stormy && heals && one.host < hosts && Up(random, 4) == 0) one.proof = Proof::kUntrusted;
+    Insert(one, script);
+  }
+}
+
 // A story with TLS takes 9 ms of CPU, one without 2 ms: handshakes are dear.
 void EncryptPartOf(const Options& options, Script& script, Random& random, Ledger& ledger) {
-  const bool tls = Up(random, kStoriesPerTls) == 0;
+  const bool encrypted = Up(random, kStoriesPerTls) == 0;
   const bool older = Up(random, 4) == 0;
-  if (options.identities == nullptr || (!tls && !options.always_tls)) return;
-  script.mood.identity = older ? &options.identities->tls12 : &options.identities->tls13;
-  ledger.relay_room += 2 * kTlsRoom;
+  if (options.identities == nullptr || (!encrypted && !options.always_tls)) return;
+  TlsMood& tls = script.mood.tls;
+  tls.identity = older ? &options.identities->tls12 : &options.identities->tls13;
+  tls.clients = Up(random, 2) == 0;
+  tls.apps = Up(random, 2) == 0;
+  tls.mesh = (!tls.clients && !tls.apps) || Up(random, 3) != 0;
+  tls.resume = Up(random, 2) == 0;
+  if (tls.clients || tls.apps) ledger.sealed_room = kTlsRoom;
+  for (const bool leg : {tls.clients, tls.mesh, tls.apps}) ledger.relay_room += leg ? 2 * kTlsRoom : 0;
+  if (Up(random, 2) == 0) ChangeCertificates(options.stormy, script, random);
+  if (!tls.mesh) return;
   // The headers that clients write would be inside, where no listener looks for them.
   script.mood.proxy_headers = false;
-  for (auto& [id, fate] : ledger.relays) fate.plan.proxy_version = 0;
+  for (auto& [id, fate] : ledger.relays) {
+    fate.plan.proxy_version = 0;
+    fate.plan.fault = HeaderFault::kNone;
+  }
 }
 
 }  // namespace
@@ -239,6 +281,12 @@ Script MakeScript(const Options& options, Random& random, Ledger& ledger) {
   return script;
 }
 
+std::string Describe(const TlsMood& tls) {
+  if (tls.identity == nullptr) return "";
+  return std::string(", TLS") + (tls.clients ? " of clients" : "") + (tls.mesh ? " of sidecars" : "") +
+         (tls.apps ? " of apps" : "") + (tls.resume ? ", resumed" : "");
+}
+
 std::string Describe(const Plan& plan) {
   static constexpr const char* kApps[] = {
       "answers", "closes after", "until close", "100",           "103",           "early",
@@ -265,7 +313,11 @@ std::string Describe(const RelayPlan& plan) {
            (end.manner == EndManner::kReset ? " after " + std::to_string(end.reset_after) : "") +
            kPaces[static_cast<size_t>(end.reads)] + (end.slow_writer ? ", writes slowly" : "");
   };
-  const std::string proxied = plan.proxy_version == 0 ? "" : ", PROXY " + std::to_string(plan.proxy_version);
+  static constexpr const char* kFaults[] = {"", " with a wrong word", " too long", " unfinished",
+                                            " cut short"};
+  const std::string proxied = plan.proxy_version == 0 ? ""
+                                                      : ", PROXY " + std::to_string(plan.proxy_version) +
+                                                            kFaults[static_cast<size_t>(plan.fault)];
   return "relay " + std::to_string(plan.id) + proxied + (plan.listens_first ? ", listens first" : "") +
          ", client: " + end(plan.client) + "; app: " + end(plan.app);
 }

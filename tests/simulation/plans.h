@@ -15,15 +15,18 @@
 
 namespace pillion::simulation {
 
+enum class Trouble : uint8_t { kChange, kRestart, kCertificate };
+
 // Something that happens to a host in mid-story.
 struct Disturbance {
   time::Duration after;
-  size_t host;  // 0: outbound, then the inbound ones
-  bool restart;
+  size_t host;  // 0: outbound, then the inbound ones; kCertificate: then all clients and apps
+  Trouble trouble;
   // Then, when something has come that nobody has looked at: connections wait in accept queues, bytes in
   // sockets.
   bool on_arrival = false;
-  std::optional<time::Duration> patience;  // of a restart: what is not over then is cut off
+  std::optional<time::Duration> patience = {};  // of a restart: what is not over then is cut off
+  Proof proof = Proof::kFirst;                  // kCertificate
 };
 
 struct Script {
@@ -37,6 +40,7 @@ struct Script {
 
 // Puts the requests and relays into the ledger.
 Script MakeScript(const Options& options, Random& random, Ledger& ledger);
+std::string Describe(const TlsMood& tls);
 std::string Describe(const Plan& plan);
 std::string Describe(const RelayPlan& plan);
 

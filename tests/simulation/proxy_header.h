@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <string>
 
+#include "tests/simulation/relay_story.h"
+
 namespace pillion::simulation {
 
 // The client that a header of relay `id` tells, IPv4 or IPv6, as logs write it.
 std::string ToldClient(uint64_t id);
-// `version` 1 or 2.
-std::string ProxyHeaderOf(uint64_t id, int version);
+// `version` 1 or 2. With a fault it is one that nobody may take for a header, nor for data.
+std::string ProxyHeaderOf(uint64_t id, int version, HeaderFault fault);
 
 }  // namespace pillion::simulation
 

@@ -47,8 +47,9 @@ void RelayPeer::Begin(RelayFate& fate) {
 void RelayPeer::Introduce() {
   const RelayPlan& plan = fate_->plan;
   std::string line = std::to_string(plan.id) + "\n";
-  std::string head = plan.proxy_version == 0 ? "" : ProxyHeaderOf(plan.id, plan.proxy_version);
+  std::string head = plan.proxy_version == 0 ? "" : ProxyHeaderOf(plan.id, plan.proxy_version, plan.fault);
   header_ = head.size();
+  if (plan.fault == HeaderFault::kUnfinished) line.clear();
   if (!plan.listens_first) head += std::exchange(line, {});
   const size_t cut = random_.Next() % (head.size() + 1);
   const time::Duration wait = std::chrono::milliseconds(random_.Next() % kMaxIntroductionMs);
@@ -62,6 +63,7 @@ void RelayPeer::Introduce() {
 // The bytes as they will be written, and where a reset takes their place.
 void RelayPeer::CutIntoPieces() {
   std::string body = BodyOf(fate_->plan.id, plan().bytes, role_ == Role::kClient ? 'c' : 'a');
+  if (role_ == Role::kClient && fate_->plan.fault == HeaderFault::kUnfinished) return;
   const bool reset = plan().manner == EndManner::kReset;
   if (reset) body.resize(std::min(plan().reset_after, body.size()));
   const size_t cuts = plan().slow_writer ? 1 + random_.Next() % kMaxPieces : 0;
@@ -125,7 +127,7 @@ void RelayPeer::End() {
   if (fate_ == nullptr) {                            // an app whose client has not said who it is
     if (in.find('\n') != std::string::npos) return;  // it has, just now
     if (ended) ShutdownWrite();
-    over_ = ended || broken;
+    over_ = (ended && !shutting()) || broken;
     return;
   }
   RelayEnd& me = mine();
@@ -138,7 +140,7 @@ void RelayPeer::End() {
   if (pieces_.empty() && out.empty() && !me.told_end) {
     if (plan().manner == EndManner::kReset) {
       me.did_reset = true;
-      socket->ResetOnClose();
+      ResetOnClose();
       over_ = true;
       return;
     }
@@ -149,7 +151,7 @@ void RelayPeer::End() {
   }
   const bool unheard =
       me.written + me.header == 0 && me.received == 0;  // what it waits for does not come any more
-  over_ = (me.told_end || unheard) && ended;
+  over_ = (me.told_end || unheard) && ended && !shutting();
 }
 
 time::MonotonicTime RelayPeer::NextDeadline() const { return over_ ? kNever : std::min(write_at_, read_at_); }
@@ -191,21 +193,18 @@ time::MonotonicTime RelayClient::NextDeadline() const {
   return std::min(wait_until_, peer_ == nullptr ? kNever : peer_->NextDeadline());
 }
 
-TcpApp::TcpApp(const time::Clock& clock, net::Loop& loop, const net::Address& at, size_t number,
-               Ledger& ledger, uint64_t seed)
-    : clock_(clock), loop_(loop), ledger_(ledger), random_(seed), number_(number) {
+TcpApp::TcpApp(const PeerParts& parts, const net::Address& at, size_t number, uint64_t seed)
+    : parts_(parts), random_(seed), number_(number) {
   int error = 0;
-  listen_ = loop_.Listen(at, *this, &error);
+  listen_ = parts_.loop.Listen(at, *this, &error);
 }
 
 void TcpApp::Accept() {
   while (accept_) {
-    auto socket = listen_->Accept();
-    accept_ = socket != nullptr;
+    auto peer = parts_.Accept<RelayPeer>(*listen_, parts_.clock, parts_.ledger, RelayPeer::Role::kApp,
+                                         random_.Next());
+    accept_ = peer != nullptr;
     if (!accept_) return;
-    auto peer = std::make_unique<RelayPeer>(clock_, ledger_, RelayPeer::Role::kApp, random_.Next());
-    loop_.Observe(*socket, *peer);
-    peer->socket = std::move(socket);
     peer->Greet();
     peers_.push_back(std::move(peer));
   }
@@ -218,9 +217,9 @@ bool TcpApp::Run() {
     worked = peer->Run() || worked;
     const size_t line = peer->fate() == nullptr ? peer->in.find('\n') : std::string::npos;
     if (line == std::string::npos) continue;
-    const auto found = ledger_.relays.find(std::strtoull(peer->in.c_str(), nullptr, 10));
-    if (found == ledger_.relays.end()) {
-      ledger_.wrong.push_back("the TCP app got an unknown id: " + peer->in.substr(0, line));
+    const auto found = parts_.ledger.relays.find(std::strtoull(peer->in.c_str(), nullptr, 10));
+    if (found == parts_.ledger.relays.end()) {
+      parts_.ledger.wrong.push_back("the TCP app got an unknown id: " + peer->in.substr(0, line));
       continue;
     }
     ++found->second.met[number_];

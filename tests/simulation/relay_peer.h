@@ -65,9 +65,8 @@ class RelayPeer : public TextConnection {
 // Opens one relay after the other.
 class RelayClient : DiallingClient {
  public:
-  RelayClient(const time::Clock& clock, net::Loop& loop, const net::Address& to, std::deque<uint64_t> ids,
-              Ledger& ledger, uint64_t seed)
-      : DiallingClient(clock, loop, to, std::move(ids), ledger, seed) {}
+  RelayClient(const PeerParts& parts, const net::Address& to, std::deque<uint64_t> ids, uint64_t seed)
+      : DiallingClient(parts, to, "", std::move(ids), seed) {}
   bool Run();
   bool done() const { return ids_.empty() && peer_ == nullptr; }
   time::MonotonicTime NextDeadline() const;
@@ -80,8 +79,7 @@ class RelayClient : DiallingClient {
 // Accepts, greets, and learns from the first line whose relay it is.
 class TcpApp final : public net::Observer {
  public:
-  TcpApp(const time::Clock& clock, net::Loop& loop, const net::Address& at, size_t number, Ledger& ledger,
-         uint64_t seed);
+  TcpApp(const PeerParts& parts, const net::Address& at, size_t number, uint64_t seed);
   void OnReady(bool, bool) override { accept_ = true; }
   bool Run();
   time::MonotonicTime NextDeadline() const;
@@ -89,9 +87,7 @@ class TcpApp final : public net::Observer {
 
  private:
   void Accept();
-  const time::Clock& clock_;
-  net::Loop& loop_;
-  Ledger& ledger_;
+  const PeerParts parts_;
   Random random_;
   const size_t number_;
   std::unique_ptr<net::ListenSocket> listen_;

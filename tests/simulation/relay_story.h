@@ -32,12 +32,22 @@ struct EndPlan {
   bool slow_writer = false;  // in pieces, with pauses
 };
 
+// What is wrong with a PROXY protocol header.
+enum class HeaderFault : uint8_t {
+  kNone,
+  kWrongWord,   // a family, command or version that there is not
+  kTooLong,     // longer than any can be
+  kUnfinished,  // no more of it comes
+  kCutShort,    // it says that it ends, before all is said
+};
+
 // A client begins with its id in a line.
 struct RelayPlan {
   uint64_t id = 0;
   EndPlan client;
   EndPlan app;
-  int proxy_version = 0;       // of the PROXY protocol header before all else; 0: none
+  int proxy_version = 0;  // of the PROXY protocol header before all else; 0: none
+  HeaderFault fault = HeaderFault::kNone;
   bool listens_first = false;  // the client says nothing before it has heard the banner
 };
 

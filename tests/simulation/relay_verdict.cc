@@ -14,9 +14,10 @@ std::string Tell(const RelayEnd& end) {
 }
 
 // An end says that all has been said, and is passed on as such or not at all.
-void JudgeEnd(const RelayEnd& teller, const RelayEnd& hearer, const std::string& who,
+void JudgeEnd(const RelayEnd& teller, const RelayEnd& hearer, bool met, const std::string& who,
               std::vector<std::string>& wrong) {
-  const bool unheard = hearer.written == 0 && hearer.received == 0;  // and closed by who drains
+  // It was closed by who drains, before it spoke, or at least before it was heard.
+  const bool unheard = hearer.received == 0 && (hearer.written == 0 || !met);
   if (!hearer.saw_end || unheard) return;
   if (!teller.told_end) wrong.push_back("an end that nobody told: " + who);
   if (teller.told_end && hearer.received != teller.written) wrong.push_back("an end before the end: " + who);
@@ -61,8 +62,16 @@ void JudgeRelays(const Script& script, const Ledger& ledger, std::vector<std::st
     if (script.mood.lasting_weights && fate.met[1] != 0) {
       wrong.push_back("a weight of 0 was picked: " + who);
     }
-    JudgeEnd(fate.client, fate.app, who, wrong);
-    JudgeEnd(fate.app, fate.client, who, wrong);
+    if (fate.plan.fault != HeaderFault::kNone) {
+      if (fate.met[0] + fate.met[1] != 0 || fate.client.received != 0)
+        wrong.push_back("relayed behind a header that is none: " + who);
+      if (ledger.calm && !fate.client.saw_end && !fate.client.saw_reset)
+        wrong.push_back("a header that is none and is not refused: " + who);
+      continue;
+    }
+    const bool met = fate.met[0] + fate.met[1] != 0;
+    JudgeEnd(fate.client, fate.app, met, who, wrong);
+    JudgeEnd(fate.app, fate.client, met, who, wrong);
     if (ledger.calm) JudgeCalm(fate, who, wrong);
   }
 }
@@ -87,8 +96,9 @@ void JudgeToldClients(const Ledger& ledger, const std::vector<telemetry::Request
     const telemetry::RequestRecord& record = *found->second;
     // An app that has not been told whose relay it is has greeted none the less.
     const uint64_t said = fate.met[0] + fate.met[1] != 0 ? fate.app.written : kBanner.size();
-    const bool right = fate.client.written >= record.request_bytes &&
-                       record.request_bytes >= fate.app.received && said >= record.response_bytes &&
+    const bool right = fate.client.written + ledger.sealed_room >= record.request_bytes &&
+                       record.request_bytes >= fate.app.received &&
+                       said + ledger.sealed_room >= record.response_bytes &&
                        record.response_bytes >= fate.client.received;
     if (!right)
       wrong.push_back("logged " + std::to_string(record.request_bytes) + " and " +
@@ -131,7 +141,7 @@ void JudgeRelayCounters(const Ledger& ledger, const telemetry::Registry& registr
   RelayEnd clients;
   RelayEnd apps;
   for (const auto& [id, fate] : ledger.relays) {
-    clients.written += fate.client.header + fate.client.written;
+    clients.written += fate.client.header + fate.client.written + ledger.sealed_room;
     clients.received += fate.client.received;
     apps.written += fate.app.written;
     apps.received += fate.app.received;

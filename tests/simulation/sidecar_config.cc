@@ -51,22 +51,32 @@ SidecarConfig::SidecarConfig(std::optional<size_t> inbound, const Mood& mood, Ra
     clusters_["tcp-a"] = Cluster("tcp-a", {kInboundRelayPorts[0]}, true, false);
     clusters_["tcp-b"] = Cluster("tcp-b", {kInboundRelayPorts[mood.two_ways ? 1 : 0]}, true, false);
   }
-  if (mood.identity != nullptr && !inbound) {
-    for (auto& [name, entry] : clusters_) {
-      auto cluster = std::make_shared<config::Cluster>(*entry.cluster);
-      cluster->tls = mood.identity->client;
-      entry.cluster = cluster;
-    }
-  }
+  UseTls();
   first_ = clusters_;
   NewListener();
   NewRelay();
   NewRoutes();
 }
 
-// Of what sidecars connect to.
-std::shared_ptr<const config::ServerTls> SidecarConfig::ServerTls() const {
-  return inbound_ && mood_.identity != nullptr ? mood_.identity->server : nullptr;
+void SidecarConfig::UseTls() {
+  const TlsMood& tls = mood_.tls;
+  if (tls.identity == nullptr) return;
+  if (inbound_ ? tls.mesh : tls.clients) server_tls_ = std::make_shared<config::ServerTls>();
+  if (inbound_ ? tls.apps : tls.mesh) client_tls_ = std::make_shared<config::ClientTls>();
+  Prove(Proof::kFirst);
+  if (client_tls_ == nullptr) return;
+  for (auto& [name, entry] : clusters_) {
+    auto cluster = std::make_shared<config::Cluster>(*entry.cluster);
+    cluster->tls = client_tls_;
+    entry.cluster = cluster;
+  }
+}
+
+void SidecarConfig::Prove(Proof proof) {
+  proof_ = proof;
+  const TlsMood& tls = mood_.tls;
+  if (server_tls_ != nullptr) server_tls_->credentials->Set(tls.identity->Server(proof, tls.resume));
+  if (client_tls_ != nullptr) client_tls_->credentials->Set(tls.identity->Client(proof, tls.resume, true));
 }
 
 // One chain that relays all; or what is HTTP goes to one of its own, which nobody asks.
@@ -98,7 +108,7 @@ void SidecarConfig::NewRelay() {
   }
   config::FilterChain& chain = listener->chains.emplace_back();
   chain.tcp = server;
-  chain.tls = ServerTls();
+  chain.tls = server_tls_;
   relay_ = listener;
 }
 
@@ -120,7 +130,7 @@ void SidecarConfig::NewListener() {
       Up(3) == 0 ? (mood_.harmless && !inbound_ ? kFewStreams : 1) + static_cast<uint32_t>(Up(4)) : 100;
   http.drain_timeout = mood_.drain_timeout;
   http.generate_request_id = Up(2) == 0;
-  listener->chains = {{.name = "", .match = {}, .http = server, .tcp = nullptr, .tls = ServerTls()}};
+  listener->chains = {{.name = "", .match = {}, .http = server, .tcp = nullptr, .tls = server_tls_}};
   listener_ = listener;
 }
 
@@ -222,6 +232,7 @@ void SidecarConfig::Change() {
 void SidecarConfig::MakeWhole() {
   listening_ = true;
   left_out_.clear();
+  if (proof_ == Proof::kUntrusted) Prove(Proof::kSecond);
   for (auto& [name, entry] : clusters_) {
     if (entry.endpoints->endpoints.empty()) entry.endpoints = first_[name].endpoints;
   }

@@ -40,9 +40,9 @@ struct Mood {
   // Relays. What a sidecar holds of each way is `relay_buffer_bytes` and one read.
   time::Duration relay_idle = std::chrono::seconds(30);
   size_t relay_buffer_bytes = size_t{64} * 1024;
-  const MeshIdentity* identity = nullptr;  // TLS between the sidecars
-  bool proxy_headers = false;              // inbound sidecars expect PROXY protocol, and do without
-  bool shared_port = false;  // the outbound listener for relays takes HTTP too, and tells them apart
+  TlsMood tls;
+  bool proxy_headers = false;  // inbound sidecars expect PROXY protocol, and do without
+  bool shared_port = false;    // the outbound listener for relays takes HTTP too, and tells them apart
 };
 
 // A configuration that is changed piece by piece; what does not change stays the same object, as in
@@ -55,17 +55,19 @@ class SidecarConfig {
   // Leaves the configuration with or without a hole; MakeWhole fills it.
   void Change();
   void MakeWhole();
+  // Connections that come from here on see another certificate.
+  void Prove(Proof proof);
   config::Direction direction() const { return direction_; }
   // Of the listeners.
   std::vector<net::Address> addresses() const { return {listener_->address, relay_->address}; }
 
  private:
+  void UseTls();
   void NewListener();
   void NewRelay();
   void NewRoutes();
   void NewCluster(const std::string& name);
   void NewEndpoints(const std::string& name);
-  std::shared_ptr<const config::ServerTls> ServerTls() const;
   config::Route RouteTo(const std::string& prefix, const std::string& cluster);
   size_t Up(size_t bound) { return random_.Next() % bound; }
 
@@ -79,6 +81,9 @@ class SidecarConfig {
   std::map<std::string, config::ClusterEntry, std::less<>> clusters_;
   std::map<std::string, config::ClusterEntry, std::less<>> first_;
   std::shared_ptr<const worker::PreparedSnapshot> last_;
+  std::shared_ptr<config::ServerTls> server_tls_;  // null: plain text, as below
+  std::shared_ptr<config::ClientTls> client_tls_;
+  Proof proof_ = Proof::kFirst;
   std::string left_out_;  // a cluster that is not there now
   bool listening_ = true;
 };
@@ -93,6 +98,7 @@ class SidecarHost {
   time::MonotonicTime NextDeadline();
   // Applies a changed configuration; the last one has no hole.
   void Change(bool last);
+  void Prove(Proof proof) { config_.Prove(proof); }
   // Drains what runs and starts a fresh engine at the same address; at `deadline` the old one is ended.
   void Restart(std::optional<time::MonotonicTime> deadline);
   // No engine has a session or exchange left, after Stop.

@@ -85,7 +85,10 @@ struct Ledger {
   std::map<uint64_t, RelayFate> relays;  // other ids
   time::Duration relay_idle{};           // the sidecars' time-out
   size_t relay_room = 0;                 // for bytes that are under way from one end to the other
-  std::vector<std::string> wrong;        // corruption of any kind
+  // Over TLS an end that breaks off may have sent so many bytes more than it counts as written: records that
+  // it had sealed.
+  uint64_t sealed_room = 0;
+  std::vector<std::string> wrong;  // corruption of any kind
   // Nothing in this story excuses a lost request: clients may ask again when a connection ends cleanly before
   // any byte of an answer, because the sidecar must not have taken it.
   bool calm = false;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 namespace pillion::simulation {
 namespace {
@@ -20,6 +21,10 @@ bool TextConnection::Pump() {
   while (moved && !broken) {
     moved = Read();
     moved = Write() || moved;
+  }
+  if (shutting() && writable_) {
+    told_ = socket->Flush();
+    writable_ = told_;
   }
   return !broken;
 }
@@ -58,7 +63,21 @@ bool TextConnection::Write() {
 }
 
 void TextConnection::ShutdownWrite() {
-  if (!std::exchange(shut_, true)) socket->ShutdownWrite();
+  if (std::exchange(shut_, true)) return;
+  socket->ShutdownWrite();
+  told_ = socket->Flush();
+  writable_ = writable_ && told_;
+}
+
+bool TextConnection::MayClose() {
+  if (broken || reset_ || socket->security() == nullptr) return true;
+  ShutdownWrite();
+  return !shutting();
+}
+
+void TextConnection::ResetOnClose() {
+  reset_ = true;
+  socket->ResetOnClose();
 }
 
 int Message::status() const {

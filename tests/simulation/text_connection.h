@@ -19,12 +19,17 @@ class TextConnection : public net::Observer {
     readable_ = readable_ || readable;
     writable_ = writable_ || writable;
   }
-  bool ready() const { return (readable_ && allowance > 0) || (writable_ && !out.empty()); }
+  bool ready() const { return (readable_ && allowance > 0) || (writable_ && (!out.empty() || shutting())); }
   // Reads and writes what goes; false: the connection is broken.
   bool Pump();
   // One write; true when bytes went.
   bool Write();
   void ShutdownWrite();
+  // The end that was told has not left yet: over TLS, closing now would look as if somebody had cut it off.
+  bool shutting() const { return shut_ && !told_; }
+  // Tells the end where it is a message of its own.
+  bool MayClose();
+  void ResetOnClose();
   std::unique_ptr<net::Socket> socket;
   std::string in;
   std::string out;
@@ -37,6 +42,8 @@ class TextConnection : public net::Observer {
   bool readable_ = true;
   bool writable_ = true;
   bool shut_ = false;
+  bool told_ = false;
+  bool reset_ = false;
 };
 
 struct Message {

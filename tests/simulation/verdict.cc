@@ -12,9 +12,13 @@ bool Leaves(const Plan& plan) {
 }
 
 // Nothing in its own plan keeps it from a 200.
-bool WellMeant(const Script& script, const Plan& plan) {
-  // What was refused cannot be sent again when it was too much to be kept.
-  const bool may_be_refused = plan.app == AppManner::kRefuse || !script.disturbances.empty();
+bool WellMeant(const Script& script, const Ledger& ledger, const Plan& plan) {
+  // What was refused cannot be sent again when it was too much to be kept. The gRPC app leaves a connection
+  // that others are on.
+  const bool left = std::any_of(ledger.fates.begin(), ledger.fates.end(),
+                                [](const auto& item) { return item.second.plan.app == AppManner::kGoAway; });
+  const bool may_be_refused =
+      plan.app == AppManner::kRefuse || !script.disturbances.empty() || (plan.kind == Kind::kGrpc && left);
   if (may_be_refused && plan.request_bytes > kKeptForRetry) return false;
   return plan.app < AppManner::kFailFirst && !Leaves(plan);
 }
@@ -35,11 +39,12 @@ void JudgeRuns(const Script& script, const Fate& fate, std::vector<std::string>&
 }
 
 // In a calm story a request ends as its plan says.
-void JudgeCalm(const Script& script, const Fate& fate, std::vector<std::string>& wrong) {
+void JudgeCalm(const Script& script, const Ledger& ledger, const Fate& fate,
+               std::vector<std::string>& wrong) {
   const Plan& plan = fate.plan;
   if (Leaves(plan)) return;
   const bool hurried = script.mood.retry && script.mood.retry->per_try_timeout.count() > 0;
-  if (WellMeant(script, plan) && !hurried && fate.ok != 1)
+  if (WellMeant(script, ledger, plan) && !hurried && fate.ok != 1)
     wrong.push_back("failed for no reason: " + Tell(fate));
   if (fate.ok == 1 && plan.app == AppManner::kHints && !fate.interim)
     wrong.push_back("no 103: " + Tell(fate));
@@ -60,7 +65,7 @@ void JudgeRequests(const Script& script, const Ledger& ledger, std::vector<std::
     if (ends != 1) wrong.push_back("ended " + std::to_string(ends) + " times: " + Tell(fate));
     if (fate.ok == 1 && fate.run == 0) wrong.push_back("answered and never run: " + Tell(fate));
     JudgeRuns(script, fate, wrong);
-    if (ledger.calm) JudgeCalm(script, fate, wrong);
+    if (ledger.calm) JudgeCalm(script, ledger, fate, wrong);
   }
 }
 
