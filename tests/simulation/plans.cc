@@ -223,7 +223,7 @@ void ChangeCertificates(bool stormy, Script& script, Random& random) {
   }
 }
 
-// A story with TLS takes 9 ms of CPU, one without 2 ms: handshakes are dear.
+// A story with TLS takes 20 ms of CPU, one without 2 ms: handshakes are dear.
 void EncryptPartOf(const Options& options, Script& script, Random& random, Ledger& ledger) {
   const bool encrypted = Up(random, kStoriesPerTls) == 0;
   const bool older = Up(random, 4) == 0;
