@@ -26,6 +26,7 @@ Next Exchange::Judge() {
   upstream::AttemptFacts facts;
   facts.method = client_->request().method;
   facts.error = attempt_->error();
+  facts.answered = attempt_->has_head();
   facts.body_replayable = replayable_;
   facts.reused_connection = attempt_->reused();
   facts.other_endpoints = cluster_->endpoints().size() > 1;

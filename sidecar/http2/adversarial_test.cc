@@ -242,7 +242,7 @@ TEST(Adversary, AHeadOverALimitIsAnnouncedAsSuchAndItsNeighbourServed) {
   limits.max_head_bytes = 1000;
   limits.max_fields = 20;
   Fields many = Get();
-  for (int i = 0; i < 17; ++i) many.push_back({"x", "y"});
+  for (int i = 0; i < 21; ++i) many.push_back({"x", "y"});
   Fields crumbs = Get();
   for (int i = 0; i < 10; ++i) crumbs.push_back({"cookie", std::string(100, 'c')});
   const std::string large = Head(1, Get({{"x", std::string(2000, 'v')}}), kEndHeaders);
@@ -275,6 +275,7 @@ TEST(Adversary, ResponsesThatBreakTheRulesCloseOnlyTheirStream) {
     cases.push_back({name, bytes + next, before + "1:closed=1 " + served, kReset1});
   };
   add("no status", Head(1, {{"x", "y"}}));
+  add("status that HTTP/1 has not", Head(1, {{":status", "099"}}));
   add("status not a number", Head(1, {{":status", "2x0"}}));
   add("101", Head(1, {{":status", "101"}}, kEndHeaders));
   add("1xx that ends the stream", Head(1, {{":status", "103"}}));
@@ -294,6 +295,13 @@ TEST(Adversary, ServersMayResetRefuseAndHint) {
            Head(1, {{":status", "200"}}, kEndHeaders) + Raw(kData, kEndStream, 1, "ab"),
        "1:100<none> 1:103<none[l=m]> 1:200<unsized> 1:(ab) 1:end 1:closed ", ""},
       {"refused", Raw(kRstStream, 0, 1, U32(7)), "1:closed=7,peer,refused ", ""},
+      {"hinted, then refused", Head(1, {{":status", "103"}}, kEndHeaders) + Raw(kRstStream, 0, 1, U32(7)),
+       "1:103<none> 1:closed=7,peer ", ""},
+      {"answered, then refused", Head(1, {{":status", "200"}}, kEndHeaders) + Raw(kRstStream, 0, 1, U32(7)),
+       "1:200<unsized> 1:closed=7,peer ", ""},
+      {"answered, then go away below",
+       Head(1, {{":status", "200"}}, kEndHeaders) + Raw(kGoAwayFrame, 0, 0, U32(0) + U32(0)),
+       "1:200<unsized> goaway:0=0 1:closed=7 3:closed=7,refused ", ""},
       {"full answer, then NO_ERROR to stop the request",
        Head(3, {{":status", "413"}}) + Raw(kRstStream, 0, 3, U32(0)), "3:413<sized:0> 3:end 3:closed,peer ",
        ""},

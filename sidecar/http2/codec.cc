@@ -96,8 +96,9 @@ void Codec::Session::Close(Stream* stream, ErrorCode code) {
     event.code = code;
     event.by_peer = stream->reset == Stream::Reset::kByPeer;
     // RFC 9113 sections 8.7 and 6.8: REFUSED_STREAM is the peer's word, or nghttp2's for a GOAWAY below it.
-    event.refused =
-        role == Role::kClient && code == ErrorCode::kRefusedStream && stream->reset != Stream::Reset::kByUs;
+    // Of a peer that has answered it is no word to build upon.
+    event.refused = role == Role::kClient && code == ErrorCode::kRefusedStream &&
+                    stream->reset != Stream::Reset::kByUs && !stream->answered;
     event.unsent = role == Role::kClient && !stream->head_sent;
   }
   streams.erase(stream->id);

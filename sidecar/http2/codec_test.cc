@@ -438,7 +438,7 @@ TEST(Codec, TheContentOfARefusedHeadIsReadAway) {
   limits.max_fields = 5;
   Pair pair(SIZE_MAX, {}, limits);
   http::RequestHead head = Request("POST");
-  for (int i = 0; i < 5; ++i) head.headers.Add("x", "y");
+  for (int i = 0; i < 6; ++i) head.headers.Add("x", "y");
   const StreamId id = pair.Submit(head, false);
   Send(pair.client, id, std::string(20'000, 'x'));
   pair.Exchange();

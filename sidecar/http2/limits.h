@@ -20,7 +20,7 @@ struct Limits {
   uint32_t connection_window_bytes = 16 * 1024 * 1024;
   // Decoded fields of one head (RFC 9113 section 6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE).
   size_t max_head_bytes = size_t{60} * 1024;
-  size_t max_fields = 100;
+  size_t max_fields = 100;  // pseudo-fields do not count
   // Encoded bytes of one head that we send; larger gives that request an error, never the connection.
   size_t max_sent_head_bytes = size_t{60} * 1024;
   // Content queued in the codec per stream before the sender is told to wait.

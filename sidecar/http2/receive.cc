@@ -23,6 +23,7 @@ bool EndsStream(const nghttp2_frame& frame) { return (frame.hd.flags & NGHTTP2_F
 
 // RFC 9113 section 6.5.2: what a field counts beside its bytes.
 constexpr size_t kFieldOverhead = 32;
+constexpr int kLowestStatus = 100;
 
 }  // namespace
 
@@ -87,7 +88,7 @@ int Codec::Session::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const
                              size_t name_size, const uint8_t* value, size_t value_size, uint8_t, void* user) {
   auto& self = *static_cast<Session*>(user);
   if (self.building == Building::kNothing) return 0;
-  ++self.building_fields;
+  if (name_size > 0 && name[0] != ':') ++self.building_fields;  // as many as on HTTP/1
   self.building_bytes += name_size + value_size + kFieldOverhead;
   // The block must be decoded to its end, or HPACK's table is lost for the whole connection (RFC 9113 section
   // 4.3); what is over the limit is not kept.
@@ -258,8 +259,14 @@ void Codec::Session::FinishResponseHead(Stream& stream, bool end_stream) {
   http::ResponseHead& head = responses.Building();
   head.version = http::Version::kHttp2;
   head.declared_length = building_length;
+  stream.answered = true;
   JoinCookies(head.headers);
   const bool informational = head.status / 100 == 1;
+  if (head.status < kLowestStatus) {
+    stream.misbehaved = true;
+    ResetStream(stream, ErrorCode::kProtocolError);
+    return;
+  }
   if (http::ResponseHasNoContent(stream.method, head.status)) {
     head.content.kind = Kind::kNone;
   } else if (building_length) {

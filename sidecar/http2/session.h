@@ -47,6 +47,7 @@ struct Stream {
   uint32_t informational_queued = 0;  // server: 1xx submitted and not yet sent
   bool announced = false;
   bool head_sent = false;
+  bool answered = false;      // client: a head has come, or a 1xx: the peer has not refused it
   bool deferred = false;      // nghttp2 asked for content and there was none: resume it
   bool end_sent = false;      // our END_STREAM has left
   bool stop_request = false;  // server: when it has, the rest of the request is refused

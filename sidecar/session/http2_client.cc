@@ -15,7 +15,7 @@ http2::Limits LimitsOf(const config::HttpOptions& options) {
   limits.max_concurrent_streams = options.max_concurrent_streams;
   limits.stream_window_bytes = options.stream_window_bytes;
   limits.max_head_bytes = options.max_request_head_bytes;
-  limits.max_fields = options.max_fields;
+  limits.max_fields = options.max_fields + (options.accept_peer_headers ? kFieldsOfSidecars : 0);
   return limits;
 }
 }  // namespace

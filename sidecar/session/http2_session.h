@@ -23,6 +23,10 @@ namespace pillion::session {
 
 class Http2Session;
 
+// What a sidecar may add to a head between its client's limit and the next one's: via, x-forwarded-*,
+// x-request-id, traceparent, pillion-h1 and the like.
+inline constexpr size_t kFieldsOfSidecars = 16;
+
 // How a stream knows its session; null once the stream is closed or the session is gone.
 struct Http2Link {
   Http2Session* session = nullptr;

@@ -18,6 +18,7 @@ constexpr std::string_view kNoSettings = "the upstream sent no HTTP/2 SETTINGS w
 http2::Limits LimitsOf(const config::Cluster& cluster) {
   http2::Limits limits;
   limits.stream_window_bytes = cluster.stream_window_bytes;
+  limits.max_fields += kFieldsOfSidecars;
   return limits;
 }
 

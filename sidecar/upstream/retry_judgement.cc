@@ -45,23 +45,23 @@ bool WantsError(const config::RetryPolicy& policy, const RequestError& error) {
   }
 }
 
+bool NotProcessed(const AttemptFacts& facts) {
+  return facts.error && !facts.answered &&
+         (facts.error.outcome == Outcome::kNotSent || facts.error.outcome == Outcome::kRefused);
+}
+
 bool SafeToRunAgain(const AttemptFacts& facts, const config::RetryPolicy& policy) {
-  if (facts.error && (facts.error.outcome == Outcome::kNotSent || facts.error.outcome == Outcome::kRefused)) {
-    return true;
-  }
-  return http::IsIdempotent(facts.method) || policy.non_idempotent;
+  return NotProcessed(facts) || http::IsIdempotent(facts.method) || policy.non_idempotent;
 }
 
 }  // namespace
 
 Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* policy) {
   if (!facts.body_replayable) return {Verdict::kDeliver, "the request body is no longer held"};
-  const bool unprocessed =
-      facts.error && (facts.error.outcome == Outcome::kNotSent || facts.error.outcome == Outcome::kRefused);
   // The only endpoint is down: at once it would be in vain. Waiting a while is for a policy to want.
   const bool hopeless = !facts.other_endpoints && (facts.error.kind == ErrorKind::kConnectFailed ||
                                                    facts.error.kind == ErrorKind::kConnectTimeout);
-  if (unprocessed && facts.error.side == Side::kUpstream && facts.safe_retries < kMaxSafeRetries &&
+  if (NotProcessed(facts) && facts.error.side == Side::kUpstream && facts.safe_retries < kMaxSafeRetries &&
       facts.error.kind != ErrorKind::kOverflow && !hopeless) {
     // A connection that could not be made is one of these: another endpoint may be up, and nothing has run.
     if (facts.reused_connection) return {Verdict::kRetryFree, "stale connection, nothing was sent"};

@@ -19,6 +19,7 @@ struct AttemptFacts {
   http::Method method = http::Method::kGet;
   // How the attempt failed; kNone with `status` set when it was answered.
   RequestError error;
+  bool answered = false;  // a head had come before it failed: whatever the error says, it may have run
   uint16_t status = 0;
   std::optional<uint32_t> grpc_status;  // of a trailers-only answer
   bool body_replayable = true;          // all that was sent of the request is still held

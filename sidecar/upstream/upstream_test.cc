@@ -99,6 +99,23 @@ TEST(Judge, WhatWasNotProcessedIsRetriedForAnyMethodButNotForEver) {
   }
 }
 
+// Its peer says that it did not take the request, and had begun to answer it.
+TEST(Judge, WhatWasAnsweredIsNotRetriedWhateverIsSaidOfItAfterwards) {
+  config::RetryPolicy policy;
+  policy.on = ~0u;
+  policy.max_retries = 10;
+  AttemptFacts facts;
+  facts.method = http::Method::kPost;
+  facts.answered = true;
+  for (const Outcome outcome : {Outcome::kNotSent, Outcome::kRefused}) {
+    facts.error = Failed(ErrorKind::kPeerRefused, outcome);
+    EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kDeliver);
+    EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+  }
+  facts.method = http::Method::kGet;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+}
+
 TEST(Judge, TheOnlyEndpointThatIsDownIsTriedAgainOnlyByAPolicyThatWaits) {
   config::RetryPolicy policy;
   policy.on = config::kRetryConnectFailure;

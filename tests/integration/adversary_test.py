@@ -370,8 +370,56 @@ class Http2Apps(mesh.MeshTest):
         self.assertIn(b"hi", client.rest_or_reset())
 
 
+    def runs_once(self, *behind_the_request):
+        """An app that answers a POST, or begins to, and then says that it did not take it."""
+        self.start(http2_app=True)
+        client = self.ask("POST /pay HTTP/1.1\r\nHost: shop\r\nContent-Length: 2\r\n\r\nhi")
+        app = Http2App(self.app.accept())
+        stream = app.request()
+        for bytes_ in behind_the_request:
+            app.conversation.send(bytes_(stream))
+            self.assertTrue(self.quiet(app), "the POST came again")
+        answer = client.head()
+        self.assertIn((client.head() if answer.status == 103 else answer).status, (502, 503))
+        self.assertTrue(self.quiet(app), "the POST came again")
+        self.assertFalse(select.select([self.app.sock], [], [], 0.2)[0], "the POST came again, on another connection")
+
+    @staticmethod
+    def quiet(app):
+        """No request comes for a while."""
+        while select.select([app.conversation.sock], [], [], 0.2)[0]:
+            try:
+                if app.next_frame()[0] == HEADERS:
+                    return False
+            except (AssertionError, OSError):
+                return True  # the connection ended
+        return True
+
+    ANSWER = staticmethod(lambda stream: frame(HEADERS, 4, stream, b"\x88") + frame(DATA, 0, stream, b"receipt"))
+    REFUSE = staticmethod(lambda stream: frame(RST_STREAM, 0, stream, (7).to_bytes(4, "big")))
+
+    def test_one_that_has_answered_cannot_refuse(self):
+        self.runs_once(lambda stream: self.ANSWER(stream) + self.REFUSE(stream))
+
+    def test_one_that_has_hinted_cannot_refuse(self):
+        self.runs_once(lambda stream: frame(HEADERS, 4, stream, b"\x08\x03103"), self.REFUSE)
+
+    def test_one_that_has_answered_cannot_leave_it_out_of_its_goaway(self):
+        self.runs_once(lambda stream: self.ANSWER(stream) + frame(GOAWAY, 0, 0, bytes(8)))
+
+
 class Peers(mesh.MeshTest):
     sidecars = 2
+
+    def test_as_many_fields_pass_as_at_one_sidecar(self):
+        self.start()
+        client = self.get(fields="".join(f"f{i}: 1\r\n" for i in range(99)))  # and Host
+        app, head = self.accept_request()
+        self.assertGreaterEqual(len(head.fields), 100)
+        app.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + "".join(f"g{i}: 1\r\n" for i in range(99)) + "\r\n")
+        answer = client.head()
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(len([name for name, _ in answer.fields if name.startswith("g")]), 99)
 
     def test_a_peer_cannot_make_chunked_content_of_an_http10_request(self):
         """An HTTP/1.0 app does not know chunked coding: it would take the chunks for its next requests."""
