@@ -231,12 +231,15 @@ Next Exchange::RequestFilters() {
     const Next next = DriveHeldRequest();
     if (next == Next::kWait || step_ != Step::kRequestFilters) return next;
   }
-  // A tunnel's bytes are no content.
-  const bool configured = listener_->config->http.filters != nullptr && !tunnel_;
+  const bool configured = listener_->config->http.filters != nullptr;
   const size_t count = configured ? env_.filters.all.size() : env_.filters.always;
   const filter::RequestView view = FilterView();
   while (next_filter_ < count) {
-    switch (env_.filters.all[next_filter_++]->OnRequestHead(view)) {
+    const filter::Decision decision = env_.filters.all[next_filter_++]->OnRequestHead(view);
+    if (tunnel_ && filter_state_.chain != nullptr) {
+      if (const RequestError error = KeepFromTunnel(*filter_state_.chain)) return AnswerLocally(error);
+    }
+    switch (decision) {
       case filter::Decision::kContinue:
         break;
       case filter::Decision::kHold:
@@ -252,6 +255,7 @@ Next Exchange::RequestFilters() {
         return Next::kMore;
     }
   }
+  if (tunnel_) tunnel_hooks_ = std::move(filter_state_.chain);
   if (filter_state_.chain != nullptr) {
     Continue();
     grpc_ = grpc_ || IsGrpc(client_->request());
@@ -267,6 +271,21 @@ Next Exchange::RequestFilters() {
   // what cannot be read needs no attempt. DriveAttempt looks at what comes of it.
   if (filter_state_.chain != nullptr) RefillFromFilters();
   return Next::kMore;
+}
+
+// A tunnel's bytes are no content. Where a filter would change content, the request is an ordinary one, as if
+// its client had not asked for more (RFC 9110 section 7.8: Upgrade may be ignored); where that cannot be, it
+// is refused.
+RequestError Exchange::KeepFromTunnel(const filter::Chain& chain) {
+  if (chain.only_response_head()) return {};
+  http::RequestHead& head = client_->request();
+  if (head.method == http::Method::kConnect || client_->wire_version() == http::Version::kHttp2) {
+    return {ErrorKind::kUpgradeRefused, Side::kClient, Outcome::kNotSent,
+            "a filter of the listener would change the tunnel's bytes"};
+  }
+  head.upgrade.clear();
+  tunnel_ = false;
+  return {};
 }
 
 // A client that waits for leave to send its body (RFC 9110 section 10.1.1) gets it here: what a filter makes
@@ -339,9 +358,12 @@ Next Exchange::ResponseFilters() {
   if (chain != nullptr) {
     if (const auto next = HeadThroughFilters(head)) return *next;
   }
+  if (tunnel_hooks_ != nullptr)
+    tunnel_hooks_->BeginResponse({head, false, local_answer_ ? local_status_ : uint16_t{0}});
   const bool opens = !local_answer_ && http::OpensTunnel(client_->request(), head.status);
   if (tunnel_ && !local_answer_) {
     if (const RequestError error = SettleTunnel(head, opens)) return AnswerLocally(error);
+    tunnel_ = opens;  // what was not granted goes on as any other
   }
   DescribeResponse(head);
   const bool end = !opens && ResponseHasNoMore(head);

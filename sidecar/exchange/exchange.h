@@ -116,6 +116,10 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   time::Duration IdleTimeout() const;
   void StripHead();
   // Of a request for a tunnel, once its route is known. No error: it is allowed, and prepared.
+  uint32_t policy_retries() const {
+    return attempts_ > safe_retries_ + 1 ? attempts_ - 1 - safe_retries_ : 0;
+  }
+  RequestError KeepFromTunnel(const filter::Chain& chain);
   RequestError PrepareTunnel();
   void StripResponse(http::ResponseHead& head);
   // None: the head may go. It may be gone, and another in its place, when there is one.
@@ -138,12 +142,12 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   const config::Route* route_ = nullptr;
   telemetry::RouteStats* stats_ = nullptr;
   filter::RequestState filter_state_;
+  std::unique_ptr<filter::Chain> tunnel_hooks_;  // for the answer to a request for a tunnel; null: none
   std::unique_ptr<Attempt> attempt_;
   LocalRef<upstream::EndpointState> avoid_;              // the next attempt's; held until there is an answer
   std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled
   uint32_t attempts_ = 0;
-  uint32_t policy_retries_ = 0;
-  uint32_t safe_retries_ = 0;
+  uint32_t safe_retries_ = 0;  // of the attempts; all others but the first are the policy's
 
   // The request body as far as it was taken from the client, for the next attempt, when `replayable_`.
   SliceQueue replay_;
@@ -167,7 +171,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   bool replayable_ = true;
   bool local_answer_ = false;
   bool made_key_ = false;   // a WebSocket key, for an app that wants one (websocket.h)
-  bool tunnel_ = false;     // asks for a tunnel: Upgrade or CONNECT
+  bool tunnel_ = false;     // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
   bool from_peer_ = false;  // came by HTTP/2 from a sidecar that described an HTTP/1 origin
   bool grpc_ = false;
   bool grpc_deadline_ = false;  // deadline_ is the request's grpc-timeout

@@ -30,7 +30,7 @@ Next Exchange::Judge() {
   facts.body_replayable = replayable_;
   facts.reused_connection = attempt_->reused();
   facts.other_endpoints = cluster_->endpoints().size() > 1;
-  facts.policy_retries = policy_retries_;
+  facts.policy_retries = policy_retries();
   facts.safe_retries = safe_retries_;
   if (!facts.error) {
     const http::ResponseHead& head = attempt_->stream()->response();
@@ -76,8 +76,7 @@ Next Exchange::Retry(upstream::Verdict verdict) {
     ++safe_retries_;
     return Next::kMore;
   }
-  ++policy_retries_;
-  const auto wait = upstream::Backoff(*route_->retry, policy_retries_, env_.random.Next());
+  const auto wait = upstream::Backoff(*route_->retry, attempts_ - safe_retries_, env_.random.Next());
   Note(Event::kBackoff, static_cast<uint32_t>(wait / std::chrono::milliseconds(1)));
   retry_at_ = env_.turn.now() + wait;
   return Next::kMore;
@@ -104,7 +103,7 @@ RequestError Exchange::FindLate() const {
     return {ErrorKind::kTimeout, Side::kUpstream, outcome, "the route's time-out"};
   if (deadline_ != time::MonotonicTime() && now >= deadline_)
     return {ErrorKind::kDeadline, Side::kUpstream, outcome, "the deadline of the request or its route"};
-  if (!tunnel_ && !ClientSideOver() && over(client_->started(), http.request_timeout))
+  if (!(tunnel_ && head_delivered_) && !ClientSideOver() && over(client_->started(), http.request_timeout))
     return {ErrorKind::kHeadTimeout, Side::kClient, outcome, "the request took longer than request_timeout"};
   if (over(client_->started(), http.max_stream_duration))
     return {ErrorKind::kHeadTimeout, Side::kClient, outcome,

@@ -1,5 +1,7 @@
 #include "sidecar/filter/chain.h"
 
+#include <algorithm>
+
 #include <limits>
 #include <utility>
 
@@ -43,6 +45,11 @@ void Chain::Add(std::unique_ptr<Transform> transform, HeldLimits limits) {
   Link link{std::move(transform), limits, {}, {}};
   link.request.in = std::move(request_out_);  // what the links before it have let out while they held
   links_.push_back(std::move(link));
+}
+
+bool Chain::only_response_head() const {
+  return std::all_of(links_.begin(), links_.end(),
+                     [](const Link& link) { return link.transform->only_response_head(); });
 }
 
 size_t Chain::HeldBytes() const {

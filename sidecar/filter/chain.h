@@ -63,6 +63,8 @@ class Chain {
   void ForgetResponse();
   SliceQueue& response_out() { return response_out_; }
   bool response_over() const { return links_.front().response.over; }
+  // Of all transforms.
+  bool only_response_head() const;
   // In all queues.
   size_t HeldBytes() const;
   // Trailers of an answer that is made here: the hooks may add some.

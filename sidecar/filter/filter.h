@@ -98,6 +98,9 @@ class Transform {
   virtual Decision OnResponseHead(const ResponseHeadView& response);
   virtual Decision OnResponseBody(const ResponseBodyView& body);
   virtual Decision OnResponseTrailers(const ResponseBodyView& body, http::HeaderList& trailers);
+  // It has no other hook than OnResponseHead, and never holds: then it may see the heads of a tunnel too,
+  // whose bytes are no content.
+  virtual bool only_response_head() const { return false; }
 };
 
 class Filter {

@@ -220,6 +220,11 @@ bool ForbiddenInTrailers(Known known) {
   }
 }
 
+bool LeftOutOfTrailers(Known known) {
+  return known == Known::kPillionOrigin || known == Known::kPillionExplain ||
+         known == Known::kForwardedClientCert;
+}
+
 size_t RemoveHopByHop(HeaderList& headers) {
   size_t removed = 0;
   if (headers.Has(Known::kConnection)) {

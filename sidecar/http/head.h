@@ -98,6 +98,9 @@ inline bool OpensTunnel(const RequestHead& request, uint16_t status) {
 
 // Fields that frame, route or steer a message and so must not come after it (RFC 9110 section 6.5.1).
 bool ForbiddenInTrailers(Known known);
+// Fields that sidecars write, and that are believed: nobody may say them behind the head, where no policy
+// looks.
+bool LeftOutOfTrailers(Known known);
 
 // Removes what belongs to one hop only: Connection and every field it names, Keep-Alive, Proxy-Connection,
 // Upgrade, HTTP2-Settings, TE except "trailers" (RFC 9110 section 7.6.1). Returns the number removed.

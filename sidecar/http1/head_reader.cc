@@ -291,7 +291,14 @@ Parsed ApplyRequestFacts(const Facts& facts, http::RequestHead& head, ParseError
   if (const Parsed framing = CheckFraming(head.version, facts, error); framing != Parsed::kDone) {
     return framing;
   }
-  if (facts.coding == Facts::Coding::kChunked) {
+  if (head.method == Method::kConnect) {
+    // What follows is the tunnel's, whatever frames it: others would take it for content, or for a request.
+    if (facts.coding != Facts::Coding::kNone) {
+      return Fail(error, ErrorKind::kNotImplemented,
+                  "CONNECT with a transfer coding (RFC 9110 section 9.3.6)");
+    }
+    if (facts.length > 0) return Malformed(error, "CONNECT with content (RFC 9110 section 9.3.6)");
+  } else if (facts.coding == Facts::Coding::kChunked) {
     head.content.kind = http::ContentLength::Kind::kUnsized;
   } else if (facts.has_length) {
     head.content = {http::ContentLength::Kind::kSized, facts.length};
@@ -372,7 +379,7 @@ Parsed ReadTrailers(Cursor& cursor, const Limits& limits, http::HeaderList& trai
       Malformed(error, "field that may not be a trailer (RFC 9110 section 6.5.1)");
       return false;
     }
-    section.Add(known, name, value);
+    if (!http::LeftOutOfTrailers(known)) section.Add(known, name, value);
     return true;
   };
   const Parsed parsed = ReadFields(cursor, limits.max_fields, error, take);

@@ -99,6 +99,23 @@ TEST(RequestParser, BadTargetsAreRefused) {
   Check(cases);
 }
 
+TEST(RequestParser, AConnectHasNoContent) {
+  const std::string head = "CONNECT b:443 HTTP/1.1\r\nHost: b\r\n";
+  Check({
+      {"length", head + "Content-Length: 3\r\n\r\nabc", Bad()},
+      {"no length", head + "Content-Length: 0\r\n\r\n", "<CONNECT authority http|b:443| HTTP/1.1 keep none >END "},
+      {"chunked", head + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "ERROR:not_implemented"},
+  });
+}
+
+// What sidecars say of a client, and to one another, nobody says for them behind the head.
+TEST(RequestParser, FieldsThatSidecarsWriteAreLeftOutOfTrailers) {
+  Check({{"trailers",
+          "POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Forwarded-Client-Cert: By=me\r\n"
+          "a: b\r\npillion-h1: 1.0\r\nX-Pillion-Explain: 1\r\n\r\n",
+          "<POST origin http|b|/ HTTP/1.1 keep unsized >END[a=b] "}});
+}
+
 TEST(RequestParser, OtherVersionsAreNamed) {
   Check({
       {"2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", "ERROR:unsupported_version"},

@@ -275,7 +275,8 @@ TEST(Adversary, ResponsesThatBreakTheRulesCloseOnlyTheirStream) {
     cases.push_back({name, bytes + next, before + "1:closed=1 " + served, kReset1});
   };
   add("no status", Head(1, {{"x", "y"}}));
-  add("status that HTTP/1 has not", Head(1, {{":status", "099"}}));
+  cases.push_back(
+      {"status that HTTP/1 has not", Head(1, {{":status", "099"}}) + next, "1:closed " + served, kReset1});
   add("status not a number", Head(1, {{":status", "2x0"}}));
   add("101", Head(1, {{":status", "101"}}, kEndHeaders));
   add("1xx that ends the stream", Head(1, {{":status", "103"}}));
@@ -300,8 +301,8 @@ TEST(Adversary, ServersMayResetRefuseAndHint) {
       {"answered, then refused", Head(1, {{":status", "200"}}, kEndHeaders) + Raw(kRstStream, 0, 1, U32(7)),
        "1:200<unsized> 1:closed=7,peer ", ""},
       {"answered, then go away below",
-       Head(1, {{":status", "200"}}, kEndHeaders) + Raw(kGoAwayFrame, 0, 0, U32(0) + U32(0)),
-       "1:200<unsized> goaway:0=0 1:closed=7 3:closed=7,refused ", ""},
+       Head(3, {{":status", "200"}}, kEndHeaders) + Raw(kGoAwayFrame, 0, 0, U32(1) + U32(0)),
+       "goaway:1=0 3:200<unsized> 3:closed=7 ", ""},
       {"full answer, then NO_ERROR to stop the request",
        Head(3, {{":status", "413"}}) + Raw(kRstStream, 0, 3, U32(0)), "3:413<sized:0> 3:end 3:closed,peer ",
        ""},

@@ -114,7 +114,8 @@ int Codec::Session::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const
                                   NGHTTP2_PROTOCOL_ERROR);
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
       }
-      self.trailers.Building().AddKnown(known, Text(name, name_size), Text(value, value_size));
+      if (!http::LeftOutOfTrailers(known))
+        self.trailers.Building().AddKnown(known, Text(name, name_size), Text(value, value_size));
       break;
     }
     case Building::kNothing:
@@ -238,12 +239,18 @@ void Codec::Session::FinishRequestHead(Stream& stream, bool end_stream) {
     ResetStream(stream, ErrorCode::kProtocolError);
     return;
   }
+  // What follows a CONNECT is not content (RFC 9110 section 9.3.6).
+  const bool tunnel = extended || head.method == http::Method::kConnect;
+  if (tunnel && building_length.value_or(0) > 0) {
+    stream.misbehaved = true;
+    ResetStream(stream, ErrorCode::kProtocolError);
+    return;
+  }
   JoinCookies(head.headers);
-  if (building_length) {
+  if (building_length && !tunnel) {
     head.content = {Kind::kSized, *building_length};
   } else {
-    // What follows a CONNECT is not content.
-    const bool none = end_stream || extended || head.method == http::Method::kConnect;
+    const bool none = end_stream || tunnel;
     head.content.kind = none ? Kind::kNone : Kind::kUnsized;
   }
   stream.method = head.method;

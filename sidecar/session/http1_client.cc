@@ -175,6 +175,7 @@ bool Http1ClientSession::Parse() {
         stream_->in_.content_bytes += wire_.input().size();
         stream_->in_.content.Append(wire_.Share(wire_.input()));
         wire_.Consume(wire_.input().size());
+        stream_->in_.ended = input_ended_;
         WakeOwner();
         return true;
       case State::kActive:
@@ -273,7 +274,7 @@ void Http1ClientSession::OnInputEnd() {
       Die();
       return;
     case State::kTunnel:
-      if (stream_ != nullptr) stream_->in_.ended = true;
+      if (stream_ != nullptr) stream_->in_.ended = wire_.input().empty();
       WakeOwner();
       return;
     case State::kActive:
@@ -331,7 +332,7 @@ bool Http1ClientSession::Exchanged::SendResponse(http::ResponseHead& head, bool 
     mode_ = BodyMode::kUntilClose;
     session_->state_ = State::kTunnel;
     session_->last_request_ = true;
-    in_.ended = session_->input_ended_;
+    in_.ended = session_->input_ended_ && session_->wire_.input().empty();
     session_->turn_.Wake(*session_);  // bytes after the request head are the tunnel's first
     return true;
   }

@@ -124,7 +124,7 @@ stream::Progress Http1UpstreamSession::Run() {
   const time::MonotonicTime now = parts_.turn.now();
   if (state_ == State::kConnecting) FinishConnect();
   if (state_ == State::kIdle && IdleTimeout().count() > 0 && now >= since_ + IdleTimeout()) Die();
-  if (state_ == State::kClosing && now >= since_ + cluster_->connect_timeout) {
+  if (state_ == State::kClosing && now >= since_ + kLastBytesTimeout) {
     wire_.socket().ResetOnClose();  // what has not left is missing
     Die();
   }
@@ -401,7 +401,10 @@ void Http1UpstreamSession::StreamGone(bool exchange_finished) {
 void Http1UpstreamSession::Flush() {
   if (state_ == State::kDead || state_ == State::kConnecting) return;
   const bool was_full = wire_.out().bytes() >= kMaxUnsentBytes;
-  switch (wire_.Flush()) {
+  const uint64_t written = wire_.written();
+  const Wire::Flushed flushed = wire_.Flush();
+  if (state_ == State::kClosing && wire_.written() != written) since_ = parts_.turn.now();
+  switch (flushed) {
     case Wire::Flushed::kBroken:
       if (state_ == State::kTunnel && stream_ != nullptr && stream_->in_.ended) {  // nothing is left to read
         Fail(ErrorKind::kClosed, "the upstream closed the tunnel", false);
@@ -457,7 +460,8 @@ time::Duration Http1UpstreamSession::IdleTimeout() const {
 
 void Http1UpstreamSession::ArmTimer() {
   time::Duration wait{0};
-  if (state_ == State::kConnecting || state_ == State::kClosing) wait = cluster_->connect_timeout;
+  if (state_ == State::kConnecting) wait = cluster_->connect_timeout;
+  if (state_ == State::kClosing) wait = kLastBytesTimeout;
   if (state_ == State::kIdle) wait = IdleTimeout();
   if (wait.count() == 0) return;
   const time::MonotonicTime due = since_ + wait;

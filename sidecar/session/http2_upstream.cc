@@ -251,8 +251,10 @@ void Http2UpstreamSession::FinishLeaving() {
     since_ = turn_.now();
     return;
   }
+  const uint64_t written = wire_.written();
   const bool over = !WriteAll() || (codec_.open_streams() == 0 && !HasUnsent());
-  if (over || turn_.now() >= since_ + cluster_->connect_timeout) state_ = State::kDead;
+  if (wire_.written() != written) since_ = turn_.now();
+  if (over || turn_.now() >= since_ + kLastBytesTimeout) state_ = State::kDead;
 }
 
 void Http2UpstreamSession::Orphan() {
@@ -287,8 +289,9 @@ void Http2UpstreamSession::Flush() {
 
 void Http2UpstreamSession::ArmTimer() {
   const bool leaving = state_ == State::kLeaving;
-  const time::Duration wait =
-      state_ == State::kConnecting || leaving ? cluster_->connect_timeout : cluster_->idle_timeout;
+  const time::Duration wait = state_ == State::kConnecting ? cluster_->connect_timeout
+                              : leaving                    ? time::Duration(kLastBytesTimeout)
+                                                           : cluster_->idle_timeout;
   const bool settling = state_ == State::kOpen && !codec_.settled();
   auto due = time::MonotonicTime::max();
   if (settling) {

@@ -9,6 +9,7 @@
 #ifndef PILLION_SIDECAR_SESSION_WIRE_H_
 #define PILLION_SIDECAR_SESSION_WIRE_H_
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -18,6 +19,10 @@
 #include "sidecar/telemetry/stats.h"
 
 namespace pillion::session {
+
+// A tunnel is over and its last bytes have not left: so long the peer may take none of them before they are
+// given up, with a reset. Attack: an app that opens tunnels and reads nothing.
+inline constexpr auto kLastBytesTimeout = std::chrono::minutes(5);
 
 // The block that all connections of a worker read into. While slices still point into it the next reads take
 // the room behind them, so that a turn of many small answers fills one block and not one block each.

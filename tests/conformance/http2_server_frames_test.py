@@ -172,6 +172,7 @@ FIELDS = [
     malformed("a list in :authority", get("/direct", authority="a, b"), "8.3.1"),
     malformed("a path in :authority", get("/direct", authority="a/b"), "8.3.1"),
     malformed("CONNECT with :path", [(":method", "CONNECT"), (":authority", "a:1"), (":path", "/")], "8.5"),
+    malformed("CONNECT with content", [(":method", "CONNECT"), (":authority", "a:1"), ("content-length", "3")], "9.3.6"),
     malformed("CONNECT without a port", [(":method", "CONNECT"), (":authority", "a")], "8.5"),
     malformed("two content-length that differ", get("/direct", [("content-length", "1"), ("content-length", "2")]), "8.1.1"),
     malformed("a content-length that is no number", get("/direct", [("content-length", "+1")]), "8.1.1"),

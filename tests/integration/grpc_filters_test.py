@@ -337,5 +337,17 @@ class ReverseBridge(mesh.MeshTest):
         self.assertEqual(self.call(b"").code(), grpc.StatusCode.UNAVAILABLE)
 
 
+class CorsOfTunnels(mesh.MeshTest):
+    def test_cors_gives_leave_and_the_tunnel_opens(self):
+        self.start(out={"filters": (CORS,), "per_filter": {"cors": POLICY}})
+        client = self.ask("GET /chat HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: chat\r\nOrigin: %s\r\n\r\n" % ORIGIN)
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\nhello")
+        head = client.head()
+        self.assertEqual(head.status, 101)
+        self.assertEqual(head.get("access-control-allow-origin"), ORIGIN)
+        self.assertEqual(client.exactly(5), b"hello")
+
+
 if __name__ == "__main__":
     unittest.main()

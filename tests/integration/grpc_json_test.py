@@ -248,5 +248,29 @@ class JsonByRoute(mesh.MeshTest):
         self.assertEqual(self.get(path="/v1/nothing").head().status, 404)
 
 
+class Upgrades(mesh.MeshTest):
+    """Whatever else its client asks for, a request goes through the filters."""
+
+    UPGRADE = "GET %s HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n"
+
+    def test_asking_for_an_upgrade_is_no_way_round_a_filter(self):
+        descriptors, _ = descriptor_set()
+        transcoder = mesh.typed(_FILTER, services=[_LIBRARY], proto_descriptor=descriptors,
+                                request_validation_options={"reject_unknown_method": True})
+        self.start(out={"filters": (("json", transcoder),)})
+        client = self.ask(self.UPGRADE % "/internal/secrets")
+        self.assertEqual(client.head().status, 404)
+
+    def test_what_a_filter_changes_is_no_tunnel(self):
+        """The app sees the call that the transcoder makes, without the upgrade."""
+        descriptors, _ = descriptor_set()
+        transcoder = mesh.typed(_FILTER, services=[_LIBRARY], proto_descriptor=descriptors)
+        self.start(out={"filters": (("json", transcoder),)})
+        self.ask(self.UPGRADE % "/v1/shelves/1/books/2")
+        _, head = self.accept_request()
+        self.assertTrue(head.first.startswith("POST /"), head.text)
+        self.assertEqual(head.all("upgrade"), [])
+
+
 if __name__ == "__main__":
     unittest.main()

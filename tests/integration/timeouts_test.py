@@ -159,5 +159,12 @@ class TimeoutsAtTwo(mesh.AtTwo, Timeouts):
     pass
 
 
+class UpgradeTimeouts(mesh.MeshTest):
+    def test_a_slow_request_is_ended_whatever_it_asks_for(self):
+        self.start(out={"hcm": {"request_timeout": "0.3s"}})
+        client = self.ask("POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 9\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\nslow")
+        self.assertEqual(client.head().status, 408)
+
+
 if __name__ == "__main__":
     unittest.main()

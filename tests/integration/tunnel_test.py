@@ -3,6 +3,7 @@ what policy refuses."""
 
 import base64
 import hashlib
+import socket
 import time
 import unittest
 
@@ -337,6 +338,42 @@ class Connect(mesh.MeshTest):
         server.close()
         self.assertEqual(client.data(stream, 4), b"rows")
         client.ended(stream)
+
+    def test_what_a_client_says_at_once_arrives_also_when_it_ends_behind_it(self):
+        self.start(out=self.policy())
+        for size in (5, 30_000):
+            client = self.ask(b"CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n" + b"x" * size)
+            client.half_close()
+            server = self.app.accept()
+            self.assertEqual(len(server.rest()), size)
+            server.close()
+
+    def test_a_server_that_pauses_for_longer_than_a_connect_may_take_gets_all(self):
+        """Its own end, and the client's, are told while the last bytes wait for it."""
+        self.app.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        self.start(out=self.policy(), **{"out_cluster" if self.sidecars == 1 else "cluster": {"connect_timeout": "0.3s"}})
+        pairs = []
+        for size in range(500_000, 4_000_000, 350_000):
+            client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
+            server = self.app.accept()
+            client.head()
+            server.half_close()
+            client.send(b"x" * size)
+            client.half_close()
+            pairs.append((size, client, server))
+        time.sleep(1)
+        for size, client, server in pairs:
+            self.assertEqual(len(server.rest()), size)
+
+    def test_content_is_refused_before_anybody_hears_of_it(self):
+        """RFC 9110 section 9.3.6: it has none; to who reads by that it would be a request of its own."""
+        self.start(out=self.policy(ends=False))
+        for framing, status in (("Content-Length: 30", 400), ("Transfer-Encoding: chunked", 501)):
+            client = self.ask(f"CONNECT db:1 HTTP/1.1\r\nHost: db:1\r\n{framing}\r\n\r\nGET /secret HTTP/1.1\r\n")
+            self.assertEqual(client.head().status, status)
+        self.app.sock.settimeout(0.2)
+        with self.assertRaises(TimeoutError):
+            self.app.accept()
 
     def test_a_pooled_connection_that_was_used_is_not_taken(self):
         self.start(out=self.policy())

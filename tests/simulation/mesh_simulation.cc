@@ -16,7 +16,8 @@ namespace pillion::simulation {
 namespace {
 
 // Virtual.
-constexpr auto kStoryLimit = std::chrono::hours(2);
+// A client may wait an hour, three times in a row, for a server that cannot be reached to speak first.
+constexpr auto kStoryLimit = std::chrono::hours(6);
 constexpr auto kStopLimit = std::chrono::minutes(10);  // when no client is left
 constexpr auto kArrivalPatience = std::chrono::milliseconds(5);
 constexpr int kMaxRounds = 10000;  // at one moment: more is spinning

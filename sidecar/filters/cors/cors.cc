@@ -52,6 +52,7 @@ class Leave final : public filter::Transform {
     Set(response.head.headers, "access-control-expose-headers", policy_->expose_headers);
     return Decision::kContinue;
   }
+  bool only_response_head() const override { return true; }
 
  private:
   const config::CorsPolicy* const policy_;
