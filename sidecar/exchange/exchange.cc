@@ -587,6 +587,8 @@ Next Exchange::Redirect(const http::RequestHead& head) {
 
 Next Exchange::BreakOff(const RequestError& error) {
   error_ = error;
+  if (attempt_ != nullptr && attempt_->stream() != nullptr)
+    client_->TellCode(attempt_->stream()->in().reset_code);
   client_->Reset(error_);
   RememberAttempt();
   Count();

@@ -119,6 +119,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   uint32_t policy_retries() const {
     return attempts_ > safe_retries_ + 1 ? attempts_ - 1 - safe_retries_ : 0;
   }
+  bool TellsReset() const;
   RequestError KeepFromTunnel(const filter::Chain& chain);
   RequestError PrepareTunnel();
   void StripResponse(http::ResponseHead& head);

@@ -57,9 +57,18 @@ Next Exchange::Judge() {
         {ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, "101 without having been asked"});
     facts.error = attempt_->error();
   }
-  if (facts.error) return AnswerLocally(facts.error);
+  if (facts.error) return TellsReset() ? BreakOff(facts.error) : AnswerLocally(facts.error);
   step_ = Step::kResponseFilters;
   return Next::kMore;
+}
+
+// A client that speaks HTTP/2 hears of a reset as one, unless something between translates, or it is an
+// HTTP/1 client's sidecar. That a stream was refused is not passed on: each hop would try again, and so
+// multiply.
+bool Exchange::TellsReset() const {
+  return attempt_->stream() != nullptr && attempt_->error().kind == ErrorKind::kReset &&
+         attempt_->stream()->in().reset_code != 0 && client_->wire_version() == http::Version::kHttp2 &&
+         !from_peer_ && filter_state_.chain == nullptr;
 }
 
 // The next attempt starts when the step is taken again: at once, or when the back-off is over.

@@ -193,7 +193,7 @@ void Http2ClientSession::GiveUp(const RequestError& why) {
   for (const http2::StreamId id : codec_.Finishing()) {
     if (streams_.contains(id)) continue;
     stats_.shed_streams.Add();
-    ResetStream(id, why);
+    ResetStream(id, why, 0);
   }
 }
 

@@ -31,6 +31,13 @@ http2::ErrorCode CodeFor(const RequestError& why) {
   }
 }
 
+// That it was refused is not told of a stream that was not: who hears it may send the request again.
+uint32_t CodeToTell(const http2::Event& event) {
+  const bool untrue = event.code == http2::ErrorCode::kRefusedStream && !event.refused;
+  const bool known = event.code <= http2::ErrorCode::kHttp11Required;  // RFC 9113 section 7
+  return known && !untrue ? static_cast<uint32_t>(event.code) : 0;
+}
+
 }  // namespace
 
 Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::WorkerStats& stats,
@@ -214,6 +221,7 @@ void Http2Session::OnClosed(const http2::Event& event) {
   const bool harmless =
       in.ended && (side_ == Side::kUpstream || (!event.by_peer && event.code == http2::ErrorCode::kNoError));
   if (event.by_peer) stats_.http2_resets_seen.Add();
+  if (event.by_peer && side_ == Side::kUpstream) in.reset_code = CodeToTell(event);
   if (!in.error && !harmless) in.error = ErrorOf(event);
   if (*entry.owner != nullptr) turn_.Wake(**entry.owner);
   OnStreamOver(*entry.stream, event);
@@ -230,13 +238,13 @@ void Http2Session::Forget(http2::StreamId id, bool sent, bool received) {
   turn_.Wake(AsRunnable());  // the last stream of a draining connection ends it
 }
 
-void Http2Session::ResetStream(http2::StreamId id, const RequestError& why) {
+void Http2Session::ResetStream(http2::StreamId id, const RequestError& why, uint32_t code) {
   const auto found = streams_.find(id);
   if (found != streams_.end()) {
     found->second.link->session = nullptr;
     streams_.erase(found);
   }
-  codec_.Reset(id, CodeFor(why));
+  codec_.Reset(id, code != 0 ? static_cast<http2::ErrorCode>(code) : CodeFor(why));
   Dirty();
   turn_.Wake(AsRunnable());  // as in Forget
 }

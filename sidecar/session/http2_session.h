@@ -50,7 +50,8 @@ class Http2Session {
   void Dirty();
   // The exchange let go of the stream, having sent or received its whole message or not.
   void Forget(http2::StreamId id, bool sent, bool received);
-  void ResetStream(http2::StreamId id, const RequestError& why);
+  // `code`: instead of the one that `why` chooses; 0: none.
+  void ResetStream(http2::StreamId id, const RequestError& why, uint32_t code);
   bool HasUnsent() { return !wire_.out().empty() || codec_.WantsOutput(); }
 
  protected:
@@ -137,7 +138,7 @@ class Http2StreamOf : public SideStream {
     link_.session->Dirty();
   }
   void Reset(const RequestError& why) override {
-    if (link_.session != nullptr) link_.session->ResetStream(link_.id, why);
+    if (link_.session != nullptr) link_.session->ResetStream(link_.id, why, this->told_code_);
   }
   size_t Unsent() const override {
     return link_.session == nullptr ? 0 : link_.session->codec().Unsent(link_.id);

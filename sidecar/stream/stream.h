@@ -32,7 +32,9 @@ struct Inbox {
   bool trailers_present = false;
   bool ended = false;
   bool stopped = false;  // it takes no more of our message, though its own may be complete
-  SliceQueue content;    // bounded: the session stops reading (HTTP/1) or lets the window close (HTTP/2)
+  // HTTP/2: the code with which the peer reset the stream, where the other side may be told it too; 0: none.
+  uint32_t reset_code = 0;
+  SliceQueue content;  // bounded: the session stops reading (HTTP/1) or lets the window close (HTTP/2)
   http::HeaderList trailers;
   RequestError error;
   // Ever received, for logs and metrics.
@@ -55,6 +57,8 @@ class Stream {
   virtual void FinishWithTrailers(const http::HeaderList& trailers) = 0;
   // Ends both directions now. `why` chooses the code (HTTP/2) or that the connection closes (HTTP/1).
   virtual void Reset(const RequestError& why) = 0;
+  // A Reset that comes says this code on HTTP/2, whatever its reason: the other side's peer used it. 0: none.
+  void TellCode(uint32_t code) { told_code_ = code; }
   // Bytes that were sent and are still held here, because the peer does not take them.
   virtual size_t Unsent() const = 0;
   virtual http::Version wire_version() const = 0;
@@ -68,6 +72,7 @@ class Stream {
 
  protected:
   Runnable* owner_ = nullptr;
+  uint32_t told_code_ = 0;
   Inbox in_;
 };
 

@@ -408,6 +408,87 @@ class Http2Apps(mesh.MeshTest):
         self.runs_once(lambda stream: self.ANSWER(stream) + frame(GOAWAY, 0, 0, bytes(8)))
 
 
+class ResetCodes(mesh.MeshTest):
+    """What an HTTP/2 app says when it gives a stream up is told to an HTTP/2 client, in the app's words where they are true."""
+
+    # What the app says -> what a client hears before the answer's head, and behind it.
+    TOLD = {1: (1, 1), 2: (2, 2), 5: (5, 5), 8: (8, 8), 11: (11, 11), 13: (13, 13),
+            0: (None, 2), 7: (None, 2), 99: (None, 2)}
+
+    def setUp(self):
+        super().setUp()
+        self.start(http2_app=True)
+        self.app_side = None
+
+    def give_up(self, code, answered=None):
+        """`answered`: waits until the client has the head of an answer."""
+        if self.app_side is None:
+            self.app_side = Http2App(self.app.accept())
+        stream = self.app_side.request()
+        if answered:
+            self.app_side.conversation.send(frame(HEADERS, 4, stream, b"\x88"))
+            answered()
+        self.app_side.conversation.send(frame(RST_STREAM, 0, stream, code.to_bytes(4, "big")))
+
+    def heard(self, client, stream):
+        """The code; None: an answer that says that there is none."""
+        while True:
+            event = client.next_event(lambda e: getattr(e, "stream_id", None) == stream)
+            if isinstance(event, h2.events.StreamReset):
+                return int(event.error_code)
+            if isinstance(event, h2.events.ResponseReceived) and dict(event.headers)[":status"] != "200":
+                self.assertIn(dict(event.headers)[":status"], ("502", "503"))
+                return None
+
+    def test_to_an_http2_client(self):
+        client = Http2Client(self.port)
+        self.addCleanup(client.close)
+        for answered in (False, True):
+            for code, told in self.TOLD.items():
+                if code == 7 and not answered:
+                    continue  # tried again: test_a_refused_stream_is_tried_again
+                with self.subTest(code=code, answered=answered):
+                    stream = client.request("/", [])
+                    head = lambda e: isinstance(e, h2.events.ResponseReceived) and e.stream_id == stream
+                    self.give_up(code, (lambda: client.next_event(head)) if answered else None)
+                    self.assertEqual(self.heard(client, stream), told[answered])
+
+    def test_a_refused_stream_is_tried_again(self):
+        client = Http2Client(self.port)
+        self.addCleanup(client.close)
+        stream = client.request("/", [])
+        for _ in range(3):
+            self.give_up(7)
+        self.assertIsNone(self.heard(client, stream))
+
+    def test_to_an_http1_client(self):
+        client = self.get()
+        self.give_up(11)
+        self.assertEqual(client.head().status, 502)
+        client = self.get()
+        self.give_up(11, lambda: self.assertEqual(client.head().status, 200))
+        with self.assertRaises(AssertionError):  # no last chunk
+            client.chunks()
+
+    def test_a_client_that_gives_up_cancels(self):
+        client = Http2Client(self.port)
+        self.addCleanup(client.close)
+        stream = client.request("/", [])
+        self.app_side = Http2App(self.app.accept())
+        there = self.app_side.request()
+        client.h2.reset_stream(stream, error_code=11)
+        client.flush()
+        while True:
+            kind, _, where, payload = self.app_side.next_frame()
+            if kind == RST_STREAM:
+                break
+        self.assertEqual((where, int.from_bytes(payload, "big")), (there, 8))
+
+
+class ResetCodesAtTwo(mesh.AtTwo, ResetCodes):
+    pass
+
+
 class Peers(mesh.MeshTest):
     sidecars = 2
 
