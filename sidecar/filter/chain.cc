@@ -63,6 +63,8 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
   SliceQueue& in = link.request.in;
   const size_t before = in.bytes();
   const size_t out_before = out.bytes();
+  // Not told of the end while there is more than may be held: that comes with it must not let it pass.
+  end = end && before <= link.limits.request;
   const RequestBodyView body{
       {in, out, out_before + kStepBytes, end}, request.head, request.response, request.response_body};
   Decision decision = link.transform->OnRequestBody(body);
@@ -149,6 +151,8 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
   SliceQueue& in = link.response.in;
   const size_t before = in.bytes();
   const size_t out_before = out.bytes();
+  // As with requests.
+  end = end && before <= link.limits.response;
   const ResponseBodyView body{{in, out, out_before + kStepBytes, end}, head};
   Decision decision = link.transform->OnResponseBody(body);
   if (decision != Decision::kReset && end && (in.empty() || out.bytes() < body.budget)) {

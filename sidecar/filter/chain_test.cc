@@ -69,6 +69,12 @@ class Refusing final : public Transform {
   Decision decision_;
 };
 
+// Bit i of `cuts`: a piece ends behind byte i. The end comes with the last piece, or alone.
+struct Slicing {
+  uint32_t cuts;
+  bool end_alone;
+};
+
 class ChainTest : public ::testing::Test {
  protected:
   RequestView View() { return {options_, nullptr, head_, state_, random_, response_, body_}; }
@@ -117,6 +123,29 @@ class ChainTest : public ::testing::Test {
     }
     status_ = head.status;
     return out;
+  }
+  // What is said of it in the end, of a request or a response.
+  Passage FeedSliced(const std::string& text, const Slicing& slicing, bool request) {
+    SliceQueue content;
+    http::ResponseHead head;
+    if (!request) chain().BeginResponse({head, false, 0});
+    Passage passage = Passage::kHeld;
+    const auto feed = [&](bool ended) {
+      do {
+        passage = request ? chain().FeedRequest(content, ended, trailers_, View())
+                          : chain().FeedResponse(content, ended, trailers_, head);
+      } while (passage == Passage::kHeld && chain().progressed());
+    };
+    size_t from = 0;
+    for (size_t i = 0; i < text.size() && passage == Passage::kHeld; ++i) {
+      const bool last = i + 1 == text.size();
+      if (!last && (slicing.cuts >> i & 1) == 0) continue;
+      content.AppendCopy(text.substr(from, i + 1 - from));
+      from = i + 1;
+      feed(last && !slicing.end_alone);
+    }
+    if (passage == Passage::kHeld) feed(true);
+    return passage;
   }
   config::HttpOptions options_;
   http::RequestHead head_;
@@ -192,6 +221,30 @@ TEST_F(ChainTest, WhatIsHeldHasALimit) {
   Add(std::make_unique<Reversing>(), {.request = 1000, .response = 1000});
   Response(std::string(5000, 'x'), 7);
   EXPECT_EQ(passage_, Passage::kTooLarge);
+}
+
+TEST_F(ChainTest, WhatIsTooMuchToHoldDoesNotDependOnTheFragments) {
+  constexpr size_t kLimit = 8;
+  const std::string text = "0123456789";
+  for (size_t size = kLimit - 1; size <= text.size(); ++size) {
+    const Passage wanted = size <= kLimit ? Passage::kFlows : Passage::kTooLarge;
+    for (uint32_t n = 0; n < 2U << (size - 1); ++n) {
+      const Slicing slicing{n >> 1, (n & 1) != 0};
+      state_.chain.reset();
+      Add(std::make_unique<Reversing>(), {.request = kLimit, .response = kLimit});
+      chain().HoldRequest();
+      EXPECT_EQ(FeedSliced(text.substr(0, size), slicing, true), wanted) << size << ' ' << n;
+      state_.chain.reset();
+      Add(std::make_unique<Reversing>(), {.request = kLimit, .response = kLimit});
+      EXPECT_EQ(FeedSliced(text.substr(0, size), slicing, false), wanted) << size << ' ' << n;
+    }
+  }
+}
+
+TEST_F(ChainTest, WhatIsTakenAtOnceMayBeMoreThanMayBeHeld) {
+  Add(std::make_unique<Doubling>(), {.request = 4, .response = 4});
+  EXPECT_EQ(Request("0123456789", 10), "00112233445566778899.");
+  EXPECT_EQ(Response("0123456789", 10), "00112233445566778899.");
 }
 
 TEST_F(ChainTest, ItKnowsWhatItHolds) {

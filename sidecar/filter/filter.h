@@ -69,7 +69,7 @@ struct BodyView {
   SliceQueue& in;
   SliceQueue& out;
   size_t budget;  // no more work once `out` holds so many bytes; a single piece may exceed it
-  bool end;       // nothing comes behind `in`
+  bool end;       // nothing comes behind `in`; told when `in` is within the limit
 };
 
 struct RequestBodyView : BodyView {

@@ -100,13 +100,11 @@ inline void CheckPart(filter::Passage whole, filter::Passage cut, const std::str
   Require(same || begins, "other content", of_whole, of_cut);
 }
 
-// Whether one of the two was refused for its size. Of what is more than the limit by less than a step, that
-// depends on whether the end comes with it.
-inline bool EitherTooLarge(filter::Passage whole, filter::Passage cut, size_t bytes, size_t limit) {
+// Whether both were refused for their size; one alone must not be.
+inline bool TooLarge(filter::Passage whole, filter::Passage cut, size_t bytes, size_t limit) {
   constexpr auto kTooLarge = filter::Passage::kTooLarge;
   if (whole != kTooLarge && cut != kTooLarge) return false;
-  PILLION_CHECK(bytes > limit);
-  PILLION_CHECK((whole == kTooLarge && cut == kTooLarge) || bytes <= limit + filter::kStepBytes);
+  PILLION_CHECK(whole == cut && bytes > limit);
   return true;
 }
 
@@ -114,12 +112,12 @@ inline void CheckSame(const Outcome& whole, const Outcome& cut, std::string_view
                       const Answer& answer, size_t limit) {
   using filter::Passage;
   Require(whole.applies == cut.applies, "applies or not", whole.request_head, cut.request_head);
-  if (EitherTooLarge(whole.request, cut.request, content.size(), limit)) return;
+  if (TooLarge(whole.request, cut.request, content.size(), limit)) return;
   CheckPart(whole.request, cut.request, whole.sent, cut.sent);
   Require(whole.request_head == cut.request_head || whole.request != Passage::kFlows, "another request head",
           whole.request_head, cut.request_head);
   Require(whole.local == cut.local, "another local answer", whole.local, cut.local);
-  if (EitherTooLarge(whole.response, cut.response, answer.content.size(), limit)) return;
+  if (TooLarge(whole.response, cut.response, answer.content.size(), limit)) return;
   CheckPart(whole.response, cut.response, whole.received, cut.received);
   if (whole.response != Passage::kFlows) return;
   Require(http1::Describe(whole.head) == http1::Describe(cut.head), "another response head",

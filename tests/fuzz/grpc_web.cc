@@ -158,10 +158,10 @@ void TakeAnswer(Input& from, uint8_t mode, bool large, Answer& answer) {
   const std::string value = FieldValue(from.Text());
   if ((end & 8) != 0) answer.trailers.Add(Known::kGrpcMessage, value);
   answer.content = from.Rest();
-  // More than may be held: how much of it is, depends on how it comes, so it is far more.
+  // More than may be held, by less than comes in one step.
   if (large && !answer.content.empty()) {
     const std::string once = answer.content;
-    while (answer.content.size() < filter::kMaxHeldBytes + 4 * filter::kStepBytes) answer.content += once;
+    while (answer.content.size() <= filter::kMaxHeldBytes + filter::kStepBytes / 2) answer.content += once;
   }
   answer.head.content = {Kind::kUnsized, 0};
   if ((kind & 0x40) != 0) answer.head.content = {Kind::kSized, answer.content.size()};

@@ -274,6 +274,11 @@ class Bridge(EchoTest):
         head, _ = self.whole(self.post("/test.Echo/Unary", "application/x-protobuf", b"x" * 1500000))
         self.assertEqual((head.status, head.get("grpc-status")), (413, "8"))
 
+    def test_what_is_too_large_is_exact(self):
+        for size, answer in ((1 << 20, (503, "5")), ((1 << 20) + 1, (413, "8"))):
+            head, _ = self.whole(self.post("/test.Echo/Fail", "application/x-protobuf", b"x" * size))
+            self.assertEqual((head.status, head.get("grpc-status")), answer, size)
+
     def test_an_answer_too_large_to_hold_is_502(self):
         head, _ = self.whole(self.post("/test.Echo/Unary", "application/grpc", frame(b"x" * 1500000)))
         self.assertEqual((head.status, head.get("grpc-status")), (502, "8"))
