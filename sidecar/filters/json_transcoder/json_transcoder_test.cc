@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "google/api/annotations.pb.h"
 #include "google/rpc/status.pb.h"
 #include "pillion/testing/v1/library.pb.h"
 #include "sidecar/base/random.h"
@@ -73,8 +74,7 @@ class TranscoderTest : public ::testing::Test {
   FilterDrive Drive(const std::string& method, const std::string& path,
                     const config::TranscodingOptions& options = {}) {
     config::TranscodingErrors errors;
-    auto library = config::Transcoding::Build(testing::LibrarySet().SerializeAsString(), {testing::kLibrary},
-                                              options, errors);
+    auto library = config::Transcoding::Build(set_.SerializeAsString(), {testing::kLibrary}, options, errors);
     EXPECT_NE(library, nullptr);
     FilterDrive drive(filter_, config::FilterKind::kJsonTranscoder, library);
     drive.head.method_text = method;
@@ -105,6 +105,7 @@ class TranscoderTest : public ::testing::Test {
     }
     return first;
   }
+  google::protobuf::FileDescriptorSet set_ = testing::LibrarySet();
   JsonTranscoder filter_;
   std::string path_;
 };
@@ -313,6 +314,31 @@ TEST_F(TranscodedAnswerTest, OneFieldOfIt) {
   EXPECT_EQ(Get("PATCH /v1/books/7", Frame(""), kOk).body, "\"\"");
   EXPECT_EQ(Get("/v1/books/7/tags", Frame(""), kOk).body, "[]");
   EXPECT_EQ(Get("/v1/books/7/author", Frame(""), kOk).body, "{}");
+}
+
+TEST_F(TranscodedAnswerTest, AFieldThatIsNotSetHasItsDefault) {
+  auto& file = *set_.mutable_file(set_.file_size() - 1);
+  auto& rule =
+      *file.mutable_service(0)->mutable_method(4)->mutable_options()->MutableExtension(google::api::http);
+  ASSERT_EQ(file.service(0).method(4).name(), "Tags");
+  config::TranscodingOptions ints;
+  ints.print_enums_as_ints = true;
+  for (const auto& [field, json] :
+       std::vector<std::pair<std::string, std::string>>{{"title", "\"\""},
+                                                        {"cover", "\"\""},
+                                                        {"pages", "\"0\""},
+                                                        {"in_print", "false"},
+                                                        {"price", "0"},
+                                                        {"tags", "[]"},
+                                                        {"stock", "{}"},
+                                                        {"author", "{}"},
+                                                        {"rating", "0"},
+                                                        {"binding", "\"BINDING_UNSPECIFIED\""}}) {
+    rule.set_response_body(field);
+    EXPECT_EQ(Get("/v1/books/7/tags", Frame(""), kOk).body, json) << field;
+    EXPECT_EQ(Get("/v1/books/7/tags", Frame(""), kOk, "", ints).body, field == "binding" ? "0" : json)
+        << field;
+  }
 }
 
 TEST_F(TranscodedAnswerTest, ErrorsHaveTheirHttpStatus) {

@@ -129,7 +129,7 @@ std::optional<std::string> ToJson(const Transcoding& transcoding, const Descript
   return status.ok() && !out.exceeded ? std::optional(std::move(out.text)) : std::nullopt;
 }
 
-std::string_view DefaultJson(const FieldDescriptor& field) {
+std::string DefaultJson(const FieldDescriptor& field, const util::JsonPrintOptions& options) {
   if (field.is_map()) return "{}";
   if (field.is_repeated()) return "[]";
   switch (field.cpp_type()) {
@@ -140,6 +140,10 @@ std::string_view DefaultJson(const FieldDescriptor& field) {
       return "\"0\"";
     case FieldDescriptor::CPPTYPE_BOOL:
       return "false";
+    case FieldDescriptor::CPPTYPE_ENUM: {
+      const auto& value = *field.default_value_enum();
+      return options.always_print_enums_as_ints ? std::to_string(value.number()) : '"' + value.name() + '"';
+    }
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return "{}";
     default:
@@ -175,7 +179,7 @@ std::optional<std::string> FieldJson(const Transcoding& transcoding, const Field
   std::string before = "{";
   AppendQuoted(field.name(), before);
   before += ':';
-  if (!json->starts_with(before)) return std::string(DefaultJson(field));
+  if (!json->starts_with(before)) return DefaultJson(field, options);
   return json->substr(before.size(), json->size() - before.size() - 1);
 }
 
