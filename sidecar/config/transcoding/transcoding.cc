@@ -37,7 +37,6 @@ bool IsText(const Descriptor& message) {
 const FieldDescriptor* FieldNamed(const Descriptor& message, std::string_view name) {
   const std::string text(name);
   if (const FieldDescriptor* const field = message.FindFieldByName(text)) return field;
-  if (const FieldDescriptor* const field = message.FindFieldByCamelcaseName(text)) return field;
   for (int i = 0; i < message.field_count(); ++i) {
     if (message.field(i)->json_name() == name) return message.field(i);
   }

@@ -42,7 +42,9 @@ TEST(Transcoding, RequestsFindTheirMethods) {
   } cases[] = {
       {"GET", "/v1/shelves/1/books/2", "Get name=shelves/1/books/2"},
       {"GET", "/v1/books/2", "Get id=2"},
+      {"GET", "/v1/shelves/a%2Fb%20c/books/%2f", "Get name=shelves/a%2Fb c/books/%2f"},
       {"GET", "/v1/books/a%2Fb%20c", "Get id=a/b c"},
+      {"GET", "/v1/books/a+b", "Get id=a+b"},
       {"GET", "/v1/books/2/three", "Get id=2 book.name=three"},
       {"GET", "/v1/books/2/tags", "Tags id=2"},
       {"POST", "/v1/shelves/1/books", "Create name=shelves/1"},
@@ -51,6 +53,7 @@ TEST(Transcoding, RequestsFindTheirMethods) {
       {"DELETE", "/v1/books/2", "Delete id=2"},
       {"LOCK", "/v1/books/2", "Lock id=2"},
       {"POST", "/v1/shelves/1:publish", "Publish name=shelves/1"},
+      {"POST", "/v1/shelves/1:2:publish", "Publish name=shelves/1:2"},
       {"GET", "/v1/books/2:publish", "Get id=2:publish"},
       {"GET", "/v1/books/2:other", "Get id=2:other"},
       {"GET", "/v1/files/a/b%2Fc/d%41", "File path=a/b%2Fc/dA"},
@@ -72,7 +75,10 @@ TEST(Transcoding, OptionsChangeTheMatch) {
   options.any_verb = true;
   options.keep_escaped = "/";
   const auto library = Library(std::move(options));
-  EXPECT_EQ(Found(*library, "POST", "/pillion.testing.v1.Library/Plain"), "Plain");
+  const auto plain = library->Find("POST", "/pillion.testing.v1.Library/Plain");
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->rule->method->name(), "Plain");
+  EXPECT_EQ(plain->rule->body, Transcoding::Rule::Body::kWhole);
   EXPECT_EQ(Found(*library, "GET", "/v1/books/2:other"), "none");
   EXPECT_EQ(Found(*library, "GET", "/v1/files/a%2Fb%23"), "File path=a%2Fb#");
 }
@@ -94,6 +100,47 @@ TEST(Transcoding, FieldsAreFoundByEitherName) {
   std::string deep = "book";
   for (int i = 0; i < 100; ++i) deep += ".sequel";
   EXPECT_FALSE(FindField(request, deep + ".title", false));
+}
+
+// A file with one message, whose fields are of the types of google.protobuf and named after them.
+const google::protobuf::Descriptor& WellKnown(google::protobuf::DescriptorPool& pool,
+                                              const std::vector<std::string>& types) {
+  google::protobuf::FileDescriptorProto file;
+  file.set_name("well_known.proto");
+  for (const char* import : {"any", "duration", "empty", "field_mask", "struct", "timestamp", "wrappers"})
+    file.add_dependency("google/protobuf/" + std::string(import) + ".proto");
+  auto& message = *file.add_message_type();
+  message.set_name("WellKnown");
+  for (const std::string& type : types) {
+    auto& field = *message.add_field();
+    field.set_name(type);
+    field.set_json_name("json_" + type);
+    field.set_number(message.field_size());
+    field.set_type_name(".google.protobuf." + type);
+    field.set_label(google::protobuf::FieldDescriptorProto::LABEL_OPTIONAL);
+  }
+  return *pool.BuildFile(file)->message_type(0);
+}
+
+// https://protobuf.dev/programming-guides/json: which messages are one text, and which names a field has.
+TEST(Transcoding, MessagesThatAreOneTextAreFields) {
+  const std::vector<std::string> texts = {"BoolValue",   "BytesValue", "DoubleValue", "Duration",
+                                          "FieldMask",   "FloatValue", "Int32Value",  "Int64Value",
+                                          "StringValue", "Timestamp",  "UInt32Value", "UInt64Value"};
+  const std::vector<std::string> others = {"Any", "Empty", "Struct", "Value", "ListValue"};
+  std::vector<std::string> all = texts;
+  all.insert(all.end(), others.begin(), others.end());
+  google::protobuf::DescriptorPool pool(google::protobuf::DescriptorPool::generated_pool());
+  const auto& message = WellKnown(pool, all);
+  for (const std::string& name : texts) {
+    EXPECT_TRUE(FindField(message, name, false)) << name;
+    EXPECT_TRUE(FindField(message, "json_" + name, false)) << name;
+    // Its name in JSON has been given another.
+    std::string camel = name;
+    camel.front() = static_cast<char>(camel.front() + 'a' - 'A');
+    EXPECT_FALSE(FindField(message, camel, false)) << camel;
+  }
+  for (const std::string& name : others) EXPECT_FALSE(FindField(message, name, false)) << name;
 }
 
 std::vector<std::string> Problems(const FileDescriptorSet& set) {
