@@ -62,7 +62,7 @@ std::optional<std::string> DecodeBinaryField(std::string_view text) {
   while (padded.size() % 4 != 0) padded += '=';
   std::string out;
   Base64Decoder decoder;
-  if (!decoder.Feed(padded, out) || !decoder.complete()) return std::nullopt;
+  if (!decoder.Feed(padded, out)) return std::nullopt;
   return out;
 }
 

@@ -17,9 +17,10 @@ TEST(Grpc, ContentTypes) {
 }
 
 TEST(Grpc, MessagesAreEscapedAndBack) {
-  EXPECT_EQ(EncodeGrpcMessage("50% \xc3\xa9\n~ "), "50%25 %C3%A9%0A~ ");
+  EXPECT_EQ(EncodeGrpcMessage("50% \xc3\xa9\n~ \x7f"), "50%25 %C3%A9%0A~ %7F");
   EXPECT_EQ(DecodeGrpcMessage("50%25 %c3%A9%0A~ "), "50% \xc3\xa9\n~ ");
   EXPECT_EQ(DecodeGrpcMessage("100% %4 %zz %"), "100% %4 %zz %");
+  EXPECT_EQ(DecodeGrpcMessage("%25%7e"), "%~");
   for (int byte = 0; byte < 256; ++byte) {
     const std::string text = "a" + std::string(1, static_cast<char>(byte)) + "b";
     EXPECT_EQ(DecodeGrpcMessage(EncodeGrpcMessage(text)), text) << byte;

@@ -51,6 +51,8 @@ TEST_F(CorsTest, PreflightsAreAnswered) {
     drive.Request("", 0);
     EXPECT_EQ(drive.passage, Passage::kAnswered);
     EXPECT_EQ(drive.local_response.status, 200);
+    EXPECT_EQ(drive.local_response.content.kind, http::ContentLength::Kind::kSized);
+    EXPECT_EQ(drive.local_response.content.bytes, 0u);
     EXPECT_EQ(drive.LocalField("access-control-allow-origin"), origin);
     EXPECT_EQ(drive.LocalField("access-control-allow-methods"), "POST, GET");
     EXPECT_EQ(drive.LocalField("access-control-allow-headers"), "x-grpc-web, content-type");
@@ -84,9 +86,31 @@ TEST_F(CorsTest, AnswersGetTheirLeave) {
   EXPECT_EQ(drive.ResponseField("access-control-allow-origin"), "https://shop.example");
   EXPECT_EQ(drive.ResponseField("access-control-allow-credentials"), "true");
   EXPECT_EQ(drive.ResponseField("access-control-expose-headers"), "grpc-status, grpc-message");
+  EXPECT_EQ(drive.ResponseField("vary"), "accept");
+  EXPECT_EQ(drive.response.headers.Remove("vary"), 2u);
   // Also one that is made here.
   drive.Response(503, {}, "overloaded", 0, {}, 503);
   EXPECT_EQ(drive.ResponseField("access-control-allow-origin"), "https://shop.example");
+}
+
+TEST_F(CorsTest, ThePolicyHasTheLastWordOverTheServer) {
+  FilterDrive drive = Drive(Policy(), "https://shop.example");
+  drive.Request("", 0);
+  drive.Response(
+      200, {{"access-control-allow-credentials", "true"}, {"access-control-expose-headers", "x-secret"}}, "",
+      0);
+  EXPECT_EQ(drive.ResponseField("access-control-allow-credentials"), "(none)");
+  EXPECT_EQ(drive.ResponseField("access-control-expose-headers"), "grpc-status, grpc-message");
+}
+
+TEST_F(CorsTest, VaryIsAddedOnceAndOnlyWhereItSaysMore) {
+  for (const auto& [before, fields] : std::vector<std::pair<std::string, size_t>>{
+           {"accept", 2}, {"accept, ORIGIN", 1}, {"*", 1}, {"x-origin", 2}}) {
+    FilterDrive drive = Drive(Policy(), "https://shop.example");
+    drive.Request("", 0);
+    drive.Response(200, {{"vary", before}}, "", 0);
+    EXPECT_EQ(drive.response.headers.Remove("vary"), fields) << before;
+  }
 }
 
 TEST_F(CorsTest, AStarStandsForAllOrigins) {
@@ -97,6 +121,11 @@ TEST_F(CorsTest, AStarStandsForAllOrigins) {
   drive.Response(200, {{"vary", "Origin, accept"}}, "", 0);
   EXPECT_EQ(drive.ResponseField("access-control-allow-origin"), "https://any.example");
   EXPECT_EQ(drive.response.headers.Remove("vary"), 1u);
+  // As the whole text only.
+  policy.allow_origins = {Match(config::StringMatch::Kind::kPrefix, "*")};
+  FilterDrive prefix = Drive(policy, "https://any.example");
+  prefix.Request("", 0);
+  EXPECT_EQ(prefix.state.chain, nullptr);
 }
 
 TEST_F(CorsTest, NobodyElseIsTouched) {
@@ -115,6 +144,21 @@ TEST_F(CorsTest, NobodyElseIsTouched) {
   options.head.method = http::Method::kOptions;
   options.Request("", 0);
   EXPECT_EQ(options.passage, Passage::kFlows);
+  options.head.headers.Add("access-control-request-method", "");
+  options.Request("", 0);
+  EXPECT_EQ(options.passage, Passage::kFlows);
+  // Nor is another method that asks.
+  FilterDrive post = Drive(Policy(), "https://shop.example");
+  post.head.headers.Add("access-control-request-method", "POST");
+  post.Request("", 0);
+  EXPECT_EQ(post.passage, Passage::kFlows);
+  // No origin is what an empty one names.
+  config::CorsPolicy all;
+  all.allow_origins = {Match(config::StringMatch::Kind::kExact, "*")};
+  FilterDrive empty = Drive(all, "");
+  empty.head.headers.Add("origin", "");
+  empty.Request("", 0);
+  EXPECT_EQ(empty.state.chain, nullptr);
 }
 
 }  // namespace

@@ -38,11 +38,37 @@ TEST_F(BridgeTest, AnAnswerIsOneHeadAndOneBody) {
     EXPECT_EQ(drive.response.status, 200);
     EXPECT_EQ(drive.received, Frame("answer")) << piece;
     EXPECT_EQ(drive.response.content.bytes, Frame("answer").size());
+    EXPECT_EQ(drive.response.declared_length, Frame("answer").size());
     EXPECT_EQ(drive.ResponseField("x-initial"), "1");
     EXPECT_EQ(drive.ResponseField("grpc-status"), "0");
     EXPECT_EQ(drive.ResponseField("x-trailing"), "2");
     EXPECT_TRUE(drive.trailers.empty());
   }
+}
+
+TEST_F(BridgeTest, TheHeadWaitsForTheTrailers) {
+  FilterDrive drive = Drive("application/grpc");
+  drive.Request(Frame(""), 0);
+  http::ResponseHead head;
+  head.headers.Add("content-type", "application/grpc");
+  http::HeaderList trailers;
+  EXPECT_EQ(drive.state.chain->BeginResponse({head, false, 0}), Passage::kHeld);
+  SliceQueue content;
+  content.AppendCopy(Frame("answer"));
+  EXPECT_EQ(drive.state.chain->FeedResponse(content, false, trailers, head), Passage::kHeld);
+  trailers.Add("grpc-status", "9");
+  EXPECT_EQ(drive.state.chain->FeedResponse(content, true, trailers, head), Passage::kFlows);
+  EXPECT_EQ(head.status, 503);
+}
+
+TEST_F(BridgeTest, FramedRequestsKeepTypeLengthAndQuery) {
+  FilterDrive drive = Drive("application/grpc+proto", {.upgrade_protobuf = true, .ignore_query = true});
+  drive.head.path = "/test.Echo/Unary?key=1";
+  drive.head.content = {http::ContentLength::Kind::kSized, 13};
+  drive.Request(Frame("question"), 0);
+  EXPECT_EQ(drive.RequestField("content-type"), "application/grpc+proto");
+  EXPECT_EQ(drive.head.content.kind, http::ContentLength::Kind::kSized);
+  EXPECT_EQ(drive.head.path, "/test.Echo/Unary?key=1");
 }
 
 TEST_F(BridgeTest, AnErrorIs503) {
@@ -59,6 +85,7 @@ TEST_F(BridgeTest, AnErrorIs503) {
   drive.Response(200, {{"content-type", "application/grpc"}}, Frame("cut off"), 0);
   EXPECT_EQ(drive.response.status, 503);
   EXPECT_EQ(drive.ResponseField("grpc-status"), "2");
+  EXPECT_EQ(drive.received, Frame("cut off"));
 }
 
 TEST_F(BridgeTest, WhatIsAnsweredHereKeepsItsStatus) {
@@ -90,14 +117,17 @@ TEST_F(BridgeTest, BareMessagesAreFramedAndUnframed) {
 }
 
 TEST_F(BridgeTest, AnAnswerThatCannotBeUnframedIsAnError) {
-  for (const std::string& body :
-       {std::string(), Frame("x") + Frame("y"), Frame("x", 1), std::string("\0\0", 2)}) {
+  for (const std::string& body : {std::string(), Frame("x") + Frame("y"), Frame("x", 1),
+                                  std::string("\0\0", 2), Frame("abc").substr(0, 7)}) {
     FilterDrive drive = Drive("application/x-protobuf", {.upgrade_protobuf = true});
+    drive.head.path = "/test.Echo/Unary?key=1";
     drive.Request("", 0);
+    EXPECT_EQ(drive.head.path, "/test.Echo/Unary?key=1");
     EXPECT_EQ(drive.sent, Frame(""));
     drive.Response(200, {{"content-type", "application/grpc"}}, body, 0, {{"grpc-status", "0"}});
     EXPECT_EQ(drive.response.status, 503);
     EXPECT_EQ(drive.ResponseField("grpc-status"), "13");
+    EXPECT_EQ(drive.ResponseField("content-type"), "application/x-protobuf");
     EXPECT_EQ(drive.received, "");
   }
 }

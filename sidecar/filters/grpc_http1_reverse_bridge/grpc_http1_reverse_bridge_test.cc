@@ -50,28 +50,95 @@ TEST_F(ReverseBridgeTest, TheServerSeesPlainMessages) {
 
 TEST_F(ReverseBridgeTest, FramesStayWhenTheyAreWanted) {
   FilterDrive drive = Drive(false);
+  drive.head.content = {Kind::kSized, 12};
+  drive.request_trailers.Add("x-more", "1");
   drive.Request(Frame("a") + Frame("b"), 3);
+  EXPECT_EQ(drive.head.content.bytes, 12u);
+  EXPECT_TRUE(drive.request_trailers.empty());
   EXPECT_EQ(drive.sent, Frame("a") + Frame("b"));
   drive.Response(200, {{"content-type", "application/x-protobuf"}}, Frame("c"), 2);
   EXPECT_EQ(drive.received, Frame("c"));
   EXPECT_EQ(drive.Trailer("grpc-status"), "0");
 }
 
-TEST_F(ReverseBridgeTest, AKnownLengthNeedNotBeHeld) {
-  FilterDrive drive = Drive(true, "x-size");
+TEST_F(ReverseBridgeTest, TheLengthOfTheRequestIsThatOfItsMessage) {
+  for (const auto& [length, content] : std::vector<std::pair<uint64_t, http::ContentLength>>{
+           {6, {Kind::kSized, 1}}, {5, {Kind::kSized, 0}}, {4, {Kind::kUnsized, 0}}}) {
+    FilterDrive drive = Drive(true);
+    drive.head.content = {Kind::kSized, length};
+    drive.Request(Frame("x"), 0);
+    EXPECT_EQ(drive.head.content.kind, content.kind) << length;
+    EXPECT_EQ(drive.head.content.bytes, content.bytes) << length;
+  }
+}
+
+TEST_F(ReverseBridgeTest, TheLengthOfTheAnswerIsNotThatOfTheServers) {
+  for (const auto& [type, kind] : std::vector<std::pair<std::string, Kind>>{
+           {"application/x-protobuf", Kind::kUnsized}, {"text/html", Kind::kNone}}) {
+    FilterDrive drive = Drive(true);
+    drive.Request(Frame(""), 0);
+    drive.response.status = 200;
+    drive.response.headers.Add("content-type", type);
+    drive.response.content = {Kind::kSized, 6};
+    drive.response.declared_length = 6;
+    drive.Respond("answer", 0, 0);
+    EXPECT_EQ(drive.response.content.kind, kind) << type;
+    EXPECT_FALSE(drive.response.declared_length) << type;
+  }
+}
+
+// What has left of an answer before `rest` and the end came, what in all, and how it went.
+struct Begun {
+  std::string left;
+  std::string all;
+  Passage rest;
+};
+
+class ReverseBridgeLengthTest : public ReverseBridgeTest {
+ protected:
+  Begun Begin(http::ContentLength content, const std::string& x_size, const std::string& rest) {
+    FilterDrive drive = Drive(true, "x-size");
+    drive.Request(Frame(""), 0);
+    http::ResponseHead head;
+    head.headers.Add("content-type", "application/x-protobuf");
+    if (!x_size.empty()) head.headers.Add("x-size", x_size);
+    head.content = content;
+    http::HeaderList none;
+    filter::Chain& chain = *drive.state.chain;
+    chain.BeginResponse({head, false, 0});
+    SliceQueue bytes;
+    bytes.AppendCopy("ans");
+    chain.FeedResponse(bytes, false, none, head);
+    Begun begun{chain.response_out().ToString(), "", Passage::kFlows};
+    bytes.AppendCopy(rest);
+    begun.rest = chain.FeedResponse(bytes, true, none, head);
+    begun.all = chain.response_out().ToString();
+    return begun;
+  }
+};
+
+TEST_F(ReverseBridgeLengthTest, OnlyAnUnknownOneMakesTheAnswerWait) {
+  const std::string left = filter::FrameHeadText(0, 6) + "ans";
+  EXPECT_EQ(Begin({Kind::kSized, 6}, "", "wer").left, left);
+  EXPECT_EQ(Begin({Kind::kSized, 6}, "7", "wer").left, left) << "the framing has the last word";
+  EXPECT_EQ(Begin({Kind::kUnsized, 0}, "6", "wer").left, left);
+  for (const char* unknown : {"", "x", "6x", "-6", "99999999999"})
+    EXPECT_EQ(Begin({Kind::kUnsized, 0}, unknown, "wer").left, "") << unknown;
+}
+
+TEST_F(ReverseBridgeLengthTest, OneThatLiesBreaksTheAnswer) {
+  EXPECT_EQ(Begin({Kind::kUnsized, 0}, "6", "wer").rest, Passage::kFlows);
+  EXPECT_EQ(Begin({Kind::kUnsized, 0}, "6", "wer").all, Frame("answer"));
+  EXPECT_EQ(Begin({Kind::kUnsized, 0}, "6", "we").rest, Passage::kBroken);
+  EXPECT_EQ(Begin({Kind::kUnsized, 0}, "6", "werr").rest, Passage::kBroken);
+}
+
+TEST_F(ReverseBridgeTest, AnEmptyAnswerIsAnEmptyMessage) {
+  FilterDrive drive = Drive(true);
   drive.Request(Frame(""), 0);
-  http::ResponseHead head;
-  head.headers.Add("content-type", "application/x-protobuf");
-  head.headers.Add("x-size", "6");
-  head.content = {Kind::kUnsized, 0};
-  http::HeaderList none;
-  drive.state.chain->BeginResponse({head, false, 0});
-  SliceQueue content;
-  content.AppendCopy("ans");
-  drive.state.chain->FeedResponse(content, false, none, head);
-  EXPECT_EQ(drive.state.chain->response_out().ToString(), filter::FrameHeadText(0, 6) + "ans");
-  content.AppendCopy("werrr");
-  EXPECT_EQ(drive.state.chain->FeedResponse(content, true, none, head), Passage::kBroken);
+  drive.Response(200, {{"content-type", "application/x-protobuf"}}, "", 0);
+  EXPECT_EQ(drive.received, Frame(""));
+  EXPECT_EQ(drive.Trailer("grpc-status"), "0");
 }
 
 TEST_F(ReverseBridgeTest, TheHttpStatusBecomesTheGrpcStatus) {
@@ -87,12 +154,17 @@ TEST_F(ReverseBridgeTest, TheHttpStatusBecomesTheGrpcStatus) {
       {404, "text/html", "12", "(none)"},
       {200, "text/html", "2", "(none)"},
       {401, "text/plain", "16", "(none)"},
+      {200, "application/grpc", "2", "(none)"},
+      {200, "", "2", "(none)"},
   };
   for (const Case& one : cases) {
     for (const size_t piece : filter::kPieceSizes) {
       FilterDrive drive = Drive(true);
       drive.Request(Frame("x"), 0);
-      drive.Response(one.status, {{"content-type", one.type}}, "body", piece);
+      std::vector<filter::Field> fields;
+      if (!one.type.empty()) fields.push_back({"content-type", one.type});
+      drive.Response(one.status, fields, "body", piece, {{"x-more", "1"}});
+      EXPECT_EQ(drive.Trailer("x-more"), "(none)");
       EXPECT_EQ(drive.response.status, 200);
       EXPECT_EQ(drive.ResponseField("grpc-status"), one.in_head) << one.status << one.type;
       EXPECT_EQ(drive.Trailer("grpc-status"), one.in_trailers) << one.status << one.type;

@@ -95,6 +95,37 @@ TEST_F(GrpcWebTest, ALengthIsKeptOnlyWhereTheBytesAre) {
   text.head.content = {Kind::kSized, 16};
   text.Request(Base64(Frame("hello")), 0);
   EXPECT_EQ(text.head.content.kind, Kind::kUnsized);
+  FilterDrive none = Drive("application/grpc-web-text");
+  none.head.content = {Kind::kNone, 0};
+  none.Request("", 0);
+  EXPECT_EQ(none.head.content.kind, Kind::kNone);
+}
+
+// What was said of the upstream's answer does not hold for what the client gets.
+TEST_F(GrpcWebTest, AnAnswerHasNoLengthAndNoReasonOfItsOwn) {
+  using Kind = http::ContentLength::Kind;
+  struct Case {
+    std::string type;
+    std::string body;
+    std::string grpc_status;  // in the head
+    Kind kind;
+  };
+  for (const Case& one :
+       {Case{"application/grpc", Frame("x"), "", Kind::kUnsized},
+        Case{"application/grpc", "", "5", Kind::kNone}, Case{"text/html", "<html>", "", Kind::kNone}}) {
+    FilterDrive drive = Drive("application/grpc-web");
+    drive.Request("", 0);
+    drive.response.status = 200;
+    drive.response.has_own_reason = true;
+    drive.response.headers.Add("content-type", one.type);
+    if (!one.grpc_status.empty()) drive.response.headers.Add("grpc-status", one.grpc_status);
+    drive.response.content = {Kind::kSized, one.body.size()};
+    drive.response.declared_length = one.body.size();
+    drive.Respond(one.body, 0, 0);
+    EXPECT_EQ(drive.response.content.kind, one.kind) << one.type;
+    EXPECT_FALSE(drive.response.declared_length) << one.type;
+    EXPECT_EQ(drive.response.has_own_reason, one.type != "text/html");
+  }
 }
 
 TEST_F(GrpcWebTest, WhatIsNotBase64IsRefused) {
@@ -134,6 +165,26 @@ TEST_F(GrpcWebTest, TextAnswersArePaddedAtTheEndOfEachMessage) {
   }
 }
 
+// Each byte of the length counts.
+TEST_F(GrpcWebTest, ALongMessageIsNotPaddedBeforeItsEnd) {
+  for (const size_t size : {size_t{0x102}, size_t{0x10002}, size_t{0x1000002}}) {
+    FilterDrive drive = Drive("application/grpc-web-text");
+    drive.Request("", 0);
+    const std::string begun = filter::FrameHeadText(0, size) + "abcd";
+    EXPECT_EQ(drive.FirstOfAnswer(begun), Base64(begun)) << size;
+  }
+}
+
+TEST_F(GrpcWebTest, AnAnswerThatWasBrokenOffLeavesNothingToTheNext) {
+  for (size_t size = 1; size < Frame("abc").size(); ++size) {
+    FilterDrive drive = Drive("application/grpc-web-text");
+    drive.Request("", 0);
+    drive.FirstOfAnswer(Frame("abc").substr(0, size));
+    drive.Response(200, {{"content-type", "application/grpc"}}, Frame("x"), 0, {{"grpc-status", "0"}});
+    EXPECT_EQ(drive.received, Base64(Frame("x")) + Base64(Frame("grpc-status: 0\r\n", 0x80))) << size;
+  }
+}
+
 TEST_F(GrpcWebTest, AMessageLeavesWhenItIsThere) {
   FilterDrive drive = Drive("application/grpc-web-text");
   drive.Request("", 0);
@@ -153,6 +204,10 @@ TEST_F(GrpcWebTest, TheClientSaysWhichKindItWants) {
       {"application/grpc-web-text", "", "application/grpc-web-text+proto"},
       {"application/grpc-web-text", "application/grpc-web-text+proto", "application/grpc-web-text+proto"},
       {"application/grpc-web-text", "application/grpc-web+proto", "application/grpc-web+proto"},
+      {"application/grpc-web", "application/grpc-web-text, application/grpc-web",
+       "application/grpc-web-text+proto"},
+      {"application/grpc-web-text", "text/html, application/grpc-web, application/grpc-web-text",
+       "application/grpc-web+proto"},
   };
   for (const Case& one : cases) {
     FilterDrive drive = Drive(one.type, one.accept);
@@ -161,6 +216,25 @@ TEST_F(GrpcWebTest, TheClientSaysWhichKindItWants) {
     drive.Response(200, {{"content-type", "application/grpc"}}, Frame("x"), 0, {{"grpc-status", "0"}});
     EXPECT_EQ(drive.ResponseField("content-type"), one.answer) << one.type << ' ' << one.accept;
   }
+}
+
+TEST_F(GrpcWebTest, TheServersKindOfMessageIsTold) {
+  for (const auto& [type, answer] : std::vector<std::pair<std::string, std::string>>{
+           {"application/grpc+thrift", "application/grpc-web+thrift"},
+           {"application/grpc;charset=utf-8", "application/grpc-web+proto;charset=utf-8"}}) {
+    FilterDrive drive = Drive("application/grpc-web");
+    drive.Request("", 0);
+    drive.Response(200, {{"content-type", type}}, Frame("x"), 0, {{"grpc-status", "0"}});
+    EXPECT_EQ(drive.ResponseField("content-type"), answer);
+  }
+}
+
+TEST_F(GrpcWebTest, TrailersBehindAStatusInTheHeadAreAFrame) {
+  FilterDrive drive = Drive("application/grpc-web");
+  drive.Request("", 0);
+  drive.Response(200, {{"content-type", "application/grpc"}, {"grpc-status", "5"}}, "", 0, {{"x-more", "1"}});
+  EXPECT_EQ(drive.received, Frame("x-more: 1\r\n", 0x80));
+  EXPECT_EQ(drive.ResponseField("grpc-status"), "5");
 }
 
 TEST_F(GrpcWebTest, AnswersOfTrailersAloneStayOne) {
@@ -187,19 +261,31 @@ TEST_F(GrpcWebTest, WhatIsNoGrpcAnswerBecomesAStatus) {
   struct Case {
     uint16_t status;
     uint16_t local;
+    std::string type;
     std::string code;
+    std::string message;
   };
-  for (const Case& one :
-       {Case{404, 0, "12"}, Case{503, 503, "14"}, Case{200, 0, "2"}, Case{400, 400, "13"}}) {
+  for (const Case& one : {Case{404, 0, "text/html", "12", "HTTP status 404"},
+                          Case{404, 0, "application/grpc", "12", "HTTP status 404"},
+                          Case{503, 503, "text/html", "14", "HTTP status 503"},
+                          Case{200, 503, "text/html", "14", "HTTP status 503"},
+                          Case{200, 0, "text/html", "2", "HTTP status 200"},
+                          Case{400, 400, "text/html", "13", "HTTP status 400"}}) {
     FilterDrive drive = Drive("application/grpc-web");
     drive.Request("", 0);
-    drive.Response(one.status, {{"content-type", "text/html"}}, "<html>", 3, {{"x-trailer", "1"}}, one.local);
+    drive.Response(one.status, {{"content-type", one.type}}, "<html>", 3, {{"x-trailer", "1"}}, one.local);
     EXPECT_EQ(drive.response.status, 200);
     EXPECT_EQ(drive.received, "");
     EXPECT_TRUE(drive.trailers.empty());
     EXPECT_EQ(drive.ResponseField("grpc-status"), one.code) << one.status;
+    EXPECT_EQ(drive.ResponseField("grpc-message"), one.message) << one.status;
     EXPECT_EQ(drive.ResponseField("content-type"), "application/grpc-web+proto");
   }
+  FilterDrive told = Drive("application/grpc-web");
+  told.Request("", 0);
+  told.Response(404, {{"grpc-status", "5"}, {"grpc-message", "no"}}, "", 0);
+  EXPECT_EQ(told.ResponseField("grpc-status"), "5");
+  EXPECT_EQ(told.ResponseField("grpc-message"), "no");
 }
 
 TEST_F(GrpcWebTest, AnAnswerWithoutAStatusGetsOne) {

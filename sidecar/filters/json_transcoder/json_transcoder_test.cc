@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -71,23 +72,31 @@ std::string Messages(const std::string& bytes) {
 
 class TranscoderTest : public ::testing::Test {
  protected:
-  FilterDrive Drive(const std::string& method, const std::string& path,
-                    const config::TranscodingOptions& options = {}) {
+  using Library = std::shared_ptr<const config::Transcoding>;
+  Library Build(const config::TranscodingOptions& options) {
     config::TranscodingErrors errors;
     auto library = config::Transcoding::Build(set_.SerializeAsString(), {testing::kLibrary}, options, errors);
     EXPECT_NE(library, nullptr);
+    return library;
+  }
+  FilterDrive Drive(const std::string& method, const std::string& path, const Library& library) {
     FilterDrive drive(filter_, config::FilterKind::kJsonTranscoder, library);
     drive.head.method_text = method;
     drive.head.method = http::ParseMethod(method);
     drive.head.path = path;
     return drive;
   }
+  FilterDrive Drive(const std::string& method, const std::string& path,
+                    const config::TranscodingOptions& options = {}) {
+    return Drive(method, path, Build(options));
+  }
   // What the server gets of one request, at all sizes of pieces.
   std::string Sent(const std::string& method, const std::string& path, const std::string& body = "",
                    const config::TranscodingOptions& options = {}) {
     std::string first;
+    const Library library = Build(options);
     for (const size_t piece : filter::kPieceSizes) {
-      FilterDrive drive = Drive(method, path, options);
+      FilterDrive drive = Drive(method, path, library);
       drive.Request(body, piece);
       std::string got = drive.passage == Passage::kAnswered
                             ? std::to_string(drive.local_response.status) + " " + drive.local_body
@@ -98,6 +107,9 @@ class TranscoderTest : public ::testing::Test {
       if (drive.state.chain != nullptr && drive.passage != Passage::kAnswered) {
         EXPECT_TRUE(drive.rematched);
         EXPECT_EQ(drive.head.method_text, "POST");
+        EXPECT_EQ(drive.head.method, http::Method::kPost);
+        EXPECT_TRUE(drive.head.path.starts_with("/pillion.testing.v1.Library/")) << drive.head.path;
+        EXPECT_EQ(drive.head.path.find('?'), std::string::npos) << drive.head.path;
         EXPECT_EQ(drive.RequestField("content-type"), "application/grpc");
         EXPECT_EQ(drive.RequestField("te"), "trailers");
         path_ = drive.head.path;
@@ -128,22 +140,42 @@ TEST_F(TranscoderTest, PathQueryAndContentBecomeOneMessage) {
        R"(id: "7" book { binding: HARDCOVER cover: "hi" in_print: true price: 1.5 })"},
       {"GET", "/v1/books/7?book.rating=5&book.author.born=1970-01-01T00:00:07Z", "",
        R"(id: "7" book { author { born { seconds: 7 } } rating { value: 5 } })"},
+      // Of one field said twice, the last counts.
+      {"GET", "/v1/books/7?page=1&page=2", "", R"(id: "7" page: 2)"},
+      {"GET", "/v1/books/7?&p%61ge=3&&", "", R"(id: "7" page: 3)"},
+      {"GET", "/v1/books/7?book.title&tags=", "", R"(id: "7" book { } tags: "")"},
+      {"GET", "/v1/books/7?book.title=a%26b%3Dc%2Fd%2Be", "", R"(id: "7" book { title: "a&b=c/d+e" })"},
       // The path has the last word over the query.
       {"GET", "/v1/books/7?id=8", "", R"(id: "7")"},
       {"GET", "/v1/books/7?", "", R"(id: "7")"},
       {"GET", "/v1/books/%22quoted%22%0a", "", R"(id: "\"quoted\"\n")"},
+      {"GET", "/v1/books/%01%1f%20", "", R"(id: "\001\037 ")"},
       {"GET", "/v1/books/7", "ignored", R"(id: "7")"},
       {"POST", "/v1/shelves/1/books", R"({"title":"T","pages":"12","tags":["x"],"stock":{"a":1}})",
        R"(name: "shelves/1" book { title: "T" pages: 12 tags: "x" stock { key: "a" value: 1 } })"},
+      {"POST", "/v1/shelves/1/books", R"({"title":"T","unknown":[1,{}]})",
+       R"(name: "shelves/1" book { title: "T" })"},
       {"POST", "/v1/shelves/1:publish", R"({"id":"9","book":{"title":"T","unknown":[1,{}]}})",
        R"(name: "shelves/1" id: "9" book { title: "T" })"},
       {"POST", "/v1/shelves/1:publish", "", R"(name: "shelves/1")"},
+      // The content has the last word over both; of repeated fields it adds to them.
+      {"POST", "/v1/shelves/1:publish?id=7&tags=a", R"({"name":"N","id":"9","tags":["b"]})",
+       R"(name: "N" id: "9" tags: "a" tags: "b")"},
       {"PUT", "/v1/books/7/tags", R"( ["a", "b]"] )", R"(id: "7" tags: "a" tags: "b]")"},
       {"DELETE", "/v1/books/7", "", R"(id: "7")"},
       {"LOCK", "/v1/books/7", "", R"(id: "7")"},
   };
   for (const Case& one : cases) EXPECT_EQ(Sent(one.method, one.path, one.body), one.message) << one.path;
   EXPECT_EQ(path_, "/pillion.testing.v1.Library/Lock");
+}
+
+// Around the sizes at which a length takes one more byte.
+TEST_F(TranscoderTest, LongFieldsOfTheContentAreWhole) {
+  for (const size_t size : {1, 124, 125, 126, 127, 300, 16380, 16381, 16390}) {
+    const std::string title(size, 'x');
+    EXPECT_EQ(Sent("POST", "/v1/shelves/1/books", R"({"title":")" + title + "\"}"),
+              R"(name: "shelves/1" book { title: ")" + title + "\" }");
+  }
 }
 
 TEST_F(TranscoderTest, StreamsOfMessagesMayBeAnArrayOrLines) {
@@ -218,6 +250,13 @@ TEST_F(TranscoderTest, TheRouteMayBeKept) {
   EXPECT_FALSE(drive.rematched);
   EXPECT_EQ(drive.head.content.kind, http::ContentLength::Kind::kSized);
   EXPECT_EQ(drive.head.content.bytes, drive.sent.size());
+  FilterDrive stream = Drive("POST", "/v1/chat", options);
+  stream.head.content = {http::ContentLength::Kind::kSized, 2};
+  stream.request_trailers.Add("x-more", "1");
+  stream.Request("[]", 0);
+  EXPECT_FALSE(stream.rematched);
+  EXPECT_EQ(stream.head.content.kind, http::ContentLength::Kind::kUnsized);
+  EXPECT_TRUE(stream.request_trailers.empty());
 }
 
 TEST_F(TranscoderTest, MoreThanMayBeHeldIsTooLarge) {
@@ -238,6 +277,36 @@ TEST_F(TranscoderTest, MoreThanMayBeHeldIsTooLarge) {
   EXPECT_EQ(drive.passage, Passage::kBroken);
 }
 
+// To the byte.
+TEST_F(TranscoderTest, AsMuchAsMayBeHeldIsNotTooLarge) {
+  config::TranscodingOptions options;
+  options.max_request_bytes = options.max_response_bytes = 1000;
+  const Library library = Build(options);
+  for (const size_t size : {size_t{1000}, size_t{1001}}) {
+    const bool fits = size == 1000;
+    const std::string json = R"({"id":")" + std::string(size - 9, 'x') + "\"}";
+    const std::string message =
+        FromText<Book>("title: '" + std::string(size - 3, 'x') + "'").SerializeAsString();
+    ASSERT_EQ(json.size(), size);
+    ASSERT_EQ(message.size(), size);
+    for (const size_t piece : filter::kPieceSizes) {
+      FilterDrive unary = Drive("POST", "/v1/shelves/1/books", library);
+      unary.Request(json, piece);
+      EXPECT_EQ(unary.passage, fits ? Passage::kFlows : Passage::kTooLarge) << size;
+      FilterDrive stream = Drive("POST", "/v1/chat", library);
+      stream.Request(json + json, piece);
+      EXPECT_EQ(stream.passage, fits ? Passage::kFlows : Passage::kAnswered) << size;
+      for (const char* path : {"/v1/books/7", "/v1/books"}) {
+        FilterDrive drive = Drive("GET", path, library);
+        drive.Request("", 0);
+        drive.Response(200, {{"content-type", "application/grpc"}}, Frame(message), piece,
+                       {{"grpc-status", "0"}});
+        EXPECT_EQ(drive.passage == Passage::kFlows, fits) << path << size;
+      }
+    }
+  }
+}
+
 struct Answer {
   uint16_t status;
   std::string type;
@@ -251,9 +320,10 @@ class TranscodedAnswerTest : public TranscoderTest {
              const std::string& accept = "", const config::TranscodingOptions& options = {},
              uint16_t local = 0) {
     std::optional<Answer> first;
+    const Library library = Build(options);
     for (const size_t piece : filter::kPieceSizes) {
       FilterDrive drive =
-          Drive(path.starts_with("PATCH ") ? "PATCH" : "GET", path.substr(path.find('/')), options);
+          Drive(path.starts_with("PATCH ") ? "PATCH" : "GET", path.substr(path.find('/')), library);
       if (!accept.empty()) drive.head.headers.Add("accept", accept);
       drive.Request(path.starts_with("PATCH ") ? "{}" : "", 0);
       drive.Response(200, {{"content-type", "application/grpc"}}, frames, piece, trailers, local);
@@ -288,6 +358,54 @@ TEST_F(TranscodedAnswerTest, AMessageBecomesJson) {
   EXPECT_NE(got.body.find(R"("in_print":true)"), std::string::npos) << got.body;
   EXPECT_NE(got.body.find(R"("binding":1)"), std::string::npos) << got.body;
   EXPECT_NE(got.body.find(R"("page":0)"), std::string::npos) << got.body;
+}
+
+TEST_F(TranscodedAnswerTest, WhitespaceIsAMatterOfOptions) {
+  config::TranscodingOptions options;
+  options.add_whitespace = true;
+  EXPECT_EQ(
+      Get("/v1/books/7", Frame(FromText<Echo>("method: 'x'").SerializeAsString()), kOk, "", options).body,
+      "{\n \"method\": \"x\"\n}\n");
+}
+
+// What the server said of its bytes does not hold for the JSON.
+TEST_F(TranscodedAnswerTest, HeadsAreThoseOfTheJson) {
+  using Kind = http::ContentLength::Kind;
+  for (const bool stream : {false, true}) {
+    FilterDrive drive = Drive("GET", stream ? "/v1/books" : "/v1/books/7");
+    drive.Request("", 0);
+    drive.response.status = 200;
+    drive.response.headers.Add("content-type", "application/grpc");
+    drive.response.headers.Add("grpc-encoding", "gzip");
+    drive.response.headers.Add("grpc-accept-encoding", "gzip");
+    drive.response.content = {Kind::kSized, 5};
+    drive.response.declared_length = 5;
+    drive.trailers.Add("grpc-status", "0");
+    drive.Respond(Frame(""), 0, 0);
+    EXPECT_EQ(drive.received, stream ? "[{}]" : "{}");
+    EXPECT_EQ(drive.response.content.kind, stream ? Kind::kUnsized : Kind::kSized);
+    EXPECT_EQ(drive.response.content.bytes, stream ? 0u : 2u);
+    EXPECT_EQ(drive.response.declared_length, stream ? std::nullopt : std::optional<uint64_t>(2));
+    EXPECT_EQ(drive.ResponseField("grpc-encoding"), "(none)");
+    EXPECT_EQ(drive.ResponseField("grpc-accept-encoding"), "(none)");
+    EXPECT_EQ(drive.ResponseField("grpc-status"), stream ? "(none)" : "0");
+  }
+}
+
+TEST_F(TranscodedAnswerTest, ErrorsStandInTheHeadToo) {
+  FilterDrive drive = Drive("GET", "/v1/books/7");
+  drive.Request("", 0);
+  drive.Response(
+      200, {{"content-type", "application/grpc"}}, "", 0,
+      {{"grpc-status", "9"}, {"grpc-message", "no %C3%A9%0A"}, {"grpc-status-details-bin", "CAk"}});
+  EXPECT_EQ(drive.ResponseField("grpc-status"), "9");
+  EXPECT_EQ(drive.ResponseField("grpc-message"), "no %C3%A9%0A");
+  EXPECT_EQ(drive.ResponseField("grpc-status-details-bin"), "(none)");
+  // Of an answer of trailers alone they stand there already.
+  drive.Response(
+      200, {{"content-type", "application/grpc"}, {"grpc-status", "9"}, {"grpc-status-details-bin", "CAk"}},
+      "", 0);
+  EXPECT_EQ(drive.ResponseField("grpc-status-details-bin"), "(none)");
 }
 
 TEST_F(TranscodedAnswerTest, JsonMayNotGrowWithoutEnd) {
@@ -357,6 +475,27 @@ TEST_F(TranscodedAnswerTest, ErrorsHaveTheirHttpStatus) {
       Get("/v1/books/7", "", {{"grpc-status", "2"}, {"grpc-message", "a%ff%c3%a9%ed%a0%80"}}, "", options)
           .body,
       "{\"code\":2,\"message\":\"a?\xc3\xa9???\"}");
+  // What is no UTF-8, each byte of it: overlong, surrogates, too high, cut off.
+  for (const auto& [sent, told] :
+       std::vector<std::pair<std::string, std::string>>{{"%c1%bf", "??"},
+                                                        {"%c2%80", "\\u0080"},
+                                                        {"%e0%9f%bf", "???"},
+                                                        {"%e0%a0%80", "\xe0\xa0\x80"},
+                                                        {"%ed%9f%bf", "\xed\x9f\xbf"},
+                                                        {"%ed%a0%80", "???"},
+                                                        {"%ee%80%80", "\xee\x80\x80"},
+                                                        {"%f0%8f%bf%bf", "????"},
+                                                        {"%f0%90%80%80", "\xf0\x90\x80\x80"},
+                                                        {"%f4%8f%bf%bf", "\xf4\x8f\xbf\xbf"},
+                                                        {"%f4%90%80%80", "????"},
+                                                        {"%f5%80%80%80", "????"},
+                                                        {"%e2%82", "??"},
+                                                        {"%e2%82a", "??a"},
+                                                        {"%80", "?"}}) {
+    EXPECT_EQ(Get("/v1/books/7", "", {{"grpc-status", "2"}, {"grpc-message", sent}}, "", options).body,
+              R"({"code":2,"message":")" + told + "\"}")
+        << sent;
+  }
   // Without a status, or with something else than one message.
   EXPECT_EQ(Get("/v1/books/7", Frame(""), {}, "", options).status, 500);
   EXPECT_EQ(Get("/v1/books/7", Frame("") + Frame(""), kOk, "", options).status, 500);
@@ -391,6 +530,16 @@ TEST_F(TranscodedAnswerTest, DetailsAreShownWhereTheirTypesAreKnown) {
       get(details(status)).body,
       R"({"code":9,"message":"told","details":[{"@type":"type.googleapis.com/pillion.testing.v1.Book","title":"T"}]})");
   EXPECT_EQ(get(details(status)).status, 400);
+  // Each length modulo 3 is padded otherwise.
+  for (const char* text : {"t", "to", "tol"}) {
+    google::rpc::Status bare;
+    bare.set_code(9);
+    bare.set_message(text);
+    EXPECT_EQ(get(details(bare)).body, R"({"code":9,"message":")" + std::string(text) + "\"}");
+  }
+  google::rpc::Status other = status;
+  other.set_code(10);  // not what it is said to be about
+  EXPECT_EQ(get(details(other)).body, R"({"code":9,"message":"plain"})");
   status.mutable_details(0)->set_type_url("type.googleapis.com/no.Such");
   EXPECT_EQ(get(details(status)).body, R"({"code":9,"message":"plain"})");
   EXPECT_EQ(get("!!!").body, R"({"code":9,"message":"plain"})");
@@ -411,6 +560,8 @@ TEST_F(TranscodedAnswerTest, StreamsAreArraysLinesOrEvents) {
   EXPECT_EQ(got.body, "{\"title\":\"a\"}\n{\"title\":\"b\\nc\"}\n");
   got = Get("/v1/books", one, kOk, "text/html, application/x-ndjson;q=0.5");
   EXPECT_EQ(got.body, "{\"title\":\"a\"}\n");
+  EXPECT_EQ(Get("/v1/books", one, kOk, "application/X-NDJSON, text/html").body, "{\"title\":\"a\"}\n");
+  EXPECT_EQ(Get("/v1/books", one, kOk, "text/event-stream", lines).body, "data: {\"title\":\"a\"}\n\n");
   got = Get("/v1/books", one + two, kOk, "text/event-stream");
   EXPECT_EQ(got.type, "text/event-stream");
   EXPECT_EQ(got.body, "data: {\"title\":\"a\"}\n\ndata: {\"title\":\"b\\nc\"}\n\n");
@@ -436,6 +587,36 @@ TEST_F(TranscodedAnswerTest, AStreamThatNeverBeganHasTheStatusOfItsError) {
   EXPECT_EQ(drive.response.status, 403);
 }
 
+TEST_F(TranscodedAnswerTest, AStreamWithAStatusInItsHeadHasNoMessages) {
+  const std::vector<filter::Field> ok = {{"content-type", "application/grpc"}, {"grpc-status", "0"}};
+  for (const auto& [accept, type, body] :
+       std::vector<std::array<std::string, 3>>{{"text/html", "application/json", "[]"},
+                                               {"application/x-ndjson", "application/x-ndjson", ""},
+                                               {"text/event-stream", "text/event-stream", ""}}) {
+    FilterDrive drive = Drive("GET", "/v1/books");
+    drive.head.headers.Add("accept", accept);
+    drive.Request("", 0);
+    drive.Response(200, ok, "", 0);
+    EXPECT_EQ(drive.response.status, 200);
+    EXPECT_EQ(drive.ResponseField("content-type"), type);
+    EXPECT_EQ(drive.received, body);
+  }
+  FilterDrive drive = Drive("GET", "/v1/books");
+  drive.Request("", 0);
+  drive.Response(200, {{"content-type", "application/grpc"}, {"grpc-status", "7"}}, "", 0, {{"x-more", "1"}});
+  EXPECT_EQ(drive.response.status, 403) << "whatever follows";
+  drive.Response(200, {{"content-type", "application/grpc"}}, "", 0);
+  EXPECT_EQ(drive.response.status, 500) << "over, and no status";
+}
+
+TEST_F(TranscodedAnswerTest, AnAnswerThatWasBrokenOffLeavesNothingToTheNext) {
+  FilterDrive drive = Drive("GET", "/v1/books");
+  drive.Request("", 0);
+  EXPECT_EQ(drive.FirstOfAnswer(Frame("")), "[{}");
+  drive.Response(200, {{"content-type", "application/grpc"}}, Frame(""), 0, kOk);
+  EXPECT_EQ(drive.received, "[{}]");
+}
+
 TEST_F(TranscodedAnswerTest, EachAnswerLeavesWhenItIsThere) {
   FilterDrive drive = Drive("GET", "/v1/books");
   drive.head.headers.Add("accept", "text/event-stream");
@@ -455,6 +636,7 @@ TEST_F(TranscodedAnswerTest, WhatIsNotGrpcPasses) {
 // Seeded: noise neither crashes it nor depends on how it is cut.
 TEST_F(TranscodedAnswerTest, NothingDependsOnTheFragments) {
   Random random(17);
+  const Library library = Build({});
   for (int round = 0; round < 200; ++round) {
     std::string json = round % 2 == 0 ? "[" : "";
     for (uint64_t n = random.Next() % 30; n > 0; --n) {
@@ -462,9 +644,9 @@ TEST_F(TranscodedAnswerTest, NothingDependsOnTheFragments) {
                                     "page",         ":", "1", "\n", "[", "\\"};
       json += pieces[random.Next() % 12];
     }
-    FilterDrive whole = Drive("POST", "/v1/chat");
+    FilterDrive whole = Drive("POST", "/v1/chat", library);
     whole.Request(json, 0);
-    FilterDrive cut = Drive("POST", "/v1/chat");
+    FilterDrive cut = Drive("POST", "/v1/chat", library);
     cut.Request(json, 1 + random.Next() % 5);
     EXPECT_EQ(whole.passage, cut.passage) << json;
     if (whole.passage == Passage::kFlows) EXPECT_EQ(whole.sent, cut.sent);
