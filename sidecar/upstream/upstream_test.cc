@@ -154,6 +154,27 @@ TEST(Judge, PolicyConditionsAndCountsAreHonoured) {
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
 }
 
+TEST(Judge, EachGrpcStatusHasItsCondition) {
+  const std::pair<uint32_t, uint32_t> conditions[] = {{1, config::kRetryGrpcCancelled},
+                                                      {4, config::kRetryGrpcDeadlineExceeded},
+                                                      {8, config::kRetryGrpcResourceExhausted},
+                                                      {13, config::kRetryGrpcInternal},
+                                                      {14, config::kRetryGrpcUnavailable}};
+  config::RetryPolicy policy;
+  policy.max_retries = 1;
+  for (const auto& [code, condition] : conditions) {
+    policy.on = condition;
+    for (uint32_t said = 0; said <= 17; ++said) {
+      AttemptFacts facts;
+      facts.status = 200;
+      facts.grpc_status = said;
+      EXPECT_EQ(JudgeAttempt(facts, &policy).verdict,
+                said == code ? Verdict::kRetryPolicy : Verdict::kDeliver)
+          << code << ' ' << said;
+    }
+  }
+}
+
 TEST(Backoff, IsJitteredWithinItsGrowingCappedSpan) {
   config::RetryPolicy policy;  // 25 ms base, 250 ms cap
   const int64_t ms = 1'000'000;

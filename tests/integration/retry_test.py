@@ -59,6 +59,21 @@ class Retry(mesh.MeshTest):
         self.assertEqual(client.head().status, 200)
         self.assertEqual(client.exactly(2), b"hi")
 
+    def test_a_grpc_status_counts_for_grpc_alone(self):
+        self.start(**policy("unavailable", 1))
+        unavailable = OK.replace("\r\n", "\r\nGrpc-Status: 14\r\n", 1)
+        client = self.get()
+        app, _ = self.accept_request()
+        app.send(unavailable)
+        self.assertEqual(client.head().get("grpc-status"), "14")
+        self.assertEqual(client.exactly(2), b"hi")
+        self.get(client, fields="Content-Type: application/grpc\r\n")
+        app, _ = self.accept_request(app)
+        app.send(unavailable)
+        app, _ = self.accept_request(app)
+        app.send(OK)
+        self.assertIsNone(client.head().get("grpc-status"))
+
     def test_when_the_retries_are_used_up_the_apps_own_answer_is_delivered(self):
         self.start(**policy("gateway-error", 1))
         client = self.get()
