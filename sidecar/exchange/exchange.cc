@@ -329,7 +329,7 @@ void Exchange::SetDeadline() {
     if (const auto asked = text ? filter::ParseGrpcTimeout(*text) : std::nullopt) {
       const time::Duration cap = *route_->grpc_timeout_max;
       limit = cap.count() > 0 ? std::min(*asked, cap) : *asked;
-      if (limit > route_->grpc_timeout_offset) limit -= route_->grpc_timeout_offset;
+      limit -= std::min(limit, route_->grpc_timeout_offset);
       grpc_deadline_ = true;
     }
   }

@@ -161,6 +161,69 @@ class Deadlines(ServiceTest):
         self.assertGreater(self.service.remaining[0], 1)
 
 
+class ToldDeadlines(mesh.MeshTest):
+    """What an app is told of a time-out, field by field; it is none of these durations away from its end."""
+
+    def ask_grpc(self, timeout, content_type="application/grpc"):
+        return self.ask("POST /test.Echo/Unary HTTP/1.1\r\nHost: shop\r\nContent-Type: %s\r\ngrpc-timeout: %s\r\n"
+                        "Content-Length: 5\r\n\r\n\0\0\0\0\0" % (content_type, timeout))
+
+    def begin(self, filters=(), **policy):
+        self.start(out={"route": {"max_stream_duration": policy}, "filters": filters})
+
+    def told(self):
+        return self.accept_request()[1].get("grpc-timeout")
+
+    def assert_seconds(self, told, least, most):
+        self.assertEqual(told[-1], "u", told)
+        self.assertGreater(int(told[:-1]), least * 1000000)
+        self.assertLessEqual(int(told[:-1]), most * 1000000)
+
+    def test_an_offset_of_all_of_it_ends_it_at_once(self):
+        self.begin(grpc_timeout_header_max="0s", grpc_timeout_header_offset="60s")
+        for timeout in ("60S", "59S", "1M"):
+            head = self.ask_grpc(timeout).head()
+            self.assertEqual((head.status, head.get("grpc-status")), (200, "4"), timeout)
+
+    def test_a_time_out_of_nothing_is_over(self):
+        self.begin(grpc_timeout_header_max="0s")
+        self.assertEqual(self.ask_grpc("0S").head().get("grpc-status"), "4")
+
+    def test_it_takes_the_place_of_the_routes_own(self):
+        self.begin(grpc_timeout_header_max="0s", max_stream_duration="45s")
+        self.ask_grpc("90S")
+        self.assert_seconds(self.told(), 45, 90)
+
+    def test_what_cannot_be_read_and_what_is_no_grpc_goes_as_it_came(self):
+        self.begin(grpc_timeout_header_max="30s")
+        self.ask_grpc("soon")
+        self.assertEqual(self.told(), "soon")
+        self.ask_grpc("0S", "application/json")
+        self.assertEqual(self.told(), "0S")
+
+    def test_what_a_filter_has_made_grpc_has_its_deadline_too(self):
+        self.begin(_FILTERS[:1], grpc_timeout_header_max="30s")
+        self.ask_grpc("90S", "application/grpc-web")
+        self.assert_seconds(self.told(), 0, 30)
+
+
+class Malformed(mesh.MeshTest):
+    """Who speaks HTTP/2 and says that it is gRPC is answered in gRPC; on HTTP/1 that is not to be relied on."""
+    POLICY = {"hcm": {"path_with_escaped_slashes_action": "UNESCAPE_AND_REDIRECT"}}
+
+    def test_on_http2_it_is_told_in_grpc(self):
+        self.start(out=self.POLICY)
+        with grpc.insecure_channel("%s:%d" % (mesh.HOST, self.port)) as channel:
+            call = channel.unary_unary("/test.Echo%2FUnary").future(b"", timeout=mesh.WAIT)
+            self.assertEqual((call.code(), call.details()), (grpc.StatusCode.INTERNAL, "malformed request"))
+
+    def test_on_http1_it_is_told_in_http(self):
+        self.start(out=self.POLICY)
+        head = self.ask("POST /test.Echo%2FUnary HTTP/1.1\r\nHost: shop\r\nContent-Type: application/grpc\r\n"
+                        "Content-Length: 5\r\n\r\n\0\0\0\0\0").head()
+        self.assertEqual((head.status, head.get("content-type"), head.get("grpc-status")), (400, "text/plain", None))
+
+
 class Untouched(ServiceTest):
     def setUp(self):
         super().setUp()
