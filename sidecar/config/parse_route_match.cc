@@ -23,6 +23,9 @@ std::shared_ptr<const re2::RE2> ReadRegex(const matcher::RegexMatcher& proto, co
   }
   re2::RE2::Options options;
   options.set_log_errors(false);
+  // Byte by byte: of values that are no UTF-8 nothing would match, not even ".*" (RFC 9110 section 5.5,
+  // obs-text).
+  options.set_encoding(re2::RE2::Options::EncodingLatin1);
   auto regex = std::make_shared<const re2::RE2>(proto.regex(), options);
   if (!regex->ok()) Add(errors, regex_path, "expected a regular expression of RE2: " + regex->error());
   return regex;

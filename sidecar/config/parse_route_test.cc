@@ -83,6 +83,10 @@ TEST(ParseRouteTest, PathsAreMatchedInFourWays) {
   const RouteMatch regex = Match("{safe_regex: {regex: \"/a+\"}}");
   EXPECT_EQ(regex.kind, RouteMatch::Kind::kRegex);
   EXPECT_TRUE(re2::RE2::FullMatch("/aa", *regex.regex));
+  // Also bytes that are no UTF-8 (RFC 9110 section 5.5, obs-text): a rule must not fail open over them.
+  const RouteMatch any = Match("{safe_regex: {regex: \".*admin.*\"}}");
+  EXPECT_TRUE(re2::RE2::FullMatch("\xff\xfe" "admin\x80", *any.regex));
+  EXPECT_TRUE(re2::RE2::FullMatch("\xc3\xa9" "admin", *any.regex));
 }
 
 TEST(ParseRouteTest, WrongPathsAreRefused) {

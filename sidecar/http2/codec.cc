@@ -218,6 +218,8 @@ uint32_t Codec::StreamRoom() const {
   return allowed > open ? allowed - open : 0;
 }
 
+bool Codec::mid_head() const { return session_->building != Session::Building::kNothing; }
+
 bool Codec::settled() const { return session_->settled; }
 
 bool Codec::takes_extended_connect() const {

@@ -111,6 +111,9 @@ class Codec {
   bool takes_extended_connect() const;
   // True after GOAWAY either way, on a broken connection, or when the stream ids are used up: no new streams.
   bool draining() const;
+  // A head of the peer's has begun and is not complete: nothing else can come before it is (RFC 9113 section
+  // 6.10).
+  bool mid_head() const;
 
   // Server. `end`: no content follows. false: the head is too large for the limits, nothing was sent.
   [[nodiscard]] bool SubmitResponse(StreamId stream, const http::ResponseHead& head, bool end);

@@ -488,7 +488,7 @@ void Http1ClientSession::CheckTimer() {
     if (!wire_.out().empty()) stats_.client_slow_reads.Add();
     Abort();
   }
-  const time::Duration head_timeout = HeadTimeout();
+  const time::Duration head_timeout = HeadTimeout(http);
   if (state_ != State::kHead || head_timeout.count() == 0 || now < since_ + head_timeout) return;
   stats_.client_slow_heads.Add();
   last_request_ = true;
@@ -496,16 +496,6 @@ void Http1ClientSession::CheckTimer() {
   stream_->request_complete_ = true;
   stream_->in_.error = {ErrorKind::kHeadTimeout, Side::kClient, Outcome::kNotSent,
                         "the head was not complete within its time-out"};
-}
-
-// A head that is not complete when the whole request should be is too late as well. Where neither is limited
-// the stream's idle time-out is: a connection that began a request is not idle, and must not stay for ever.
-time::Duration Http1ClientSession::HeadTimeout() const {
-  const time::Duration head = config_->http.request_headers_timeout;
-  const time::Duration whole = config_->http.request_timeout;
-  if (head.count() == 0 && whole.count() == 0) return config_->http.stream_idle_timeout;
-  if (head.count() == 0 || whole.count() == 0) return std::max(head, whole);
-  return std::min(head, whole);
 }
 
 // From the last byte that left: while the answer is still on its way a slow client is given the time of an
@@ -518,7 +508,7 @@ time::Duration Http1ClientSession::LingerTimeout() const {
 void Http1ClientSession::ArmTimer() {
   time::Duration wait{0};
   if (state_ == State::kIdle) wait = config_->http.idle_timeout;
-  if (state_ == State::kHead) wait = HeadTimeout();
+  if (state_ == State::kHead) wait = HeadTimeout(config_->http);
   if (state_ == State::kLingering) wait = LingerTimeout();
   auto due = wait.count() == 0 ? time::MonotonicTime::max() : since_ + wait;
   const time::Duration longest = config_->http.max_connection_duration;

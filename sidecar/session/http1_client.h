@@ -48,7 +48,6 @@ class Http1ClientSession final : public ClientSession {
   void Die();
   void CheckTimer();
   void ArmTimer();
-  time::Duration HeadTimeout() const;
   time::Duration LingerTimeout() const;
   void WakeOwner();
 

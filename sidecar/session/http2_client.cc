@@ -95,6 +95,7 @@ stream::Progress Http2ClientSession::Run() {
   if (!input_over_) input_over_ = !ReadAll() || codec_.flood() != http2::Flood::kNone;
   if (!input_over_ && !KeepAlive(config_->http.keep_alive)) state_ = State::kDead;
   wire_.KeepRest();
+  LookAtHalfHead();
   if (input_over_ && state_ != State::kDead) {
     if (!streams_.empty()) DetachAll("the client's connection ended");
     WriteAll();  // the GOAWAY, if the socket takes it
@@ -123,7 +124,23 @@ void Http2ClientSession::Flush() {
   if (state_ == State::kClosing && streams_.empty()) turn_.Wake(*this);
 }
 
+// Nothing else comes behind a head that does not, so the connection ends with it.
+void Http2ClientSession::LookAtHalfHead() {
+  const time::MonotonicTime now = turn_.now();
+  const time::Duration limit = HeadTimeout(config_->http);
+  if (!codec_.mid_head() || input_over_) {
+    head_since_ = time::MonotonicTime::max();
+  } else if (head_since_ == time::MonotonicTime::max()) {
+    head_since_ = now;
+  } else if (limit.count() > 0 && now >= head_since_ + limit) {
+    stats_.client_slow_heads.Add();
+    codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
+    input_over_ = true;
+  }
+}
+
 void Http2ClientSession::OnHead(const http2::Event& event) {
+  head_since_ = time::MonotonicTime::max();
   auto stream = std::make_unique<Exchanged>(*this, event);
   Add(event.stream, {stream.get(), stream->link(), stream->owner()});
   const uint32_t limit = config_->http.max_requests_per_connection;
@@ -212,6 +229,8 @@ void Http2ClientSession::ArmTimer() {
   due = std::min(due, KeepAliveDue(config_->http.keep_alive));
   const time::Duration longest = config_->http.max_connection_duration;
   if (state_ == State::kServing && longest.count() > 0) due = std::min(due, born_ + longest);
+  const time::Duration head = HeadTimeout(config_->http);
+  if (head_since_ != time::MonotonicTime::max() && head.count() > 0) due = std::min(due, head_since_ + head);
   if (due == time::MonotonicTime::max()) return;
   if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
 }

@@ -32,6 +32,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   void OnGoAway() override {}
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
+  void LookAtHalfHead();
   void CheckTimer();
   void Close();
   void ArmTimer();
@@ -44,6 +45,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   uint32_t requests_ = 0;
   time::MonotonicTime since_;  // no stream is open since, or the drain began; closing: the last progress
   const time::MonotonicTime born_;
+  time::MonotonicTime head_since_ = time::MonotonicTime::max();  // of one that is half received
   bool input_over_ = false;
 };
 

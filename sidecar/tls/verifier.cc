@@ -59,6 +59,7 @@ absl::StatusOr<std::shared_ptr<const Verifier>> Verifier::Make(const Validation&
     if (how.match == NameMatcher::Match::kRegex) {
       re2::RE2::Options options;
       options.set_log_errors(false);
+      options.set_encoding(re2::RE2::Options::EncodingLatin1);  // a name need not be UTF-8
       options.set_case_sensitive(!how.ignore_case);
       matcher.regex = std::make_unique<re2::RE2>(how.text, options);
       if (!matcher.regex->ok()) {

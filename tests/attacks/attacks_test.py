@@ -221,6 +221,23 @@ class Slow(Attack):
         self.assertEqual(self.counter(series), 50)
         self.memory_is_back()
 
+    def test_heads_over_http2(self):
+        """Half a block, in HEADERS and behind it in CONTINUATION; a frame of it now and then is no excuse."""
+        series = 'client_limits_total{limit="slow_request"}'
+        whole = block([(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a"), ("x", "y" * 50)])
+        halves = (frame(HEADERS, END_HEADERS | END_STREAM, 1, whole)[:30],
+                  frame(HEADERS, END_STREAM, 1, whole[:10]),
+                  frame(HEADERS, END_STREAM, 1, whole[:10]) + frame(CONTINUATION, 0, 1, whole[10:20]))
+        crowd = [Peer(self.client()) for _ in halves]
+        for one, half in zip(crowd, halves):
+            one.until(lambda got: got.kind == SETTINGS and not got.flags & ACK)
+            one.send(half)
+        self.others_are_served()
+        for one in crowd:
+            self.assertEqual(one.until(lambda got: got.kind == GOAWAY).word(4), ENHANCE_YOUR_CALM)
+        self.assertEqual(self.counter(series), len(crowd))
+        self.memory_is_back()
+
     def test_bodies(self):
         attacker = self.client()
         attacker.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx")
