@@ -1,7 +1,11 @@
 #include "sidecar/session/pool.h"
 
+#include <algorithm>
+
 namespace pillion::session {
 namespace {
+
+constexpr std::string_view kNoStreams = "the upstream takes connections and no streams";
 
 void Fail(stream::Turn& turn, stream::Ticket& ticket, const ConnectFailure& failure) {
   ticket.Unlink();
@@ -121,14 +125,11 @@ void Http2Pool::Acquire(stream::Ticket& ticket) {
                     "too many requests wait for the endpoint"};
     return;
   }
-  // At the limit of connections one waits for the streams that end.
-  ConnectFailure failure;
-  if (!connecting && count_ < kMaxConnectionsPerEndpoint && !Dial(failure)) {
-    ticket.error = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
-    return;
-  }
+  if (sessions_.empty() && waiting_.empty()) next_dial_ = {};  // without a connection each who comes may ask
+  ticket.waits_since = std::chrono::ceil<decltype(ticket.waits_since)>(parts_.turn.now().time_since_epoch());
   waiting_.PushBack(&ticket);
   ++waiting_at_most_;
+  DialForWaiting();
 }
 
 // Tickets leave by themselves, so they are counted only when there may be too many.
@@ -140,13 +141,27 @@ bool Http2Pool::WaitingIsFull() {
   return waiting_at_most_ >= kMaxWaitingPerEndpoint;
 }
 
-bool Http2Pool::Dial(ConnectFailure& failure) {
+bool Http2Pool::Connecting() {
+  for (Http2UpstreamSession* session = sessions_.front(); session != nullptr;
+       session = sessions_.Next(session)) {
+    if (session->connecting()) return true;
+  }
+  return false;
+}
+
+void Http2Pool::Dial() {
+  if (untried_ != nullptr) NoteFailure({ErrorKind::kConnectFailed, kNoStreams});  // the peer allows none
+  next_dial_ = parts_.turn.now() + redial_pause_;
+  redial_pause_ = std::min<time::Duration>(2 * redial_pause_, kLongestRedialPause);
   auto session = std::make_unique<Http2UpstreamSession>(parts_, *this, endpoint_.shared_cluster());
-  if (!session->Dial(endpoint_.address(), failure))
-    return false;  // not one of ours yet: nobody hears of its end
+  ConnectFailure failure;
+  if (!session->Dial(endpoint_.address(), failure)) {
+    OnFailure(failure);  // not one of ours yet: nobody hears of its end
+    return;
+  }
   ++count_;
+  untried_ = session.get();
   sessions_.PushBack(session.release());  // from here it belongs to the turn
-  return true;
 }
 
 void Http2Pool::Room(Http2UpstreamSession& session) {
@@ -154,12 +169,15 @@ void Http2Pool::Room(Http2UpstreamSession& session) {
     if (session.StreamRoom() == 0) break;
     Grant(parts_.turn, *ticket, session.Open());
   }
-  if (waiting_.empty() || session.connecting()) return;
-  for (Http2UpstreamSession* other = sessions_.front(); other != nullptr; other = sessions_.Next(other)) {
-    if (other->connecting()) return;
+  // What it takes before its SETTINGS are here proves nothing yet.
+  if (&session == untried_ && !session.connecting() &&
+      (session.StreamRoom() > 0 || session.open_streams() > 0)) {
+    untried_ = nullptr;
+    next_dial_ = {};
+    redial_pause_ = kFirstRedialPause;
+    failing_since_ = time::MonotonicTime::max();
   }
-  ConnectFailure ignored;  // those who wait are served by the streams that end
-  if (count_ < kMaxConnectionsPerEndpoint) Dial(ignored);
+  DialForWaiting();
 }
 
 // For those who come later; a failure is nobody's.
@@ -167,24 +185,73 @@ void Http2Pool::DialForBandwidth(bool connecting) {
   const time::MonotonicTime now = parts_.turn.now();
   if (connecting || count_ >= kMaxForBandwidth || now < next_for_bandwidth_) return;
   next_for_bandwidth_ = now + kForBandwidthEvery;
-  ConnectFailure ignored;
-  Dial(ignored);
+  Dial();
+}
+
+// Where it may not be yet, and at the limit of connections, they wait for the streams that end.
+void Http2Pool::DialForWaiting() {
+  if (waiting_.empty()) return;
+  const time::MonotonicTime now = parts_.turn.now();
+  auto due = time::MonotonicTime::max();
+  if (count_ < kMaxConnectionsPerEndpoint && !Connecting()) {
+    if (now >= next_dial_) Dial();
+    if (waiting_.empty()) return;
+    due = next_dial_;
+  }
+  due = std::min(due, Overdue(*waiting_.front()));
+  if (due != time::MonotonicTime::max() && (!timer_.armed() || due < timer_.deadline()))
+    parts_.turn.Arm(timer_, due);
+}
+
+stream::Progress Http2Pool::Run() {
+  FailOverdue();
+  DialForWaiting();
+  return stream::Progress::kIdle;
 }
 
 void Http2Pool::ConnectFailed(Http2UpstreamSession& session, const ConnectFailure& failure) {
-  // Where there is another, those who wait are served by the streams that end there. Else first: Leave dials
-  // again for those who still wait.
-  const bool only = sessions_.front() == &session && sessions_.Next(&session) == nullptr;
-  if (only || sessions_.empty()) FailWaiting(failure);
-  Leave(session);
+  if (&session == untried_) untried_ = nullptr;
+  session.ListNode<PoolTag>::Unlink();
+  --count_;
+  OnFailure(failure);
+  DialForWaiting();
 }
 
 void Http2Pool::Leave(Http2UpstreamSession& session) {
   if (!session.ListNode<PoolTag>::linked()) return;
   session.ListNode<PoolTag>::Unlink();
   --count_;
-  ConnectFailure failure;
-  if (sessions_.empty() && !waiting_.empty() && !Dial(failure)) FailWaiting(failure);
+  if (&session == untried_) {
+    untried_ = nullptr;
+    // The endpoint can be reached: also without another connection those who wait go on waiting.
+    NoteFailure({ErrorKind::kConnectFailed, kNoStreams});
+  }
+  DialForWaiting();
+}
+
+void Http2Pool::NoteFailure(const ConnectFailure& failure) {
+  if (failing_since_ == time::MonotonicTime::max()) failing_since_ = parts_.turn.now();
+  last_failure_ = failure;
+}
+
+// Where there is a connection, those who wait may still be served by the streams that end there.
+void Http2Pool::OnFailure(const ConnectFailure& failure) {
+  NoteFailure(failure);
+  if (sessions_.empty()) FailWaiting(failure);
+}
+
+time::MonotonicTime Http2Pool::Overdue(const stream::Ticket& ticket) const {
+  if (failing_since_ == time::MonotonicTime::max()) return failing_since_;
+  return std::max(time::MonotonicTime(ticket.waits_since), failing_since_) +
+         endpoint_.cluster().connect_timeout;
+}
+
+// The first has waited longest.
+void Http2Pool::FailOverdue() {
+  while (stream::Ticket* ticket = waiting_.front()) {
+    if (parts_.turn.now() < Overdue(*ticket)) return;
+    Fail(parts_.turn, *ticket, last_failure_);
+  }
 }
 
 void Http2Pool::FailWaiting(const ConnectFailure& failure) {

@@ -6,7 +6,9 @@
 // HTTP/1: a connection per request under way, the most recently used first (the others may age and close).
 // One that began with an introduction serves those alone who want the same.
 // HTTP/2: streams fill one connection up to the peer's limit before the next is dialled, or until it carries
-// all it can (link_meter.h): then up to kMaxForBandwidth share the work.
+// all it can (link_meter.h): then up to kMaxForBandwidth share the work. Who waits gets the first stream
+// there is, of whichever connection. Failed dials are repeated after pauses that grow; who waits for
+// connect_timeout while they fail is failed, and at once where one fails and there is no other connection.
 #ifndef PILLION_SIDECAR_SESSION_POOL_H_
 #define PILLION_SIDECAR_SESSION_POOL_H_
 
@@ -28,6 +30,10 @@ inline constexpr size_t kMaxWaitingPerEndpoint = 4096;
 // HTTP/2 connections of one worker to one endpoint, where none has run out of streams.
 inline constexpr size_t kMaxForBandwidth = 4;
 inline constexpr auto kForBandwidthEvery = std::chrono::seconds(1);
+// From the beginning of an HTTP/2 dial that leads to no stream to the next; then twice as long. Attack: an
+// endpoint that refuses, or takes connections and no streams, while requests wait.
+inline constexpr auto kFirstRedialPause = std::chrono::milliseconds(100);
+inline constexpr auto kLongestRedialPause = std::chrono::seconds(2);
 
 using TicketList = IntrusiveList<stream::Ticket, stream::TicketTag>;
 
@@ -54,12 +60,16 @@ class Http1Pool final : public upstream::EndpointPool {
   size_t count_ = 0;
 };
 
-class Http2Pool final : public upstream::EndpointPool {
+// Deleted by the endpoint's state, not by the turn.
+class Http2Pool final : public upstream::EndpointPool, public stream::Runnable {
  public:
-  Http2Pool(UpstreamParts& parts, upstream::EndpointState& endpoint) : parts_(parts), endpoint_(endpoint) {}
+  Http2Pool(UpstreamParts& parts, upstream::EndpointState& endpoint)
+      : parts_(parts), endpoint_(endpoint), timer_(this) {}
   ~Http2Pool() override;
   void Acquire(stream::Ticket& ticket);
   size_t connections() const override { return count_; }
+  // What the timer was set for.
+  stream::Progress Run() override;
 
   // Called by its sessions: there is room for streams; it cannot be reached; it takes no more streams; it is
   // gone.
@@ -69,14 +79,26 @@ class Http2Pool final : public upstream::EndpointPool {
 
  private:
   bool WaitingIsFull();
-  bool Dial(ConnectFailure& failure);
+  bool Connecting();
+  void Dial();
   void DialForBandwidth(bool connecting);
+  void DialForWaiting();
+  void NoteFailure(const ConnectFailure& failure);
+  void OnFailure(const ConnectFailure& failure);
   void FailWaiting(const ConnectFailure& failure);
+  void FailOverdue();
+  time::MonotonicTime Overdue(const stream::Ticket& ticket) const;
   UpstreamParts& parts_;
   upstream::EndpointState& endpoint_;
   IntrusiveList<Http2UpstreamSession, PoolTag> sessions_;
   TicketList waiting_;
+  stream::Timer timer_;
   time::MonotonicTime next_for_bandwidth_{};
+  time::MonotonicTime next_dial_{};
+  time::Duration redial_pause_ = kFirstRedialPause;
+  time::MonotonicTime failing_since_ = time::MonotonicTime::max();  // max: the last dial led to streams
+  ConnectFailure last_failure_;
+  const Http2UpstreamSession* untried_ = nullptr;  // the last one dialled, until it takes streams
   size_t waiting_at_most_ = 0;  // how many wait, those counted too that have left by themselves
   size_t count_ = 0;
 };

@@ -60,6 +60,7 @@ class Server : public net::Observer {
     while (auto socket = listen_ == nullptr ? nullptr : listen_->Accept()) {
       loop_.Observe(*socket, *this);
       peers_.push_back({std::move(socket), std::make_unique<http2::Codec>(http2::Role::kServer, limits_)});
+      if (goes_away) peers_.back().codec->GoAway(true, http2::ErrorCode::kNoError);
     }
     for (size_t i = peers_.size() - std::min<size_t>(peers_.size(), 4); i < peers_.size(); ++i) {
       Peer& peer = peers_[i];  // the older ones have said all they had to say
@@ -80,9 +81,14 @@ class Server : public net::Observer {
       }
     }
   }
+  void Ping() {
+    for (const Peer& peer : peers_) peer.codec->Ping();
+    Run();
+  }
   void CloseAll() { peers_.clear(); }
   void StopListening() { listen_.reset(); }
   size_t connections() const { return peers_.size(); }
+  bool goes_away = false;  // from each that it accepts
 
  private:
   struct Peer {
@@ -120,6 +126,23 @@ class Pools : public ::testing::Test {
     head.has_authority = true;
     ASSERT_NE(ticket.stream, nullptr);
     EXPECT_TRUE(ticket.stream->SendRequest(head, true));
+  }
+  // Lets `time` pass, with all that happens in it.
+  void Pass(time::Duration time, Server* server) {
+    const time::MonotonicTime end = clock_.Now() + time;
+    while (true) {
+      while (network_.NextEvent() <= end) {  // the peer is quicker than we are
+        clock_.AdvanceTo(network_.NextEvent());
+        network_.Deliver();
+        if (server != nullptr) server->Run();
+      }
+      while (turn_.Run()) {
+      }
+      const time::MonotonicTime next = std::min(network_.NextEvent(), turn_.NextDeadline());
+      if (next > end) break;
+      clock_.AdvanceTo(next);
+    }
+    clock_.AdvanceTo(end);
   }
   void Settle(Server* server) {
     for (int i = 0; i < 50; ++i) {
@@ -214,10 +237,12 @@ TEST_F(Pools, TheLastConnectionEndsWhileRequestsWaitAndNoOtherCanBeMade) {
   Settle(&server);
   Send(first);
   EXPECT_FALSE(second.settled());  // waits for the first's end, since no other connection can be made
-  EXPECT_EQ(Ask().error.kind, ErrorKind::kConnectFailed);
+  const stream::Ticket& third = Ask();
+  EXPECT_FALSE(third.settled());
   EXPECT_EQ(connections(), 1u);
   server.CloseAll();
-  Settle(nullptr);
+  Pass(kFirstRedialPause, nullptr);
+  EXPECT_EQ(third.error.kind, ErrorKind::kConnectFailed);
   EXPECT_EQ(second.error.kind, ErrorKind::kConnectFailed);
   EXPECT_EQ(second.error.outcome, Outcome::kNotSent);
   EXPECT_EQ(connections(), 0u);
@@ -258,6 +283,88 @@ TEST_F(Pools, ASecondConnectionThatFailsLeavesThoseWhoWaitToTheFirst) {
   tickets_.pop_front();
   Settle(&server);
   EXPECT_NE(second.stream, nullptr);
+}
+
+// A first request that stays, and a second that waits; nobody listens any more.
+class PoolsThatFail : public Pools {
+ protected:
+  PoolsThatFail() {
+    cluster_->max_concurrent_streams = 1;
+    Send(AskAndSettle());
+    server_.StopListening();
+    loop_.dials = 0;
+    second_ = &Ask();
+    Settle(&server_);
+  }
+  stream::Ticket& AskAndSettle() {
+    stream::Ticket& ticket = Ask();
+    Settle(&server_);
+    return ticket;
+  }
+
+  const std::unique_ptr<net::Loop> peers_ = network_.NewLoop();
+  Server server_{*peers_, At(80), 1};
+  const stream::Ticket* second_ = nullptr;
+};
+
+TEST_F(PoolsThatFail, WhoWaitsGetsAConnectionWhenOneCanBeMadeAgain) {
+  Pass(std::chrono::seconds(1), &server_);
+  EXPECT_FALSE(second_->settled());
+  Server again(*peers_, At(80), 1);
+  Pass(kLongestRedialPause, &again);
+  EXPECT_NE(second_->stream, nullptr);
+  EXPECT_EQ(connections(), 2u);
+}
+
+TEST_F(PoolsThatFail, TheFirstConnectionIsNoReasonToDialWithoutPause) {
+  for (int i = 0; i < 40; ++i) {
+    server_.Ping();  // so that the first connection runs
+    Ask();
+    Pass(std::chrono::milliseconds(100), &server_);
+  }
+  EXPECT_EQ(loop_.dials, 6) << "after 0, 0.1, 0.3, 0.7, 1.5 and 3.1 s";
+}
+
+TEST_F(PoolsThatFail, WhoWaitsLongerThanTheConnectTimeoutIsFailed) {
+  const time::MonotonicTime asked = clock_.Now();
+  Pass(cluster_->connect_timeout / 2, &server_);
+  const stream::Ticket& later = Ask();
+  while (!second_->settled() && clock_.Now() < asked + 2 * cluster_->connect_timeout)
+    Pass(std::chrono::milliseconds(10), &server_);
+  EXPECT_EQ(second_->error.kind, ErrorKind::kConnectFailed);
+  EXPECT_EQ(second_->error.outcome, Outcome::kNotSent);
+  EXPECT_GE(clock_.Now(), asked + cluster_->connect_timeout);
+  EXPECT_FALSE(later.settled()) << "it has not waited for so long";
+  Pass(cluster_->connect_timeout / 2 + std::chrono::milliseconds(100), &server_);
+  EXPECT_EQ(later.error.kind, ErrorKind::kConnectFailed);
+  EXPECT_EQ(connections(), 1u) << "which serves on";
+}
+
+TEST_F(Pools, ASecondConnectionThatGoesAwayAtOnceIsReplaced) {
+  cluster_->max_concurrent_streams = 1;
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 1);
+  stream::Ticket& first = Ask();
+  Settle(&server);
+  Send(first);
+  server.goes_away = true;
+  const stream::Ticket& second = Ask();
+  Pass(kFirstRedialPause / 2, &server);
+  EXPECT_FALSE(second.settled());
+  EXPECT_EQ(connections(), 1u);
+  EXPECT_EQ(loop_.dials, 2);
+  server.goes_away = false;
+  Pass(kLongestRedialPause, &server);
+  EXPECT_NE(second.stream, nullptr);
+}
+
+TEST_F(Pools, WhoWaitsForAPeerThatAllowsNoStreamsIsFailedInTheEnd) {
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 0);
+  const stream::Ticket& ticket = Ask();
+  Pass(3 * cluster_->connect_timeout, &server);
+  EXPECT_EQ(ticket.error.kind, ErrorKind::kConnectFailed);
+  EXPECT_LT(loop_.dials, 20);
 }
 
 // The peer takes nothing of an upload: what comes later has another way.

@@ -2,6 +2,8 @@
 #ifndef PILLION_SIDECAR_STREAM_UPSTREAM_SOURCE_H_
 #define PILLION_SIDECAR_STREAM_UPSTREAM_SOURCE_H_
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -26,6 +28,8 @@ class Ticket : public ListNode<TicketTag> {
 
   // A connection that will carry no HTTP (UpstreamStream::OpenRaw), so one that has carried nothing yet.
   bool raw = false;
+  // The pool's, while it waits. In four bytes: each exchange holds one.
+  std::chrono::duration<uint32_t, std::deci> waits_since{};
   std::unique_ptr<UpstreamStream> stream;
   // One that began with these bytes; null: with none (net/introducing_socket.h).
   std::unique_ptr<const std::string> introduction;
