@@ -373,7 +373,12 @@ Inspection::Step Inspection::Start() {
     return Step::kDone;
   }
   const std::string_view seen = std::string_view(bytes_).substr(0, kHttp2Preface.size());
-  if (seen.size() < kHttp2Preface.size() && kHttp2Preface.starts_with(seen)) return Step::kWait;
+  if (seen.size() < kHttp2Preface.size() && kHttp2Preface.starts_with(seen)) {
+    // The inspection's time is over, and what has begun may take as long as a head may.
+    if (!seen.empty() && deadline_ == time::MonotonicTime::max())
+      deadline_ = After(session::HeadTimeout(chain.http->http));
+    return Step::kWait;
+  }
   BecomeSession(seen == kHttp2Preface);
   return Step::kDone;
 }

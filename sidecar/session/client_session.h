@@ -35,18 +35,19 @@ class ClientSession : public stream::Holder,
 using SessionList = IntrusiveList<ClientSession, SessionTag>;
 
 // How long a client that has been answered may take none of the bytes that wait for it; 0: for ever.
-// A head that is not complete when the whole request should be is too late as well. Where neither is limited
-// the stream's idle time-out is: a connection that began a request is not idle, and must not stay for ever.
+inline time::Duration FlushTimeout(const config::HttpOptions& options) {
+  return options.stream_idle_timeout.count() > 0 ? options.stream_idle_timeout : options.idle_timeout;
+}
+
+// From its first byte until it is complete; 0: for ever. A head that is not complete when the whole request
+// should be is too late as well. Where neither is limited the stream's idle time-out is: a connection that
+// began a request is not idle, and must not stay for ever.
 inline time::Duration HeadTimeout(const config::HttpOptions& options) {
   const time::Duration head = options.request_headers_timeout;
   const time::Duration whole = options.request_timeout;
   if (head.count() == 0 && whole.count() == 0) return options.stream_idle_timeout;
   if (head.count() == 0 || whole.count() == 0) return std::max(head, whole);
   return std::min(head, whole);
-}
-
-inline time::Duration FlushTimeout(const config::HttpOptions& options) {
-  return options.stream_idle_timeout.count() > 0 ? options.stream_idle_timeout : options.idle_timeout;
 }
 
 // What a session is made of. All but `socket` and `config` outlive it.

@@ -316,6 +316,30 @@ TEST_F(Engines, OfAChangedListenerOnlyTheConnectionsOfChangedChainsDrain) {
   }
 }
 
+// What may become the preface of HTTP/2, or nothing, is not waited for longer than a head.
+TEST_F(Engines, HalfAPrefaceEndsAlsoWhereInspectionGoesOnAfterItsTimeout) {
+  TwoChains chains;
+  auto http = std::make_shared<config::HttpServer>(*TwoChains::Server());
+  http->http.request_headers_timeout = seconds(2);
+  chains.http1 = http;
+  const auto snapshot = chains.Snapshot("hi");
+  auto listener = std::make_shared<config::Listener>(*snapshot->listeners["l"].listener);
+  listener->chains[0].match = {};  // for whatever is not found out
+  listener->inspection_timeout = seconds(1);
+  listener->continue_after_timeout = true;
+  snapshot->listeners["l"].listener = listener;
+  Apply(snapshot);
+  Client client(*peers_);
+  Travel();
+  client.Send("PRI * HT");
+  Pass(seconds(2));
+  client.Read();
+  EXPECT_FALSE(client.ended || client.reset);
+  Pass(seconds(2));
+  client.Read();
+  EXPECT_TRUE(client.ended || client.reset);
+}
+
 TEST_F(Engines, WhoHasSaidNothingYetIsAskedForTheProxyHeaderThatIsNewlyWanted) {
   const TwoChains chains;
   Apply(chains.Snapshot("old"));
