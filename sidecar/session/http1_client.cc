@@ -162,6 +162,7 @@ void Http1ClientSession::Read() {
 }
 
 bool Http1ClientSession::Parse() {
+  time::MonotonicTime resting_since = since_;
   // Also without input inside a message: its end may be an event that takes no byte.
   while (!wire_.input().empty() || (state_ == State::kActive && !stream_->request_complete_)) {
     switch (state_) {
@@ -188,7 +189,7 @@ bool Http1ClientSession::Parse() {
           return true;
         }
         state_ = State::kHead;
-        since_ = turn_.now();
+        resting_since = std::exchange(since_, turn_.now());
         parser_ = memory_.parsers.Lend(http1::Role::kRequests, limits_);
         break;
       case State::kHead:
@@ -196,9 +197,17 @@ bool Http1ClientSession::Parse() {
     }
     const http1::Parser::Step step = parser_->Next(wire_.input());
     const bool more = Take(step);
+    if (state_ == State::kHead && wire_.input().empty()) Rest(resting_since);
     if (!more) return step.event == http1::Parser::Event::kNeedMore;
   }
   return true;
+}
+
+// Empty lines are all that came: they begin no request (RFC 9112 section 2.2), and the client rests on.
+void Http1ClientSession::Rest(time::MonotonicTime since) {
+  state_ = State::kIdle;
+  since_ = since;
+  memory_.parsers.TakeBack(std::move(parser_));
 }
 
 // False: stop parsing for now.

@@ -41,6 +41,7 @@ class Http1ClientSession final : public ClientSession {
   void Read();
   bool Parse();  // true: more input is wanted
   bool Take(const http1::Parser::Step& step);
+  void Rest(time::MonotonicTime since);
   void BeginStream();
   void OnInputEnd();
   void StreamGone(bool response_finished);

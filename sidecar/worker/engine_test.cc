@@ -233,6 +233,42 @@ TEST_F(Engines, ABegunHeadEndsAlsoWhereNoTimeoutOfHeadsIsSet) {
   EXPECT_TRUE(client.ended);
 }
 
+TEST_F(Engines, AnEmptyLineBehindARequestIsNotTheBeginningOfAHead) {
+  config::HttpOptions http;
+  http.request_headers_timeout = seconds(2);
+  http.idle_timeout = minutes(1);
+  Apply(Snapshot(http, "hi"));
+  Client client(*peers_);
+  Travel();
+  client.Send(std::string(kGet) + "\r\n");
+  Pass(seconds(30));
+  client.Send("\r\n");
+  Pass(seconds(10));
+  client.Read();
+  EXPECT_TRUE(client.text.ends_with("hi")) << client.text;
+  EXPECT_FALSE(client.ended);
+  client.text.clear();
+  client.Send("\r\n" + std::string(kGet) + "\r\n\r\n");
+  Pass(seconds(30));
+  client.Read();
+  EXPECT_TRUE(client.text.ends_with("hi")) << client.text;
+  client.Send("\r\n");
+  Pass(seconds(31));
+  client.Read();
+  EXPECT_TRUE(client.ended) << "it rests since its last request";
+}
+
+TEST_F(Engines, AnEmptyLineBehindARequestDoesNotHoldTheDrainUp) {
+  Apply(Snapshot({}, "hi"));
+  Client client(*peers_);
+  Travel();
+  client.Send(std::string(kGet) + "\r\n");
+  Pass(seconds(1));
+  engine_.Drain(false);
+  Pass(seconds(2));
+  EXPECT_TRUE(engine_.Drained(false));
+}
+
 TEST_F(Engines, AnHttp2ClientThatOpensNoWindowIsLetGoInTheEnd) {
   config::HttpOptions http;
   http.idle_timeout = minutes(10);

@@ -193,7 +193,7 @@ class Endings(mesh.MeshTest):
         app, _ = self.accept_request()
         app.send(EMPTY)
         client.head()
-        client.send("\r\n")
+        client.send("\r\nG")
         head = client.head()
         self.assertEqual(head.status, 408)
         self.assertEqual(len(client.rest()), int(head.get("content-length")))  # a HEAD would get none
