@@ -228,7 +228,8 @@ struct WorkerSeries {
 // Series of one family stand together. A test looks that no counter of WorkerStats is forgotten.
 constexpr WorkerSeries kWorkerSeries[] = {
     {"pillion_client_connections_total", "", "Connections accepted.", &WorkerStats::client_connections},
-    {"pillion_client_connections_shed_total", "", "Connections closed at once: no descriptor was left.",
+    {"pillion_client_connections_shed_total", "",
+     "Connections closed at once: no descriptor was left, or no room for one more in epoll.",
      &WorkerStats::client_connections_shed},
     {"pillion_client_connections_unmatched_total", "", "Connections closed: no filter chain is for them.",
      &WorkerStats::client_connections_unmatched},

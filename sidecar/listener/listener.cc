@@ -159,7 +159,11 @@ void Listener::Begin(std::unique_ptr<net::Socket> socket) {
   net::Socket& observed = *socket;
   auto* inspection = new Inspection(parts_, *current_, std::move(socket));
   current_->inspections.PushBack(inspection);
-  parts_.loop.Observe(observed, *inspection);
+  if (!parts_.loop.Observe(observed, *inspection)) {
+    parts_.stats.client_connections_shed.Add();
+    delete inspection;  // the turn has not heard of it
+    return;
+  }
   parts_.turn.Wake(*inspection);  // it belongs to the turn
   if (draining_) ForEach(*current_, &session::ClientSession::Drain);
 }

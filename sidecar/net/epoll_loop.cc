@@ -204,13 +204,17 @@ class EpollListenSocket : public ListenSocket {
   Address local_;
 };
 
-void Register(int epoll, int fd, Watch* watch, uint32_t events) {
+// 0, or the errno: ENOSPC where the user's processes watch as much as they may
+// (/proc/sys/fs/epoll/max_user_watches), ENOMEM where the kernel is short.
+int Register(int epoll, int fd, Watch* watch, uint32_t events) {
   epoll_event event = {};
   event.events = events;
   event.data.ptr = watch;
-  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0) return;
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0) return 0;
+  if (errno == ENOSPC || errno == ENOMEM) return errno;
   // A connection changes hands (inspection to session): modifying re-arms, so no readiness is lost.
   PILLION_CHECK(errno == EEXIST && epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event) == 0);
+  return 0;
 }
 
 }  // namespace
@@ -241,7 +245,7 @@ EpollLoop::EpollLoop(const time::Clock& clock, Listening listening)
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   PILLION_CHECK(epoll_ >= 0 && wake_ >= 0);
-  Register(epoll_, wake_, nullptr, EPOLLIN);
+  PILLION_CHECK(Register(epoll_, wake_, nullptr, EPOLLIN) == 0);
 }
 
 EpollLoop::~EpollLoop() {
@@ -263,15 +267,16 @@ std::unique_ptr<Socket> EpollLoop::Connect(const Address& to, Observer& observer
     return nullptr;
   }
   made->watch().observer = &observer;
-  Register(epoll_, fd, &made->watch(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  *error = Register(epoll_, fd, &made->watch(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  if (*error != 0) return nullptr;
   return made;
 }
 
-void EpollLoop::Observe(Socket& socket, Observer& observer) {
+bool EpollLoop::Observe(Socket& socket, Observer& observer) {
   const auto [watched, told] = socket.Watched(observer);
   auto& own = static_cast<EpollSocket&>(*watched);
   own.watch().observer = told;
-  Register(epoll_, own.fd(), &own.watch(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  return Register(epoll_, own.fd(), &own.watch(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET) == 0;
 }
 
 std::unique_ptr<ListenSocket> EpollLoop::Listen(const Address& at, Observer& observer, int* error) {
@@ -299,7 +304,8 @@ std::unique_ptr<ListenSocket> EpollLoop::Listen(const Address& at, Observer& obs
   auto made =
       std::make_unique<EpollListenSocket>(fd, Address::FromSockaddr(reinterpret_cast<sockaddr*>(&local)));
   made->watch().observer = &observer;
-  Register(epoll_, fd, &made->watch(), EPOLLIN);
+  // As many as the configuration says: no peer can ask for one. A worker without it would be deaf unnoticed.
+  PILLION_CHECK(Register(epoll_, fd, &made->watch(), EPOLLIN) == 0);
   return made;
 }
 

@@ -44,7 +44,7 @@ class EpollLoop : public Loop {
   EpollLoop& operator=(const EpollLoop&) = delete;
 
   std::unique_ptr<Socket> Connect(const Address& to, Observer& observer, int* error) override;
-  void Observe(Socket& socket, Observer& observer) override;
+  bool Observe(Socket& socket, Observer& observer) override;
   std::unique_ptr<ListenSocket> Listen(const Address& at, Observer& observer, int* error) override;
   void Wait(time::MonotonicTime deadline) override;
   void Wake() override;

@@ -3,13 +3,21 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <linux/tcp.h>
 #include <poll.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstddef>
+#include <iterator>
+#include <thread>
 #include <vector>
 
 namespace pillion::net {
@@ -125,6 +133,44 @@ TEST(EpollListenSocket, TellsTheKernelWhatItIsToDoWithClients) {
   EXPECT_EQ(OptionOf(accepted, SOL_SOCKET, SO_KEEPALIVE), 1) << "a client whose machine is gone is found";
   EXPECT_EQ(OptionOf(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT), 0) << "one that reads nothing for long is not";
   close(client);
+}
+
+// For the calling thread, and for ever: the kernel's answer where the user watches as much as he may.
+bool RefuseWatches() {
+  const sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_epoll_ctl, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, EPOLL_CTL_ADD, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program = {std::size(filter), const_cast<sock_filter*>(filter)};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+}
+
+TEST(EpollLoop, WhatTheKernelDoesNotWatchIsNotConnectedAndNotObserved) {
+  const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  bool able = false;
+  std::thread watched_out([&able, client] {
+    time::SystemClock clock;
+    EpollLoop loop(clock);
+    Nobody nobody;
+    int error = 0;
+    const auto listening = loop.Listen(Address::Parse("127.0.0.1", 0).value_or(Address()), nobody, &error);
+    const Address at = listening->local();
+    ASSERT_EQ(connect(client, at.get(), at.size()), 0);
+    able = RefuseWatches();
+    if (!able) return;
+    EXPECT_EQ(loop.Connect(at, nobody, &error), nullptr);
+    EXPECT_EQ(error, ENOSPC);
+    while (const auto accepted = listening->Accept()) EXPECT_FALSE(loop.Observe(*accepted, nobody));
+  });
+  watched_out.join();
+  if (able) EXPECT_TRUE(Ended(client));
+  close(client);
+  if (!able) GTEST_SKIP() << "no seccomp here";
 }
 
 }  // namespace

@@ -101,11 +101,12 @@ class ListenSocket {
 class Loop {
  public:
   virtual ~Loop() = default;
-  // Starts a connect. Ends with OnReady(writable); ask ConnectError then. Null: no descriptor or no route;
-  // `error` says which.
+  // Starts a connect. Ends with OnReady(writable); ask ConnectError then. Null: no descriptor, no route, or
+  // one too many for the kernel to watch; `error` says which.
   virtual std::unique_ptr<Socket> Connect(const Address& to, Observer& observer, int* error) = 0;
-  // Hands over an accepted or a decorated socket: from now on `observer` is told.
-  virtual void Observe(Socket& socket, Observer& observer) = 0;
+  // Hands over an accepted or a decorated socket: from now on `observer` is told. False: it is one too many
+  // for the kernel to watch; close it. Only of one that was accepted and is observed for the first time.
+  virtual bool Observe(Socket& socket, Observer& observer) = 0;
   // Null on failure; `error` is the errno.
   virtual std::unique_ptr<ListenSocket> Listen(const Address& at, Observer& observer, int* error) = 0;
   // Waits for readiness, a Wake or the deadline; marks observers.

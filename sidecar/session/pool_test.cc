@@ -29,7 +29,9 @@ class PoorLoop : public net::Loop {
     *error = EMFILE;
     return nullptr;
   }
-  void Observe(net::Socket& socket, net::Observer& observer) override { loop_->Observe(socket, observer); }
+  bool Observe(net::Socket& socket, net::Observer& observer) override {
+    return loop_->Observe(socket, observer);
+  }
   std::unique_ptr<net::ListenSocket> Listen(const net::Address& at, net::Observer& observer,
                                             int* error) override {
     return loop_->Listen(at, observer, error);

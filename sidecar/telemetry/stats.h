@@ -127,7 +127,7 @@ struct TlsStats {
 struct WorkerStats {
   Counter client_connections;
   Counter client_connections_closed;
-  Counter client_connections_shed;        // closed unheard: no descriptor was left
+  Counter client_connections_shed;  // closed unheard: no descriptor was left, or the kernel watches no more
   Counter client_connections_unmatched;   // closed: no filter chain is for them
   Counter client_connections_undetected;  // closed: their protocol was not known in time
   Counter client_connections_refused;     // over the limit of the process

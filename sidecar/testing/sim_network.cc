@@ -298,9 +298,10 @@ class SimLoop : public net::Loop {
     });
     return socket;
   }
-  void Observe(net::Socket& socket, net::Observer& observer) override {
+  bool Observe(net::Socket& socket, net::Observer& observer) override {
     const auto [watched, told] = socket.Watched(observer);
     static_cast<SimSocket&>(*watched).Observe(*told);
+    return true;
   }
   std::unique_ptr<net::ListenSocket> Listen(const net::Address& at, net::Observer& observer,
                                             int* error) override {

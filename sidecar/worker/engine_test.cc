@@ -117,6 +117,42 @@ TEST_F(Engines, AClientMayConnectLongBeforeItSpeaksButNotDawdleThen) {
   EXPECT_TRUE(silent.ended || silent.reset);
 }
 
+// A loop whose kernel watches no further socket.
+class FullLoop : public net::Loop {
+ public:
+  explicit FullLoop(net::Loop& loop) : loop_(loop) {}
+  std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer, int* error) override {
+    return loop_.Connect(to, observer, error);
+  }
+  bool Observe(net::Socket&, net::Observer&) override { return false; }
+  std::unique_ptr<net::ListenSocket> Listen(const net::Address& at, net::Observer& observer,
+                                            int* error) override {
+    return loop_.Listen(at, observer, error);
+  }
+  void Wait(time::MonotonicTime deadline) override { loop_.Wait(deadline); }
+  void Wake() override { loop_.Wake(); }
+
+ private:
+  net::Loop& loop_;
+};
+
+TEST_F(Engines, AClientThatCannotBeWatchedIsClosedAndCounted) {
+  FullLoop full(*loop_);
+  Engine engine(clock_, full, registry_.NewShard(), 1);
+  engine.Apply(Prepare(Snapshot({}, "hi"), nullptr));
+  Client client(*peers_);
+  Travel();
+  while (engine.RunTurn()) {
+  }
+  Travel();
+  client.Read();
+  EXPECT_TRUE(client.ended || client.reset);
+  const telemetry::WorkerStats& stats = engine.worker_stats();
+  EXPECT_EQ(stats.client_connections_shed.value(), 1u);
+  EXPECT_EQ(stats.client_connections_closed.value(), stats.client_connections.value());
+  EXPECT_TRUE(engine.Drained(false));
+}
+
 TEST_F(Engines, AnAdoptedConnectionIsServedOrClosedWhenItsListenerIsGone) {
   Apply(Snapshot({}, "hi"));
   const std::unique_ptr<net::Loop> acceptor = network_.NewLoop();  // another worker's
