@@ -1,5 +1,6 @@
 #include "sidecar/listener/listener.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -33,6 +34,8 @@ bool Has(const config::Listener& listener, const config::FilterChain& chain) {
   return false;
 }
 
+constexpr auto kNever = time::MonotonicTime::max();
+
 bool Empty(const Generation& generation) {
   return generation.sessions.empty() && generation.inspections.empty();
 }
@@ -61,11 +64,16 @@ void Listener::Replace(std::shared_ptr<const config::Listener> config, Factories
   next->server_first = &server_first_;
   retired_.push_back(std::exchange(current_, std::move(next)));
   SetFastOpen();
+  EndLater();
   for (const auto& generation : retired_) {
-    std::vector<bool> kept(generation->config->chain_count());
-    for (size_t i = 0; i < kept.size(); ++i) kept[i] = Has(*current_->config, generation->config->chain(i));
-    const auto drain_others = [&kept](session::ClientSession& session) {
-      if (!kept[session.filter_chain]) session.Drain();
+    std::vector<time::MonotonicTime>& ends = generation->ends;
+    ends.resize(generation->config->chain_count(), kNever);
+    for (size_t i = 0; i < ends.size(); ++i) {
+      if (ends[i] == kNever && !Has(*current_->config, generation->config->chain(i)))
+        ends[i] = parts_.turn.now() + parts_.drain_timeout;
+    }
+    const auto drain_others = [&ends](session::ClientSession& session) {
+      if (ends[session.filter_chain] != kNever) session.Drain();
     };
     ForEach(generation->sessions, drain_others);
     ForEach(generation->inspections, [&](Inspection& inspection) {
@@ -89,6 +97,10 @@ void Listener::SetFastOpen() {
 }
 
 void Listener::Drain() {
+  if (!draining_) {
+    end_ = parts_.turn.now() + parts_.drain_timeout;
+    EndLater();
+  }
   draining_ = true;
   // Those who wait in the accept queue were promised a connection: they are taken, answered once and told to
   // close.
@@ -120,6 +132,7 @@ void Listener::OnReady(bool, bool) { parts_.turn.Wake(*this); }
 
 stream::Progress Listener::Run() {
   DropEmptyGenerations();
+  EndOverdue();
   if (socket_ == nullptr) return stream::Progress::kIdle;
   for (int accepts = 0; accepts < kAcceptsPerRun; ++accepts) {
     const uint64_t shed = socket_->shed();
@@ -166,6 +179,33 @@ void Listener::Begin(std::unique_ptr<net::Socket> socket) {
   }
   parts_.turn.Wake(*inspection);  // it belongs to the turn
   if (draining_) ForEach(*current_, &session::ClientSession::Drain);
+}
+
+void Listener::EndLater() {
+  const time::MonotonicTime end = parts_.turn.now() + parts_.drain_timeout;
+  next_end_ = std::min(next_end_, end);
+  if (!timer_.armed() || end < timer_.deadline()) parts_.turn.Arm(timer_, end);
+}
+
+// Revoked certificates and routes are not to be used for as long as a client likes.
+void Listener::EndOverdue() {
+  const time::MonotonicTime now = parts_.turn.now();
+  if (now < next_end_) return;
+  next_end_ = now < end_ ? end_ : kNever;
+  if (now >= end_) Abort();
+  for (const auto& generation : retired_) {
+    const std::vector<time::MonotonicTime>& ends = generation->ends;
+    const auto end_overdue = [&](session::ClientSession& session) {
+      if (now >= ends[session.filter_chain]) session.Abort();
+    };
+    ForEach(generation->sessions, end_overdue);
+    ForEach(generation->inspections, end_overdue);
+    for (const time::MonotonicTime end : ends) {
+      if (now < end) next_end_ = std::min(next_end_, end);
+    }
+  }
+  if (next_end_ != kNever) parts_.turn.Arm(timer_, next_end_);
+  parts_.turn.Wake(*this);  // behind those who end, to drop what is empty then
 }
 
 void Listener::DropEmptyGenerations() {

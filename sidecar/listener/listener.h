@@ -5,7 +5,7 @@
 //
 // A configuration change makes a new Generation for new connections; of the old one's sessions those drain,
 // under the options they began with, whose filter chain changed or is gone. The socket stays, so that no
-// waiting client is lost. Owner: a worker.
+// waiting client is lost. What is left of a drain after its time-out is ended. Owner: a worker.
 #ifndef PILLION_SIDECAR_LISTENER_LISTENER_H_
 #define PILLION_SIDECAR_LISTENER_LISTENER_H_
 
@@ -27,6 +27,9 @@
 
 namespace pillion::listener {
 
+// Where nothing else is said: as long as Envoy gives them.
+inline constexpr auto kDrainTimeout = std::chrono::minutes(10);
+
 // Parts of one worker; all outlive its listeners.
 struct ListenerParts {
   stream::Turn& turn;
@@ -40,6 +43,8 @@ struct ListenerParts {
   size_t self = 0;
   // Null: memory is never short.
   const PressureGauge* pressure = nullptr;
+  // From a drain's beginning until what is left is ended.
+  time::Duration drain_timeout = kDrainTimeout;
 };
 
 // Who makes the exchanges of each filter chain, by its number; null for TCP.
@@ -54,6 +59,7 @@ struct Generation {
   ServerFirst* server_first;  // the listener's
   session::SessionList sessions;
   IntrusiveList<Inspection, session::SessionTag> inspections;  // connections whose protocol is not known yet
+  std::vector<time::MonotonicTime> ends;  // by number of chain: of its drain; max: it does not drain
 };
 
 class Listener final : public net::Observer, public stream::Runnable {
@@ -68,7 +74,7 @@ class Listener final : public net::Observer, public stream::Runnable {
   void Replace(std::shared_ptr<const config::Listener> config, Factories factories);
   // A connection that another worker accepted for this one.
   void Adopt(std::unique_ptr<net::Socket> socket) { Begin(std::move(socket)); }
-  // Stops accepting and drains all sessions.
+  // Stops accepting and drains all sessions; after the time-out ends what is left.
   void Drain();
   // Ends what is left.
   void Abort();
@@ -81,10 +87,12 @@ class Listener final : public net::Observer, public stream::Runnable {
   stream::Progress Run() override;
 
  private:
-  explicit Listener(ListenerParts parts) : parts_(parts) {}
+  explicit Listener(ListenerParts parts) : parts_(parts), timer_(this) {}
   void Begin(std::unique_ptr<net::Socket> socket);
   // There is no room for one more client; counted.
   bool RefusesClients();
+  void EndLater();
+  void EndOverdue();
   void DropEmptyGenerations();
   void SetFastOpen();
 
@@ -93,6 +101,9 @@ class Listener final : public net::Observer, public stream::Runnable {
   std::unique_ptr<net::ListenSocket> socket_;
   std::unique_ptr<Generation> current_;
   std::vector<std::unique_ptr<Generation>> retired_;
+  stream::Timer timer_;
+  time::MonotonicTime end_ = time::MonotonicTime::max();       // of the listener's own drain
+  time::MonotonicTime next_end_ = time::MonotonicTime::max();  // of any drain
   bool draining_ = false;
   bool fast_open_ = false;
 };

@@ -49,6 +49,9 @@ int Run(int argc, char** argv) {
       ->check(CLI::IsMember({"refuse", "warn"}));
   app.add_option("--drain-time-s", options.drain_seconds, "longest time between SIGTERM and exit")
       ->check(CLI::Range(0u, 86400u));
+  app.add_option("--config-drain-time-s", options.config_drain_seconds,
+                 "longest life of connections whose listener or filter chain was removed or changed")
+      ->check(CLI::Range(0u, 7u * 86400u));
   uint64_t memory_limit_mib = 0;
   app.add_option("--memory-limit-mib", memory_limit_mib,
                  "sheds work when it uses nearly so much; default: the cgroup's limit");

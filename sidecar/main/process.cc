@@ -165,8 +165,9 @@ Process::Process(const ProcessOptions& options)
       shard.worker.log_records_dropped.Add(records_.Put(std::move(records)));
       loop_.Wake();
     };
-    workers_.push_back(std::make_unique<worker::Worker>(clock_, shard, Seed(), sink,
-                                                        worker::Place{&*placement_, i, &pressure_}));
+    workers_.push_back(std::make_unique<worker::Worker>(
+        clock_, shard, Seed(), sink,
+        worker::Place{&*placement_, i, &pressure_, seconds(options_.config_drain_seconds)}));
   }
   if (!options_.bootstrap->ads_cluster) return;
   const auto begin = [this](std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {

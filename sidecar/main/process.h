@@ -22,6 +22,7 @@ struct ProcessOptions {
   std::string state_dir;          // "": the last good configuration is not kept on disk
   bool warn_unsupported = false;  // --unsupported-fields=warn
   unsigned drain_seconds = 30;
+  unsigned config_drain_seconds = 600;    // of what a configuration does not serve any more
   uint64_t memory_limit_bytes = 0;        // 0: the cgroup's, if there is one
   uint64_t max_connections = UINT64_MAX;  // of clients
 };

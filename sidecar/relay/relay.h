@@ -28,7 +28,7 @@ class Relay final : public session::ClientSession {
   void OnReady(bool readable, bool writable) override;
   stream::Progress Run() override;
   void Flush() override;
-  // A relay has no message to end after: it goes on until the deadline of the drain.
+  // A relay has no message to end after: it goes on until the listener aborts what is left of the drain.
   void Drain() override {}
   void Abort() override;
   // For both sides, those of the kernel not among them.

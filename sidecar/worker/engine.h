@@ -40,6 +40,7 @@ struct Place {
   listener::Placement* placement = nullptr;
   size_t number = 0;
   const PressureGauge* pressure = nullptr;  // none: memory is never short
+  time::Duration drain_timeout = listener::kDrainTimeout;
 };
 
 class Engine {
@@ -50,7 +51,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Takes a configuration over, between turns. Returns the listeners that could not be opened, with the
+  // Takes a configuration over, between turns. What its listeners do not serve any more drains, and is ended
+  // after the drain's time-out. Returns the listeners that could not be opened, with the
   // reason.
   std::vector<std::string> Apply(std::shared_ptr<const PreparedSnapshot> prepared);
   // A connection that another worker accepted on its socket of the same listener. Closed when this worker
@@ -65,7 +67,8 @@ class Engine {
   }
 
   // Stops accepting on listeners of that direction (those without one count as outbound) and drains their
-  // sessions. A configuration that comes later opens no listener of that direction any more.
+  // sessions; after the drain's time-out what is left is ended. A configuration that comes later opens no
+  // listener of that direction any more.
   void Drain(bool inbound);
   void Abort();
   // Memory is short: gives up the requests, connections and relays that hold most; returns how many.
@@ -89,7 +92,8 @@ class Engine {
             tls_,
             place_.placement,
             place_.number,
-            place_.pressure};
+            place_.pressure,
+            place_.drain_timeout};
   }
 
  private:

@@ -533,5 +533,77 @@ TEST_F(RelayTest, WithoutTheProxyHeaderThatIsAskedForThereIsNoConnection) {
   EXPECT_EQ(stats_.worker.client_connections_undetected.value(), 5u);
 }
 
+// A configuration in which the relay is not served any more: what it was allowed to do may have been revoked.
+class RetiredRelayTest : public RelayTest {
+ public:
+  static constexpr auto kStep = seconds(1);
+  void Change() {
+    tcp_ = std::make_shared<config::TcpServer>(*tcp_);
+    snapshot_ = std::make_shared<config::Snapshot>(*snapshot_);
+    Start();
+  }
+  void Remove() {
+    snapshot_ = std::make_shared<config::Snapshot>(*snapshot_);
+    snapshot_->listeners.clear();
+    Apply(snapshot_);
+  }
+  void Move() {
+    snapshot_ = std::make_shared<config::Snapshot>(*snapshot_);
+    auto listener = std::make_shared<config::Listener>(*snapshot_->listeners["l"].listener);
+    listener->address = At(kPort + 1);
+    snapshot_->listeners["l"].listener = listener;
+    Apply(snapshot_);
+  }
+  // Bytes go on flowing all the time.
+  static void Flow(SimPeer& client, SimPeer& server) {
+    client.Read();  // first: a reset is told once
+    server.Read();
+    client.SendSome("more");
+  }
+};
+
+TEST_F(RetiredRelayTest, ItGoesOnForTheTimeOfADrainAndIsReset) {
+  for (const auto retire : {&RetiredRelayTest::Change, &RetiredRelayTest::Remove, &RetiredRelayTest::Move}) {
+    Start();
+    auto client = Connect();
+    SimPeer& server = *server_.taken.back();
+    const std::weak_ptr<config::TcpServer> old = tcp_;
+    (this->*retire)();
+    for (time::Duration passed = kStep; passed < listener::kDrainTimeout; passed += kStep) {
+      Pass(kStep);
+      Flow(*client, server);
+      ASSERT_FALSE(client->ended || client->reset);
+    }
+    Pass(kStep + milliseconds(1));
+    Flow(*client, server);
+    EXPECT_TRUE(client->reset);
+    EXPECT_TRUE(server.reset);
+    EXPECT_TRUE(engine_.Drained(false));
+    EXPECT_EQ(TakeLog().detail, "the drain's deadline is over");
+    if (old.lock() != tcp_) EXPECT_TRUE(old.expired()) << "nothing keeps its configuration";
+    Remove();
+    Pass(kStep);
+  }
+}
+
+TEST_F(RetiredRelayTest, AChainThatWasKeptGoesOnAndItsTimeBeginsWhenItChangesInTheEnd) {
+  Start();
+  auto client = Connect();
+  SimPeer& server = *server_.taken.back();
+  Start(true);  // another chain comes to it: this one is kept
+  for (time::Duration passed{}; passed < 2 * listener::kDrainTimeout; passed += kStep) {
+    Pass(kStep);
+    Flow(*client, server);
+    ASSERT_FALSE(client->ended || client->reset);
+  }
+  Change();
+  Pass(listener::kDrainTimeout - kStep);
+  Flow(*client, server);
+  EXPECT_FALSE(client->ended || client->reset);
+  Pass(kStep + milliseconds(1));
+  Flow(*client, server);
+  EXPECT_TRUE(client->reset);
+}
+
 }  // namespace
 }  // namespace pillion::worker

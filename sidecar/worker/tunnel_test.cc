@@ -97,6 +97,18 @@ TEST_F(TunnelTest, TheDeadlineOfADrainResetsBothEnds) {
   ExpectReset(*app_.taken.at(0));
 }
 
+TEST_F(TunnelTest, OfARemovedListenerNoTunnelOutlivesTheDrain) {
+  auto client = Open();
+  auto snapshot = std::make_shared<config::Snapshot>();
+  Apply(snapshot);
+  Pass(listener::kDrainTimeout - milliseconds(1));
+  client->Read();
+  EXPECT_FALSE(client->ended || client->reset);
+  Pass(milliseconds(2));
+  ExpectReset(*client);
+  ExpectReset(*app_.taken.at(0));
+}
+
 TEST_F(TunnelTest, AResetThatAWriteMeetsFirstIsNoEnd) {
   auto client = Open();
   SimPeer& app = *app_.taken.at(0);

@@ -157,7 +157,7 @@ class SidecarAdsTest(unittest.TestCase):
         self.log = os.path.join(self.directory, "log")
         with open(self.log, "a") as log:
             self.process = subprocess.Popen([SIDECAR, "-c", path, "--concurrency", "1", "--state-dir", self.state,
-                                             "--drain-time-s", "1"], stderr=log)
+                                             "--drain-time-s", "1", "--config-drain-time-s", "1"], stderr=log)
         wait_until(lambda: self.page("/ready") is not None, "the admin pages answer")
 
     def kill(self):
@@ -217,7 +217,7 @@ class SidecarAdsTest(unittest.TestCase):
     @staticmethod
     def routes(name="r", cluster="app"):
         return {"name": name, "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [
-            {"match": {"prefix": "/"}, "route": {"cluster": cluster}}]}]}
+            {"match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "0s"}}]}]}
 
     def settle(self):
         """From the first request on to a sidecar that serves."""
@@ -332,6 +332,22 @@ class SidecarAdsTest(unittest.TestCase):
         self.assertEqual([c["name"] for c in clusters["resources"]], ["app", "new"])
         self.assertEqual(clusters["resources"][0]["rejected_version"], "c2")
 
+    def test_what_a_changed_listener_serves_ends_after_the_drain_time(self):
+        self.settle()
+        with socket.create_connection((xds_peer.HOST, self.port), timeout=WAIT) as client:
+            client.sendall(b"GET /flow HTTP/1.1\r\nHost: a\r\n\r\n")
+            self.assertIn(b" 200 ", client.recv(65536))
+            changed = self.listener()
+            changed["filter_chains"][0]["filters"][0]["typed_config"]["stat_prefix"] = "other"
+            self.plane.send("lds", "l2", changed)
+            end = time.monotonic() + WAIT
+            try:
+                while client.recv(65536):
+                    self.assertLess(time.monotonic(), end, "it flows for ever")
+            except ConnectionResetError:
+                pass
+        self.assertEqual(self.get(), 200)
+
     def test_what_was_not_asked_for_and_what_is_no_message_end_nothing(self):
         self.settle()
         self.plane.out.put(discovery_pb2.DiscoveryResponse(type_url=PREFIX + "a.b.C", nonce="x"))
@@ -394,9 +410,21 @@ class SidecarAdsTest(unittest.TestCase):
 class App(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
+        if self.path == "/flow":
+            return self.flow()
         self.send_header("content-length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
+
+    def flow(self):
+        """Until nobody takes it."""
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(b"more")
+                time.sleep(0.01)  # so as not to fill the machine
+        except OSError:
+            pass
 
     def log_message(self, *_):
         pass
