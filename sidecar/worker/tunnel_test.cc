@@ -103,7 +103,7 @@ TEST_F(TunnelTest, OfARemovedListenerNoTunnelOutlivesTheDrain) {
   Apply(snapshot);
   for (int third = 0; third < 3; ++third) {  // it is not idle
     client->Send("still here");
-    Pass(listener::kDrainTimeout / 3 - (third == 0 ? milliseconds(1) : milliseconds(0)));
+    Pass(time::Duration(listener::kDrainTimeout) / 3 - (third == 0 ? milliseconds(1) : milliseconds(0)));
   }
   client->Read();
   EXPECT_FALSE(client->ended || client->reset);
