@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <compare>
 #include <cstring>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -142,7 +143,57 @@ absl::StatusOr<std::shared_ptr<const tls::ClientCredentials>> Make(const tls::Cl
   return tls::ClientCredentials::Make(settings);
 }
 
+// Credentials in use, found by the settings that they were made of.
+template <typename Settings, typename Credentials>
+class InUse {
+ public:
+  absl::StatusOr<std::shared_ptr<const Credentials>> FindOrMake(
+      const Settings& settings, const std::shared_ptr<tls::TicketKeys>& keys) {
+    std::vector<Entry>& alike = entries_[HashOf(settings.common)];
+    std::erase_if(alike, [](const Entry& entry) { return entry.credentials.expired(); });
+    for (const Entry& entry : alike) {
+      if (entry.settings == settings) {
+        if (auto found = entry.credentials.lock()) return found;
+      }
+    }
+    absl::StatusOr<std::shared_ptr<const Credentials>> made = Make(settings, keys);
+    if (made.ok()) alike.push_back({settings, *made});
+    return made;
+  }
+  void Forget() {
+    std::erase_if(entries_, [](const auto& alike) {
+      return std::ranges::all_of(alike.second,
+                                 [](const Entry& entry) { return entry.credentials.expired(); });
+    });
+  }
+
+ private:
+  struct Entry {
+    Settings settings;
+    std::weak_ptr<const Credentials> credentials;
+  };
+  static size_t HashOf(const tls::CommonSettings& common) {
+    std::string text = common.validation.trusted_ca;
+    for (const tls::Certificate& one : common.certificates) text += one.chain;
+    return std::hash<std::string>()(text);
+  }
+  std::unordered_map<size_t, std::vector<Entry>> entries_;
+};
+
 }  // namespace
+
+struct TlsKeeper::Shared {
+  absl::StatusOr<std::shared_ptr<const tls::ServerCredentials>> FindOrMake(
+      const tls::ServerSettings& settings, const std::shared_ptr<tls::TicketKeys>& keys) {
+    return servers.FindOrMake(settings, keys);
+  }
+  absl::StatusOr<std::shared_ptr<const tls::ClientCredentials>> FindOrMake(
+      const tls::ClientSettings& settings, const std::shared_ptr<tls::TicketKeys>& keys) {
+    return clients.FindOrMake(settings, keys);
+  }
+  InUse<tls::ServerSettings, tls::ServerCredentials> servers;
+  InUse<tls::ClientSettings, tls::ClientCredentials> clients;
+};
 
 // What tells that a file is not the one that was read: a link that now leads elsewhere, another file of that
 // name, or a write into it.
@@ -180,6 +231,7 @@ struct TlsKeeper::Kept {
 TlsKeeper::TlsKeeper(time::MonotonicTime now, std::function<void(const std::string&)> tell)
     : tell_(std::move(tell)),
       ticket_keys_(std::make_shared<tls::TicketKeys>(now)),
+      shared_(std::make_shared<Shared>()),
       next_poll_(now + kPollInterval) {}
 TlsKeeper::~TlsKeeper() = default;
 
@@ -197,8 +249,8 @@ void TlsKeeper::Keep(const std::string& owner, const std::shared_ptr<const Tls>&
   kept->config = tls.get();
   using Settings = decltype(Resolve(*tls, std::declval<Reader&>()));
   auto last = std::make_shared<std::unique_ptr<Settings>>();
-  kept->read = [tls, last, keys = ticket_keys_](const config::Snapshot& snapshot,
-                                                std::vector<std::string>& files) {
+  kept->read = [tls, last, keys = ticket_keys_, shared = shared_](const config::Snapshot& snapshot,
+                                                                  std::vector<std::string>& files) {
     Kept::Outcome outcome;
     Reader reader(snapshot);
     auto settings = std::make_unique<Settings>(Resolve(*tls, reader));
@@ -210,7 +262,7 @@ void TlsKeeper::Keep(const std::string& owner, const std::shared_ptr<const Tls>&
     }
     if (*last != nullptr && **last == *settings) return outcome;
     outcome.tried = true;
-    auto made = Make(*settings, keys);
+    auto made = shared->FindOrMake(*settings, keys);
     if (!made.ok()) {
       outcome.failure = Words(made.status());
       return outcome;
@@ -241,6 +293,8 @@ void TlsKeeper::Update(const std::shared_ptr<const config::Snapshot>& snapshot) 
     const bool fresh = kept->stamps.empty() && kept->rotations == 0;
     if (fresh || secrets_changed) Refresh(*kept, true);
   }
+  shared_->servers.Forget();
+  shared_->clients.Forget();
 }
 
 void TlsKeeper::Refresh(Kept& kept, bool also_unchanged) {

@@ -54,6 +54,7 @@ class TlsKeeper {
  private:
   struct FileStamp;
   struct Kept;
+  struct Shared;
   // `before`: what is kept, by its configuration.
   template <typename Tls>
   void Keep(const std::string& owner, const std::shared_ptr<const Tls>& tls,
@@ -62,6 +63,7 @@ class TlsKeeper {
 
   std::function<void(const std::string&)> tell_;
   std::shared_ptr<tls::TicketKeys> ticket_keys_;
+  std::shared_ptr<Shared> shared_;  // what there is, by its settings
   std::shared_ptr<const config::Snapshot> snapshot_;
   std::map<std::string, std::unique_ptr<Kept>> kept_;
   time::MonotonicTime next_poll_;

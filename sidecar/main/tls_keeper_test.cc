@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sidecar/tls/test_certificates.h"
+#include "sidecar/tls/test_pair.h"
 
 namespace pillion {
 namespace {
@@ -98,6 +99,94 @@ TEST_F(TlsKeeperTest, AChainThatIsPutInFrontLeavesTheOthersAlone) {
   EXPECT_EQ(entries[1].owner, "listener l, filter chain 1");
   EXPECT_EQ(entries[1].rotations, 1u);
   EXPECT_EQ(entries[1].failure, "");
+}
+
+TEST_F(TlsKeeperTest, OneIdentityHasOneContext) {
+  WritePair(Issue(16));
+  const auto snapshot = With(tls_);
+  auto listener = std::make_shared<config::Listener>(*snapshot->listeners["l"].listener);
+  const auto twin = std::make_shared<config::ServerTls>();
+  twin->common.certificates = tls_->common.certificates;
+  listener->chains.emplace_back().tls = twin;
+  const auto stranger = std::make_shared<config::ServerTls>();  // asks for a certificate
+  stranger->common.certificates = tls_->common.certificates;
+  stranger->common.validation.trusted_ca.text = authority_.pem();
+  listener->chains.emplace_back().tls = stranger;
+  snapshot->listeners["l"].listener = listener;
+  for (const char* name : {"a", "b"}) {
+    auto cluster = std::make_shared<config::Cluster>();
+    auto client = std::make_shared<config::ClientTls>();
+    client->common.certificates = tls_->common.certificates;
+    cluster->tls = client;
+    snapshot->clusters[name] = {cluster, nullptr};
+  }
+  keeper_.Update(snapshot);
+  for (int round = 0; round < 2; ++round) {
+    const auto first = tls_->credentials->Get();
+    ASSERT_NE(first, nullptr);
+    EXPECT_EQ(twin->credentials->Get(), first);
+    EXPECT_NE(stranger->credentials->Get(), first);
+    const auto client = snapshot->clusters["a"].cluster->tls->credentials->Get();
+    ASSERT_NE(client, nullptr);
+    EXPECT_EQ(snapshot->clusters["b"].cluster->tls->credentials->Get(), client);
+    EXPECT_EQ(client->certificates().front().serial, round == 0 ? "10" : "11");
+    WritePair(Issue(17));
+    Poll();
+  }
+}
+
+// The files of a cluster are followed as those of a listener, and the CA that it trusts too.
+TEST_F(TlsKeeperTest, ClustersAreKeptToo) {
+  WritePair(Issue(16));
+  Write("ca.pem", authority_.pem());
+  const auto snapshot = std::make_shared<config::Snapshot>();
+  const auto tls = std::make_shared<config::ClientTls>();
+  tls->common.certificates = tls_->common.certificates;
+  tls->common.validation.trusted_ca = File("ca.pem");
+  auto cluster = std::make_shared<config::Cluster>();
+  cluster->tls = tls;
+  snapshot->clusters["c"] = {cluster, nullptr};
+  keeper_.Update(snapshot);
+  const auto first = tls->credentials->Get();
+  ASSERT_NE(first, nullptr);
+  tls::TestAuthority other("other");
+  Write("ca.pem", other.pem());
+  Poll();
+  const auto second = tls->credentials->Get();
+  EXPECT_NE(second, first);
+  WritePair(Issue(17));
+  Poll();
+  EXPECT_NE(tls->credentials->Get(), second);
+  EXPECT_EQ(keeper_.rotations(), 3u);
+}
+
+// A ticket lives through one turn of the keys, and not through two.
+TEST_F(TlsKeeperTest, TicketKeysAreTurnedOverByPolls) {
+  WritePair(Issue(16));
+  keeper_.Update(With(tls_));
+  const auto client = [&] {
+    tls::ClientSettings of_client;
+    of_client.common.validation.trusted_ca = authority_.pem();
+    of_client.sni = "a";
+    return tls::Good(tls::ClientCredentials::Make(of_client));
+  }();
+  const auto resumes = [&] {
+    tls::TestPair pair(client, tls_->credentials->Get());
+    pair.Handshake();
+    tls::ReadAll(*pair.client, *pair.client_below);  // the ticket
+    return pair.client->security()->resumed;
+  };
+  const auto wait = [&](time::Duration passed) {
+    now_ += passed;
+    keeper_.Poll(now_);
+  };
+  EXPECT_FALSE(resumes());
+  EXPECT_TRUE(resumes());
+  wait(tls::TicketKeys::kLife);
+  EXPECT_TRUE(resumes());  // and gets a ticket of the new key
+  wait(tls::TicketKeys::kLife);
+  wait(tls::TicketKeys::kLife);
+  EXPECT_FALSE(resumes());
 }
 
 TEST_F(TlsKeeperTest, HalfOfANewPairLeavesTheOldOneInUseAndIsToldOnce) {
