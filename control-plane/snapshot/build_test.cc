@@ -268,6 +268,31 @@ TEST(BuildTest, OnlyAnInboundListenerAcceptsPeerHeaders) {
   EXPECT_TRUE(peering.pass_upgrades());
 }
 
+// What is not said is what Envoy has: here all is said that decides whose path an app acts on and what it
+// sees.
+TEST(BuildTest, WhatDecidesOnPathsAndFieldsIsAlwaysSaid) {
+  const auto set = Build("", MakeNode({{"namespace", "shop"},
+                                       {"service", "greeter"},
+                                       {"inbound_listener", "10.0.0.1:15006"},
+                                       {"app", "127.0.0.1:50051"}}));
+  for (const char* const name : {"outbound", "inbound"}) {
+    const HttpConnectionManager hcm = ManagerOf(*set, name);
+    EXPECT_TRUE(hcm.normalize_path().value()) << name;
+    EXPECT_FALSE(hcm.merge_slashes());
+    EXPECT_EQ(hcm.path_with_escaped_slashes_action(), HttpConnectionManager::KEEP_UNCHANGED);
+    EXPECT_EQ(hcm.server_header_transformation(), HttpConnectionManager::PASS_THROUGH);
+    EXPECT_TRUE(hcm.proxy_100_continue());
+    EXPECT_TRUE(hcm.has_use_remote_address() && !hcm.use_remote_address().value());
+    EXPECT_TRUE(hcm.has_generate_request_id() && !hcm.generate_request_id().value());
+    EXPECT_GT(hcm.request_headers_timeout().seconds(), 0) << "slow heads";
+    EXPECT_GT(hcm.stream_idle_timeout().seconds(), 0) << "slow readers";
+    EXPECT_GT(hcm.common_http_protocol_options().idle_timeout().seconds(), 0);
+    EXPECT_EQ(hcm.common_http_protocol_options().max_headers_count().value(), 100u);
+    EXPECT_EQ(hcm.max_request_headers_kb().value(), 60u);
+    EXPECT_GT(hcm.http2_protocol_options().max_concurrent_streams().value(), 0u);
+  }
+}
+
 TEST(BuildTest, TracingGoesToTheCollectorOfThePolicy) {
   const std::string yaml =
       "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: t, namespace: "
