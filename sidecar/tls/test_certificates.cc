@@ -77,6 +77,22 @@ TestAuthority::TestAuthority(const std::string& name, const std::string& names, 
 
 TestAuthority::~TestAuthority() = default;
 
+namespace {
+
+// A subject alternative name of type DNS.
+void AddRawName(X509* certificate, const std::string& bytes) {
+  ASN1_IA5STRING* text = ASN1_IA5STRING_new();
+  PILLION_CHECK(ASN1_STRING_set(text, bytes.data(), static_cast<int>(bytes.size())) == 1);
+  GENERAL_NAME* name = GENERAL_NAME_new();
+  GENERAL_NAME_set0_value(name, GEN_DNS, text);
+  GENERAL_NAMES* names = sk_GENERAL_NAME_new_null();
+  sk_GENERAL_NAME_push(names, name);
+  PILLION_CHECK(X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1);
+  GENERAL_NAMES_free(names);
+}
+
+}  // namespace
+
 Issued TestAuthority::Issue(const LeafOptions& options) {
   const KeyPtr key = NewKey(keys_);
   const int64_t serial = options.serial != 0 ? options.serial : next_serial_++;
@@ -87,6 +103,7 @@ Issued TestAuthority::Issue(const LeafOptions& options) {
   Extend(leaf.get(), issuer, NID_basic_constraints, options.basic_constraints);
   Extend(leaf.get(), issuer, NID_key_usage, options.key_usage);
   Extend(leaf.get(), issuer, NID_ext_key_usage, options.extended_key_usage);
+  if (!options.raw_dns_name.empty()) AddRawName(leaf.get(), options.raw_dns_name);
   Extend(leaf.get(), issuer, NID_subject_alt_name,
          options.critical_names && !options.names.empty() ? "critical," + options.names : options.names);
   PILLION_CHECK(X509_sign(leaf.get(), native_->key.get(), DigestOf(keys_)) != 0);

@@ -17,6 +17,7 @@ struct Issued {
 struct LeafOptions {
   std::string common_name = "leaf";  // "": an empty subject
   std::string names = {};            // "DNS:a.example,URI:spiffe://td/x,IP:127.0.0.1"; "": none
+  std::string raw_dns_name = {};     // instead of `names`: these bytes, whatever they are
   std::string key_usage = "critical,digitalSignature";  // "": none
   std::string extended_key_usage = "serverAuth,clientAuth";
   std::string basic_constraints = "CA:FALSE";

@@ -38,6 +38,18 @@ TEST_F(VerifyTest, AGoodCertificateIsTaken) {
   EXPECT_EQ(ClientSays({.names = "DNS:a.example"}), TlsFailure::kNone);
 }
 
+// Who reads a name as C does sees only what stands before the NUL.
+TEST_F(VerifyTest, ANameDoesNotEndAtANul) {
+  using std::string_literals::operator""s;
+  client_settings.common.validation.names = {{.kind = NameKind::kDns, .text = "a.example"}};
+  EXPECT_EQ(ClientSays({.raw_dns_name = "a.example"}), TlsFailure::kNone);
+  EXPECT_EQ(ClientSays({.raw_dns_name = "a.example\0.evil.example"s}), TlsFailure::kWrongName);
+  EXPECT_EQ(ClientSays({.raw_dns_name = "a.example\0"s}), TlsFailure::kWrongName);
+  client_settings.common.validation.names[0].match = Match::kSuffix;
+  client_settings.common.validation.names[0].text = ".example";
+  EXPECT_EQ(ClientSays({.raw_dns_name = "a.example\0.evil"s}), TlsFailure::kWrongName);
+}
+
 TEST_F(VerifyTest, WithoutTrustedCaTheServerIsNotVerified) {
   client_settings.common.validation = {};
   server_settings.common.certificates = {Leaf(other_, {})};
