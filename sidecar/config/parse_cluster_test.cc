@@ -47,6 +47,7 @@ TEST(ParseClusterTest, UnsetFieldsHaveTheirDefaults) {
   EXPECT_EQ(cluster.version, "7");
   EXPECT_EQ(cluster.discovery, Cluster::Discovery::kStatic);
   EXPECT_EQ(cluster.connect_timeout, seconds(5));
+  EXPECT_EQ(cluster.keep_alive, std::nullopt);
   EXPECT_EQ(cluster.idle_timeout, std::chrono::hours(1));
   EXPECT_EQ(cluster.protocol, UpstreamProtocol::kHttp1);
   ASSERT_NE(cluster.load_assignment, nullptr);
@@ -70,13 +71,15 @@ TEST(ParseClusterTest, EdsAsksByServiceNameOrName) {
 TEST(ParseClusterTest, ProtocolOptionsAreRead) {
   const auto parsed =
       Parse(Options("explicit_http_config: {http2_protocol_options: {max_concurrent_streams: 10, "
-                    "initial_stream_window_size: 65535}}, "
+                    "initial_stream_window_size: 65535, "
+                    "connection_keepalive: {interval: 2s, timeout: 0.25s}}}, "
                     "common_http_protocol_options: {idle_timeout: 0.5s}"));
   ASSERT_EQ(ToLines(parsed.errors), Lines{});
   EXPECT_EQ(parsed.value->protocol, UpstreamProtocol::kHttp2);
   EXPECT_EQ(parsed.value->max_concurrent_streams, 10u);
   EXPECT_EQ(parsed.value->stream_window_bytes, 65535u);
   EXPECT_EQ(parsed.value->idle_timeout, milliseconds(500));
+  EXPECT_EQ(parsed.value->keep_alive, (KeepAlive{seconds(2), milliseconds(250)}));
   const auto http1 = Parse(Options("explicit_http_config: {http_protocol_options: {accept_http_10: true}}"));
   ASSERT_EQ(ToLines(http1.errors), Lines{});
   EXPECT_EQ(http1.value->protocol, UpstreamProtocol::kHttp1);

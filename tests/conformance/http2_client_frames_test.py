@@ -189,6 +189,36 @@ class Frames(mesh.MeshTest):
         self.assertNotIn(MAX_CONCURRENT_STREAMS, ours)
 
 
+class KeepAlive(mesh.MeshTest):
+    """A cluster's `connection_keepalive`."""
+
+    def begin(self):
+        options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        keep_alive = {"connection_keepalive": {"interval": "0.05s", "timeout": "0.3s"}}
+        self.start(http2_app=True, out_cluster={"typed_extension_protocol_options": {
+            options: mesh.typed(options, explicit_http_config={"http2_protocol_options": keep_alive})}})
+        client = self.get()
+        server = Peer(self.app.accept(), server=True)
+        server.request()
+        return client, server
+
+    def test_a_server_that_answers_pings_is_kept(self):
+        client, server = self.begin()
+        payloads = [server.until(lambda one: one.kind == PING and not one.flags & ACK).payload for _ in range(10)]
+        self.assertEqual(len(set(payloads)), 10)
+        server.send(answer(1, OK + [("content-length", "0")]))
+        self.assertEqual(client.head().status, 200)
+
+    def test_one_that_does_not_is_given_up(self):
+        client, server = self.begin()
+        self.assertEqual(client.head().status, 502)  # nothing is read, and so no PING is answered
+        self.assertTrue(server.ended())
+        again = self.get()
+        other = Peer(self.app.accept(), server=True)
+        other.send(answer(other.request()[0], OK + [("content-length", "0")]))
+        self.assertEqual(again.head().status, 200)
+
+
 class Settings(mesh.MeshTest):
     """Settings that change while streams are open."""
 
