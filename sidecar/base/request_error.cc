@@ -34,6 +34,8 @@ std::string_view ToString(ErrorKind kind) {
       return "no_cluster";
     case ErrorKind::kNoEndpoint:
       return "no_endpoint";
+    case ErrorKind::kLoop:
+      return "loop";
     case ErrorKind::kConnectFailed:
       return "connect_failed";
     case ErrorKind::kConnectTimeout:

@@ -34,6 +34,7 @@ enum class ErrorKind : uint8_t {
   kNoRoute,             // nothing matched (404)
   kNoCluster,           // the route names a cluster that we do not have (503)
   kNoEndpoint,          // a cluster without a usable endpoint (503)
+  kLoop,                // the endpoint is the listener that the request came in by (508)
   kConnectFailed,       // TCP connect failed (503)
   kConnectTimeout,      // 503
   kOverflow,            // a circuit or queue limit (503)

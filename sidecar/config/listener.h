@@ -121,7 +121,8 @@ bool AllowsUpgrade(const HttpOptions& http, const Route& route, std::string_view
 
 // One HTTP connection manager, with what its sessions know of their listener.
 struct HttpServer {
-  std::string name;  // the listener's
+  std::string name;   // the listener's
+  uint16_t port = 0;  // of the listener
   Direction direction = Direction::kUnspecified;
   size_t stream_buffer_bytes =
       size_t{256} * 1024;  // what one stream may hold each way (per_connection_buffer_limit_bytes)
@@ -130,6 +131,7 @@ struct HttpServer {
 
 // One tcp_proxy: each client's connection is joined with one of our own.
 struct TcpServer : Reporting {
+  uint16_t port = 0;  // of the listener
   Direction direction = Direction::kUnspecified;
   size_t stream_buffer_bytes = size_t{256} * 1024;  // held each way for a side that does not take it
   std::string stat_prefix;

@@ -127,6 +127,7 @@ std::shared_ptr<const TcpServer> ReadTcpProxy(const TcpProxy& proto, const std::
                                               ConfigErrors& errors) {
   auto result = std::make_shared<TcpServer>();
   result->listener = listener.name;
+  result->port = listener.address.port();
   result->direction = listener.direction;
   result->stream_buffer_bytes = frame.stream_buffer_bytes;
   result->stat_prefix = proto.stat_prefix();
@@ -166,7 +167,8 @@ FilterChain ReadFilterChain(const envoy::config::listener::v3::FilterChain& prot
   FilterChain result;
   result.name = proto.name();
   // With what it takes over from its listener.
-  result.source = listener.name + " " + std::to_string(static_cast<int>(listener.direction)) + " " +
+  result.source = listener.name + " " + std::to_string(listener.address.port()) + " " +
+                  std::to_string(static_cast<int>(listener.direction)) + " " +
                   std::to_string(frame.stream_buffer_bytes) + " " + proto.SerializeAsString();
   result.match =
       ReadMatch(proto.filter_chain_match(), FieldPath(path, "filter_chain_match"), listener, errors);
@@ -189,6 +191,7 @@ FilterChain ReadFilterChain(const envoy::config::listener::v3::FilterChain& prot
   if (http == nullptr) return result;
   auto server = std::make_shared<HttpServer>();
   server->name = listener.name;
+  server->port = listener.address.port();
   server->direction = listener.direction;
   server->stream_buffer_bytes = frame.stream_buffer_bytes;
   server->http = ReadHttpOptions(*http, config_path, frame.origin, errors);

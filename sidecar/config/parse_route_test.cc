@@ -85,8 +85,14 @@ TEST(ParseRouteTest, PathsAreMatchedInFourWays) {
   EXPECT_TRUE(re2::RE2::FullMatch("/aa", *regex.regex));
   // Also bytes that are no UTF-8 (RFC 9110 section 5.5, obs-text): a rule must not fail open over them.
   const RouteMatch any = Match("{safe_regex: {regex: \".*admin.*\"}}");
-  EXPECT_TRUE(re2::RE2::FullMatch("\xff\xfe" "admin\x80", *any.regex));
-  EXPECT_TRUE(re2::RE2::FullMatch("\xc3\xa9" "admin", *any.regex));
+  EXPECT_TRUE(
+      re2::RE2::FullMatch("\xff\xfe"
+                          "admin\x80",
+                          *any.regex));
+  EXPECT_TRUE(
+      re2::RE2::FullMatch("\xc3\xa9"
+                          "admin",
+                          *any.regex));
 }
 
 TEST(ParseRouteTest, WrongPathsAreRefused) {

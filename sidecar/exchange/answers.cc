@@ -41,6 +41,7 @@ constexpr Row kRows[] = {
     {ErrorKind::kNoRoute, {404, 12, "NR", "no route\n"}},
     {ErrorKind::kNoCluster, {503, 14, "NC", "unknown cluster\n"}},
     {ErrorKind::kNoEndpoint, {503, 14, "UH", "no healthy endpoint\n"}},
+    {ErrorKind::kLoop, {508, 13, "LOOP", "the endpoint is this listener\n"}},
     {ErrorKind::kConnectFailed, {503, 14, "UF", "upstream connect failed\n"}},
     {ErrorKind::kConnectTimeout, {503, 14, "UF", "upstream connect timed out\n"}},
     {ErrorKind::kOverflow, {503, 14, "UO", "overloaded\n"}},

@@ -40,6 +40,7 @@ constexpr Row kRows[] = {
     {ErrorKind::kNoRoute, Side::kLocal, 404, 12},
     {ErrorKind::kNoCluster, Side::kLocal, 503, 14},
     {ErrorKind::kNoEndpoint, Side::kUpstream, 503, 14},
+    {ErrorKind::kLoop, Side::kLocal, 508, 13},
     {ErrorKind::kConnectFailed, Side::kUpstream, 503, 14},
     {ErrorKind::kConnectTimeout, Side::kUpstream, 503, 14},
     {ErrorKind::kOverflow, Side::kUpstream, 503, 14},

@@ -54,6 +54,13 @@ Next Attempt::Pick() {
     return End(
         {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});
   ++endpoint_->active_attempts;
+  // A configuration that goes in a circle would go round until nothing is left. (The port first: the own
+  // address may cost a system call.)
+  if (endpoint_->address().port() == order_.listener.config->port &&
+      endpoint_->address() == order_.client.local()) {
+    return End({ErrorKind::kLoop, Side::kLocal, Outcome::kNotSent,
+                "the endpoint is the listener that the request came in by"});
+  }
   order_.events.Note(Event::kPicked, endpoint_->address().port(), order_.env.turn.now());
   step_ = Step::kAcquire;
   return Next::kMore;

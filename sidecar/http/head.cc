@@ -63,6 +63,7 @@ constexpr std::array kReasons = {
     Reason{503, "Service Unavailable"},
     Reason{504, "Gateway Timeout"},
     Reason{505, "HTTP Version Not Supported"},
+    Reason{508, "Loop Detected"},
 };
 
 }  // namespace

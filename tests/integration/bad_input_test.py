@@ -5,6 +5,7 @@ import unittest
 
 import h2.config
 import h2.connection
+import h2.events
 import h2.settings
 
 import mesh
@@ -260,6 +261,33 @@ class OurAnswers(mesh.MeshTest):
 
 class BadUpstreamsAtTwo(mesh.AtTwo, BadUpstreams):
     pass
+
+
+class Loops(mesh.MeshTest):
+    """A configuration that goes in a circle: the request is answered, instead of going round until nothing is left."""
+
+    def test_an_endpoint_that_is_the_listener_itself(self):
+        port, relay_port = mesh.free_port(), mesh.free_port()
+        relay = {"name": "relay", "address": {"socket_address": {"address": mesh.HOST, "port_value": relay_port}},
+                 "filter_chains": [mesh.tcp_chain("relayed")]}
+        sidecar = mesh.Sidecar([mesh.listener("in", port, "self"), relay],
+                               [mesh.cluster("self", [(mesh.HOST, port)]), mesh.cluster("relayed", [(mesh.HOST, relay_port)])])
+        self.made = [sidecar]
+        self.port = port
+        before = sidecar.descriptors()
+        for _ in range(3):
+            head = self.get(path="/loop").head()
+            self.assertEqual(head.status, 508)
+        http2 = Http2Client(port)
+        stream = http2.request("/loop", [])
+        response = http2.next_event(lambda e: isinstance(e, h2.events.ResponseReceived) and e.stream_id == stream)
+        self.assertEqual(dict(response.headers)[":status"], "508")
+        http2.close()
+        with socket.create_connection((mesh.HOST, relay_port), timeout=mesh.WAIT) as client:
+            client.sendall(b"x")
+            with self.assertRaises(ConnectionResetError):
+                client.recv(1)
+        self.assertLess(sidecar.descriptors() - before, 20)
 
 
 if __name__ == "__main__":
