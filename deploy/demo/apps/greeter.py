@@ -7,6 +7,8 @@ import grpc
 
 METHOD = "/demo.Greeter/Greet"
 STREAM = "/demo.Greeter/Count"
+UPLOAD = "/demo.Greeter/Sum"
+CHAT = "/demo.Greeter/Chat"
 
 
 def serve(address):
@@ -18,9 +20,18 @@ def serve(address):
         for i in range(int(request)):
             yield str(i).encode()
 
+    def add(requests, _context):
+        return str(sum(int(x) for x in requests)).encode()
+
+    def chat(requests, _context):
+        for request in requests:
+            yield b"You said " + request
+
     handlers = {
         "Greet": grpc.unary_unary_rpc_method_handler(greet),
         "Count": grpc.unary_stream_rpc_method_handler(count),
+        "Sum": grpc.stream_unary_rpc_method_handler(add),
+        "Chat": grpc.stream_stream_rpc_method_handler(chat),
     }
     server = grpc.server(futures.ThreadPoolExecutor(8))
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("demo.Greeter", handlers),))
@@ -41,7 +52,10 @@ def call(address, count):
             assert ("served-by", "greeter") in [tuple(pair) for pair in done.trailing_metadata()]
         got = [int(x) for x in stream(b"100", timeout=5)]
         assert got == list(range(100)), got
-    print(f"{count} unary calls and a stream of 100 messages, all right")
+        numbers = [str(x).encode() for x in range(100)]
+        assert channel.stream_unary(UPLOAD)(iter(numbers), timeout=5) == b"4950"
+        assert list(channel.stream_stream(CHAT)(iter(numbers), timeout=5)) == [b"You said " + x for x in numbers]
+    print(f"{count} unary calls and a stream of 100 messages each way and both ways, all right")
 
 
 if sys.argv[1] == "serve":
