@@ -40,6 +40,8 @@ std::string AskedUpgrade(const http::RequestHead& head) {
   return asked;
 }
 
+constexpr std::string_view kTooManyOptions = "the Connection field names too many options";
+
 }  // namespace
 
 using telemetry::Event;
@@ -115,7 +117,9 @@ Next Exchange::ReceiveHead() {
   Note(Event::kReceived, static_cast<uint32_t>(head.version));
   grpc_ = IsGrpc(head);
   if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
-  StripHead();
+  if (!StripHead()) {
+    return AnswerLocally({ErrorKind::kMalformed, Side::kClient, Outcome::kNotSent, kTooManyOptions});
+  }
   if (env_.pressure != nullptr && env_.pressure->level() != Pressure::kNone) {
     env_.stats.worker.shed_requests.Add();
     return AnswerLocally({ErrorKind::kPressure, Side::kLocal, Outcome::kNotSent, "memory is short"});
@@ -142,8 +146,8 @@ Next Exchange::ReceiveHead() {
   return Next::kMore;
 }
 
-// What belongs to the hop before us, or to sidecars only, goes no further.
-void Exchange::StripHead() {
+// What belongs to the hop before us, or to sidecars only, goes no further. False: it cannot be told apart.
+bool Exchange::StripHead() {
   http::RequestHead& head = client_->request();
   const config::HttpOptions& options = listener_->config->http;
   if (const auto origin = head.headers.Find(http::Known::kPillionOrigin)) {
@@ -155,7 +159,7 @@ void Exchange::StripHead() {
   if (head.upgrade.empty()) head.upgrade = AskedUpgrade(head);
   tunnel_ = !head.upgrade.empty() || head.method == http::Method::kConnect;
   explain_ = options.allow_explain && head.headers.Find(http::Known::kPillionExplain) == "1";
-  http::RemoveHopByHop(head.headers);
+  return http::RemoveHopByHop(head.headers);
 }
 
 RequestError Exchange::PrepareTunnel() {
@@ -354,7 +358,10 @@ Next Exchange::DriveAttempt() {
 Next Exchange::ResponseFilters() {
   http::ResponseHead& head = local_answer_ ? local_head_ : attempt_->stream()->response();
   filter::Chain* const chain = filter_state_.chain.get();
-  if (chain == nullptr || !chain->response_begun()) StripResponse(head);
+  if ((chain == nullptr || !chain->response_begun()) && !StripResponse(head)) {
+    attempt_->Fail({ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, kTooManyOptions});
+    return AnswerLocally(attempt_->error());
+  }
   if (chain != nullptr) {
     if (const auto next = HeadThroughFilters(head)) return *next;
   }
@@ -440,18 +447,18 @@ void Exchange::TakeOrigin(http::ResponseHead& head) {
     env_.stats.worker.upstream_protocol_errors.Add();
 }
 
-// What the hop behind us, or another sidecar, has said to us alone.
-void Exchange::StripResponse(http::ResponseHead& head) {
+// What the hop behind us, or another sidecar, has said to us alone. False, as above.
+bool Exchange::StripResponse(http::ResponseHead& head) {
   if (local_answer_) {
     if (http::ResponseHasNoContent(client_->request().method, head.status)) local_body_.Clear();
-    return;
+    return true;
   }
   TakeOrigin(head);
   // Which of the protocols that were asked for the app has chosen (RFC 9110 section 7.8).
   if (head.status == 101 && head.upgrade.empty())
     head.upgrade = head.headers.Find(http::Known::kUpgrade).value_or(client_->request().upgrade);
-  http::RemoveHopByHop(head.headers);
   head.keep_alive = true;  // the upstream connection's end is not the client connection's
+  return http::RemoveHopByHop(head.headers);
 }
 
 // The answer to a request for a tunnel. No error: it may go to the client.

@@ -114,7 +114,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   // The route's, where there is one: a local answer may have none.
   time::Duration RouteTimeout() const;
   time::Duration IdleTimeout() const;
-  void StripHead();
+  [[nodiscard]] bool StripHead();
   // Of a request for a tunnel, once its route is known. No error: it is allowed, and prepared.
   uint32_t policy_retries() const {
     return attempts_ > safe_retries_ + 1 ? attempts_ - 1 - safe_retries_ : 0;
@@ -122,7 +122,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   bool TellsReset() const;
   RequestError KeepFromTunnel(const filter::Chain& chain);
   RequestError PrepareTunnel();
-  void StripResponse(http::ResponseHead& head);
+  [[nodiscard]] bool StripResponse(http::ResponseHead& head);
   // None: the head may go. It may be gone, and another in its place, when there is one.
   std::optional<Next> HeadThroughFilters(http::ResponseHead& head);
   bool ResponseHasNoMore(const http::ResponseHead& head);

@@ -163,7 +163,7 @@ void Exchange::PassInformational() {
   while (attempt_->stream()->TakeInformational(head)) {
     if (client_->request().version == http::Version::kHttp10) continue;
     TakeOrigin(head);
-    http::RemoveHopByHop(head.headers);
+    if (!http::RemoveHopByHop(head.headers)) continue;  // a 1xx may be left out
     if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));
     client_->SendInformational(head);
   }

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <utility>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "sidecar/base/text.h"
 
 namespace pillion::http {
@@ -226,42 +226,55 @@ bool LeftOutOfTrailers(Known known) {
          known == Known::kForwardedClientCert;
 }
 
-size_t RemoveHopByHop(HeaderList& headers) {
-  size_t removed = 0;
-  if (headers.Has(Known::kConnection)) {
-    std::vector<std::string> named;
-    for (size_t i = 0; i < headers.size(); ++i) {
-      const HeaderList::Field field = headers[i];
-      if (field.known != Known::kConnection) continue;
-      ForEachListElement(field.value, [&](std::string_view e) { named.emplace_back(e); });
-    }
-    for (const std::string& name : named) {
-      switch (Lookup(name)) {
-        case Known::kTe:
-        case Known::kTraceparent:
-        case Known::kTracestate:
-        case Known::kPillionOrigin:
-          break;  // ours to judge; naming them must not remove them
-        default:
-          removed += headers.Remove(name);
-      }
-    }
-    removed += headers.Remove(Known::kConnection);
+namespace {
+
+// The fields that Connection names, and Connection itself.
+bool RemoveNamed(HeaderList& headers) {
+  // Views of the list's text, which stays while fields are removed.
+  absl::InlinedVector<std::string_view, 4> named;
+  size_t count = 0;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    const HeaderList::Field field = headers[i];
+    if (field.known != Known::kConnection) continue;
+    ForEachListElement(field.value, [&](std::string_view option) {
+      if (++count <= kMaxConnectionOptions) named.push_back(option);
+    });
   }
-  removed += headers.Remove(Known::kKeepAlive) + headers.Remove(Known::kProxyConnection) +
-             headers.Remove(Known::kUpgrade) + headers.Remove(Known::kHttp2Settings);
-  if (headers.Has(Known::kTe)) {
-    bool trailers = false;
-    for (size_t i = 0; i < headers.size(); ++i) {
-      if (headers[i].known != Known::kTe) continue;
-      ForEachListElement(headers[i].value, [&](std::string_view e) {
-        trailers = trailers || EqualsIgnoreCase(e.substr(0, e.find(';')), "trailers");
-      });
+  if (count > kMaxConnectionOptions) return false;
+  for (const std::string_view name : named) {
+    switch (Lookup(name)) {
+      case Known::kTe:
+      case Known::kTraceparent:
+      case Known::kTracestate:
+      case Known::kPillionOrigin:
+        break;  // ours to judge; naming them must not remove them
+      default:
+        headers.Remove(name);
     }
-    removed += headers.Remove(Known::kTe);
-    if (trailers) headers.Add(Known::kTe, "trailers");
   }
-  return removed;
+  headers.Remove(Known::kConnection);
+  return true;
+}
+
+}  // namespace
+
+bool RemoveHopByHop(HeaderList& headers) {
+  if (headers.Has(Known::kConnection) && !RemoveNamed(headers)) return false;
+  headers.Remove(Known::kKeepAlive);
+  headers.Remove(Known::kProxyConnection);
+  headers.Remove(Known::kUpgrade);
+  headers.Remove(Known::kHttp2Settings);
+  if (!headers.Has(Known::kTe)) return true;
+  bool trailers = false;
+  for (size_t i = 0; i < headers.size(); ++i) {
+    if (headers[i].known != Known::kTe) continue;
+    ForEachListElement(headers[i].value, [&](std::string_view e) {
+      trailers = trailers || EqualsIgnoreCase(e.substr(0, e.find(';')), "trailers");
+    });
+  }
+  headers.Remove(Known::kTe);
+  if (trailers) headers.Add(Known::kTe, "trailers");
+  return true;
 }
 
 }  // namespace pillion::http

@@ -102,10 +102,14 @@ bool ForbiddenInTrailers(Known known);
 // looks.
 bool LeftOutOfTrailers(Known known);
 
+// What Connection may name. Attack: thousands of names, each of which is looked for among all fields.
+inline constexpr size_t kMaxConnectionOptions = 100;
+
 // Removes what belongs to one hop only: Connection and every field it names, Keep-Alive, Proxy-Connection,
-// Upgrade, HTTP2-Settings, TE except "trailers" (RFC 9110 section 7.6.1). Returns the number removed.
-// Content-Length, Host and the like named in Connection are kept: naming them is an attack, not a wish.
-size_t RemoveHopByHop(HeaderList& headers);
+// Upgrade, HTTP2-Settings, TE except "trailers" (RFC 9110 section 7.6.1). Content-Length, Host and the like
+// named in Connection are kept: naming them is an attack, not a wish. False: Connection names more than
+// kMaxConnectionOptions; nothing was removed, and the message is to be refused.
+[[nodiscard]] bool RemoveHopByHop(HeaderList& headers);
 
 }  // namespace pillion::http
 

@@ -64,6 +64,17 @@ class BadRequests(mesh.MeshTest):
         app.send(OK)
         self.assertEqual(client.head().status, 200)
 
+    def test_a_connection_field_of_too_many_options_is_refused(self):
+        """Each would be looked for among all fields."""
+        self.start(out={"explain": True})
+        client = self.get(fields="x-pillion-explain: 1\r\nConnection: " + ",".join(["z"] * 101) + "\r\n")
+        head = client.head()
+        self.assertEqual(head.status, 400)
+        self.assertIn("too many options", head.get("x-pillion-explain"))
+        self.assertTrue(self.app.no_connection(0.01))
+        self.get(fields="Connection: " + ",".join(["z"] * 100) + "\r\n")
+        self.accept_request()
+
     def test_a_body_that_turns_bad_is_answered_and_the_app_sees_no_whole_request(self):
         self.start()
         client = self.ask("POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
@@ -203,6 +214,12 @@ class BadUpstreams(mesh.MeshTest):
                     app.half_close()
 
                 self.assertEqual(self.explained(send_and_close).status, 502)
+
+    def test_an_app_whose_connection_field_has_too_many_options_is_502(self):
+        self.start()
+        answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: %s\r\n\r\nhi"
+        self.assertEqual(self.explained(answer % ",".join(["z"] * 101)).status, 502)
+        self.assertEqual(self.explained(answer % ",".join(["z"] * 100)).status, 200)
 
     def test_an_app_whose_chunks_turn_bad_breaks_the_answer_off(self):
         self.start()
