@@ -69,6 +69,7 @@ Exchange::~Exchange() {
 }
 
 stream::Progress Exchange::Run() {
+  if (filter_state_.chain != nullptr) filter_state_.chain->BeginTurn();
   Next next = CheckTimers();
   bool moved = true;
   while (next != Next::kDone && moved) {
@@ -245,6 +246,7 @@ Next Exchange::RequestFilters() {
     }
     switch (decision) {
       case filter::Decision::kContinue:
+      case filter::Decision::kYield:
         break;
       case filter::Decision::kHold:
         filter_state_.chain->HoldRequest();

@@ -9,7 +9,7 @@ filter::Passage Exchange::FilterRequest() {
   filter::Chain& chain = *filter_state_.chain;
   stream::Inbox& in = client_->in();
   const bool held = chain.request_held();
-  while (!chain.request_over() && (held || chain.request_out().empty())) {
+  while (!chain.yielded() && !chain.request_over() && (held || chain.request_out().empty())) {
     const size_t before = in.content.bytes();
     const filter::Passage passage = chain.FeedRequest(in.content, in.ended, in.trailers, FilterView());
     if (in.content.bytes() < before) {
@@ -20,6 +20,7 @@ filter::Passage Exchange::FilterRequest() {
     if (!flows || (held && !chain.request_held())) return passage;
     if (!chain.progressed()) break;
   }
+  if (chain.yielded()) env_.turn.WakeNextTurn(*this);
   return held ? filter::Passage::kHeld : filter::Passage::kFlows;
 }
 
@@ -30,7 +31,8 @@ filter::Passage Exchange::FilterResponse() {
   SliceQueue& content = in == nullptr ? local_body_ : in->content;
   http::HeaderList& trailers = in == nullptr ? chain.local_trailers : in->trailers;
   http::ResponseHead& head = local_answer_ ? local_head_ : attempt_->stream()->response();
-  while (!chain.response_over() && (chain.response_held() || chain.response_out().empty())) {
+  while (!chain.yielded() && !chain.response_over() &&
+         (chain.response_held() || chain.response_out().empty())) {
     const size_t before = content.bytes();
     const filter::Passage passage = chain.FeedResponse(content, in == nullptr || in->ended, trailers, head);
     if (in != nullptr && content.bytes() < before) {
@@ -40,6 +42,7 @@ filter::Passage Exchange::FilterResponse() {
     if (passage != filter::Passage::kFlows && passage != filter::Passage::kHeld) return passage;
     if (!chain.progressed()) break;
   }
+  if (chain.yielded()) env_.turn.WakeNextTurn(*this);
   return chain.response_held() ? filter::Passage::kHeld : filter::Passage::kFlows;
 }
 

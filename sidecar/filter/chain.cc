@@ -68,7 +68,9 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
   const RequestBodyView body{
       {in, out, out_before + kStepBytes, end}, request.head, request.response, request.response_body};
   Decision decision = link.transform->OnRequestBody(body);
-  const bool stopped = decision == Decision::kRespond || decision == Decision::kReset;
+  yielded_ = yielded_ || decision == Decision::kYield;
+  const bool stopped =
+      decision == Decision::kRespond || decision == Decision::kReset || decision == Decision::kYield;
   if (!stopped && end && (in.empty() || out.bytes() < body.budget)) {
     const Decision last = link.transform->OnRequestTrailers(body, trailers);
     if (decision != Decision::kRematch) decision = last;
@@ -86,6 +88,7 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
     case Decision::kRematch:
       return Passage::kRematch;
     case Decision::kContinue:
+    case Decision::kYield:
     case Decision::kHold:
       break;
   }
@@ -155,7 +158,9 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
   end = end && before <= link.limits.response;
   const ResponseBodyView body{{in, out, out_before + kStepBytes, end}, head};
   Decision decision = link.transform->OnResponseBody(body);
-  if (decision != Decision::kReset && end && (in.empty() || out.bytes() < body.budget)) {
+  yielded_ = yielded_ || decision == Decision::kYield;
+  const bool stopped = decision == Decision::kReset || decision == Decision::kYield;
+  if (!stopped && end && (in.empty() || out.bytes() < body.budget)) {
     decision = link.transform->OnResponseTrailers(body, trailers);
     in.Clear();
     link.response.over = true;

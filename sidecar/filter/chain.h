@@ -67,6 +67,10 @@ class Chain {
   bool only_response_head() const;
   // In all queues.
   size_t HeldBytes() const;
+  // A transform has done its share of this turn: nothing is to be fed before the next, which BeginTurn
+  // begins.
+  bool yielded() const { return yielded_; }
+  void BeginTurn() { yielded_ = false; }
   // Trailers of an answer that is made here: the hooks may add some.
   http::HeaderList local_trailers;
 
@@ -92,6 +96,7 @@ class Chain {
   SliceQueue request_out_;
   SliceQueue response_out_;
   bool progressed_ = false;
+  bool yielded_ = false;
   bool request_held_ = false;
   bool request_answered_ = false;
   bool response_begun_ = false;

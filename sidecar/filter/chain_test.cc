@@ -266,6 +266,51 @@ TEST_F(ChainTest, ItKnowsWhatItHolds) {
   EXPECT_EQ(chain().HeldBytes(), 4u);
 }
 
+// Takes three bytes a turn, and keeps them.
+class Slow final : public Transform {
+ public:
+  Decision OnRequestBody(const RequestBodyView& body) override { return Take(body); }
+  Decision OnRequestTrailers(const RequestBodyView& body, http::HeaderList&) override { return End(body); }
+  Decision OnResponseBody(const ResponseBodyView& body) override { return Take(body); }
+  Decision OnResponseTrailers(const ResponseBodyView& body, http::HeaderList&) override { return End(body); }
+
+ private:
+  Decision Take(const BodyView& body) {
+    for (int i = 0; i < 3 && !body.in.empty(); ++i) {
+      kept_ += body.in.front().view().front();
+      body.in.Consume(1);
+    }
+    return body.in.empty() ? Decision::kContinue : Decision::kYield;
+  }
+  Decision End(const BodyView& body) {
+    body.out.AppendCopy(kept_);
+    kept_.clear();
+    return Decision::kContinue;
+  }
+  std::string kept_;
+};
+
+TEST_F(ChainTest, WhoYieldsIsCalledAgainWithTheRest) {
+  Add(std::make_unique<Slow>());
+  Add(std::make_unique<Doubling>());
+  SliceQueue content;
+  content.AppendCopy("abcdefgh");
+  chain().FeedRequest(content, true, trailers_, View());
+  EXPECT_TRUE(chain().yielded());
+  EXPECT_FALSE(chain().request_over()) << "what it has left is not dropped";
+  chain().BeginTurn();
+  EXPECT_FALSE(chain().yielded());
+  chain().FeedRequest(content, true, trailers_, View());
+  EXPECT_TRUE(chain().yielded());
+  chain().BeginTurn();
+  chain().FeedRequest(content, true, trailers_, View());
+  EXPECT_FALSE(chain().yielded());
+  EXPECT_EQ(chain().request_out().ToString(), "aabbccddeeffgghh.");
+  EXPECT_TRUE(chain().request_over());
+  trailers_.Clear();
+  EXPECT_EQ(Response("abcdefgh", 8), "aabbccddeeffgghh.");
+}
+
 TEST_F(ChainTest, AVerdictEndsTheFeeding) {
   Add(std::make_unique<Refusing>(Decision::kReset));
   Request("x", 1);

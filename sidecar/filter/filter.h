@@ -46,6 +46,7 @@ struct RequestState {
 
 enum class Decision : uint8_t {
   kContinue,  // from a body hook that had held: the head may go
+  kYield,     // from a body hook that does not hold: it has done its share, and goes on in the next turn
   kHold,      // the head waits, and the filters after this one with it, until a body hook says otherwise
   kRespond,   // request side: the answer has been filled in, no attempt is made (or it is given up)
   kReset,     // the message cannot be understood: 400 or 502 while there is time, else a broken message
@@ -68,8 +69,10 @@ struct RequestView {
 struct BodyView {
   SliceQueue& in;
   SliceQueue& out;
-  size_t budget;  // no more work once `out` holds so many bytes; a single piece may exceed it
-  bool end;       // nothing comes behind `in`; told when `in` is within the limit
+  // No more work once `out` holds so many bytes; a single piece may exceed it. Where work is not measured by
+  // what comes out, a hook has a limit of its own and answers kYield.
+  size_t budget;
+  bool end;  // nothing comes behind `in`; told when `in` is within the limit
 };
 
 struct RequestBodyView : BodyView {

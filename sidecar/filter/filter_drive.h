@@ -72,6 +72,7 @@ class FilterDrive {
         state.chain->HoldRequest();
         break;
       case Decision::kContinue:
+      case Decision::kYield:
         break;
     }
     if (passage != Passage::kFlows) {
@@ -152,6 +153,7 @@ class FilterDrive {
   http::ResponseHead response;  // as the client gets it
   std::string received;
   http::HeaderList trailers;
+  size_t most_out = 0;   // bytes that left in any one step
   size_t most_held = 0;  // bytes that the filter had left lying, after any step
 
  private:
@@ -161,6 +163,7 @@ class FilterDrive {
   }
   void NoteHeld() {
     Chain& chain = *state.chain;
+    most_out = std::max({most_out, chain.request_out().bytes(), chain.response_out().bytes()});
     most_held =
         std::max(most_held, chain.HeldBytes() - chain.request_out().bytes() - chain.response_out().bytes());
   }

@@ -13,6 +13,7 @@ bool Turn::Run() {
     wall_read_ = now_;
     wall_offset_ = clock_.Wall().time_since_epoch() - now_.time_since_epoch();
   }
+  queue_.Splice(next_);
   timers_.Advance(now_, [this](Timer& timer) { Wake(*timer.owner()); });
   for (size_t runs = 0; runs < kMaxRunsPerTurn; ++runs) {
     Runnable* work = queue_.PopFront();

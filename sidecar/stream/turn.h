@@ -60,6 +60,11 @@ class Turn {
   void Wake(Runnable& work) {
     if (!work.ListNode<RunTag>::linked()) queue_.PushBack(&work);
   }
+  // Queues `work` for the next turn, when the loop has looked at its sockets: for who has done his share of
+  // this one. A Wake before then does not bring it forward.
+  void WakeNextTurn(Runnable& work) {
+    if (!work.ListNode<RunTag>::linked()) next_.PushBack(&work);
+  }
   void MarkDirty(Flushable& work) {
     if (!work.ListNode<FlushTag>::linked()) dirty_.PushBack(&work);
   }
@@ -68,7 +73,7 @@ class Turn {
   // Runs one turn. True when work is left for the next (has_work).
   bool Run();
   // Something is queued: the next turn should not wait.
-  bool has_work() const { return !queue_.empty() || !dirty_.empty(); }
+  bool has_work() const { return !queue_.empty() || !next_.empty() || !dirty_.empty(); }
   // When the next turn is due if no readiness comes first.
   time::MonotonicTime NextDeadline() { return timers_.NextDeadline(); }
 
@@ -83,6 +88,7 @@ class Turn {
   time::MonotonicTime wall_read_ = now_;
   time::TimerWheelOf<Runnable> timers_;
   IntrusiveList<Runnable, RunTag> queue_;
+  IntrusiveList<Runnable, RunTag> next_;
   IntrusiveList<Flushable, FlushTag> dirty_;
   bool running_ = false;
 };

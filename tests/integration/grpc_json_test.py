@@ -96,7 +96,7 @@ class Json(mesh.MeshTest):
         path, message = descriptor_set()
         self.library = Library(message)
         self.addCleanup(lambda: self.library.server.stop(0).wait())
-        config = mesh.typed(_FILTER, services=[_LIBRARY], proto_descriptor=path, **self.options)
+        self.config = config = mesh.typed(_FILTER, services=[_LIBRARY], proto_descriptor=path, **self.options)
         # Only the methods' own paths have a route: a request is matched again as what it has become.
         routes = [{"match": {"prefix": "/%s/" % _LIBRARY}, "route": {"cluster": "app", "timeout": "0s"}}]
         self.start(addresses=[self.library.address], http2_app=True,
@@ -194,6 +194,18 @@ class Json(mesh.MeshTest):
         for body in ('[{"page":1},{"page":2}]', '{"page":1}\n{"page":2}\n'):
             head, content = self.ask_json("POST", "/v1/upload/9", body)
             self.assertEqual((head.status, json.loads(content)), (200, {"method": "Upload [1, 2]"}), content)
+
+    def test_many_small_messages_are_the_work_of_many_turns(self):
+        """Others are served between them, and none is lost."""
+        count = 20_000
+        self.port = mesh.free_port()
+        one = mesh.Sidecar([mesh.listener("outbound", self.port, "app", filters=(("json", self.config),))],
+                           [mesh.cluster("app", [self.library.address], http2=True)], admin=True)
+        self.made.append(one)
+        before = one.metrics()["pillion_turns_total"]
+        head, content = self.ask_json("POST", "/v1/upload/9", "[" + ",".join(["{}"] * count) + "]")
+        self.assertEqual((head.status, json.loads(content)), (200, {"method": "Upload %s" % ([0] * count)}))
+        self.assertGreaterEqual(one.metrics()["pillion_turns_total"] - before, count // 64)
 
     def test_both_stream_message_by_message(self):
         client = self.ask("POST /v1/chat HTTP/1.1\r\nHost: shop\r\nAccept: application/x-ndjson\r\n"

@@ -307,6 +307,26 @@ TEST_F(TranscoderTest, AsMuchAsMayBeHeldIsNotTooLarge) {
   }
 }
 
+TEST_F(TranscoderTest, ManySmallMessagesAreTheWorkOfManyTurns) {
+  constexpr size_t kMessages = 5000;
+  std::string body = "[{}";
+  std::string frames = Frame("");
+  for (size_t i = 1; i < kMessages; ++i) {
+    body += ",{}";
+    frames += Frame("");
+  }
+  for (const size_t piece : {size_t{0}, size_t{1000}}) {
+    FilterDrive drive = Drive("POST", "/v1/chat");
+    drive.Request(body + "]", piece);
+    EXPECT_EQ(drive.sent, frames) << piece;
+    EXPECT_LE(drive.most_out, 1000u) << piece;
+    EXPECT_TRUE(drive.state.chain->yielded());
+    drive.Response(200, {{"content-type", "application/grpc"}}, frames, piece, {{"grpc-status", "0"}});
+    EXPECT_EQ(drive.received, body + "]") << piece;
+    EXPECT_LE(drive.most_out, 1000u) << piece;
+  }
+}
+
 struct Answer {
   uint16_t status;
   std::string type;

@@ -1,0 +1,64 @@
+#include "sidecar/stream/turn.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "sidecar/testing/sim_network.h"
+
+namespace pillion::stream {
+namespace {
+
+class Counting : public Runnable {
+ public:
+  Progress Run() override {
+    ++runs;
+    return Progress::kIdle;
+  }
+  int runs = 0;
+};
+
+// Does the first half of its work, wakes another, and leaves the rest to the next turn.
+class Halves final : public Counting {
+ public:
+  Halves(Turn& turn, Runnable& other) : turn_(turn), other_(other) {}
+  Progress Run() override {
+    Counting::Run();
+    if (runs == 1) turn_.WakeNextTurn(*this);
+    turn_.Wake(other_);
+    return Progress::kIdle;
+  }
+
+ private:
+  Turn& turn_;
+  Runnable& other_;
+};
+
+TEST(Turn, WhatIsLeftToTheNextTurnDoesNotRunInThisOne) {
+  testing::VirtualClock clock;
+  Turn turn(clock);
+  Counting other;
+  Halves halves(turn, other);
+  turn.Wake(halves);
+  EXPECT_TRUE(turn.Run()) << "and it must not wait for anything";
+  EXPECT_EQ(halves.runs, 1);
+  EXPECT_EQ(other.runs, 1);
+  turn.Wake(halves);
+  EXPECT_FALSE(turn.Run());
+  EXPECT_EQ(halves.runs, 2);
+  EXPECT_EQ(other.runs, 2);
+}
+
+TEST(Turn, WhoDiesInBetweenIsForgotten) {
+  testing::VirtualClock clock;
+  Turn turn(clock);
+  auto work = std::make_unique<Counting>();
+  turn.WakeNextTurn(*work);
+  EXPECT_TRUE(turn.has_work());
+  work.reset();
+  EXPECT_FALSE(turn.has_work());
+  EXPECT_FALSE(turn.Run());
+}
+
+}  // namespace
+}  // namespace pillion::stream
