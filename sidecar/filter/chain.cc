@@ -54,7 +54,8 @@ bool Chain::only_response_head() const {
 
 size_t Chain::HeldBytes() const {
   size_t bytes = request_out_.bytes() + response_out_.bytes();
-  for (const Link& link : links_) bytes += link.request.in.bytes() + link.response.in.bytes();
+  for (const Link& link : links_)
+    bytes += link.request.in.bytes() + link.response.in.bytes() + link.transform->HeldBytes();
   return bytes;
 }
 

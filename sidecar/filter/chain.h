@@ -65,7 +65,7 @@ class Chain {
   bool response_over() const { return links_.front().response.over; }
   // Of all transforms.
   bool only_response_head() const;
-  // In all queues.
+  // In all queues, and by the transforms themselves.
   size_t HeldBytes() const;
   // A transform has done its share of this turn: nothing is to be fed before the next, which BeginTurn
   // begins.

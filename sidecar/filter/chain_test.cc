@@ -273,6 +273,7 @@ class Slow final : public Transform {
   Decision OnRequestTrailers(const RequestBodyView& body, http::HeaderList&) override { return End(body); }
   Decision OnResponseBody(const ResponseBodyView& body) override { return Take(body); }
   Decision OnResponseTrailers(const ResponseBodyView& body, http::HeaderList&) override { return End(body); }
+  size_t HeldBytes() const override { return kept_.size(); }
 
  private:
   Decision Take(const BodyView& body) {
@@ -289,6 +290,18 @@ class Slow final : public Transform {
   }
   std::string kept_;
 };
+
+TEST_F(ChainTest, ItKnowsWhatItsTransformsHold) {
+  Add(std::make_unique<Slow>());
+  SliceQueue content;
+  content.AppendCopy("ab");
+  chain().FeedRequest(content, false, trailers_, View());
+  EXPECT_EQ(chain().HeldBytes(), 2u);
+  EXPECT_FALSE(chain().yielded());
+  chain().FeedRequest(content, true, trailers_, View());
+  EXPECT_EQ(chain().request_out().ToString(), "ab");
+  EXPECT_EQ(chain().HeldBytes(), 2u) << "once";
+}
 
 TEST_F(ChainTest, WhoYieldsIsCalledAgainWithTheRest) {
   Add(std::make_unique<Slow>());

@@ -101,6 +101,8 @@ class Transform {
   virtual Decision OnResponseHead(const ResponseHeadView& response);
   virtual Decision OnResponseBody(const ResponseBodyView& body);
   virtual Decision OnResponseTrailers(const ResponseBodyView& body, http::HeaderList& trailers);
+  // Bytes of the peers' that it keeps to itself, those in body.in and body.out not among them.
+  virtual size_t HeldBytes() const { return 0; }
   // It has no other hook than OnResponseHead, and never holds: then it may see the heads of a tunnel too,
   // whose bytes are no content.
   virtual bool only_response_head() const { return false; }

@@ -53,6 +53,7 @@ class Leave final : public filter::Transform {
     return Decision::kContinue;
   }
   bool only_response_head() const override { return true; }
+  size_t HeldBytes() const override { return origin_.size(); }
 
  private:
   const config::CorsPolicy* const policy_;

@@ -113,6 +113,8 @@ class ReverseBridge final : public filter::Transform {
     return Decision::kContinue;
   }
 
+  size_t HeldBytes() const override { return own_type_.size(); }
+
  private:
   enum class Mode : uint8_t { kPass, kDrop, kFrame };
 

@@ -164,6 +164,8 @@ class Transcoded final : public filter::Transform {
     return Decision::kContinue;
   }
 
+  size_t HeldBytes() const override { return values_.HeldBytes() + bound_.size(); }
+
  private:
   enum class Mode : uint8_t { kPass, kHeld, kStream };
   struct Status {

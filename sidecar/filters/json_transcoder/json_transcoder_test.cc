@@ -307,6 +307,13 @@ TEST_F(TranscoderTest, AsMuchAsMayBeHeldIsNotTooLarge) {
   }
 }
 
+TEST_F(TranscoderTest, AMessageUnderWayIsKnownToBeHeld) {
+  FilterDrive drive = Drive("POST", "/v1/chat");
+  drive.Request("[{\"id\":\"" + std::string(100'000, 'x') + "\"}]", 1000);
+  EXPECT_EQ(drive.passage, Passage::kFlows);
+  EXPECT_GE(drive.most_held, 99'000u);
+}
+
 TEST_F(TranscoderTest, ManySmallMessagesAreTheWorkOfManyTurns) {
   constexpr size_t kMessages = 5000;
   std::string body = "[{}";

@@ -30,6 +30,8 @@ class JsonValues {
   // Nothing follows. kValue: a last value is complete; call again.
   Step Finish();
   std::string& value() { return value_; }
+  // Of the value that is under way, and what longer ones have left.
+  size_t HeldBytes() const { return value_.capacity() > kSmall ? value_.capacity() : 0; }
 
  private:
   enum class State : uint8_t {
@@ -42,6 +44,7 @@ class JsonValues {
     kBehind,   // in the array: a comma or its end; else: space
     kOver,     // only space may follow
   };
+  static constexpr size_t kSmall = sizeof(std::string);  // lies in the string itself
   bool Begin(char c);
   bool InBracket(char c);
   Step EndValue();
