@@ -60,7 +60,8 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
 
   stream::Progress Run() override;
   Step step() const { return step_; }
-  // Bodies: what their senders' sessions, the filters and the receivers' sessions hold.
+  // Bodies, and heads and trailers that are large: what their senders' sessions, the filters and the
+  // receivers' sessions hold.
   size_t HeldBytes() const override;
   // The request is answered with an error or, when its answer has begun, broken off.
   void GiveUp(const RequestError& why) override;

@@ -12,6 +12,18 @@ namespace pillion::exchange {
 
 using telemetry::Event;
 
+namespace {
+
+// A small head is no reason to give a request up.
+constexpr size_t kSmallHeadBytes = 1024;
+
+size_t WeighHead(const http::HeaderList& fields, size_t target) {
+  const size_t bytes = fields.held_bytes() + target;
+  return bytes > kSmallHeadBytes ? bytes : 0;
+}
+
+}  // namespace
+
 void Exchange::StartAttempt() {
   ++attempts_;
   stats_->attempts.Add();
@@ -162,18 +174,24 @@ Next Exchange::End(const RequestError& why) {
 
 void Exchange::GiveUp(const RequestError& why) {
   if (step_ == Step::kReceiveHead) return;  // it holds nothing yet, and will run
+  if (client_->in().error) return;          // it is about to end anyway
   env_.stats.worker.shed_streams.Add();
-  if (!client_->in().error) client_->in().error = why;  // the steps that wait look at it first
+  client_->in().error = why;  // the steps that wait look at it first
   env_.turn.Wake(*this);
 }
 
 size_t Exchange::HeldBytes() const {
-  size_t bytes = client_->in().content.bytes() + client_->Unsent() + replay_.bytes() + local_body_.bytes();
+  const http::RequestHead& request = client_->request();
+  size_t bytes = client_->in().content.bytes() + client_->Unsent() + replay_.bytes() + local_body_.bytes() +
+                 WeighHead(request.headers, request.path.size() + request.authority.size()) +
+                 WeighHead(client_->in().trailers, 0) + WeighHead(local_head_.headers, 0);
   if (filter_state_.chain != nullptr) bytes += filter_state_.chain->HeldBytes();
   if (attempt_ == nullptr) return bytes;
   bytes += attempt_->pending.bytes();
-  if (attempt_->stream() != nullptr)
-    bytes += attempt_->stream()->in().content.bytes() + attempt_->stream()->Unsent();
+  if (stream::UpstreamStream* const upstream = attempt_->stream()) {
+    bytes += upstream->in().content.bytes() + upstream->Unsent() +
+             WeighHead(upstream->response().headers, 0) + WeighHead(upstream->in().trailers, 0);
+  }
   return bytes;
 }
 

@@ -93,6 +93,7 @@ class HeaderList {
   Field operator[](size_t i) const;
   // Bytes held for names and values, removed fields and what stood between fields included.
   size_t text_bytes() const { return text_.size(); }
+  size_t held_bytes() const { return text_.size() + fields_.size() * sizeof(Entry); }
   void Reserve(size_t fields, size_t text_bytes);
   void Clear();
   // Rewrites the name of field `i`, which must be equal but for case (the far sidecar restores the app's

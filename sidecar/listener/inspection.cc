@@ -102,6 +102,11 @@ void Inspection::Abort() {
   parts_.turn.Wake(*this);
 }
 
+void Inspection::GiveUp(const RequestError&) {
+  parts_.stats.shed_streams.Add();
+  Abort();
+}
+
 time::MonotonicTime Inspection::After(time::Duration limit) const {
   return limit.count() > 0 ? parts_.turn.now() + limit : time::MonotonicTime::max();
 }

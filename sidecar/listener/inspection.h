@@ -39,6 +39,8 @@ class Inspection final : public session::ClientSession {
   // What it sends within a moment is still answered, once.
   void Drain() override;
   void Abort() override;
+  size_t HeldBytes() const override { return bytes_.size(); }
+  void GiveUp(const RequestError& why) override;
   // Nothing of the configuration was decided on yet, so another one may take its place.
   bool undecided() const { return stage_ == Stage::kProxyHeader || stage_ == Stage::kChain; }
   void Move(Generation& generation);

@@ -124,8 +124,12 @@ bool Listener::empty() const {
 
 void Listener::AddHolders(std::vector<stream::Holder*>& holders) {
   const auto add = [&holders](session::ClientSession& session) { holders.push_back(&session); };
-  ForEach(current_->sessions, add);
-  for (const auto& generation : retired_) ForEach(generation->sessions, add);
+  const auto add_all = [&add](Generation& generation) {
+    ForEach(generation.inspections, add);
+    ForEach(generation.sessions, add);
+  };
+  add_all(*current_);
+  for (const auto& generation : retired_) add_all(*generation);
 }
 
 void Listener::OnReady(bool, bool) { parts_.turn.Wake(*this); }

@@ -475,11 +475,26 @@ void Http1ClientSession::Abort() {
   Die();
 }
 
-size_t Http1ClientSession::HeldBytes() const { return stream_ == nullptr ? wire_.out().bytes() : 0; }
+size_t Http1ClientSession::HeldBytes() const {
+  return wire_.HeldInput() + (stream_ == nullptr ? wire_.out().bytes() : 0);
+}
 
-void Http1ClientSession::GiveUp(const RequestError&) {
+// Where a request is being served only the input is let go of: what is under way if that is complete, with
+// the end of the connection behind it (RFC 9112 section 9.3.2: whoever pipelines asks again), else its error.
+void Http1ClientSession::GiveUp(const RequestError& why) {
+  if (state_ == State::kDead) return;
   stats_.shed_streams.Add();
-  Abort();
+  if (stream_ == nullptr) {
+    Abort();
+    return;
+  }
+  wire_.Consume(wire_.input().size());
+  wire_.KeepRest();
+  last_request_ = true;
+  if (stream_->request_complete_ && state_ != State::kTunnel) return;
+  stream_->request_complete_ = true;
+  if (!stream_->in_.error) stream_->in_.error = why;
+  WakeOwner();
 }
 
 void Http1ClientSession::CheckTimer() {

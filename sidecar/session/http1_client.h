@@ -29,7 +29,8 @@ class Http1ClientSession final : public ClientSession {
   void Flush() override;
   void Drain() override;
   void Abort() override;
-  // Of an answer whose exchange is over.
+  // Of an answer whose exchange is over, of a head or trailers that are not complete, and of requests that
+  // wait for the one before them.
   size_t HeldBytes() const override;
   void GiveUp(const RequestError& why) override;
 

@@ -72,6 +72,8 @@ class Wire {
     return {input_block_ == nullptr ? nullptr : input_block_->bytes() + begin_, end_ - begin_};
   }
   void Consume(size_t n) { begin_ += n; }
+  // Between two Runs: memory that what is left of the input takes.
+  size_t HeldInput() const { return own_block_ ? input_block_->capacity() : 0; }
   // A slice that shares a part of input().
   Slice Share(std::string_view part) { return Slice(input_block_, part.data(), part.size()); }
   // Call at the end of each Run: moves what is left out of the shared block.

@@ -514,5 +514,67 @@ class Memory(Attack):
         mesh.wait_until(recovered, "requests are served again")
 
 
+@unittest.skipIf(mesh.sanitized(), "measures what sanitizers change")
+class Held(Attack):
+    """What a sidecar holds and has not looked at yet: the guard finds it, and others are served when it is over."""
+    FIELDS = b"".join(b"a%d: %s\r\n" % (i, b"v" * 1000) for i in range(55))
+    LIMIT_MIB = 96
+    flags = ("--memory-limit-mib", str(LIMIT_MIB))
+
+    def setUp(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        if hard < 8192:
+            self.skipTest("needs 8192 descriptors")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (8192, hard))
+        self.crowd = []
+        self.addCleanup(lambda: [one.close() for one in self.crowd])
+        super().setUp()
+
+    def peak(self):
+        """The most that was ever resident."""
+        with open("/proc/%d/status" % self.sidecar.process.pid, encoding="ascii") as status:
+            return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM"))
+
+    def connect(self, says=b""):
+        try:
+            one = socket.create_connection((mesh.HOST, self.port), timeout=mesh.WAIT)
+            self.crowd.append(one)
+            one.sendall(says)
+        except OSError:
+            pass  # it was shed
+
+    def shed(self):
+        return sum(value for key, value in self.sidecar.metrics().items() if key.startswith("pillion_shed_total"))
+
+    def check_held(self):
+        mesh.wait_until(lambda: self.shed() > 0, "the guard sheds")
+        mesh.wait_until(lambda: self.sidecar.resident_bytes() < self.LIMIT_MIB << 20, "it has become enough")
+        for one in self.crowd:
+            one.close()
+
+        def recovered():
+            try:
+                client = mesh.Conversation(socket.create_connection((mesh.HOST, self.port), timeout=mesh.WAIT))
+                client.send("GET /direct HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                served = b" 200 " in client.rest_or_reset()[:20]
+                client.close()
+                return served
+            except OSError:
+                return False
+        mesh.wait_until(recovered, "requests are served again")
+
+    def test_heads_that_are_not_complete(self):
+        """Connected before memory is short."""
+        for _ in range(2000):
+            self.connect(b"G")
+        for one in self.crowd:
+            try:
+                one.sendall(b"ET / HTTP/1.1\r\nHost: a\r\n" + self.FIELDS)
+            except OSError:
+                pass
+        self.check_held()
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,0 +1,141 @@
+// What a whole engine gives up where memory is short: everything that a peer made it hold is found, and only
+// that.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "sidecar/http2/frames.h"
+#include "sidecar/testing/sim_peer.h"
+#include "sidecar/worker/engine_fixture.h"
+
+namespace pillion::worker {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::SimPeer;
+using testing::SimServer;
+
+constexpr uint16_t kPort = 15001;
+constexpr uint16_t kAppPort = 8080;
+constexpr std::string_view kPost = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+class SheddingTest : public EngineFixture {
+ protected:
+  SheddingTest() : app_(*peers_, At(kAppPort)) {
+    auto snapshot = std::make_shared<config::Snapshot>();
+    auto cluster = std::make_shared<config::Cluster>();
+    cluster->name = "app";
+    auto assignment = std::make_shared<config::Assignment>();
+    assignment->endpoints.emplace_back().address = At(kAppPort);
+    snapshot->clusters["app"] = {cluster, assignment};
+    auto listener = std::make_shared<config::Listener>();
+    listener->name = "l";
+    listener->address = At(kPort);
+    listener->direction = config::Direction::kInbound;
+    auto server = std::make_shared<config::HttpServer>();
+    server->name = "l";
+    server->direction = listener->direction;
+    listener->chains.emplace_back().http = server;
+    auto table = std::make_shared<config::RouteTable>();
+    config::Route route;
+    route.match.text = "/";
+    route.clusters = {{"app", 1}};
+    route.total_weight = 1;
+    table->virtual_hosts.push_back({"all", {"*"}, {route}});
+    snapshot->listeners["l"] = {listener, {table}};
+    Apply(snapshot);
+  }
+  std::unique_ptr<SimPeer> Client(std::string_view says) {
+    auto client = std::make_unique<SimPeer>(*peers_, At(kPort));
+    Pass(milliseconds(1));
+    Say(*client, says);
+    return client;
+  }
+  void Say(SimPeer& client, std::string_view text) {
+    while (!text.empty()) {
+      text.remove_prefix(client.SendSome(text));
+      Pass(milliseconds(1));
+    }
+  }
+  // The app takes all that was sent: what is held then is for no one's reading.
+  void AppReads() {
+    for (int i = 0; i < 20; ++i) {
+      for (const auto& app : app_.taken) app->Read();
+      Pass(milliseconds(1));
+    }
+  }
+  // Gives up what holds most; what the client gets then.
+  std::string Shed(SimPeer& client) {
+    EXPECT_EQ(engine_.ShedLargest(), 1u);
+    Pass(milliseconds(10));
+    client.Read();
+    EXPECT_EQ(engine_.ShedLargest(), 0u) << "nothing is left of it";
+    return client.text;
+  }
+  static bool Over(const SimPeer& client) { return client.ended || client.reset; }
+  uint64_t shed() const { return stats_.worker.shed_streams.value(); }
+
+  SimServer app_;
+};
+
+TEST_F(SheddingTest, IdleClientsAndSmallRequestsHoldNothing) {
+  auto idle = Client("");
+  auto small = Client(kGet);
+  auto http2 = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+}
+
+TEST_F(SheddingTest, AHeadThatIsNotComplete) {
+  auto client = Client("GET / HTTP/1.1\r\nx: " + std::string(20'000, 'v'));
+  EXPECT_EQ(Shed(*client), "");
+  EXPECT_TRUE(Over(*client));
+  EXPECT_EQ(shed(), 1u);
+}
+
+TEST_F(SheddingTest, WhatIsNotKnownToBeHttp) {
+  auto client = Client("PRI * HTTP/2.0\r\n\r\nSM");
+  Shed(*client);
+  EXPECT_TRUE(Over(*client));
+  EXPECT_EQ(shed(), 1u);
+}
+
+TEST_F(SheddingTest, TrailersThatAreNotComplete) {
+  auto client = Client(std::string(kPost) + "0\r\nx: " + std::string(20'000, 'v'));
+  EXPECT_TRUE(Shed(*client).starts_with("HTTP/1.1 503 ")) << client->text;
+  EXPECT_EQ(shed(), 1u);
+}
+
+TEST_F(SheddingTest, RequestsThatWaitForTheOneBeforeThem) {
+  std::string more;
+  for (int i = 0; i < 500; ++i) more += kGet;
+  auto client = Client(std::string(kGet) + more);
+  EXPECT_EQ(Shed(*client), "") << "the one that is being served";
+  app_.taken.at(0)->Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+  Pass(milliseconds(10));
+  client->Read();
+  EXPECT_TRUE(client->text.ends_with("hi")) << client->text;
+  EXPECT_TRUE(client->ended) << "whoever pipelines asks again on another connection";
+  EXPECT_EQ(app_.taken.size(), 1u);
+}
+
+TEST_F(SheddingTest, TheLargeHeadOfARequestThatWaitsForItsAnswer) {
+  auto small = Client(kGet);
+  auto client = Client("GET / HTTP/1.1\r\nhost: a\r\nx: " + std::string(20'000, 'v') + "\r\n\r\n");
+  AppReads();
+  EXPECT_TRUE(Shed(*client).starts_with("HTTP/1.1 503 ")) << client->text;
+  app_.taken.at(0)->Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+  Pass(milliseconds(10));
+  small->Read();
+  EXPECT_TRUE(small->text.ends_with("hi"));
+}
+
+TEST_F(SheddingTest, TheLargeTrailersOfOne) {
+  auto client = Client(std::string(kPost) + "0\r\nx: " + std::string(20'000, 'v') + "\r\n\r\n");
+  AppReads();
+  EXPECT_TRUE(Shed(*client).starts_with("HTTP/1.1 503 ")) << client->text;
+}
+
+}  // namespace
+}  // namespace pillion::worker
