@@ -242,6 +242,8 @@ constexpr WorkerSeries kWorkerSeries[] = {
      &WorkerStats::client_protocol_errors},
     {"pillion_client_limits_total", "limit=\"head\"", "Clients that met a limit.",
      &WorkerStats::client_heads_too_large},
+    {"pillion_client_limits_total", "limit=\"heads\"", "Clients that met a limit.",
+     &WorkerStats::client_heads_refused},
     {"pillion_client_limits_total", "limit=\"slow_request\"", "Clients that met a limit.",
      &WorkerStats::client_slow_heads},
     {"pillion_client_limits_total", "limit=\"slow_read\"", "Clients that met a limit.",

@@ -24,15 +24,21 @@ const std::string kGet1 = "1:GET<http|a|/|0 none> 1:end ";
 const std::string kNext = "9:GET<http|a|/|0 none> 9:end ";
 const std::string kReset1 = "RST 1 code=1 ";
 
-void Run(Codec& codec, const Case& c, size_t fragment) {
+// `heads`: bytes of fields after which it is to stop, and to go on.
+void Run(Codec& codec, const Case& c, size_t fragment, size_t heads = SIZE_MAX) {
   EventText log;
   std::string out;
   bool lives = true;
   for (size_t at = 0; at < c.bytes.size() && lives; at += std::min(fragment, c.bytes.size() - at)) {
-    lives = codec.Feed(std::string_view(c.bytes).substr(at, fragment));
-    log.Take(codec);
-    if (lives) out += Drain(codec);
-    log.Take(codec);
+    std::string_view part = std::string_view(c.bytes).substr(at, fragment);
+    do {
+      size_t budget = heads;
+      lives = codec.FeedSome(part, budget);
+      log.Take(codec);
+      if (lives) out += Drain(codec);
+      log.Take(codec);
+    } while (lives && codec.stopped());
+    EXPECT_TRUE(part.empty() || !lives) << c.name;
   }
   out += Drain(codec);
   log.Take(codec);
@@ -49,6 +55,10 @@ void CheckServer(const std::vector<Case>& cases, const Limits& limits = {}) {
     for (const size_t fragment : {1, 2, 3, 4, 5, 6, 7, 8, 16, 31, 1 << 30}) {
       Codec server(Role::kServer, limits);
       Run(server, c, fragment);
+    }
+    for (const size_t fragment : {7, 1 << 30}) {
+      Codec server(Role::kServer, limits);
+      Run(server, c, fragment, 1);
     }
   }
 }
@@ -373,6 +383,82 @@ TEST(Adversary, ContinuationsWithoutEndEndTheConnection) {
   while (count < 1000 && server.Feed(Raw(kContinuation, 0, 1, Block({{"x", "y"}})))) ++count;
   EXPECT_LT(count, 200);
   EXPECT_TRUE(server.events().empty());
+}
+
+// HEADERS of 55 KB once they are unpacked; the first fills HPACK's table.
+std::string Bomb(uint32_t id) {
+  const std::string fill =
+      id == 1 ? "\x40" + HpackLength(1) + "x" + HpackLength(3900) + std::string(3900, 'v') : std::string();
+  return Raw(kHeaders, kEndHeaders | kEndStream, id, Block(Get()) + fill + std::string(14, '\xbe'));
+}
+
+TEST(Adversary, HeadsUnpackNoFasterThanTheirReaderAllows) {
+  constexpr size_t kBudget = 200'000;
+  std::string bytes = ClientStart();
+  for (uint32_t id = 1; id < 100; id += 2) bytes += Bomb(id);
+  Codec server(Role::kServer, Limits{});
+  std::string_view left = bytes;
+  size_t heads = 0;
+  size_t feeds = 0;
+  do {
+    size_t budget = kBudget;
+    ASSERT_TRUE(server.FeedSome(left, budget));
+    size_t now = 0;
+    for (const Event& event : server.events()) {
+      if (event.kind != Event::Kind::kRequestHead) continue;
+      ++now;
+      EXPECT_EQ(event.error, ErrorKind::kNone);
+      EXPECT_GT(server.request(event).headers.text_bytes(), size_t{54'000});
+    }
+    server.ClearEvents();
+    EXPECT_LE(now, kBudget / 54'000 + 1);
+    heads += now;
+    ++feeds;
+  } while (server.stopped());
+  EXPECT_TRUE(left.empty());
+  EXPECT_EQ(heads, 50u);
+  EXPECT_GE(feeds, size_t{50} * 54'000 / kBudget);
+}
+
+TEST(Adversary, HeadsThatAreUnderWayHaveALimitTogether) {
+  Limits limits;
+  limits.max_request_heads_bytes = 10'000;
+  Codec server(Role::kServer, limits);
+  const Fields large = Get({{"x", std::string(4000, 'v')}});
+  EXPECT_TRUE(server.Feed(ClientStart() + Head(1, large) + Head(3, large, kEndHeaders) + Head(5, large) +
+                          Raw(kHeaders, kEndHeaders, 7, Block(large)) + Raw(kData, kEndStream, 7, "dropped") +
+                          Head(9, Get())));
+  EventText log;
+  log.Take(server);
+  const std::string head = "<http|a|/|0 none[x=" + std::string(4000, 'v') + "]> ";
+  const std::string unsized = "<http|a|/|0 unsized[x=" + std::string(4000, 'v') + "]> ";
+  EXPECT_EQ(log.by_stream(), "1:GET" + head + "1:end 3:GET" + unsized + kNext);
+  EXPECT_EQ(Verdict(Drain(server)), "RST 5 code=7 RST 7 code=7 ");
+  EXPECT_EQ(server.TakeRefusedHeads(), 2u);
+  EXPECT_EQ(server.TakeRefusedHeads(), 0u);
+  // Trailers of one that is under way cannot be refused as if nothing had been.
+  EXPECT_TRUE(server.Feed(Head(3, {{"t", std::string(4000, 'v')}})));
+  EXPECT_EQ(Verdict(Drain(server)), "RST 3 code=11 ");
+  EXPECT_EQ(server.TakeRefusedHeads(), 1u);
+  log.Take(server);
+  log.Clear();
+  // What has ended makes room.
+  EXPECT_TRUE(server.Feed(Head(11, large)));
+  log.Take(server);
+  EXPECT_EQ(log.text(), "11:GET" + head + "11:end ");
+}
+
+TEST(Adversary, RefusedHeadsDoNotEndTheConnection) {
+  Limits limits;
+  limits.max_request_heads_bytes = 10'000;
+  Codec server(Role::kServer, limits);
+  const Fields large = Get({{"x", std::string(9000, 'v')}});
+  EXPECT_TRUE(server.Feed(ClientStart() + Raw(kSettings, kAck, 0, "") + Head(1, large)));
+  for (uint32_t id = 3; id < 10'000; id += 2) {
+    ASSERT_TRUE(server.Feed(Head(id, large))) << id << " " << server.error_detail();
+    server.ClearEvents();
+    Drain(server);
+  }
 }
 
 TEST(Adversary, MoreStreamsThanAllowedAreRefused) {

@@ -1,6 +1,7 @@
 #include "sidecar/http2/codec.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sidecar/base/check.h"
 #include "sidecar/http2/library_memory.h"
@@ -13,6 +14,8 @@ namespace {
 constexpr size_t kEncodingSlack = size_t{64} * 1024;
 constexpr size_t kFreeStreams = 64;
 constexpr size_t kMaxContinuations = 128;
+// The largest frame that we take (RFC 9113 section 4.2).
+constexpr size_t kFrameBytes = size_t{16} * 1024;
 
 nghttp2_option* NewOptions(const Limits& limits) {
   nghttp2_option* options = nullptr;
@@ -101,6 +104,7 @@ void Codec::Session::Close(Stream* stream, ErrorCode code) {
                     stream->reset != Stream::Reset::kByUs && !stream->answered;
     event.unsent = role == Role::kClient && !stream->head_sent;
   }
+  heads_bytes -= stream->head_bytes;
   streams.erase(stream->id);
   if (last_found == stream) last_found = nullptr;
   std::unique_ptr<Stream> owned(stream);
@@ -159,9 +163,16 @@ Codec::Codec(Role role, const Limits& limits) : session_(std::make_unique<Sessio
 Codec::~Codec() = default;
 
 bool Codec::Feed(std::string_view bytes) {
+  size_t unlimited = SIZE_MAX;
+  return FeedSome(bytes, unlimited);
+}
+
+bool Codec::FeedSome(std::string_view& bytes, size_t& head_budget) {
   Session& s = *session_;
   if (s.health == Session::Health::kBroken) return false;
-  if (bytes.empty()) return true;
+  if (bytes.empty() && !s.stopped) return true;
+  s.stopped = false;
+  s.head_budget = head_budget;
   const size_t queued = nghttp2_session_get_outbound_queue_size(s.nghttp2);
   const ssize_t taken =
       nghttp2_session_mem_recv(s.nghttp2, reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
@@ -173,8 +184,20 @@ bool Codec::Feed(std::string_view bytes) {
             nghttp2_strerror(static_cast<int>(taken)));
     return false;
   }
+  head_budget = s.head_budget;
+  bytes.remove_prefix(static_cast<size_t>(taken));
   s.PullAnswers(queued);
   return s.health != Session::Health::kBroken;
+}
+
+bool Codec::stopped() const { return session_->stopped; }
+uint64_t Codec::TakeRefusedHeads() { return std::exchange(session_->refused_heads, 0); }
+
+size_t Codec::HeldHeadBytes() const {
+  const Session& s = *session_;
+  if (s.building == Session::Building::kNothing) return 0;
+  const size_t bytes = std::max(std::min(s.building_bytes, s.limits.max_head_bytes), s.building_encoded);
+  return bytes > kFrameBytes ? bytes : 0;
 }
 
 std::vector<Event>& Codec::events() { return session_->events; }

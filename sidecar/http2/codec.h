@@ -91,6 +91,11 @@ class Codec {
   // Takes all of `bytes`. false: the connection is broken (error_detail() says why); Output still holds the
   // GOAWAY to be sent before closing.
   [[nodiscard]] bool Feed(std::string_view bytes);
+  // As above, but stops in the middle of `bytes`, from whose front it takes what it has used, when the fields
+  // that came have used `head_budget` up (bytes as Limits::max_head_bytes counts them). Then `stopped`, and
+  // it must be called again, also when no bytes are left.
+  [[nodiscard]] bool FeedSome(std::string_view& bytes, size_t& head_budget);
+  bool stopped() const;
   std::vector<Event>& events();
   // Recycles the heads of the events; call after having walked them.
   void ClearEvents();
@@ -158,6 +163,10 @@ class Codec {
   void NoteAnswered();
   [[nodiscard]] bool NoteEarlyReset();
   Flood flood() const;
+  // Server: heads and trailers refused since the last call (Limits::max_request_heads_bytes).
+  uint64_t TakeRefusedHeads();
+  // Of a header block that has begun and has not ended, when it is larger than one frame; 0: none.
+  size_t HeldHeadBytes() const;
 
   // Moves frames to `out` until it holds at least `max_bytes` or nothing may be sent.
   void Output(SliceQueue& out, size_t max_bytes);

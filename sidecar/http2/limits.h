@@ -7,6 +7,9 @@
 
 namespace pillion::http2 {
 
+// Larger than heads are, cookies and tokens included.
+inline constexpr size_t kOrdinaryHeadBytes = size_t{4} * 1024;
+
 struct Limits {
   // Streams that a peer may have open at once. Attack: rapid reset, memory.
   uint32_t max_concurrent_streams = 1024;
@@ -21,6 +24,12 @@ struct Limits {
   // Decoded fields of one head (RFC 9113 section 6.5.2, SETTINGS_MAX_HEADER_LIST_SIZE).
   size_t max_head_bytes = size_t{60} * 1024;
   size_t max_fields = 100;  // pseudo-fields do not count
+  // Server: decoded fields, heads and trailers, of all requests that are under way on one connection. A head
+  // beyond it is refused with REFUSED_STREAM, which harms nobody who can wait: it was not looked at, and may
+  // be sent again. Attack: HPACK makes 55 KiB of 75 bytes, and a thousand requests may be open. Between two
+  // sidecars one connection carries the requests of many clients: there is room for kOrdinaryHeadBytes of
+  // each of max_concurrent_streams.
+  size_t max_request_heads_bytes = size_t{1024} * kOrdinaryHeadBytes;
   // Encoded bytes of one head that we send; larger gives that request an error, never the connection.
   size_t max_sent_head_bytes = size_t{60} * 1024;
   // Content queued in the codec per stream before the sender is told to wait.

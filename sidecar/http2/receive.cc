@@ -36,8 +36,12 @@ int Codec::Session::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head,
       self.data_unpaid = true;
       paid = self.PayFrames(1);
       break;
-    case NGHTTP2_HEADERS:       // those that begin something earn, below
+    case NGHTTP2_HEADERS:  // those that begin something earn, below
+      self.building_encoded = 0;
+      self.frame_bytes = head->length;
+      break;
     case NGHTTP2_CONTINUATION:  // nghttp2 has its own limit
+      self.building_encoded += std::exchange(self.frame_bytes, head->length);
       break;
     case NGHTTP2_PRIORITY:
       // RFC 9113 section 6.3; nghttp2 looks no further since we said that we take no priorities.
@@ -60,6 +64,12 @@ int Codec::Session::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame,
   self.building_fields = 0;
   self.building_bytes = 0;
   self.building_cookies = 0;
+  self.building_refused = false;
+  self.building_limit = self.limits.max_head_bytes;
+  if (self.role == Role::kServer) {
+    const size_t most = self.limits.max_request_heads_bytes;
+    self.building_limit = std::min(self.building_limit, most - std::min(most, self.heads_bytes));
+  }
   self.building_length.reset();
   self.building_host.reset();
   self.building_protocol.clear();
@@ -88,39 +98,52 @@ int Codec::Session::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const
                              size_t name_size, const uint8_t* value, size_t value_size, uint8_t, void* user) {
   auto& self = *static_cast<Session*>(user);
   if (self.building == Building::kNothing) return 0;
+  const size_t bytes = name_size + value_size + kFieldOverhead;
   if (name_size > 0 && name[0] != ':') ++self.building_fields;  // as many as on HTTP/1
-  self.building_bytes += name_size + value_size + kFieldOverhead;
-  // The block must be decoded to its end, or HPACK's table is lost for the whole connection (RFC 9113 section
-  // 4.3); what is over the limit is not kept.
+  self.building_bytes += bytes;
   // A HeaderList counts a name in 16 bits.
-  if (self.building_fields > self.limits.max_fields || self.building_bytes > self.limits.max_head_bytes ||
+  const bool over = self.building_fields > self.limits.max_fields ||
+                    self.building_bytes > self.building_limit || name_size > UINT16_MAX;
+  int error = 0;
+  if (over) {
+    error = self.DropField(name_size);
+  } else if (self.building == Building::kRequest) {
+    self.TakeRequestField(Text(name, name_size), Text(value, value_size));
+  } else if (self.building == Building::kResponse) {
+    self.TakeResponseField(Text(name, name_size), Text(value, value_size));
+  } else {
+    error = self.TakeTrailer(frame->hd.stream_id, Text(name, name_size), Text(value, value_size));
+  }
+  if (error != 0) return error;
+  self.head_budget -= std::min(self.head_budget, bytes);
+  if (self.head_budget > 0) return 0;
+  self.stopped = true;
+  return NGHTTP2_ERR_PAUSE;
+}
+
+// The block must be decoded to its end, or HPACK's table is lost for the whole connection (RFC 9113 section
+// 4.3); what is over a limit is not kept.
+int Codec::Session::DropField(size_t name_size) {
+  if (building_fields > limits.max_fields || building_bytes > limits.max_head_bytes ||
       name_size > UINT16_MAX) {
-    if (self.building_error == ErrorKind::kNone && !self.PayFrames(self.limits.frames_of_a_large_head))
+    if (building_error == ErrorKind::kNone && !PayFrames(limits.frames_of_a_large_head))
       return NGHTTP2_ERR_CALLBACK_FAILURE;
-    self.building_error = ErrorKind::kHeadTooLarge;
+    building_error = ErrorKind::kHeadTooLarge;
     return 0;
   }
-  switch (self.building) {
-    case Building::kRequest:
-      self.TakeRequestField(Text(name, name_size), Text(value, value_size));
-      break;
-    case Building::kResponse:
-      self.TakeResponseField(Text(name, name_size), Text(value, value_size));
-      break;
-    case Building::kTrailers: {
-      const Known known = http::Lookup(Text(name, name_size));
-      if (http::ForbiddenInTrailers(known)) {
-        nghttp2_submit_rst_stream(self.nghttp2, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                  NGHTTP2_PROTOCOL_ERROR);
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-      }
-      if (!http::LeftOutOfTrailers(known))
-        self.trailers.Building().AddKnown(known, Text(name, name_size), Text(value, value_size));
-      break;
-    }
-    case Building::kNothing:
-      break;
+  // There is no room beside the others. It gives back what it has earned.
+  if (!std::exchange(building_refused, true) && !PayFrames(limits.frames_per_stream))
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+  return 0;
+}
+
+int Codec::Session::TakeTrailer(StreamId id, std::string_view name, std::string_view value) {
+  const Known known = http::Lookup(name);
+  if (http::ForbiddenInTrailers(known)) {
+    nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
+  if (!http::LeftOutOfTrailers(known)) trailers.Building().AddKnown(known, name, value);
   return 0;
 }
 
@@ -229,8 +252,19 @@ bool SettleTarget(const std::optional<std::string>& host, http::RequestHead& hea
 
 }  // namespace
 
+void Codec::Session::KeepHead(Stream& stream) {
+  const size_t bytes = std::min(building_bytes, limits.max_head_bytes);
+  stream.head_bytes += bytes;
+  heads_bytes += bytes;
+}
+
 void Codec::Session::FinishRequestHead(Stream& stream, bool end_stream) {
   http::RequestHead& head = requests.Building();
+  if (building_refused && building_error == ErrorKind::kNone) {
+    ++refused_heads;
+    ResetStream(stream, ErrorCode::kRefusedStream);
+    return;
+  }
   head.version = http::Version::kHttp2;
   const bool extended = !building_protocol.empty();
   if (building_error == ErrorKind::kNone &&
@@ -253,6 +287,7 @@ void Codec::Session::FinishRequestHead(Stream& stream, bool end_stream) {
     const bool none = end_stream || tunnel;
     head.content.kind = none ? Kind::kNone : Kind::kUnsized;
   }
+  KeepHead(stream);
   stream.method = head.method;
   stream.announced = true;
   stream.receiving =
@@ -294,11 +329,13 @@ void Codec::Session::FinishResponseHead(Stream& stream, bool end_stream) {
 }
 
 void Codec::Session::FinishTrailers(Stream& stream) {
-  if (building_error != ErrorKind::kNone) {
+  if (building_refused) ++refused_heads;
+  if (building_refused || building_error != ErrorKind::kNone) {
     stream.misbehaved = true;
     ResetStream(stream, ErrorCode::kEnhanceYourCalm);
     return;
   }
+  if (role == Role::kServer) KeepHead(stream);
   AddEvent(Event::Kind::kTrailers, stream).head = trailers.Commit();
 }
 

@@ -44,6 +44,7 @@ struct Stream {
   Receiving receiving = Receiving::kHead;
   Sending sending = Sending::kIdle;
   Reset reset = Reset::kNo;
+  size_t head_bytes = 0;              // server: what it has of Session::heads_bytes
   uint32_t informational_queued = 0;  // server: 1xx submitted and not yet sent
   bool announced = false;
   bool head_sent = false;
@@ -123,6 +124,9 @@ struct Codec::Session {
   void FinishTrailers(Stream& stream);
   void TakeRequestField(std::string_view name, std::string_view value);
   void TakeResponseField(std::string_view name, std::string_view value);
+  int TakeTrailer(StreamId id, std::string_view name, std::string_view value);
+  int DropField(size_t name_size);
+  void KeepHead(Stream& stream);
   void TakeField(http::HeaderList& headers, std::string_view name, std::string_view value);
   void JoinCookies(http::HeaderList& headers);
   void OnHeaders(const nghttp2_frame& frame);
@@ -158,10 +162,19 @@ struct Codec::Session {
   size_t building_fields = 0;
   size_t building_bytes = 0;
   size_t building_cookies = 0;
+  size_t building_encoded = 0;    // bytes of its frames before the present one
+  size_t frame_bytes = 0;         // of the present one, which need not be here
+  size_t building_limit = 0;      // of building_bytes: what a head may have, and what there is room for
+  bool building_refused = false;  // there is no room for it (Limits::max_request_heads_bytes)
   std::optional<uint64_t> building_length;
   std::optional<std::string> building_host;
   std::string building_protocol;  // :protocol (RFC 8441 section 4)
   std::string cookies;
+
+  size_t heads_bytes = 0;         // server: of the streams' requests
+  uint64_t refused_heads = 0;     // since they were last asked for
+  size_t head_budget = SIZE_MAX;  // what fields may still use of the present FeedSome's
+  bool stopped = false;           // it was used up: nghttp2 is in the middle of its input
 
   absl::flat_hash_map<StreamId, Stream*> streams;
   Stream* last_found = nullptr;

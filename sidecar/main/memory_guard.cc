@@ -15,8 +15,12 @@ namespace {
 // Of the limit, where each step begins, and how far below that it is left.
 constexpr double kBegins[] = {0.85, 0.92, 0.97};
 constexpr double kSlack = 0.05;
-// The use is read again before it can have reached the first step, were it to grow as fast as a machine
-// receives; while something is shed, rarely enough that giving memory back (malloc_trim) costs little.
+// The use is read again before it can have reached the next step, were it to grow as fast as a machine
+// receives, but not more often than each kOften: giving memory back (malloc_trim) costs something. What comes
+// in that time is what lies between the steps and the limit. Only heads grow faster than they are received,
+// by HPACK: a connection brings kHeadBytesPerRun of them in a turn (session/http2_session.cc) and has
+// max_request_heads_bytes of them under way (http2/limits.h), so that it takes many connections to grow by
+// much.
 constexpr double kGrowthPerSecond = 1 << 30;
 constexpr auto kRarely = std::chrono::seconds(1);
 constexpr auto kOften = std::chrono::milliseconds(10);
@@ -94,9 +98,10 @@ bool MemoryGuard::Check(time::MonotonicTime now) {
   while (step > 0 && share < kBegins[step - 1] - kSlack) --step;
   while (step < std::size(kBegins) && share >= kBegins[step]) ++step;
   gauge_.Set(static_cast<Pressure>(step));
-  const std::chrono::duration<double> until_first((kBegins[0] - share) * limit / kGrowthPerSecond);
-  const auto soon = std::chrono::duration_cast<time::Duration>(until_first);
-  next_ = now + (step > 0 ? kWhileShedding : std::clamp<time::Duration>(soon, kOften, kRarely));
+  const double next_step = step < std::size(kBegins) ? kBegins[step] : 1;
+  const std::chrono::duration<double> until_it((next_step - share) * limit / kGrowthPerSecond);
+  const auto soon = std::chrono::duration_cast<time::Duration>(until_it);
+  next_ = now + std::clamp<time::Duration>(soon, kOften, step > 0 ? kWhileShedding : kRarely);
   return step >= static_cast<size_t>(Pressure::kShedStreams);
 }
 

@@ -40,22 +40,26 @@ TEST_F(Guard, StepsComeOneAfterTheOtherAndAreLeftFurtherDown) {
   EXPECT_EQ(At(120), std::pair(P::kRefuseConnections, true));
 }
 
-TEST_F(Guard, LooksAgainBeforeTheFirstStepCanHaveBeenReached) {
+TEST_F(Guard, LooksAgainBeforeTheNextStepCanHaveBeenReached) {
   At(45);  // 40 MiB are left, at a GiB a second
   EXPECT_GT(guard_.next() - now_, std::chrono::milliseconds(39));
   EXPECT_LT(guard_.next() - now_, std::chrono::milliseconds(40));
   At(84);
   EXPECT_EQ(guard_.next() - now_, std::chrono::milliseconds(10)) << "and not without a rest";
   At(90);
-  EXPECT_EQ(guard_.next() - now_, std::chrono::milliseconds(50)) << "while memory is given back";
+  EXPECT_EQ(guard_.next() - now_, std::chrono::milliseconds(10)) << "2 MiB are left to the next";
 }
 
 TEST(MemoryGuard, LooksRarelyWhereThereIsPlenty) {
   PressureGauge gauge;
-  MemoryGuard guard(uint64_t{16} << 30, []() -> uint64_t { return 1 << 20; }, gauge);
+  uint64_t use = 1 << 20;
+  MemoryGuard guard(uint64_t{16} << 30, [&use] { return use; }, gauge);
   const time::MonotonicTime now(std::chrono::hours(1));
   EXPECT_FALSE(guard.Check(now));
   EXPECT_EQ(guard.next() - now, std::chrono::seconds(1));
+  use = uint64_t{14} << 30;
+  EXPECT_FALSE(guard.Check(guard.next()));
+  EXPECT_EQ(guard.next() - now, std::chrono::milliseconds(1050)) << "while memory is given back";
 }
 
 TEST(MemoryGuard, WithoutALimitNothingIsRead) {

@@ -9,6 +9,8 @@ namespace pillion::session {
 namespace {
 // A stream that is reset so soon after its head came was opened for nothing.
 constexpr auto kEarly = std::chrono::milliseconds(100);
+// Streams that are counted on where their number is limited to more, or as good as not at all.
+constexpr size_t kMaxOrdinaryHeads = 4096;
 
 http2::Limits LimitsOf(const config::HttpOptions& options) {
   http2::Limits limits;
@@ -16,6 +18,9 @@ http2::Limits LimitsOf(const config::HttpOptions& options) {
   limits.stream_window_bytes = options.stream_window_bytes;
   limits.max_head_bytes = options.max_request_head_bytes;
   limits.max_fields = options.max_fields + (options.accept_peer_headers ? kFieldsOfSidecars : 0);
+  const size_t ordinary =
+      std::min<size_t>(options.max_concurrent_streams, kMaxOrdinaryHeads) * http2::kOrdinaryHeadBytes;
+  limits.max_request_heads_bytes = std::max(4 * limits.max_head_bytes, ordinary);
   return limits;
 }
 }  // namespace
@@ -86,12 +91,6 @@ void Http2ClientSession::OnReady(bool readable, bool writable) {
 }
 
 stream::Progress Http2ClientSession::Run() {
-  if (!wire_.input().empty() && !input_over_) {  // what the inspector had read
-    const std::string_view bytes = wire_.input();
-    input_over_ = !Feed(bytes);
-    wire_.Consume(bytes.size());
-    Dirty();
-  }
   if (!input_over_) input_over_ = !ReadAll() || codec_.flood() != http2::Flood::kNone;
   if (!input_over_ && !KeepAlive(config_->http.keep_alive)) state_ = State::kDead;
   wire_.KeepRest();
@@ -199,7 +198,7 @@ void Http2ClientSession::CheckTimer() {
 }
 
 size_t Http2ClientSession::HeldBytes() const {
-  size_t bytes = 0;
+  size_t bytes = codec_.HeldHeadBytes();
   for (const http2::StreamId id : codec_.Finishing()) {
     if (!streams_.contains(id)) bytes += codec_.Unsent(id);
   }
@@ -207,6 +206,14 @@ size_t Http2ClientSession::HeldBytes() const {
 }
 
 void Http2ClientSession::GiveUp(const RequestError& why) {
+  if (codec_.HeldHeadBytes() > 0 && !input_over_) {
+    // Nothing else may come before its end (RFC 9113 section 6.10), so nothing else can be kept.
+    stats_.shed_streams.Add();
+    codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
+    input_over_ = true;
+    turn_.Wake(*this);
+    return;
+  }
   for (const http2::StreamId id : codec_.Finishing()) {
     if (streams_.contains(id)) continue;
     stats_.shed_streams.Add();

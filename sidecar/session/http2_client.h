@@ -19,7 +19,8 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   void Flush() override;
   void Drain() override;
   void Abort() override;
-  // Of answers whose exchanges are over. Only their streams are given up.
+  // Of answers whose exchanges are over, whose streams alone are given up, and of a header block that does
+  // not end, with which the connection ends.
   size_t HeldBytes() const override;
   void GiveUp(const RequestError& why) override;
 

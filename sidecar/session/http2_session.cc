@@ -7,6 +7,10 @@ namespace pillion::session {
 namespace {
 
 constexpr int kReadsPerRun = 4;
+// Decoded fields, as http2::Limits::max_head_bytes counts them, that one connection may bring in one turn:
+// what four reads may bring of content. Attack: HPACK makes a hundred MiB of what four reads bring, before
+// the first of the exchanges has run.
+constexpr size_t kHeadBytesPerRun = size_t{256} * 1024;
 // Frames handed to the wire at a time: enough for one large write, little enough to keep streams fair.
 constexpr size_t kFlushBytes = size_t{256} * 1024;
 
@@ -54,11 +58,16 @@ Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::
 
 void Http2Session::Dirty() { turn_.MarkDirty(AsFlushable()); }
 
-bool Http2Session::Feed(std::string_view bytes) {
+bool Http2Session::FeedInput(size_t& head_budget) {
   codec_.Refill((turn_.now() - fed_at_).count());
   fed_at_ = turn_.now();
-  const bool alive = codec_.Feed(bytes);
+  std::string_view rest = wire_.input();
+  const size_t size = rest.size();
+  const bool alive = codec_.FeedSome(rest, head_budget);
   HandleEvents();
+  wire_.Consume(alive ? size - rest.size() : size);
+  if (const uint64_t refused = codec_.TakeRefusedHeads(); refused > 0)
+    stats_.client_heads_refused.Add(refused);
   if (alive && codec_.flood() == http2::Flood::kNone) return true;
   CountEnd();
   return false;
@@ -107,15 +116,18 @@ time::MonotonicTime Http2Session::KeepAliveDue(const std::optional<config::KeepA
 
 bool Http2Session::ReadAll() {
   bool alive = true;
-  for (int reads = 0; reads < kReadsPerRun && alive; ++reads) {
+  size_t head_budget = kHeadBytesPerRun;
+  // What an inspector has read, or the last Run has left, comes first.
+  if (!wire_.input().empty() || codec_.stopped()) {
+    alive = FeedInput(head_budget);
+    Dirty();
+  }
+  for (int reads = 0; reads < kReadsPerRun && alive && !codec_.stopped(); ++reads) {
     switch (wire_.Fill()) {
-      case Wire::Filled::kBytes: {
-        const std::string_view bytes = wire_.input();
-        alive = Feed(bytes);
-        received_ += bytes.size();
-        wire_.Consume(bytes.size());
+      case Wire::Filled::kBytes:
+        received_ += wire_.input().size();
+        alive = FeedInput(head_budget);
         break;
-      }
       case Wire::Filled::kBlocked:
         if (wire_.broken()) return false;  // frames are lost: nothing after them can be understood
         if (codec_.WantsOutput()) Dirty();
@@ -126,7 +138,11 @@ bool Http2Session::ReadAll() {
     }
   }
   Dirty();
-  if (alive) turn_.Wake(AsRunnable());
+  if (alive && codec_.stopped()) {
+    turn_.WakeNextTurn(AsRunnable());
+  } else if (alive) {
+    turn_.Wake(AsRunnable());
+  }
   return alive;
 }
 

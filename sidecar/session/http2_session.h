@@ -61,8 +61,8 @@ class Http2Session {
     stream::Runnable* const* owner = nullptr;
   };
 
-  // Feeds the codec and records. False: the peer broke the protocol, or a limit of it.
-  bool Feed(std::string_view bytes);
+  // Feeds the codec with the wire's input and records. False: the peer broke the protocol, or a limit of it.
+  bool FeedInput(size_t& head_budget);
   // Reads, feeds the codec, records. False: the connection is over.
   bool ReadAll();
   // Moves frames to the socket. False: the connection is broken.

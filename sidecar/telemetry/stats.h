@@ -133,6 +133,7 @@ struct WorkerStats {
   Counter client_connections_refused;     // over the limit of the process
   Counter client_protocol_errors;
   Counter client_heads_too_large;  // 431
+  Counter client_heads_refused;    // HTTP/2: too much of them was under way on the connection
   Counter client_slow_heads;       // a head or body that took too long: 408
   Counter client_slow_reads;       // answers that were not taken
   Counter client_expired;          // connections and streams that reached their longest life

@@ -137,5 +137,17 @@ TEST_F(SheddingTest, TheLargeTrailersOfOne) {
   EXPECT_TRUE(Shed(*client).starts_with("HTTP/1.1 503 ")) << client->text;
 }
 
+TEST_F(SheddingTest, AnHttp2HeaderBlockThatDoesNotEnd) {
+  const std::string block = http2::Block(http2::Get({{"x", std::string(50'000, 'v')}}));
+  auto client = Client(http2::ClientStart() + http2::Raw(http2::kHeaders, 0, 1, block.substr(0, 15'000)));
+  EXPECT_EQ(engine_.ShedLargest(), 0u) << "one frame is less than the session itself costs";
+  for (size_t at = 15'000; at < 45'000; at += 15'000)
+    Say(*client, http2::Raw(http2::kContinuation, 0, 1, block.substr(at, 15'000)));
+  const std::string told = Shed(*client);
+  EXPECT_EQ(http2::Verdict(told), "GOAWAY last=1 code=11 ");
+  EXPECT_TRUE(Over(*client));
+  EXPECT_EQ(shed(), 1u);
+}
+
 }  // namespace
 }  // namespace pillion::worker

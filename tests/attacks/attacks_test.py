@@ -575,6 +575,18 @@ class Held(Attack):
                 pass
         self.check_held()
 
+    def test_heads_that_unpack_from_nothing(self):
+        """75 bytes become 55 KiB; a thousand of them on each of six connections, sent at once."""
+        one = b"\x40" + literal("x", "v" * 3900)[1:]
+        copies = block(get("/never")) + b"\xbe" * 14
+        heads = frame(HEADERS, END_HEADERS | END_STREAM, 1, block(get("/never")) + one) + b"".join(
+            frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, copies) for i in range(1, 1000))
+        for _ in range(6):
+            self.connect(PREFACE + settings() + heads)
+        mesh.wait_until(lambda: self.counter('client_limits_total{limit="heads"}') > 0, "what is too much is refused")
+        self.assertLess(self.peak(), self.LIMIT_MIB << 20)
+        self.others_are_served()
+
 
 if __name__ == "__main__":
     unittest.main()
