@@ -143,7 +143,7 @@ Next Exchange::CheckTimers() {
     telemetry::WorkerStats& stats = env_.stats.worker;
     if (late.side == Side::kClient) {
       stats.client_slow_heads.Add();
-    } else if (late.kind == ErrorKind::kIdleTimeout && head_delivered_ && client_->SendRoom() == 0) {
+    } else if (late.kind == ErrorKind::kIdleTimeout && head_delivered_ && client_->Unsent() > 0) {
       stats.client_slow_reads.Add();
     }
     Note(Event::kTimeout, static_cast<uint32_t>(late.kind));

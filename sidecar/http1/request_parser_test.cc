@@ -103,7 +103,8 @@ TEST(RequestParser, AConnectHasNoContent) {
   const std::string head = "CONNECT b:443 HTTP/1.1\r\nHost: b\r\n";
   Check({
       {"length", head + "Content-Length: 3\r\n\r\nabc", Bad()},
-      {"no length", head + "Content-Length: 0\r\n\r\n", "<CONNECT authority http|b:443| HTTP/1.1 keep none >END "},
+      {"no length", head + "Content-Length: 0\r\n\r\n",
+       "<CONNECT authority http|b:443| HTTP/1.1 keep none >END "},
       {"chunked", head + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "ERROR:not_implemented"},
   });
 }
@@ -111,7 +112,8 @@ TEST(RequestParser, AConnectHasNoContent) {
 // What sidecars say of a client, and to one another, nobody says for them behind the head.
 TEST(RequestParser, FieldsThatSidecarsWriteAreLeftOutOfTrailers) {
   Check({{"trailers",
-          "POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Forwarded-Client-Cert: By=me\r\n"
+          "POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Forwarded-Client-Cert: "
+          "By=me\r\n"
           "a: b\r\npillion-h1: 1.0\r\nX-Pillion-Explain: 1\r\n\r\n",
           "<POST origin http|b|/ HTTP/1.1 keep unsized >END[a=b] "}});
 }
