@@ -283,13 +283,21 @@ class ToHttp2Apps(mesh.MeshTest):
 
 
 class Connect(mesh.MeshTest):
-    def policy(self, ends=True, upgrades=True):
+    def policy(self, cluster, ends):
+        """Routes that allow CONNECT to that cluster; `ends`: what goes on are the bytes within."""
         config = {"upgrade_type": "CONNECT"}
         if ends:
             config["connect_config"] = {}
-        action = {"cluster": "app" if self.sidecars == 1 else "next", "timeout": "0s", "upgrade_configs": [config]}
+        action = {"cluster": cluster, "timeout": "0s", "upgrade_configs": [config]}
         return {"routes": [{"match": {"connect_matcher": {}}, "route": action},
-                           {"match": {"prefix": "/"}, "route": {"cluster": action["cluster"], "timeout": "0s"}}]}
+                           {"match": {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "0s"}}]}
+
+    def begin(self, ends=True, **more):
+        """CONNECT is allowed wherever it comes by; `ends`: at the last sidecar."""
+        if self.sidecars == 1:
+            self.start(out=self.policy("app", ends), **more)
+        else:
+            self.start(out=self.policy("next", False), inbound=self.policy("app", ends), **more)
 
     def test_without_policy_there_is_none(self):
         self.start()
@@ -297,14 +305,14 @@ class Connect(mesh.MeshTest):
         self.assertEqual(client.head().status, 405)
 
     def test_a_route_that_does_not_allow_it_refuses_it(self):
-        routes = self.policy()
+        routes = self.policy("app" if self.sidecars == 1 else "next", True)
         del routes["routes"][0]["route"]["upgrade_configs"]
         self.start(out=routes)
         client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
         self.assertEqual(client.head().status, 403)
 
     def test_it_ends_here_and_the_server_may_speak_first(self):
-        self.start(out=self.policy())
+        self.begin()
         client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\nearly")
         server = self.app.accept()
         server.send(b"server first")
@@ -321,7 +329,7 @@ class Connect(mesh.MeshTest):
         self.assertEqual(client.rest(), b"too")
 
     def test_an_http2_client_may_too(self):
-        self.start(out=self.policy())
+        self.begin()
         client = Client(self.port)
         self.addCleanup(client.close)
         stream = client.open(protocol=None, fields=())
@@ -340,7 +348,7 @@ class Connect(mesh.MeshTest):
         client.ended(stream)
 
     def test_what_a_client_says_at_once_arrives_also_when_it_ends_behind_it(self):
-        self.start(out=self.policy())
+        self.begin()
         for size in (5, 30_000):
             client = self.ask(b"CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n" + b"x" * size)
             client.half_close()
@@ -351,7 +359,7 @@ class Connect(mesh.MeshTest):
     def test_a_server_that_pauses_for_longer_than_a_connect_may_take_gets_all(self):
         """Its own end, and the client's, are told while the last bytes wait for it."""
         self.app.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-        self.start(out=self.policy(), **{"out_cluster" if self.sidecars == 1 else "cluster": {"connect_timeout": "0.3s"}})
+        self.begin(app_cluster={"connect_timeout": "0.3s"})
         pairs = []
         for size in range(500_000, 4_000_000, 350_000):
             client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
@@ -367,7 +375,7 @@ class Connect(mesh.MeshTest):
 
     def test_content_is_refused_before_anybody_hears_of_it(self):
         """RFC 9110 section 9.3.6: it has none; to who reads by that it would be a request of its own."""
-        self.start(out=self.policy(ends=False))
+        self.begin(ends=False)
         for framing, status in (("Content-Length: 30", 400), ("Transfer-Encoding: chunked", 501)):
             client = self.ask(f"CONNECT db:1 HTTP/1.1\r\nHost: db:1\r\n{framing}\r\n\r\nGET /secret HTTP/1.1\r\n")
             self.assertEqual(client.head().status, status)
@@ -376,7 +384,7 @@ class Connect(mesh.MeshTest):
             self.app.accept()
 
     def test_a_pooled_connection_that_was_used_is_not_taken(self):
-        self.start(out=self.policy())
+        self.begin()
         client = self.get()
         app, _ = self.accept_request()
         app.send(OK)
@@ -387,13 +395,13 @@ class Connect(mesh.MeshTest):
 
     def test_an_upstream_that_is_not_there_is_503(self):
         self.app.close()
-        self.start(out=self.policy())
+        self.begin()
         client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
         self.assertEqual(client.head().status, 503)
         self.app = mesh.App()
 
     def test_it_may_go_on_as_a_connect(self):
-        self.start(out=self.policy(ends=False))
+        self.begin(ends=False)
         client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
         proxy, head = self.accept_request()
         self.assertEqual(head.first, "CONNECT db:5432 HTTP/1.1")
@@ -403,14 +411,39 @@ class Connect(mesh.MeshTest):
         client.send(b"ok")
         self.assertEqual(proxy.exactly(2), b"ok")
 
+    def test_what_a_client_says_before_a_proxy_has_granted_it_waits(self):
+        self.begin(ends=False)
+        client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\nearly")
+        proxy, _ = self.accept_request()
+        self.assertTrue(proxy.silent(0.2))
+        proxy.send("HTTP/1.1 200 OK\r\n\r\n")
+        self.assertEqual(client.head().status, 200)
+        self.assertEqual(proxy.exactly(5), b"early")
+
     def test_a_proxy_may_refuse_it(self):
-        self.start(out=self.policy(ends=False))
+        self.begin(ends=False)
         client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
         proxy, _ = self.accept_request()
         proxy.send("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 3\r\n\r\nwho")
         head = client.head()
         self.assertEqual(head.status, 407)
         self.assertEqual(client.exactly(3), b"who")
+
+
+class ConnectAtTwo(mesh.AtTwo, Connect):
+    """HTTP/1.1 or HTTP/2 -> HTTP/2 CONNECT -> TCP."""
+
+    def test_the_second_sidecar_may_refuse_it(self):
+        for inbound, status in (({}, 405), (self.policy("app", False), 403)):
+            with self.subTest(status):
+                if inbound:
+                    del inbound["routes"][0]["route"]["upgrade_configs"]
+                self.start(out=self.policy("next", False), inbound=inbound)
+                client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\nsecret")
+                self.assertEqual(client.head().status, status)
+                self.assertTrue(self.app.no_connection())
+                mesh.stop_all(self, self.made)
+                self.made = []
 
 
 if __name__ == "__main__":
