@@ -86,6 +86,7 @@ class Transparency(mesh.MeshTest):
         self.assertEqual(head.all("upgrade"), ["websocket"])
         self.assertEqual(head.all("connection"), ["Upgrade"])
         self.assertEqual(head.all("sec-websocket-key"), ["abc"])
+        self.assertTrue(app.silent(0.2), "bytes of a tunnel that the app has not granted")
         app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst")
         answer = client.head()
         self.assertEqual(answer.first, "HTTP/1.1 101 Switching Protocols")
