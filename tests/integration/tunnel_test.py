@@ -243,6 +243,54 @@ class BetweenSidecars(mesh.AtTwo, mesh.MeshTest):
         self.assertEqual(client.head().status, 200)
 
 
+class UpgradePolicy(mesh.MeshTest):
+    """`upgrade_configs` of the route count before those of the listener, and these before the filter that passes all."""
+
+    # (the listener says, the route says, others pass, what holds)
+    CASES = [(None, None, False, False), (True, None, False, True), (False, None, False, False), (None, True, False, True),
+             (None, False, False, False), (True, False, False, False), (False, True, False, True), (True, True, False, True),
+             (False, False, False, False), (None, None, True, True), (False, None, True, False), (None, False, True, False),
+             (False, True, True, True), (True, False, True, False)]
+
+    def check(self, ask, kinds):
+        """`ask(kind, allowed)`: one request for that upgrade is answered, and by the app if it is allowed."""
+        for manager, route, others, allowed in self.CASES:
+            with self.subTest(manager=manager, route=route, others=others):
+                def configs(enabled):
+                    return {} if enabled is None else {"upgrade_configs": [{"upgrade_type": "WebSocket", "enabled": enabled}]}
+                mesh.stop_all(self, self.made)
+                self.start(out={"pass_upgrades": others, "hcm": configs(manager), "route": configs(route)})
+                for kind in kinds:
+                    ask(kind, all({"websocket": allowed, "chat": others}[one] for one in kind.split(", ")))
+        self.assertTrue(self.app.no_connection())
+
+    def app_answers(self):
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        app.close()
+
+    def over_http1(self, kind, allowed):
+        client = self.ask("GET /chat HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n" % kind)
+        if allowed:
+            self.app_answers()
+        self.assertEqual(client.head().status, 404 if allowed else 403)
+        client.close()
+
+    def over_http2(self, kind, allowed):
+        client = Client(self.port)
+        stream = client.open(kind)
+        if allowed:
+            self.app_answers()
+        self.assertEqual(client.response(stream)[":status"], "404" if allowed else "403")
+        client.close()
+
+    def test_of_http1_clients(self):
+        self.check(self.over_http1, ["websocket", "chat", "websocket, chat"])
+
+    def test_of_http2_clients(self):
+        self.check(self.over_http2, ["websocket", "chat"])
+
+
 class ToHttp2Apps(mesh.MeshTest):
     """The client speaks HTTP/1.1, the app HTTP/2."""
 
@@ -438,12 +486,11 @@ class ConnectAtTwo(mesh.AtTwo, Connect):
             with self.subTest(status):
                 if inbound:
                     del inbound["routes"][0]["route"]["upgrade_configs"]
+                mesh.stop_all(self, self.made)
                 self.start(out=self.policy("next", False), inbound=inbound)
                 client = self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\nsecret")
                 self.assertEqual(client.head().status, status)
                 self.assertTrue(self.app.no_connection())
-                mesh.stop_all(self, self.made)
-                self.made = []
 
 
 if __name__ == "__main__":
