@@ -489,6 +489,101 @@ class ResetCodesAtTwo(mesh.AtTwo, ResetCodes):
     pass
 
 
+class ResetsAcrossVersions(mesh.MeshTest):
+    """HTTP/1 has no codes: what its end means is told in HTTP/2's, and what HTTP/2's codes mean by its end."""
+
+    POST = "POST / HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+
+    def reset_of(self, app, stream):
+        while True:
+            kind, _, where, payload = app.next_frame()
+            if kind == RST_STREAM and where == stream:
+                return int.from_bytes(payload, "big")
+
+    # What an HTTP/1 client does. The HTTP/2 app is told CANCEL: it is the request that is given up, and none of its own doing.
+    CLIENT = [
+        ("resets while it waits", "GET / HTTP/1.1\r\nHost: shop\r\n\r\n", lambda client: client.reset()),
+        ("closes while it waits", "GET / HTTP/1.1\r\nHost: shop\r\n\r\n", lambda client: client.close()),
+        ("resets in its upload", POST, lambda client: client.reset()),
+        ("closes in its upload", POST, lambda client: client.close()),
+        ("sends a bad chunk", POST, lambda client: client.send("zz\r\n")),
+        ("is silent in its upload", POST, lambda client: None)]
+
+    def test_from_an_http1_client_to_an_http2_app(self):
+        self.start(http2_app=True, out={"hcm": {"stream_idle_timeout": "1s"}})
+        app = None
+        for answered in (False, True):
+            for name, request, leave in self.CLIENT:
+                with self.subTest(name, answered=answered):
+                    client = self.ask(request)
+                    app = app or Http2App(self.app.accept())
+                    stream = app.request()
+                    if answered:
+                        app.conversation.send(frame(HEADERS, 4, stream, b"\x88"))
+                        self.assertEqual(client.head().status, 200)
+                    leave(client)
+                    self.assertEqual(self.reset_of(app, stream), 8)
+
+    HALF = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
+    CHUNKS = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+
+    # What an HTTP/1 app does -> what the HTTP/2 client hears; None: 502 or 504.
+    APP = [
+        ("resets before its answer", "", lambda app: app.reset(), None),
+        ("closes before its answer", "", lambda app: app.close(), None),
+        ("closes in its head", "HTTP/1.1 200 OK\r\nConte", lambda app: app.close(), None),
+        ("answers nonsense", "", lambda app: app.send("nonsense\r\n\r\n"), None),
+        ("is silent", "", lambda app: None, None),
+        ("resets in its answer", HALF, lambda app: app.reset(), 2),
+        ("closes in its answer", HALF, lambda app: app.close(), 2),
+        ("closes between chunks", CHUNKS, lambda app: app.close(), 2),
+        ("sends a bad chunk", CHUNKS, lambda app: app.send("zz\r\n"), 2),
+        ("is silent in its answer", HALF, lambda app: None, 8)]
+
+    def test_from_an_http1_app_to_an_http2_client(self):
+        self.start(out={"hcm": {"stream_idle_timeout": "1s"}})
+        client = Http2Client(self.port)
+        self.addCleanup(client.close)
+        for name, begins, leave, code in self.APP:
+            with self.subTest(name):
+                stream = client.request("/")
+                app, _ = self.accept_request()
+                app.send(begins)
+                head = lambda e: isinstance(e, h2.events.ResponseReceived) and e.stream_id == stream
+                if code is not None:
+                    client.next_event(head)
+                leave(app)
+                if code is None:
+                    self.assertIn(dict(client.next_event(head).headers)[":status"], ("502", "504"))
+                    client.next_event(lambda e: isinstance(e, h2.events.StreamEnded) and e.stream_id == stream)
+                else:
+                    ended = (h2.events.StreamReset, h2.events.StreamEnded)
+                    event = client.next_event(lambda e: isinstance(e, ended) and e.stream_id == stream)
+                    self.assertIsInstance(event, h2.events.StreamReset)
+                    self.assertEqual(int(event.error_code), code)
+
+    def test_from_an_http2_client_to_an_http1_app(self):
+        """Whatever the code, its connection ends: nothing else would tell the app, which has to stop."""
+        self.start()
+        client = Http2Client(self.port)
+        self.addCleanup(client.close)
+        for answered in (False, True):
+            for code in (0, 1, 2, 5, 7, 8, 11, 13, 99):
+                with self.subTest(code=code, answered=answered):
+                    stream = client.request("/", method="POST", end=False)
+                    app, _ = self.accept_request()
+                    if answered:
+                        app.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+                        client.next_event(lambda e: isinstance(e, h2.events.DataReceived) and e.stream_id == stream)
+                    client.h2.reset_stream(stream, error_code=code)
+                    client.flush()
+                    self.assertNotIn(b"0\r\n\r\n", app.rest_or_reset(), "half an upload is no whole one")
+
+
+class ResetsAcrossVersionsAtTwo(mesh.AtTwo, ResetsAcrossVersions):
+    pass
+
+
 class Peers(mesh.MeshTest):
     sidecars = 2
 
