@@ -128,6 +128,21 @@ class Floods(Attack):
     def test_made_you_reset_by_malformed_requests(self):
         self.check_flood(lambda i: headers(1 + 2 * i, get("/never", [("connection", "close")])), EARLY_RESETS, self.RESETS, batch=50)
 
+    def test_empty_names(self):
+        """CVE-2019-9516: each request is malformed, and its stream is reset."""
+        self.check_flood(lambda i: headers(1 + 2 * i, get("/direct", [("", "")] * 20)), EARLY_RESETS, self.RESETS, batch=50)
+
+    def test_settings_of_many_entries(self):
+        """CVE-2019-9515, in one frame: it ends the connection at once."""
+        before = self.counter("client_protocol_errors_total")
+        attacker = Peer(self.client())
+        attacker.send(settings(*[(INITIAL_WINDOW_SIZE, 65535 + i) for i in range(2000)]))
+        self.assertEqual(attacker.until(lambda f: f.kind == GOAWAY).word(4), ENHANCE_YOUR_CALM)
+        self.assertTrue(attacker.ended())
+        self.assertEqual(self.counter("client_protocol_errors_total"), before + 1)
+        self.others_are_served()
+        self.memory_is_back()
+
     def test_a_header_block_without_end(self):
         """CVE-2024-28182, CVE-2024-27919."""
         series = 'http2_connections_ended_total{reason="header_flood"}'
@@ -248,6 +263,17 @@ class Slow(Attack):
         self.assertTrue(app.rest_or_reset() in (b"x", b""))
         self.assertEqual(self.counter('client_limits_total{limit="slow_request"}'), 1)
 
+    def test_bodies_over_http2(self):
+        attacker = Peer(self.client())
+        stream = attacker.ask("/", method="POST", end=False)
+        attacker.send(frame(DATA, 0, stream, b"x"))
+        app, _ = self.accept_request()
+        self.others_are_served()
+        self.assertEqual(attacker.status(stream), "408")
+        self.assertNotIn(b"0\r\n\r\n", app.rest_or_reset(), "half an upload is no whole one")
+        self.assertEqual(self.counter('client_limits_total{limit="slow_request"}'), 1)
+        self.assertTrue(attacker.serves())  # it costs the stream, not the connection
+
     def answer_much(self, app):
         app.sock.settimeout(0.02)
         sent = 0
@@ -290,6 +316,70 @@ class Slow(Attack):
         self.memory_is_back()
 
 
+    def held_open(self, attacker, squeeze):
+        """20 large answers whose windows open a little, then squeeze(streams): they cost what a window costs, and are given up.
+        Returns what is counted of that."""
+        streams, apps = [], []
+        for _ in range(20):
+            streams.append(attacker.ask("/"))
+            app, _ = self.accept_request()
+            apps.append(app)
+            self.answer_much(app)
+        squeeze(streams)
+        self.others_are_served()
+        if not mesh.sanitized():
+            self.assertLess(self.sidecar.resident_bytes() - self.before, 20 * 700_000)
+        for app in apps:
+            app.rest_or_reset()
+        for stream in streams:
+            if not any(one.kind == RST_STREAM and one.stream == stream for one in attacker.seen):
+                attacker.until(lambda f: f.kind == RST_STREAM and f.stream == stream)
+        self.assertTrue(attacker.serves() and self.neighbour.serves())
+        self.memory_is_back()
+        return self.counter('client_limits_total{limit="slow_read"}')
+
+    def test_windows_of_one_byte(self):
+        """CVE-2019-9511, CVE-2019-9517: answers in pieces of one byte, until no more of them are asked for."""
+        attacker = Peer(self.client(), pairs=[(INITIAL_WINDOW_SIZE, 1)])
+
+        def squeeze(streams):
+            for _ in range(20 * len(streams)):
+                one = attacker.until(lambda f: f.kind == DATA)
+                self.assertEqual(len(one.payload), 1)
+                attacker.send(window_update(one.stream, 1))
+        self.held_open(attacker, squeeze)
+
+    def test_windows_that_become_negative_in_mid_answer(self):
+        attacker = Peer(self.client())
+        attacker.send(window_update(0, 1 << 24))
+
+        def squeeze(streams):
+            got = 0
+            while got < 65535 * len(streams):
+                got += len(attacker.until(lambda f: f.kind == DATA).payload)
+            attacker.send(settings((INITIAL_WINDOW_SIZE, 0)))
+            for stream in streams:
+                attacker.send(window_update(stream, 65535))  # 0 is left to it, and no more
+        self.assertEqual(self.held_open(attacker, squeeze), 20)
+
+
+class Dribble(Attack):
+    def test_content_of_one_byte_a_frame(self):
+        """CVE-2019-9511 as an upload. It is an upload: it passes, at a frame's cost a byte, and holds nothing."""
+        attacker = Peer(self.client())
+        stream = attacker.ask("/", method="POST", end=False)
+        app, _ = self.accept_request()
+        for _ in range(200):
+            attacker.send(frame(DATA, 0, stream, b"x") * 100)
+            got = 0
+            while got < 100:
+                size = int(app.until(b"\r\n"), 16)
+                self.assertEqual(app.exactly(size + 2), b"x" * size + b"\r\n")
+                got += size
+        self.others_are_served()
+        self.memory_is_back()
+
+
 class Crowds(Attack):
     def setUp(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -315,6 +405,58 @@ class Crowds(Attack):
             one.close()
         mesh.wait_until(lambda: self.counter("client_connections_active") <= 2, "they are gone")
         self.others_are_served()
+
+
+class Idle(Attack):
+    hcm = {"common_http_protocol_options": {"idle_timeout": "3s"}}
+    COUNT = 2000
+    EACH = 6 << 10  # bytes
+
+    @unittest.skipIf(mesh.sanitized(), "measures what sanitizers change")
+    def test_idle_connections_are_cheap_and_end(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard < self.COUNT + 1000:
+            self.skipTest("needs %d descriptors" % (self.COUNT + 1000))
+        crowd = []
+        for i in range(self.COUNT):
+            crowd.append(self.client())
+        mesh.wait_until(lambda: self.counter("client_connections_active") >= self.COUNT, "all are taken")
+        self.assertLess((self.sidecar.resident_bytes() - self.before) / self.COUNT, self.EACH)
+        for one in crowd:
+            self.assertEqual(one.rest_or_reset(), b"")
+        mesh.wait_until(lambda: self.counter("client_connections_active") <= 1, "they are gone")
+        fresh = self.get(path="/direct")
+        self.assertEqual(fresh.head().status, 200)
+        self.memory_is_back()
+
+
+class LargestHeads(Attack):
+    """A head of 1 MiB where the listener takes as much as can be configured."""
+    hcm = {"max_request_headers_kb": 8192, "common_http_protocol_options": {"max_headers_count": 5000}}
+
+    def check(self, fields, pieces):
+        text = ("GET / HTTP/1.1\r\nHost: a\r\n" + "".join("%s: %s\r\n" % one for one in fields) + "\r\n").encode()
+        client = self.client()
+        for at in range(0, len(text), pieces):
+            client.send(text[at:at + pieces])
+        app, head = self.accept_request()
+        self.assertEqual(head.fields[1:], fields)
+        app.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        app.close()
+        self.assertEqual(client.head().status, 200)
+        client.close()
+        self.others_are_served()
+        self.memory_is_back()
+
+    def test_one_field_of_a_mebibyte(self):
+        for pieces in (1 << 21, 1000, 4097):
+            with self.subTest(pieces=pieces):
+                self.check([("X-Large", "x" * (1 << 20))], pieces)
+
+    def test_a_thousand_fields(self):
+        for pieces in (1 << 21, 1000, 4097):
+            with self.subTest(pieces=pieces):
+                self.check([("X-%d" % i, "x" * 1024) for i in range(1024)], pieces)
 
 
 class Lives(Attack):
@@ -462,6 +604,75 @@ class Legal(Attack):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100)
         self.assertIn("20000 succeeded", done.stdout)
         self.unharmed()
+
+
+class Races(Attack):
+    """A reset and a GOAWAY close together, from either side (CVE-2023-35945)."""
+
+    def test_of_a_client(self):
+        goaway = frame(GOAWAY, 0, 0, u32(0) + u32(NO_ERROR))
+        for path in ("/direct", "/"):
+            for end in (False, True):
+                request = headers(1, get(path, method="POST"), end=end)
+                reset = frame(RST_STREAM, 0, 1, u32(CANCEL))
+                for order in (reset + goaway, goaway + reset, goaway + reset + headers(3, get("/direct")), reset + goaway + reset):
+                    attacker = Peer(self.client())
+                    attacker.send(request + order)
+                    attacker.conversation.close()
+        self.others_are_served()
+        self.memory_is_back()
+
+
+class Upstreams(mesh.MeshTest):
+    """An HTTP/2 app that means harm, and 100 requests on its connection."""
+    COUNT = 100
+
+    def setUp(self):
+        super().setUp()
+        self.port = mesh.free_port()
+        self.made = [mesh.Sidecar([mesh.listener("outbound", self.port, "app", routes=ROUTES)],
+                                  [mesh.cluster("app", [self.app.address], http2=True)], admin=True)]
+        self.waiting = []
+        first = self.get()
+        self.server = Peer(self.app.accept(), server=True)
+        self.streams = [self.server.request()[0]]
+        self.waiting = [first] + [self.get() for _ in range(self.COUNT - 1)]
+        while len(self.streams) < self.COUNT:
+            self.streams.append(self.server.request()[0])
+
+    def all_fail(self):
+        for client in self.waiting:
+            self.assertIn(client.head().status, (502, 503))
+        fresh = self.get(path="/direct")
+        self.assertEqual(fresh.head().status, 200)
+
+    def resets(self, code=CANCEL):
+        return b"".join(frame(RST_STREAM, 0, stream, u32(code)) for stream in self.streams)
+
+    def test_all_streams_are_reset_at_once(self):
+        """CVE-2021-32778."""
+        self.server.send(self.resets())
+        self.all_fail()
+        self.assertEqual(self.made[0].metrics()["pillion_http2_resets_seen_total"], self.COUNT)
+        later = self.get()
+        self.server.send(headers(self.server.request()[0], [(":status", "204")]))  # the connection stays
+        self.assertEqual(later.head().status, 204)
+
+    def test_a_goaway_right_behind_the_resets(self):
+        """CVE-2023-35945."""
+        self.server.send(self.resets() + frame(GOAWAY, 0, 0, u32(self.streams[-1]) + u32(NO_ERROR)))
+        self.all_fail()
+        self.assertTrue(self.server.ended())
+
+    def test_resets_right_behind_a_goaway(self):
+        self.server.send(frame(GOAWAY, 0, 0, u32(self.streams[-1]) + u32(NO_ERROR)) + self.resets())
+        self.all_fail()
+        self.assertTrue(self.server.ended())
+
+    def test_resets_and_the_end_of_the_connection(self):
+        self.server.send(self.resets(INTERNAL_ERROR) + frame(GOAWAY, 0, 0, u32(0) + u32(INTERNAL_ERROR)))
+        self.server.conversation.close()
+        self.all_fail()
 
 
 @unittest.skipIf(mesh.sanitized(), "measures what sanitizers change")

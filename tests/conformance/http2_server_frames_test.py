@@ -279,5 +279,94 @@ class Frames(mesh.MeshTest):
         self.assertNotIn(ENABLE_PUSH, ours)  # a server must not (section 6.5.2)
 
 
+class SettingsInMidAnswer(mesh.MeshTest):
+    """What the client says while an answer is under way holds for the rest of it."""
+    CONTENT = bytes(range(256)) * 800
+
+    def begin(self, *pairs):
+        """A client whose answer is under way, with content that waits for its window, and the stream."""
+        self.start()
+        peer = Peer(self.client(), pairs=pairs)
+        peer.send(window_update(0, 1 << 24))
+        stream = peer.ask("/")
+        app, _ = self.accept_request()
+        app.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(self.CONTENT) + self.CONTENT)
+        self.got = b""
+        self.assertEqual(peer.status(stream), "200")
+        return peer, stream
+
+    def content(self, peer, stream, length):
+        """Reads so many bytes more; returns the largest frame."""
+        frames = []
+        while sum(frames) < length:
+            one = peer.until(lambda f: f.kind == DATA and f.stream == stream)
+            frames.append(len(one.payload))
+            self.got += one.payload
+        self.assertEqual(sum(frames), length)
+        return max(frames)
+
+    def nothing_comes(self, peer):
+        """A PING comes back and no content before it."""
+        seen = len(peer.seen)
+        peer.send(frame(PING, 0, 0, b"whatelse"))
+        peer.until(lambda f: f.kind == PING and f.flags & ACK and f.payload == b"whatelse")
+        self.assertEqual([f for f in peer.seen[seen:] if f.kind == DATA], [])
+
+    def rest(self, peer, stream):
+        self.content(peer, stream, len(self.CONTENT) - len(self.got))
+        if not peer.seen[-1].flags & END_STREAM:
+            peer.until(lambda f: f.stream == stream and f.flags & END_STREAM)
+        self.assertEqual(mesh.digest(self.got), mesh.digest(self.CONTENT))
+
+    def test_the_window_grows(self):
+        peer, stream = self.begin((INITIAL_WINDOW_SIZE, 10))
+        self.content(peer, stream, 10)
+        self.nothing_comes(peer)
+        peer.send(settings((INITIAL_WINDOW_SIZE, 50_000)))
+        self.content(peer, stream, 49_990)
+        self.nothing_comes(peer)
+        peer.send(settings((INITIAL_WINDOW_SIZE, 1 << 20)))
+        self.rest(peer, stream)
+
+    def test_the_window_shrinks_below_zero(self):
+        peer, stream = self.begin((INITIAL_WINDOW_SIZE, 1000))
+        self.content(peer, stream, 1000)
+        peer.send(settings((INITIAL_WINDOW_SIZE, 0)))  # -1000 now (section 6.9.2)
+        peer.send(window_update(stream, 1000))
+        self.nothing_comes(peer)
+        peer.send(window_update(stream, 1))
+        self.content(peer, stream, 1)
+        self.nothing_comes(peer)
+        peer.send(settings((INITIAL_WINDOW_SIZE, 1 << 20)))
+        self.rest(peer, stream)
+
+    def test_frames_are_never_larger_than_the_client_takes(self):
+        peer, stream = self.begin((INITIAL_WINDOW_SIZE, 60_000), (MAX_FRAME_SIZE, 1 << 20))
+        self.content(peer, stream, 60_000)
+        peer.send(settings((MAX_FRAME_SIZE, 16384)))
+        peer.until(lambda f: f.kind == SETTINGS and f.flags & ACK)
+        peer.send(window_update(stream, 60_000))
+        self.assertLessEqual(self.content(peer, stream, 60_000), 16384)
+        peer.send(settings((MAX_FRAME_SIZE, 1 << 20), (INITIAL_WINDOW_SIZE, 1 << 20)))
+        self.rest(peer, stream)
+
+    def test_the_header_table_goes_to_nothing_and_comes_back(self):
+        """Also between the head of an answer and its end: what is said of the table later is said in the next head."""
+        peer, stream = self.begin((INITIAL_WINDOW_SIZE, 1000))
+        for size in (0, 4096, 100, 1 << 20, 0):
+            peer.send(settings((HEADER_TABLE_SIZE, size)))
+            peer.until(lambda f: f.kind == SETTINGS and f.flags & ACK)
+            peer.decoder.max_allowed_table_size = size
+            other = peer.ask("/other")
+            app_of_other, _ = self.accept_request()
+            app_of_other.send("HTTP/1.1 200 OK\r\nX-Repeated: one\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            app_of_other.close()
+            head = dict(peer.fields(peer.until(lambda f: f.kind == HEADERS and f.stream == other)))
+            self.assertEqual((head[":status"], head["x-repeated"]), ("200", "one"))
+        self.got += b"".join(f.payload for f in peer.seen if f.kind == DATA and f.stream == stream)
+        peer.send(settings((INITIAL_WINDOW_SIZE, 1 << 20)))
+        self.rest(peer, stream)
+
+
 if __name__ == "__main__":
     unittest.main()
