@@ -707,22 +707,78 @@ class Memory(Attack):
             highest = max(highest, self.sidecar.resident_bytes())
         self.assertIsNone(self.sidecar.process.poll())
         self.assertLess(highest, self.LIMIT_MIB << 20)
-        after = self.sidecar.metrics()
-        self.assertGreater(after['pillion_shed_total{what="request"}'], 0)
+        self.assertGreater(self.counter('shed_total{what="request"}'), 0)
         for one in held:
             one.close()
         for app in self.app.connections:
             app.close()
         self.app.connections.clear()
+        self.all_is_back()
 
+    def test_it_resets_what_holds_most_and_recovers(self):
+        """All have been let in before any of their answers comes."""
+        held = []
+        for _ in range(400):
+            held.append(self.client())
+            held[-1].sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self.get(held[-1])
+            app, _ = self.accept_request()
+            app.sock.settimeout(0.02)
+        chunk = b"x" * 65536
+        highest = 0
+        for app in self.app.connections:
+            try:
+                app.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+                for _ in range(80):
+                    app.sock.send(chunk)
+            except OSError:
+                pass
+            highest = max(highest, self.sidecar.resident_bytes())
+        self.assertIsNone(self.sidecar.process.poll())
+        self.assertLess(highest, self.LIMIT_MIB << 20)
+        self.assertGreater(self.counter('shed_total{what="stream"}'), 0)
+        for one in held + self.app.connections:
+            one.close()
+        self.app.connections.clear()
+        self.all_is_back()
+
+    def test_it_refuses_connections_and_recovers(self):
+        """What is held are heads that never end: there is no stream to reset."""
+        held = []
+        refused = 'shed_total{what="connection"}'
+        half = "GET / HTTP/1.1\r\nHost: a\r\n" + "X-Field: %s\r\n" % ("y" * 1000) * 50
+        while not self.counter(refused):
+            self.assertLess(len(held), 3 * (self.LIMIT_MIB << 20) // len(half), "nobody was refused")
+            for _ in range(50):
+                try:
+                    held.append(self.client())
+                    held[-1].send(half)
+                except OSError:
+                    pass  # it was refused
+        self.assertIsNone(self.sidecar.process.poll())
+        self.assertLess(self.sidecar.resident_bytes(), 1.1 * (self.LIMIT_MIB << 20))
+        for _ in range(10):
+            before = self.counter(refused)
+            self.assertEqual(self.client().rest_or_reset(), b"")
+            self.assertGreater(self.counter(refused), before)
+        self.assertEqual(self.neighbour.status(self.neighbour.ask()), "503")  # who is here is answered, if not served
+        for one in held:
+            one.close()
+        self.all_is_back()
+
+    def all_is_back(self):
         def recovered():
             client = mesh.Conversation(socket.create_connection((mesh.HOST, self.port), timeout=mesh.WAIT))
             try:
                 client.send("GET /direct HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
                 return b" 200 " in client.rest_or_reset()[:20]
+            except OSError:
+                return False
             finally:
                 client.close()
         mesh.wait_until(recovered, "requests are served again")
+        self.assertTrue(self.neighbour.serves())
+        mesh.wait_until(lambda: self.sidecar.resident_bytes() - self.before < MEMORY, "memory is back")
 
 
 @unittest.skipIf(mesh.sanitized(), "measures what sanitizers change")
