@@ -142,9 +142,10 @@ class Curl(Clients):
         self.assertEqual(made, [b"1", b"0", b"0", b"0", b"0"])
 
     def test_events_arrive_one_by_one(self):
-        for flag in ("--http1.1", "--http2-prior-knowledge"):
-            with self.subTest(flag):
-                reader = subprocess.Popen(["curl", "--silent", "--no-buffer", flag, self.url + "/events"], stdout=subprocess.PIPE)
+        direct = "http://%s:%d" % self.server.server_address
+        for url, flag in ((direct, "--http1.1"), (self.url, "--http1.1"), (self.url, "--http2-prior-knowledge")):
+            with self.subTest(url=url, flag=flag):
+                reader = subprocess.Popen(["curl", "--silent", "--no-buffer", flag, url + "/events"], stdout=subprocess.PIPE)
                 for i in range(10):
                     self.server.events.put(b"event %d" % i)
                     self.assertEqual(reader.stdout.readline(), b"data: event %d\n" % i)  # before the next one is sent

@@ -347,5 +347,51 @@ class Settings(mesh.MeshTest):
         self.assertNotIn(b"x-request-id", table)
 
 
+class TrailersOnly(mesh.MeshTest):
+    """A gRPC answer that is a head alone stays one frame: some clients read a status behind an empty message otherwise."""
+
+    def answer_of(self, client, stream):
+        """The fields of the one frame that the answer is."""
+        one = client.until(lambda f: f.stream == stream)
+        self.assertEqual((one.kind, one.flags & END_STREAM), (HEADERS, END_STREAM))
+        return client.fields(one)
+
+    def call(self, client):
+        return client.ask("/shop.Cart/Add", [("content-type", "application/grpc"), ("te", "trailers")], "POST")
+
+    def test_of_an_app(self):
+        self.start(http2_app=True)
+        client = Peer(self.client())
+        stream = self.call(client)
+        server = Peer(self.app.accept(), server=True)
+        fields = [("content-type", "application/grpc"), ("grpc-status", "5"), ("grpc-message", "no cart"), ("x-own", "1")]
+        server.send(answer(server.request()[0], OK + fields))
+        self.assertEqual(self.answer_of(client, stream), OK + fields)
+
+    def test_of_ours(self):
+        self.app.close()
+        self.start(http2_app=True)
+        client = Peer(self.client())
+        fields = dict(self.answer_of(client, self.call(client)))
+        self.assertEqual((fields[":status"], fields["grpc-status"]), ("200", "14"))
+        self.app = mesh.App()
+
+    def test_another_answer_keeps_its_trailers(self):
+        self.start(http2_app=True)
+        client = Peer(self.client())
+        stream = self.call(client)
+        server = Peer(self.app.accept(), server=True)
+        there = server.request()[0]
+        server.send(answer(there, OK + [("content-type", "application/grpc")], end=False) + answer(there, [("grpc-status", "0")]))
+        head = client.until(lambda f: f.stream == stream)
+        self.assertEqual((head.kind, head.flags & END_STREAM, dict(client.fields(head))[":status"]), (HEADERS, 0, "200"))
+        last = client.until(lambda f: f.stream == stream and f.kind != DATA)
+        self.assertEqual((last.kind, last.flags & END_STREAM, client.fields(last)), (HEADERS, END_STREAM, [("grpc-status", "0")]))
+
+
+class TrailersOnlyAtTwo(mesh.AtTwo, TrailersOnly):
+    pass
+
+
 if __name__ == "__main__":
     unittest.main()

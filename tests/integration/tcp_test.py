@@ -122,6 +122,27 @@ class Tcp(unittest.TestCase):
         served.send(mesh.OK)
         self.assertEqual(client.head().status, 200)
 
+    def test_a_chain_by_the_alpn_of_the_client_hello(self):
+        """What the client offers decides before anybody has answered it; the bytes are passed on as they came."""
+        with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as directory:
+            servers = [Echo(name, context=self_signed(directory, "a.example")) for name in (b"two ", b"one ", b"any ")]
+        for server, protocols in zip(servers, (["h2"], ["http/1.1", "http/1.0"], ["h2", "http/1.1", "x"])):
+            server.context.set_alpn_protocols(protocols)
+        self.start([tcp_chain("two", {"application_protocols": ["h2"], "transport_protocol": "tls"}),
+                    tcp_chain("one", {"application_protocols": ["http/1.1", "http/1.0"], "transport_protocol": "tls"}),
+                    tcp_chain("any", {"transport_protocol": "tls"})], ["tls_inspector"], servers)
+        for offered, expected, chosen in ((["h2"], b"two hi", "h2"), (["http/1.1"], b"one hi", "http/1.1"),
+                                          (["http/1.0", "x"], b"one hi", "http/1.0"), (["x", "h2"], b"two hi", "h2"),
+                                          (["x"], b"any hi", "x"), ([], b"any hi", None)):
+            with self.subTest(offered):
+                context = ssl.create_default_context()
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                if offered:
+                    context.set_alpn_protocols(offered)
+                with context.wrap_socket(socket.create_connection((mesh.HOST, self.port)), server_hostname="a.example") as tls:
+                    tls.sendall(b"hi")
+                    self.assertEqual((tls.recv(100), tls.selected_alpn_protocol()), (expected, chosen))
+
     def test_a_server_that_speaks_first_beside_http(self):
         server = Echo(b"smtp ", greeting=b"220 ready\r\n")
         http = mesh.listener("h", 1, "smtp")["filter_chains"][0]

@@ -243,6 +243,83 @@ class BetweenSidecars(mesh.AtTwo, mesh.MeshTest):
         self.assertEqual(client.head().status, 200)
 
 
+class OpenTunnels(mesh.MeshTest):
+    """Both ends are there and neither has ended."""
+
+    UPGRADE = BetweenSidecars.UPGRADE
+
+    def opened(self):
+        client = self.ask(self.UPGRADE)
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                 "Sec-WebSocket-Accept: %s\r\n\r\n" % accept_of(KEY))
+        self.assertEqual(client.head().status, 101)
+        return client, app
+
+    def test_silence_ends_a_tunnel(self):
+        self.start(out={"hcm": {"stream_idle_timeout": "1s"}})
+        client, app = self.opened()
+        client.send("ping")
+        self.assertEqual(app.exactly(4), b"ping")
+        app.send("pong")
+        self.assertEqual(client.exactly(4), b"pong")
+        self.assertTrue(client.closed())
+        self.assertTrue(app.closed())
+
+    def test_a_tunnel_that_is_not_silent_goes_on(self):
+        """Whoever speaks: bytes of one side are enough."""
+        self.start(out={"hcm": {"stream_idle_timeout": "2s"}})
+        for speaks in (0, 1):
+            ends = self.opened()
+            for _ in range(25):
+                ends[speaks].send("x")
+                self.assertEqual(ends[1 - speaks].exactly(1), b"x")
+                time.sleep(0.1)
+
+
+class OpenTunnelsAtTwo(mesh.AtTwo, OpenTunnels):
+    pass
+
+
+class Counted(mesh.MeshTest):
+    def series(self, name, labels=""):
+        where = 'listener="outbound",route="all/0",cluster="app"'
+        return self.made[0].metrics().get("pillion_%s{%s%s}" % (name, where, labels), 0)
+
+    def check(self, route, request, code, grant):
+        """From the first byte to the last: who is under way, the code, and the bytes within the tunnel."""
+        self.port = mesh.free_port()
+        self.made = [mesh.Sidecar([mesh.listener("outbound", self.port, "app", **route)],
+                                  [mesh.cluster("app", [self.app.address])], admin=True)]
+        client = self.ask(request)
+        app = self.app.accept()
+        grant(app)
+        self.assertEqual(client.head().status, code)
+        client.send(b"x" * 500)
+        self.assertEqual(app.exactly(500), b"x" * 500)
+        app.send(b"y" * 1000)
+        self.assertEqual(client.exactly(1000), b"y" * 1000)
+        self.assertEqual((self.series("requests_active"), self.series("requests_total", ',code="%d"' % code)), (1, 0))
+        client.half_close()
+        self.assertEqual(app.rest(), b"")
+        app.close()
+        self.assertEqual(client.rest(), b"")
+        mesh.wait_until(lambda: self.series("requests_active") == 0, "it is over")
+        self.assertEqual([self.series("requests_total", ',code="%d"' % code), self.series("request_bytes_total"),
+                          self.series("response_bytes_total")], [1, 500, 1000])
+
+    def test_an_upgrade(self):
+        def grant(app):
+            app.head()
+            app.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        self.check({}, BetweenSidecars.UPGRADE, 101, grant)
+
+    def test_a_connect(self):
+        action = {"cluster": "app", "timeout": "0s", "upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]}
+        self.check({"routes": [{"match": {"connect_matcher": {}}, "route": action}]},
+                   "CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n", 200, lambda app: None)
+
+
 class UpgradePolicy(mesh.MeshTest):
     """`upgrade_configs` of the route count before those of the listener, and these before the filter that passes all."""
 
