@@ -419,7 +419,7 @@ class Crowds(Attack):
 class Idle(Attack):
     hcm = {"common_http_protocol_options": {"idle_timeout": "6s"}}
     COUNT = 2000
-    EACH = 6 << 10  # bytes
+    EACH = 2 << 10  # bytes
 
     def setUp(self):
         self.needs_descriptors(2 * self.COUNT + 500)
