@@ -325,9 +325,14 @@ class Slow(Attack):
         self.memory_is_back()
 
 
+
+class Windows(Attack):
+    """Window tricks in mid-answer. (A window that is never opened: Slow.)"""
+    hcm = {"stream_idle_timeout": "2s"}
+    answer_much = Slow.answer_much
+
     def held_open(self, attacker, squeeze):
-        """20 large answers whose windows open a little, then squeeze(streams): they cost what a window costs, and are given up.
-        Returns what is counted of that."""
+        """20 large answers whose windows open a little, then squeeze(streams): they cost what a window costs, and are given up."""
         streams, apps = [], []
         for _ in range(20):
             streams.append(attacker.ask("/"))
@@ -345,7 +350,6 @@ class Slow(Attack):
                 attacker.until(lambda f: f.kind == RST_STREAM and f.stream == stream)
         self.assertTrue(attacker.serves() and self.neighbour.serves())
         self.memory_is_back()
-        return self.counter('client_limits_total{limit="slow_read"}')
 
     def test_windows_of_one_byte(self):
         """CVE-2019-9511, CVE-2019-9517: answers in pieces of one byte, until no more of them are asked for."""
@@ -369,7 +373,7 @@ class Slow(Attack):
             attacker.send(settings((INITIAL_WINDOW_SIZE, 0)))
             for stream in streams:
                 attacker.send(window_update(stream, 65535))  # 0 is left to it, and no more
-        self.assertEqual(self.held_open(attacker, squeeze), 20)
+        self.held_open(attacker, squeeze)
 
 
 class Dribble(Attack):
