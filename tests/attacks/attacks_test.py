@@ -350,6 +350,7 @@ class Windows(Attack):
                 attacker.until(lambda f: f.kind == RST_STREAM and f.stream == stream)
         self.assertTrue(attacker.serves() and self.neighbour.serves())
         self.memory_is_back()
+        self.assertEqual(self.counter('client_limits_total{limit="slow_read"}'), 20)
 
     def test_windows_of_one_byte(self):
         """CVE-2019-9511, CVE-2019-9517: answers in pieces of one byte, until no more of them are asked for."""
