@@ -116,12 +116,12 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   time::Duration RouteTimeout() const;
   time::Duration IdleTimeout() const;
   [[nodiscard]] bool StripHead();
-  // Of a request for a tunnel, once its route is known. No error: it is allowed, and prepared.
   uint32_t policy_retries() const {
     return attempts_ > safe_retries_ + 1 ? attempts_ - 1 - safe_retries_ : 0;
   }
   bool TellsReset() const;
   RequestError KeepFromTunnel(const filter::Chain& chain);
+  // Of a request for a tunnel, once its route is known. No error: it is allowed, and prepared.
   RequestError PrepareTunnel();
   [[nodiscard]] bool StripResponse(http::ResponseHead& head);
   // None: the head may go. It may be gone, and another in its place, when there is one.

@@ -1,7 +1,6 @@
 #include "sidecar/filter/chain.h"
 
 #include <algorithm>
-
 #include <limits>
 #include <utility>
 

@@ -268,43 +268,42 @@ TEST(LinkMeter, IsFullByWhatWasMeasuredSinceTheLastLook) {
   EXPECT_FALSE(meter.Full(500'000'000, now));
 }
 
-TEST_F(Pools, ASecondConnectionThatFailsLeavesThoseWhoWaitToTheFirst) {
-  cluster_->max_concurrent_streams = 1;
-  const auto peers = network_.NewLoop();
-  Server server(*peers, At(80), 1);
-  stream::Ticket& first = Ask();
-  Settle(&server);
-  Send(first);
-  server.StopListening();
+// One connection, with all the streams it may have.
+class PoolsThatAreFull : public Pools {
+ protected:
+  PoolsThatAreFull() {
+    cluster_->max_concurrent_streams = 1;
+    stream::Ticket& first = Ask();
+    Settle(&server_);
+    Send(first);
+  }
+
+  const std::unique_ptr<net::Loop> peers_ = network_.NewLoop();
+  Server server_{*peers_, At(80), 1};
+};
+
+TEST_F(PoolsThatAreFull, ASecondConnectionThatFailsLeavesThoseWhoWaitToTheFirst) {
+  server_.StopListening();
   const stream::Ticket& second = Ask();
   EXPECT_EQ(connections(), 2u);
-  Settle(&server);
+  Settle(&server_);
   EXPECT_EQ(connections(), 1u) << "nobody listens";
   EXPECT_FALSE(second.settled());
   tickets_.pop_front();
-  Settle(&server);
+  Settle(&server_);
   EXPECT_NE(second.stream, nullptr);
 }
 
 // A first request that stays, and a second that waits; nobody listens any more.
-class PoolsThatFail : public Pools {
+class PoolsThatFail : public PoolsThatAreFull {
  protected:
   PoolsThatFail() {
-    cluster_->max_concurrent_streams = 1;
-    Send(AskAndSettle());
     server_.StopListening();
     loop_.dials = 0;
     second_ = &Ask();
     Settle(&server_);
   }
-  stream::Ticket& AskAndSettle() {
-    stream::Ticket& ticket = Ask();
-    Settle(&server_);
-    return ticket;
-  }
 
-  const std::unique_ptr<net::Loop> peers_ = network_.NewLoop();
-  Server server_{*peers_, At(80), 1};
   const stream::Ticket* second_ = nullptr;
 };
 
@@ -341,21 +340,15 @@ TEST_F(PoolsThatFail, WhoWaitsLongerThanTheConnectTimeoutIsFailed) {
   EXPECT_EQ(connections(), 1u) << "which serves on";
 }
 
-TEST_F(Pools, ASecondConnectionThatGoesAwayAtOnceIsReplaced) {
-  cluster_->max_concurrent_streams = 1;
-  const auto peers = network_.NewLoop();
-  Server server(*peers, At(80), 1);
-  stream::Ticket& first = Ask();
-  Settle(&server);
-  Send(first);
-  server.goes_away = true;
+TEST_F(PoolsThatAreFull, ASecondConnectionThatGoesAwayAtOnceIsReplaced) {
+  server_.goes_away = true;
   const stream::Ticket& second = Ask();
-  Pass(kFirstRedialPause / 2, &server);
+  Pass(kFirstRedialPause / 2, &server_);
   EXPECT_FALSE(second.settled());
   EXPECT_EQ(connections(), 1u);
   EXPECT_EQ(loop_.dials, 2);
-  server.goes_away = false;
-  Pass(kLongestRedialPause, &server);
+  server_.goes_away = false;
+  Pass(kLongestRedialPause, &server_);
   EXPECT_NE(second.stream, nullptr);
 }
 

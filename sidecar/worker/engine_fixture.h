@@ -16,6 +16,32 @@ inline net::Address At(uint16_t port) {
   return net::Address::Parse("127.0.0.1", port).value_or(net::Address());
 }
 
+// An inbound listener on `port` whose requests all go to one HTTP/1 app. Its parts may be changed before it
+// is applied.
+struct ProxyConfig {
+  ProxyConfig(uint16_t port, uint16_t app_port) {
+    cluster->name = "app";
+    auto assignment = std::make_shared<config::Assignment>();
+    assignment->endpoints.emplace_back().address = At(app_port);
+    snapshot->clusters["app"] = {cluster, assignment};
+    auto listener = std::make_shared<config::Listener>();
+    listener->name = server->name = "l";
+    listener->address = At(port);
+    listener->direction = server->direction = config::Direction::kInbound;
+    listener->chains.emplace_back().http = server;
+    auto table = std::make_shared<config::RouteTable>();
+    config::Route route;
+    route.match.text = "/";
+    route.clusters = {{"app", 1}};
+    route.total_weight = 1;
+    table->virtual_hosts.push_back({"all", {"*"}, {route}});
+    snapshot->listeners["l"] = {listener, {table}};
+  }
+  std::shared_ptr<config::Snapshot> snapshot = std::make_shared<config::Snapshot>();
+  std::shared_ptr<config::Cluster> cluster = std::make_shared<config::Cluster>();
+  std::shared_ptr<config::HttpServer> server = std::make_shared<config::HttpServer>();
+};
+
 class EngineFixture : public ::testing::Test {
  protected:
   static constexpr size_t kNetworkBytes = 4096;  // held by the network, each way

@@ -23,30 +23,7 @@ constexpr std::string_view kGet = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 class SheddingTest : public EngineFixture {
  protected:
-  SheddingTest() : app_(*peers_, At(kAppPort)) {
-    auto snapshot = std::make_shared<config::Snapshot>();
-    auto cluster = std::make_shared<config::Cluster>();
-    cluster->name = "app";
-    auto assignment = std::make_shared<config::Assignment>();
-    assignment->endpoints.emplace_back().address = At(kAppPort);
-    snapshot->clusters["app"] = {cluster, assignment};
-    auto listener = std::make_shared<config::Listener>();
-    listener->name = "l";
-    listener->address = At(kPort);
-    listener->direction = config::Direction::kInbound;
-    auto server = std::make_shared<config::HttpServer>();
-    server->name = "l";
-    server->direction = listener->direction;
-    listener->chains.emplace_back().http = server;
-    auto table = std::make_shared<config::RouteTable>();
-    config::Route route;
-    route.match.text = "/";
-    route.clusters = {{"app", 1}};
-    route.total_weight = 1;
-    table->virtual_hosts.push_back({"all", {"*"}, {route}});
-    snapshot->listeners["l"] = {listener, {table}};
-    Apply(snapshot);
-  }
+  SheddingTest() : app_(*peers_, At(kAppPort)) { Apply(ProxyConfig(kPort, kAppPort).snapshot); }
   std::unique_ptr<SimPeer> Client(std::string_view says) {
     auto client = std::make_unique<SimPeer>(*peers_, At(kPort));
     Pass(milliseconds(1));

@@ -24,30 +24,10 @@ constexpr std::string_view kGrant =
 class TunnelTest : public EngineFixture {
  protected:
   TunnelTest() : app_(*peers_, At(kAppPort)) {
-    auto snapshot = std::make_shared<config::Snapshot>();
-    auto cluster = std::make_shared<config::Cluster>();
-    cluster->name = "app";
-    cluster->stream_window_bytes = kWindowBytes;
-    auto assignment = std::make_shared<config::Assignment>();
-    assignment->endpoints.emplace_back().address = At(kAppPort);
-    snapshot->clusters["app"] = {cluster, assignment};
-    auto listener = std::make_shared<config::Listener>();
-    listener->name = "l";
-    listener->address = At(kPort);
-    listener->direction = config::Direction::kInbound;
-    auto server = std::make_shared<config::HttpServer>();
-    server->name = "l";
-    server->direction = listener->direction;
-    server->http.pass_upgrades = true;
-    listener->chains.emplace_back().http = server;
-    auto table = std::make_shared<config::RouteTable>();
-    config::Route route;
-    route.match.text = "/";
-    route.clusters = {{"app", 1}};
-    route.total_weight = 1;
-    table->virtual_hosts.push_back({"all", {"*"}, {route}});
-    snapshot->listeners["l"] = {listener, {table}};
-    Apply(snapshot);
+    const ProxyConfig made(kPort, kAppPort);
+    made.cluster->stream_window_bytes = kWindowBytes;
+    made.server->http.pass_upgrades = true;
+    Apply(made.snapshot);
   }
   // A client whose request has reached the app.
   std::unique_ptr<SimPeer> Ask() {

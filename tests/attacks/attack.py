@@ -75,6 +75,19 @@ class Attack(mesh.MeshTest):
         self.others_are_served()
         self.memory_is_back()
 
+    @staticmethod
+    def answer_much(app, most=64 << 20):
+        """What the sidecar takes of an answer without end; at most about `most` bytes."""
+        app.sock.settimeout(0.02)
+        sent = 0
+        try:
+            app.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+            while sent < most:
+                sent += app.sock.send(b"x" * 65536)
+        except OSError:
+            pass
+        app.sock.settimeout(mesh.WAIT)
+        return sent
 
     def needs_descriptors(self, count):
         """Before setUp: the sidecar inherits the limit."""

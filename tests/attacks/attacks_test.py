@@ -204,18 +204,6 @@ class Slow(Attack):
         self.assertEqual(self.counter('client_limits_total{limit="slow_request"}'), 1)
         self.assertTrue(attacker.serves())  # it costs the stream, not the connection
 
-    def answer_much(self, app):
-        app.sock.settimeout(0.02)
-        sent = 0
-        try:
-            app.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
-            while sent < 64 << 20:
-                sent += app.sock.send(b"x" * 65536)
-        except OSError:
-            pass
-        app.sock.settimeout(mesh.WAIT)
-        return sent
-
     def test_readers_of_http1(self):
         attacker = self.get()
         app = self.app.accept()
@@ -250,8 +238,6 @@ class Slow(Attack):
 class Windows(Attack):
     """Window tricks in mid-answer. (A window that is never opened: Slow.)"""
     hcm = {"stream_idle_timeout": "2s"}
-    answer_much = Slow.answer_much
-
     def held_open(self, attacker, squeeze):
         """20 large answers whose windows open a little, then squeeze(streams): they cost what a window costs, and are given up."""
         streams, apps = [], []
