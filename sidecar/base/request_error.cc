@@ -8,6 +8,8 @@ std::string_view ToString(ErrorKind kind) {
       return "none";
     case ErrorKind::kMalformed:
       return "malformed";
+    case ErrorKind::kPathRefused:
+      return "path_refused";
     case ErrorKind::kHeadTooLarge:
       return "head_too_large";
     case ErrorKind::kTargetTooLong:
@@ -25,7 +27,7 @@ std::string_view ToString(ErrorKind kind) {
     case ErrorKind::kNotImplemented:
       return "not_implemented";
     case ErrorKind::kUpgradeRefused:
-      return "upgrade-refused";
+      return "upgrade_refused";
     case ErrorKind::kConnectRefused:
       return "connect_method_refused";
     case ErrorKind::kNoRoute:

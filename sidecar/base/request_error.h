@@ -2,6 +2,7 @@
 #ifndef PILLION_SIDECAR_BASE_REQUEST_ERROR_H_
 #define PILLION_SIDECAR_BASE_REQUEST_ERROR_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -16,11 +17,13 @@ enum class Outcome : uint8_t {
 };
 
 enum class Side : uint8_t { kClient, kUpstream, kLocal };
+inline constexpr size_t kSides = static_cast<size_t>(Side::kLocal) + 1;
 
 // One kind per answer that a client can get; exchange/answers.cc holds the only table from kind to status.
 enum class ErrorKind : uint8_t {
   kNone,
   kMalformed,           // the message breaks its protocol
+  kPathRefused,         // a path that readers disagree about (400)
   kHeadTooLarge,        // a head beyond its limit (client: 431, upstream: 502)
   kTargetTooLong,       // 414
   kBodyTooLarge,        // content that had to be held (client: 413, upstream: 502)
@@ -51,6 +54,7 @@ enum class ErrorKind : uint8_t {
   kDraining,            // we are shutting down
   kInternal,            // our own survivable bug
 };
+inline constexpr size_t kErrorKinds = static_cast<size_t>(ErrorKind::kInternal) + 1;
 
 struct RequestError {
   ErrorKind kind = ErrorKind::kNone;

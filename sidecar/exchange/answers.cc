@@ -18,6 +18,7 @@ constexpr Row kRows[] = {
     {ErrorKind::kMalformed,
      {400, 13, "DPE", "malformed request\n", true},
      {502, 14, "UPE", "upstream sent a malformed response\n"}},
+    {ErrorKind::kPathRefused, {400, 13, "DPE", "malformed request\n", true}},
     {ErrorKind::kHeadTooLarge,
      {431, 8, "DPE", "request head too large\n", true},
      {502, 14, "UPE", "upstream response head too large\n"}},
@@ -66,7 +67,7 @@ constexpr bool InOrderOfKinds() {
   for (size_t i = 0; i < std::size(kRows); ++i) {
     if (static_cast<size_t>(kRows[i].kind) != i) return false;
   }
-  return std::size(kRows) == static_cast<size_t>(ErrorKind::kInternal) + 1;
+  return std::size(kRows) == kErrorKinds;
 }
 static_assert(InOrderOfKinds());
 

@@ -22,6 +22,7 @@ struct Row {
 constexpr Row kRows[] = {
     {ErrorKind::kMalformed, Side::kClient, 400, 13},
     {ErrorKind::kMalformed, Side::kUpstream, 502, 14},
+    {ErrorKind::kPathRefused, Side::kClient, 400, 13},
     {ErrorKind::kHeadTooLarge, Side::kClient, 431, 8},
     {ErrorKind::kHeadTooLarge, Side::kUpstream, 502, 14},
     {ErrorKind::kTargetTooLong, Side::kClient, 414, 13},

@@ -580,7 +580,7 @@ Next Exchange::AnswerDirectly(const config::DirectResponse& direct) {
 Next Exchange::Redirect(const http::RequestHead& head) {
   if (grpc_) {
     return AnswerLocally(
-        {ErrorKind::kMalformed, Side::kClient, Outcome::kNotSent, "an escaped slash in a path"});
+        {ErrorKind::kPathRefused, Side::kClient, Outcome::kNotSent, "an escaped slash in a path"});
   }
   Note(Event::kAnsweredHere, 307);
   local_answer_ = true;

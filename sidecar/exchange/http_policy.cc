@@ -88,7 +88,7 @@ RequestVerdict ApplyRules(const HttpPolicy& policy, http::RequestHead& head) {
   }
   switch (http::Canonicalize(policy.path, head.path)) {
     case http::PathVerdict::kRefused:
-      return {.error = Refused(ErrorKind::kMalformed, "a path that readers disagree about")};
+      return {.error = Refused(ErrorKind::kPathRefused, "a path that readers disagree about")};
     case http::PathVerdict::kRedirect:
       verdict.redirect = true;
       break;

@@ -46,7 +46,7 @@ TEST(HttpPolicy, PathsAreMadeCanonicalRefusedOrSentBack) {
   EXPECT_FALSE(ApplyToRequest(policy, {kPeer}, head).error);
   EXPECT_EQ(head.path, "/admin/x?q");
   head = Get("/a/..;/b");
-  EXPECT_EQ(ApplyToRequest(policy, {kPeer}, head).error.kind, ErrorKind::kMalformed);
+  EXPECT_EQ(ApplyToRequest(policy, {kPeer}, head).error.kind, ErrorKind::kPathRefused);
   head = Get("/a%2fb");
   EXPECT_TRUE(ApplyToRequest(policy, {kPeer}, head).redirect);
   EXPECT_EQ(head.path, "/a/b");

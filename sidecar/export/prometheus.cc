@@ -250,6 +250,9 @@ constexpr WorkerSeries kWorkerSeries[] = {
      &WorkerStats::client_slow_reads},
     {"pillion_client_limits_total", "limit=\"age\"", "Clients that met a limit.",
      &WorkerStats::client_expired},
+    {"pillion_client_limits_total", "limit=\"idle\"", "Clients that met a limit.", &WorkerStats::client_idle},
+    {"pillion_client_limits_total", "limit=\"streams\"", "Clients that met a limit.",
+     &WorkerStats::client_streams_refused},
     {"pillion_http2_connections_ended_total", "reason=\"frame_flood\"", "HTTP/2 connections ended by us.",
      &WorkerStats::http2_frame_floods},
     {"pillion_http2_connections_ended_total", "reason=\"reset_flood\"", "HTTP/2 connections ended by us.",
@@ -258,6 +261,8 @@ constexpr WorkerSeries kWorkerSeries[] = {
      &WorkerStats::http2_unread_floods},
     {"pillion_http2_connections_ended_total", "reason=\"header_flood\"", "HTTP/2 connections ended by us.",
      &WorkerStats::http2_header_floods},
+    {"pillion_http2_connections_ended_total", "reason=\"streams\"", "HTTP/2 connections ended by us.",
+     &WorkerStats::http2_stream_floods},
     {"pillion_http2_connections_ended_total", "reason=\"ping\"", "HTTP/2 connections ended by us.",
      &WorkerStats::http2_pings_unanswered},
     {"pillion_shed_total", "what=\"request\"", "What was given up because memory is short.",
@@ -328,6 +333,25 @@ void WorkerPart(Page& page, const telemetry::Registry& registry) {
   page.Sample("", upstream_opened > upstream_closed ? upstream_opened - upstream_closed : 0);
 }
 
+// Only what has happened.
+void ErrorPart(Page& page, const telemetry::Registry& registry) {
+  page.Family("pillion_request_errors_total", "counter",
+              "Requests that ended with an error of their client, their upstream or this sidecar.");
+  for (size_t kind = 1; kind < kErrorKinds; ++kind) {
+    for (size_t side = 0; side < kSides; ++side) {
+      uint64_t sum = 0;
+      for (const auto& shard : registry.shards()) sum += shard->worker.request_errors[kind - 1][side].value();
+      if (sum == 0) continue;
+      std::string labels = "side=\"";
+      labels += ToString(static_cast<Side>(side));
+      labels += "\",reason=\"";
+      labels += ToString(static_cast<ErrorKind>(kind));
+      labels += "\"";
+      page.Sample(labels, sum);
+    }
+  }
+}
+
 struct TlsSeries {
   std::string_view family;
   std::string_view help;
@@ -380,6 +404,7 @@ std::string PrometheusText(const telemetry::Registry& registry) {
   RoutePart(page, CollectRows(registry));
   TcpPart(page, registry);
   WorkerPart(page, registry);
+  ErrorPart(page, registry);
   TlsPart(page, registry);
   return page.Take();
 }

@@ -84,13 +84,13 @@ std::optional<nanoseconds> ParseGrpcTimeout(std::string_view text) {
   const auto* const unit = std::ranges::find(kUnits, text.back(), &Unit::name);
   if (unit == kUnits.end()) return std::nullopt;
   text.remove_suffix(1);
-  int64_t number = 0;
+  uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   // Beyond any deadline, and short of what a clock can add: 99999999 hours would overflow.
   constexpr nanoseconds kLongest = std::chrono::hours(24 * 365 * 100);
-  if (number > kLongest / unit->length) return kLongest;
-  return number * unit->length;
+  if (number > static_cast<uint64_t>(kLongest / unit->length)) return kLongest;
+  return static_cast<int64_t>(number) * unit->length;
 }
 
 std::string FormatGrpcTimeout(nanoseconds timeout) {

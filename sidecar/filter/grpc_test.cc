@@ -36,7 +36,8 @@ TEST(Grpc, TimeoutsAreRead) {
   EXPECT_EQ(ParseGrpcTimeout("99999999n"), 99999999ns);
   EXPECT_EQ(ParseGrpcTimeout("0S"), 0s);
   EXPECT_GT(*ParseGrpcTimeout("99999999H"), 24h * 365);
-  for (const char* text : {"", "S", "1", "1s", "-1S", "+1S", " 1S", "1 S", "1.5S", "123456789S", "1SS"})
+  for (const char* text :
+       {"", "S", "1", "1s", "-1S", "-0S", "+1S", " 1S", "1 S", "1.5S", "123456789S", "1SS"})
     EXPECT_EQ(ParseGrpcTimeout(text), std::nullopt) << text;
 }
 

@@ -434,12 +434,12 @@ TEST(Adversary, HeadsThatAreUnderWayHaveALimitTogether) {
   const std::string unsized = "<http|a|/|0 unsized[x=" + std::string(4000, 'v') + "]> ";
   EXPECT_EQ(log.by_stream(), "1:GET" + head + "1:end 3:GET" + unsized + kNext);
   EXPECT_EQ(Verdict(Drain(server)), "RST 5 code=7 RST 7 code=7 ");
-  EXPECT_EQ(server.TakeRefusedHeads(), 2u);
-  EXPECT_EQ(server.TakeRefusedHeads(), 0u);
+  EXPECT_EQ(server.TakeRefused().heads, 2u);
+  EXPECT_EQ(server.TakeRefused().heads, 0u);
   // Trailers of one that is under way cannot be refused as if nothing had been.
   EXPECT_TRUE(server.Feed(Head(3, {{"t", std::string(4000, 'v')}})));
   EXPECT_EQ(Verdict(Drain(server)), "RST 3 code=11 ");
-  EXPECT_EQ(server.TakeRefusedHeads(), 1u);
+  EXPECT_EQ(server.TakeRefused().heads, 1u);
   log.Take(server);
   log.Clear();
   // What has ended makes room.
@@ -471,9 +471,26 @@ TEST(Adversary, MoreStreamsThanAllowedAreRefused) {
   log.Take(server);
   EXPECT_EQ(log.text(), kGet1 + "3:GET<http|a|/|0 none> 3:end ");
   EXPECT_EQ(Verdict(Drain(server)), "RST 5 code=7 ");
+  EXPECT_EQ(server.TakeRefused().streams, 1u);
+  EXPECT_EQ(server.TakeRefused().streams, 0u);
+  EXPECT_EQ(server.flood(), Flood::kNone);
   // Now it does, and nghttp2 takes it for a connection error (stricter than RFC 9113 section 5.1.2 asks).
   EXPECT_FALSE(server.Feed(Raw(kSettings, kAck, 0, "") + Head(7, Get())));
   EXPECT_EQ(Verdict(Drain(server)), "GOAWAY last=3 code=1 ");
+  EXPECT_EQ(server.flood(), Flood::kStreams);
+}
+
+TEST(Adversary, OtherBadHeadersAreNotTakenForTooManyStreams) {
+  Limits limits;
+  limits.max_concurrent_streams = 1;
+  for (const std::string& bad :
+       {Head(1, Get()) /* of a stream that has ended */, Head(4, Get()) /* of ours */}) {
+    Codec server(Role::kServer, limits);
+    EXPECT_TRUE(server.Feed(ClientStart() + Raw(kSettings, kAck, 0, "")));
+    const bool lives = server.Feed(Head(1, Get()) + bad);
+    EXPECT_TRUE(!lives || Verdict(Drain(server)) != "");
+    EXPECT_EQ(server.flood(), Flood::kNone);
+  }
 }
 
 TEST(Adversary, ContentBeyondTheStreamWindowIsAnError) {

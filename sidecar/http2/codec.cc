@@ -191,7 +191,7 @@ bool Codec::FeedSome(std::string_view& bytes, size_t& head_budget) {
 }
 
 bool Codec::stopped() const { return session_->stopped; }
-uint64_t Codec::TakeRefusedHeads() { return std::exchange(session_->refused_heads, 0); }
+Refused Codec::TakeRefused() { return std::exchange(session_->refused, {}); }
 
 size_t Codec::HeldHeadBytes() const {
   const Session& s = *session_;

@@ -78,7 +78,13 @@ struct Event {
 };
 
 // Why a connection was broken off, for counters.
-enum class Flood : uint8_t { kNone, kFrames, kResets, kUnread, kHeaders };
+enum class Flood : uint8_t { kNone, kFrames, kResets, kUnread, kHeaders, kStreams };
+
+// Server: what was refused since it was last asked for.
+struct Refused {
+  uint64_t heads = 0;    // and trailers: Limits::max_request_heads_bytes
+  uint64_t streams = 0;  // Limits::max_concurrent_streams, by a client that could not know it yet
+};
 
 class Codec {
  public:
@@ -163,8 +169,7 @@ class Codec {
   void NoteAnswered();
   [[nodiscard]] bool NoteEarlyReset();
   Flood flood() const;
-  // Server: heads and trailers refused since the last call (Limits::max_request_heads_bytes).
-  uint64_t TakeRefusedHeads();
+  Refused TakeRefused();
   // Of a header block that has begun and has not ended, when it is larger than one frame; 0: none.
   size_t HeldHeadBytes() const;
 

@@ -261,7 +261,7 @@ void Codec::Session::KeepHead(Stream& stream) {
 void Codec::Session::FinishRequestHead(Stream& stream, bool end_stream) {
   http::RequestHead& head = requests.Building();
   if (building_refused && building_error == ErrorKind::kNone) {
-    ++refused_heads;
+    ++refused.heads;
     ResetStream(stream, ErrorCode::kRefusedStream);
     return;
   }
@@ -329,7 +329,7 @@ void Codec::Session::FinishResponseHead(Stream& stream, bool end_stream) {
 }
 
 void Codec::Session::FinishTrailers(Stream& stream) {
-  if (building_refused) ++refused_heads;
+  if (building_refused) ++refused.heads;
   if (building_refused || building_error != ErrorKind::kNone) {
     stream.misbehaved = true;
     ResetStream(stream, ErrorCode::kEnhanceYourCalm);
@@ -414,8 +414,15 @@ int Codec::Session::OnContent(nghttp2_session*, uint8_t, int32_t id, const uint8
   return 0;
 }
 
-int Codec::Session::OnInvalidFrame(nghttp2_session*, const nghttp2_frame*, int error, void* user) {
-  static_cast<Session*>(user)->error_detail = nghttp2_strerror(error);
+int Codec::Session::OnInvalidFrame(nghttp2_session*, const nghttp2_frame* frame, int error, void* user) {
+  auto& self = *static_cast<Session*>(user);
+  self.error_detail = nghttp2_strerror(error);
+  if (frame->hd.type != NGHTTP2_HEADERS || self.role == Role::kClient) return 0;
+  if (error == NGHTTP2_ERR_REFUSED_STREAM) ++self.refused.streams;
+  // A stream beyond a limit that has been acknowledged breaks the connection (RFC 9113 section 5.1.2).
+  const bool opens = frame->hd.stream_id % 2 == 1 && !self.streams.contains(frame->hd.stream_id);
+  if (error == NGHTTP2_ERR_PROTO && opens && self.streams.size() >= self.limits.max_concurrent_streams)
+    self.flood = Flood::kStreams;
   return 0;
 }
 

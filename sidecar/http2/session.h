@@ -171,8 +171,8 @@ struct Codec::Session {
   std::string building_protocol;  // :protocol (RFC 8441 section 4)
   std::string cookies;
 
-  size_t heads_bytes = 0;         // server: of the streams' requests
-  uint64_t refused_heads = 0;     // since they were last asked for
+  size_t heads_bytes = 0;  // server: of the streams' requests
+  Refused refused;
   size_t head_budget = SIZE_MAX;  // what fields may still use of the present FeedSome's
   bool stopped = false;           // it was used up: nghttp2 is in the middle of its input
 

@@ -327,7 +327,12 @@ Inspection::Step Inspection::OnNoMore() {
 
 Inspection::Step Inspection::OnLate() {
   if (draining_ || !generation_->config->continue_after_timeout || stage_ != Stage::kChain) {
-    if (!bytes_.empty()) parts_.stats.client_connections_undetected.Add();
+    // Without a byte, it is idle. One that drains has only been let go early.
+    if (!bytes_.empty()) {
+      parts_.stats.client_connections_undetected.Add();
+    } else if (!draining_ && stage_ != Stage::kHandshake) {
+      parts_.stats.client_idle.Add();
+    }
     if (stage_ == Stage::kHandshake) parts_.stats.client_tls.Failed(net::TlsFailure::kTimeout);
     return Step::kClose;
   }

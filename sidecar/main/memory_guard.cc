@@ -16,14 +16,16 @@ namespace {
 constexpr double kBegins[] = {0.85, 0.92, 0.97};
 constexpr double kSlack = 0.05;
 // The use is read again before it can have reached the next step, were it to grow as fast as a machine
-// receives, but not more often than each kOften: giving memory back (malloc_trim) costs something. What comes
-// in that time is what lies between the steps and the limit. Only heads grow faster than they are received,
-// by HPACK: a connection brings kHeadBytesPerRun of them in a turn (session/http2_session.cc) and has
-// max_request_heads_bytes of them under way (http2/limits.h), so that it takes many connections to grow by
-// much.
+// receives. The main loop does not look more often than each kOften, nor is memory given back (malloc_trim)
+// more often: it costs something. What comes in that time is what lies between the steps and the limit. A
+// worker looks each worker::kLookBytes, but not within kSoonest. Only heads grow faster than they are
+// received, by HPACK: a connection brings kHeadBytesPerRun of them in a turn (session/http2_session.cc) and
+// has max_request_heads_bytes of them under way (http2/limits.h), so that it takes many connections to grow
+// by much.
 constexpr double kGrowthPerSecond = 1 << 30;
 constexpr auto kRarely = std::chrono::seconds(1);
 constexpr auto kOften = std::chrono::milliseconds(10);
+constexpr auto kSoonest = std::chrono::milliseconds(1);
 constexpr auto kWhileShedding = std::chrono::milliseconds(50);
 
 // "max" and numbers near 2^63 (v1) are no limit.
@@ -89,20 +91,43 @@ uint64_t AllocatedBytes() {
 bool MemoryGuard::Check(time::MonotonicTime now) {
   if (limit_ == 0) next_ = time::MonotonicTime::max();
   if (now < next_) return false;
-  const auto level = [this] { return static_cast<size_t>(gauge_.level()); };
+  const std::lock_guard lock(mutex_);
+  const Finding found = Measure(now);
+  const bool short_now = gauge_.level() != Pressure::kNone;
+  next_ = now + std::clamp<time::Duration>(found.safe_for, kOften, short_now ? kWhileShedding : kRarely);
+  return found.give_up;
+}
+
+bool MemoryGuard::Look(time::MonotonicTime now) {
+  if (limit_ == 0) return false;
+  const std::unique_lock lock(mutex_, std::try_to_lock);  // whoever has it sets the gauge
+  if (!lock || now < next_look_) return false;
+  return Measure(now).give_up;
+}
+
+MemoryGuard::Finding MemoryGuard::Measure(time::MonotonicTime now) {
+  const auto before = static_cast<size_t>(gauge_.level());
   // What was freed stays with the allocator, where it looks used.
-  if (level() > 0) malloc_trim(0);
+  const bool trim = before > 0 && now >= next_trim_;
+  if (trim) {
+    malloc_trim(0);
+    next_trim_ = now + kOften;
+  }
   const auto limit = static_cast<double>(limit_);
   const double share = static_cast<double>(use_()) / limit;
-  size_t step = level();
+  size_t step = before;
   while (step > 0 && share < kBegins[step - 1] - kSlack) --step;
   while (step < std::size(kBegins) && share >= kBegins[step]) ++step;
   gauge_.Set(static_cast<Pressure>(step));
   const double next_step = step < std::size(kBegins) ? kBegins[step] : 1;
   const std::chrono::duration<double> until_it((next_step - share) * limit / kGrowthPerSecond);
-  const auto soon = std::chrono::duration_cast<time::Duration>(until_it);
-  next_ = now + std::clamp<time::Duration>(soon, kOften, step > 0 ? kWhileShedding : kRarely);
-  return step >= static_cast<size_t>(Pressure::kShedStreams);
+  Finding found;
+  found.safe_for = std::chrono::duration_cast<time::Duration>(until_it);
+  next_look_ = now + std::clamp<time::Duration>(found.safe_for, kSoonest, kRarely);
+  // Not on a use that still has in it what was given up the last time.
+  constexpr auto kGivesUp = static_cast<size_t>(Pressure::kShedStreams);
+  found.give_up = step >= kGivesUp && (trim || before < kGivesUp);
+  return found;
 }
 
 }  // namespace pillion

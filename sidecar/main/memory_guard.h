@@ -3,12 +3,14 @@
 //
 //   use / limit:   0.85 requests get 503 | 0.92 the largest streams are given up | 0.97 no new connections
 //
-// A step is left when the use is 0.05 below where it begins, so that it does not come and go. Main loop only.
+// A step is left when the use is 0.05 below where it begins, so that it does not come and go. The main loop
+// may be late where all cores are busy, so a worker that has read much looks for itself.
 #ifndef PILLION_SIDECAR_MAIN_MEMORY_GUARD_H_
 #define PILLION_SIDECAR_MAIN_MEMORY_GUARD_H_
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -34,15 +36,28 @@ class MemoryGuard {
   // `limit` 0: never does anything.
   MemoryGuard(uint64_t limit, std::function<uint64_t()> use, PressureGauge& gauge)
       : limit_(limit), use_(std::move(use)), gauge_(gauge) {}
-  // Reads the use when it is time; true when the largest streams are to be given up now.
+  // Main loop: reads the use when it is time (next()); true when the largest streams are to be given up now.
   bool Check(time::MonotonicTime now);
   time::MonotonicTime next() const { return next_; }
+  // The same for a worker that has read much, of its own streams. Any thread; costs nothing while there is
+  // plenty.
+  bool Look(time::MonotonicTime now);
 
  private:
+  // How long the use cannot reach the next step, and whether the largest streams are to be given up.
+  struct Finding {
+    time::Duration safe_for{};
+    bool give_up = false;
+  };
+  Finding Measure(time::MonotonicTime now);
+
   const uint64_t limit_;
   const std::function<uint64_t()> use_;
   PressureGauge& gauge_;
-  time::MonotonicTime next_{};
+  time::MonotonicTime next_{};  // main loop only
+  std::mutex mutex_;
+  time::MonotonicTime next_look_{};
+  time::MonotonicTime next_trim_{};
 };
 
 // Gives back to the kernel what a burst has left with the allocator: freed pages between used ones stay

@@ -50,6 +50,27 @@ TEST_F(Guard, LooksAgainBeforeTheNextStepCanHaveBeenReached) {
   EXPECT_EQ(guard_.next() - now_, std::chrono::milliseconds(10)) << "2 MiB are left to the next";
 }
 
+TEST_F(Guard, AWorkerThatReadsLooksBeforeTheMainLoopDoes) {
+  using std::chrono::milliseconds;
+  At(84);
+  const time::MonotonicTime main = guard_.next();
+  use_ = 93 << 20;
+  EXPECT_FALSE(guard_.Look(now_)) << "at once: it cannot have grown";
+  EXPECT_TRUE(guard_.Look(now_ += milliseconds(2)));
+  EXPECT_EQ(gauge_.level(), Pressure::kShedStreams);
+  // What was given up is still in the use: not again before the allocator has been asked to give it back.
+  EXPECT_TRUE(guard_.Look(now_ += milliseconds(5))) << "it was asked";
+  EXPECT_FALSE(guard_.Look(now_ += milliseconds(5)));
+  EXPECT_EQ(gauge_.level(), Pressure::kShedStreams);
+  EXPECT_EQ(guard_.next(), main) << "the other workers are told by the main loop";
+  EXPECT_TRUE(guard_.Look(now_ += milliseconds(5)));
+  use_ = 10 << 20;
+  EXPECT_FALSE(guard_.Look(now_ += milliseconds(10)));
+  EXPECT_EQ(gauge_.level(), Pressure::kNone);
+  use_ = 99 << 20;
+  EXPECT_FALSE(guard_.Look(now_ += milliseconds(10))) << "75 MiB were left, at a GiB a second";
+}
+
 TEST(MemoryGuard, LooksRarelyWhereThereIsPlenty) {
   PressureGauge gauge;
   uint64_t use = 1 << 20;
@@ -65,6 +86,7 @@ TEST(MemoryGuard, LooksRarelyWhereThereIsPlenty) {
 TEST(MemoryGuard, WithoutALimitNothingIsRead) {
   PressureGauge gauge;
   MemoryGuard guard(0, []() -> uint64_t { std::abort(); }, gauge);
+  EXPECT_FALSE(guard.Look(time::MonotonicTime(std::chrono::hours(1))));
   EXPECT_FALSE(guard.Check(time::MonotonicTime(std::chrono::hours(1))));
   EXPECT_EQ(guard.next(), time::MonotonicTime::max());
 }

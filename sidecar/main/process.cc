@@ -167,7 +167,8 @@ Process::Process(const ProcessOptions& options)
     };
     workers_.push_back(std::make_unique<worker::Worker>(
         clock_, shard, Seed(), sink,
-        worker::Place{&*placement_, i, &pressure_, seconds(options_.config_drain_seconds)}));
+        worker::Place{&*placement_, i, &pressure_, seconds(options_.config_drain_seconds),
+                      [this](time::MonotonicTime now) { return memory_guard_.Look(now); }}));
   }
   if (!options_.bootstrap->ads_cluster) return;
   const auto begin = [this](std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {

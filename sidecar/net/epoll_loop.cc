@@ -16,7 +16,8 @@
 namespace pillion::net {
 namespace {
 
-constexpr int kEventsPerWait = 256;
+// Few enough that a turn does not read more than the memory guard can allow for (main/memory_guard.h).
+constexpr int kEventsPerWait = 64;
 // Connections with early bytes that have not answered our SYN yet. Attack: forged addresses; beyond it
 // clients connect as usual.
 constexpr int kFastOpenWaiting = 256;

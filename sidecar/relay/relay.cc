@@ -210,6 +210,7 @@ void Relay::GiveUp(const RequestError& why) {
 void Relay::CheckTimer() {
   const time::Duration idle = server_->idle_timeout;
   if (state_ != State::kOpen || idle.count() == 0 || parts_.turn.now() < last_activity_ + idle) return;
+  parts_.stats.worker.client_idle.Add();
   BreakOff({ErrorKind::kIdleTimeout, Side::kLocal, Outcome::kAmbiguous, "no byte for too long"});
 }
 

@@ -500,8 +500,10 @@ void Http1ClientSession::GiveUp(const RequestError& why) {
 void Http1ClientSession::CheckTimer() {
   const time::MonotonicTime now = turn_.now();
   const config::HttpOptions& http = config_->http;
-  if (state_ == State::kIdle && http.idle_timeout.count() > 0 && now >= since_ + http.idle_timeout)
+  if (state_ == State::kIdle && http.idle_timeout.count() > 0 && now >= since_ + http.idle_timeout) {
+    stats_.client_idle.Add();
     CloseAfterFlush();
+  }
   const time::Duration longest = http.max_connection_duration;
   if (!draining_ && longest.count() > 0 && now >= born_ + longest) {
     stats_.client_expired.Add();

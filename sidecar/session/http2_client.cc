@@ -187,6 +187,7 @@ void Http2ClientSession::CheckTimer() {
   }
   if (state_ == State::kServing && config_->http.idle_timeout.count() > 0 &&
       now >= since_ + config_->http.idle_timeout) {
+    stats_.client_idle.Add();
     Close();
   }
   // Answers whose exchanges have ended may still wait for a client that opens no window, or reads nothing.

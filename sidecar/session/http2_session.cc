@@ -66,8 +66,9 @@ bool Http2Session::FeedInput(size_t& head_budget) {
   const bool alive = codec_.FeedSome(rest, head_budget);
   HandleEvents();
   wire_.Consume(alive ? size - rest.size() : size);
-  if (const uint64_t refused = codec_.TakeRefusedHeads(); refused > 0)
-    stats_.client_heads_refused.Add(refused);
+  const http2::Refused refused = codec_.TakeRefused();
+  if (refused.heads > 0) stats_.client_heads_refused.Add(refused.heads);
+  if (refused.streams > 0) stats_.client_streams_refused.Add(refused.streams);
   if (alive && codec_.flood() == http2::Flood::kNone) return true;
   CountEnd();
   return false;
@@ -89,6 +90,9 @@ void Http2Session::CountEnd() {
       break;
     case http2::Flood::kHeaders:
       stats_.http2_header_floods.Add();
+      break;
+    case http2::Flood::kStreams:
+      stats_.http2_stream_floods.Add();
       break;
   }
 }

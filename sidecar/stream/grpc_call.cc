@@ -1,7 +1,8 @@
 #include "sidecar/stream/grpc_call.h"
 
 #include <array>
-#include <charconv>
+
+#include "sidecar/filter/grpc.h"
 
 namespace pillion::stream {
 namespace {
@@ -13,12 +14,10 @@ constexpr uint32_t kUnavailable = 14;
 std::optional<GrpcCall::Status> StatusIn(const http::HeaderList& fields) {
   const auto text = fields.Find(http::Known::kGrpcStatus);
   if (!text) return std::nullopt;
-  GrpcCall::Status status;
-  if (std::from_chars(text->data(), text->data() + text->size(), status.code).ec != std::errc()) {
-    return GrpcCall::Status{kInternal, "grpc-status is not a number"};
-  }
-  if (const auto message = fields.Find(http::Known::kGrpcMessage)) status.message = *message;
-  return status;
+  const std::optional<uint32_t> code = filter::ParseGrpcStatus(*text);
+  if (!code) return GrpcCall::Status{kInternal, "grpc-status is not a number"};
+  const auto message = fields.Find(http::Known::kGrpcMessage);
+  return GrpcCall::Status{*code, filter::DecodeGrpcMessage(message.value_or(""))};
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <vector>
 
+#include "sidecar/base/request_error.h"
 #include "sidecar/net/security.h"
 #include "sidecar/time/clock.h"
 
@@ -137,10 +138,13 @@ struct WorkerStats {
   Counter client_slow_heads;       // a head or body that took too long: 408
   Counter client_slow_reads;       // answers that were not taken
   Counter client_expired;          // connections and streams that reached their longest life
+  Counter client_idle;             // connections, relayed ones included, that were silent for too long
+  Counter client_streams_refused;  // HTTP/2: more at once than allowed, by one that could not know it yet
   Counter http2_frame_floods;      // connections ended: frames that ask for work and carry nothing
   Counter http2_reset_floods;      // connections ended: streams opened only to be reset
   Counter http2_unread_floods;     // connections ended: answers to frames were not read
   Counter http2_header_floods;     // connections ended: header blocks without end
+  Counter http2_stream_floods;     // connections ended: more streams at once than allowed
   Counter http2_pings_unanswered;  // connections ended
   Counter shed_requests;           // answered 503: memory is short
   Counter shed_streams;            // reset: they held the most memory
@@ -165,6 +169,11 @@ struct WorkerStats {
   Counter certificate_failures;  // that they could not be used; those before, if any, stayed
   TlsStats client_tls;
   TlsStats upstream_tls;
+  // Requests that ended with an error, by ErrorKind without kNone.
+  std::array<std::array<Counter, kSides>, kErrorKinds - 1> request_errors;
+  void RequestFailed(const RequestError& why) {
+    request_errors[static_cast<size_t>(why.kind) - 1][static_cast<size_t>(why.side)].Add();
+  }
 };
 
 class Shard {

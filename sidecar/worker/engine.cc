@@ -141,6 +141,13 @@ void Engine::Adopt(const std::string& listener, std::unique_ptr<net::Socket> soc
   found->second.listener->Adopt(std::move(socket));
 }
 
+bool Engine::RunTurn() {
+  tls_.pacer.BeginTurn();
+  const bool more = turn_.Run();
+  LookAtMemory();
+  return more || turn_.has_work() || tls_.pacer.waiting();
+}
+
 void Engine::TurnOnce(time::MonotonicTime deadline) {
   const bool busy = turn_.has_work() || tls_.pacer.waiting();
   loop_.Wait(busy ? turn_.now() : std::min(deadline, turn_.NextDeadline()));
@@ -162,6 +169,13 @@ void Engine::Drain(bool inbound) {
 void Engine::Abort() {
   for (auto& [name, active] : listeners_) active.listener->Abort();
   for (Active& active : leaving_) active.listener->Abort();
+}
+
+void Engine::LookAtMemory() {
+  const uint64_t read = stats_.worker.client_bytes_read.value() + stats_.worker.upstream_bytes_read.value();
+  if (place_.look == nullptr || read - looked_at_bytes_ < kLookBytes) return;
+  looked_at_bytes_ = read;
+  if (place_.look(turn_.now())) ShedLargest();
 }
 
 size_t Engine::ShedLargest() {

@@ -41,7 +41,10 @@ struct Place {
   size_t number = 0;
   const PressureGauge* pressure = nullptr;  // none: memory is never short
   time::Duration drain_timeout = listener::kDrainTimeout;
+  // Asked after each kLookBytes that were read; true: memory is short, those that hold most are given up.
+  std::function<bool(time::MonotonicTime)> look;
 };
+inline constexpr uint64_t kLookBytes = uint64_t{1} << 20;
 
 class Engine {
  public:
@@ -61,10 +64,7 @@ class Engine {
   // Waits for work until `deadline` at the latest, then runs one turn.
   void TurnOnce(time::MonotonicTime deadline);
   // One turn without waiting; true when work is left for the next. For drivers that wait themselves.
-  bool RunTurn() {
-    tls_.pacer.BeginTurn();
-    return turn_.Run() || tls_.pacer.waiting();
-  }
+  bool RunTurn();
 
   // Stops accepting on listeners of that direction (those without one count as outbound) and drains their
   // sessions; after the drain's time-out what is left is ended. A configuration that comes later opens no
@@ -105,6 +105,7 @@ class Engine {
   static LocalRef<exchange::ListenerScope> ScopeOf(const Active& active, const config::HttpServer& http);
   void ApplyListener(const std::string& name, const config::ListenerEntry& entry,
                      const PreparedSnapshot& prepared, std::vector<std::string>& failures);
+  void LookAtMemory();
 
   net::Loop& loop_;
   telemetry::Shard& stats_;
@@ -123,6 +124,7 @@ class Engine {
   std::shared_ptr<const PreparedSnapshot> prepared_;
   bool draining_inbound_ = false;
   bool draining_outbound_ = false;
+  uint64_t looked_at_bytes_ = 0;  // read when memory was last looked at
 };
 
 }  // namespace pillion::worker

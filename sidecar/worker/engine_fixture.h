@@ -54,7 +54,8 @@ class EngineFixture : public ::testing::Test {
         loop_(network_.NewLoop()),
         peers_(network_.NewLoop()),
         stats_(registry_.NewShard()),
-        engine_(clock_, *loop_, stats_, 1) {}
+        engine_(clock_, *loop_, stats_, 1,
+                {.look = [this](time::MonotonicTime) { return memory_is_short_; }}) {}
 
   void Apply(const std::shared_ptr<config::Snapshot>& snapshot) {
     EXPECT_TRUE(engine_.Apply(Prepare(snapshot, nullptr)).empty());
@@ -89,6 +90,7 @@ class EngineFixture : public ::testing::Test {
   std::unique_ptr<net::Loop> loop_;
   std::unique_ptr<net::Loop> peers_;
   telemetry::Shard& stats_;
+  bool memory_is_short_ = false;
   Engine engine_;
 };
 

@@ -318,6 +318,7 @@ TEST_F(Engines, AnHttp2ClientThatOpensNoWindowIsLetGoInTheEnd) {
   client.Read();
   EXPECT_EQ(client.text.find("hi"), std::string::npos);
   Pass(minutes(2));  // idle: GOAWAY, but the answer may still be taken
+  EXPECT_EQ(registry_.shards()[0]->worker.client_idle.value(), 1u);
   EXPECT_EQ(network_.open_sockets(), 2u);
   Pass(minutes(6));
   EXPECT_EQ(network_.open_sockets(), 1u);

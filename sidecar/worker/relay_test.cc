@@ -265,6 +265,7 @@ TEST_F(RelayTest, SilenceEndsIt) {
   Pass(seconds(2));
   EXPECT_TRUE(engine_.Drained(false));
   EXPECT_EQ(TakeLog().detail, "no byte for too long");
+  EXPECT_EQ(stats_.worker.client_idle.value(), 1u);
   for (SimPeer* end : {client.get(), server_.taken.at(0).get()}) {
     end->Read();
     EXPECT_TRUE(end->reset);

@@ -64,6 +64,27 @@ TEST_F(SheddingTest, IdleClientsAndSmallRequestsHoldNothing) {
   EXPECT_EQ(engine_.ShedLargest(), 0u);
 }
 
+TEST_F(SheddingTest, AWorkerThatReadsMuchGivesUpByItself) {
+  memory_is_short_ = true;
+  auto holder = Client("GET / HTTP/1.1\r\nx: " + std::string(20'000, 'v'));
+  EXPECT_FALSE(Over(*holder)) << "little was read";
+  auto upload = Client(kPost);
+  const auto send = [&](size_t bytes) {
+    for (size_t sent = 0; sent < bytes; sent += 4000) {
+      Say(*upload, "fa0\r\n" + std::string(4000, 'x') + "\r\n");
+      for (const auto& app : app_.taken) app->Read();
+    }
+    holder->Read();
+  };
+  send(kLookBytes - 50'000);
+  EXPECT_FALSE(Over(*holder));
+  send(60'000);
+  Pass(milliseconds(10));
+  holder->Read();
+  EXPECT_TRUE(Over(*holder));
+  EXPECT_EQ(shed(), 1u);
+}
+
 TEST_F(SheddingTest, AHeadThatIsNotComplete) {
   auto client = Client("GET / HTTP/1.1\r\nx: " + std::string(20'000, 'v'));
   EXPECT_EQ(Shed(*client), "");

@@ -344,6 +344,7 @@ class Idle(Attack):
         self.assertLess((self.sidecar.resident_bytes() - self.before) / self.COUNT, self.EACH)
         for one in crowd:
             self.assertEqual(one.rest_or_reset(), b"")
+        self.assertGreaterEqual(self.counter('client_limits_total{limit="idle"}'), self.COUNT)
         mesh.wait_until(lambda: self.counter("client_connections_active") <= 1, "they are gone")
         fresh = self.get(path="/direct")
         self.assertEqual(fresh.head().status, 200)
@@ -467,9 +468,44 @@ class LegalAboveTheLimit(Attack):
             self.assertEqual((one.kind, one.word()), (RST_STREAM, REFUSED_STREAM))
             refused += 1
         self.unharmed()
+        self.assertEqual(self.counter('client_limits_total{limit="streams"}'), 700)
+
+    def test_streams_above_the_limit_that_is_known_end_the_connection(self):
+        peer = Peer(self.client())
+        self.assertTrue(peer.serves())  # it has acknowledged our SETTINGS
+        peer.send(b"".join(headers(101 + 2 * i, get("/never")) for i in range(101)))
+        peer.until(lambda f: f.kind == GOAWAY)
+        self.assertTrue(peer.ended())
+        self.assertEqual(self.counter('http2_connections_ended_total{reason="streams"}'), 1)
+        self.assertEqual(self.counter('client_limits_total{limit="streams"}'), 0)
+        self.others_are_served()
 
     def unharmed(self):
         Legal.unharmed(self)
+
+
+class Refusals(Attack):
+    """What one request is refused for has a series by its reason."""
+    hcm = {"path_with_escaped_slashes_action": "REJECT_REQUEST"}
+
+    def refused(self, reason, status, request, side="client"):
+        series = 'pillion_request_errors_total{side="%s",reason="%s"}' % (side, reason)
+        self.assertNotIn(series, self.sidecar.metrics())
+        client = self.client()
+        client.send(request)
+        self.assertEqual(client.head().status, status)
+        mesh.wait_until(lambda: self.sidecar.metrics().get(series) == 1, series)
+
+    def test_each_is_counted_by_its_reason(self):
+        host = " HTTP/1.1\r\nHost: shop\r\n"
+        self.refused("target_too_long", 414, "GET /" + "a" * 20000 + host + "\r\n")
+        self.refused("head_too_large", 431, "GET /" + host + "X: " + "a" * 70000 + "\r\n\r\n")
+        self.refused("path_refused", 400, "GET /a%2fb" + host + "\r\n")
+        self.refused("malformed", 400, "GET /" + host + "X : a\r\n\r\n")
+        self.refused("not_implemented", 501, "POST /" + host + "Transfer-Encoding: gzip\r\n\r\n")
+        self.refused("expectation", 417, "POST /" + host + "Expect: more\r\nContent-Length: 1\r\n\r\n")
+        self.refused("unsupported_version", 505, "GET / HTTP/3.0\r\nHost: shop\r\n\r\n")
+        self.refused("connect_method_refused", 405, "CONNECT shop:1 HTTP/1.1\r\nHost: shop:1\r\n\r\n")
 
 
 class Legal(Attack):
