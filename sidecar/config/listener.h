@@ -131,7 +131,6 @@ struct HttpServer {
 
 // One tcp_proxy: each client's connection is joined with one of our own.
 struct TcpServer : Reporting {
-  uint16_t port = 0;  // of the listener
   Direction direction = Direction::kUnspecified;
   size_t stream_buffer_bytes = size_t{256} * 1024;  // held each way for a side that does not take it
   std::string stat_prefix;

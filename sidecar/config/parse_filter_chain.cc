@@ -127,7 +127,6 @@ std::shared_ptr<const TcpServer> ReadTcpProxy(const TcpProxy& proto, const std::
                                               ConfigErrors& errors) {
   auto result = std::make_shared<TcpServer>();
   result->listener = listener.name;
-  result->port = listener.address.port();
   result->direction = listener.direction;
   result->stream_buffer_bytes = frame.stream_buffer_bytes;
   result->stat_prefix = proto.stat_prefix();

@@ -54,10 +54,9 @@ Next Attempt::Pick() {
     return End(
         {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});
   ++endpoint_->active_attempts;
-  // A configuration that goes in a circle would go round until nothing is left. (The port first: the own
-  // address may cost a system call.)
+  // A configuration that goes in a circle would go round until nothing is left.
   if (endpoint_->address().port() == order_.listener.config->port &&
-      endpoint_->address() == order_.client.local()) {
+      endpoint_->address() == order_.client.own()) {
     return End({ErrorKind::kLoop, Side::kLocal, Outcome::kNotSent,
                 "the endpoint is the listener that the request came in by"});
   }

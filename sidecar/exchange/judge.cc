@@ -14,12 +14,12 @@ using telemetry::Event;
 
 namespace {
 
-// A small head is no reason to give a request up.
-constexpr size_t kSmallHeadBytes = 1024;
+// What is no reason to give a request up: a small head, or all that it holds together.
+constexpr size_t kSmallBytes = 1024;
 
 size_t WeighHead(const http::HeaderList& fields, size_t target) {
   const size_t bytes = fields.held_bytes() + target;
-  return bytes > kSmallHeadBytes ? bytes : 0;
+  return bytes > kSmallBytes ? bytes : 0;
 }
 
 }  // namespace
@@ -186,13 +186,14 @@ size_t Exchange::HeldBytes() const {
                  WeighHead(request.headers, request.path.size() + request.authority.size()) +
                  WeighHead(client_->in().trailers, 0) + WeighHead(local_head_.headers, 0);
   if (filter_state_.chain != nullptr) bytes += filter_state_.chain->HeldBytes();
-  if (attempt_ == nullptr) return bytes;
-  bytes += attempt_->pending.bytes();
-  if (stream::UpstreamStream* const upstream = attempt_->stream()) {
-    bytes += upstream->in().content.bytes() + upstream->Unsent() +
-             WeighHead(upstream->response().headers, 0) + WeighHead(upstream->in().trailers, 0);
+  if (attempt_ != nullptr) {
+    bytes += attempt_->pending.bytes();
+    if (stream::UpstreamStream* const upstream = attempt_->stream()) {
+      bytes += upstream->in().content.bytes() + upstream->Unsent() +
+               WeighHead(upstream->response().headers, 0) + WeighHead(upstream->in().trailers, 0);
+    }
   }
-  return bytes;
+  return bytes > kSmallBytes ? bytes : 0;
 }
 
 // One timer for all deadlines. It is moved only to an earlier time: most requests end long before, and a

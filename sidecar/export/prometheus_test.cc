@@ -141,7 +141,7 @@ TEST(PrometheusText, LabelsCannotBreakOut) {
 TEST(PrometheusText, RoutesThatNeverTookARequestAreLeftOut) {
   telemetry::Registry registry;
   registry.NewShard().Route({"idle", "r", "c"});
-  EXPECT_EQ(PrometheusText(registry).find("idle"), std::string::npos);
+  EXPECT_EQ(PrometheusText(registry).find("listener=\"idle\""), std::string::npos);
 }
 
 TEST(PrometheusText, CodesBeyondTheSlotsAreOther) {

@@ -66,6 +66,9 @@ class Parser {
   http::ResponseHead& response() { return response_; }
   http::HeaderList& trailers() { return trailers_; }
   const ParseError& error() const { return error_; }
+  // Empty lines before a request, skipped so far; for whoever puts the parser away between two of them.
+  size_t empty_lines() const { return empty_lines_; }
+  void GoOnAfter(size_t empty_lines) { empty_lines_ = empty_lines; }
   // True before the first byte of a message was consumed or scanned.
   bool idle() const;
 

@@ -493,6 +493,56 @@ TEST(Adversary, OtherBadHeadersAreNotTakenForTooManyStreams) {
   }
 }
 
+// A server whose stream 1 is over.
+std::unique_ptr<Codec> AfterOne() {
+  auto server = std::make_unique<Codec>(Role::kServer, Limits{});
+  EXPECT_TRUE(server->Feed(ClientStart() + Raw(kSettings, kAck, 0, "") + Head(1, Get())));
+  server->ClearEvents();
+  http::ResponseHead head;
+  head.status = 200;
+  head.content = {http::ContentLength::Kind::kSized, 0};
+  EXPECT_TRUE(server->SubmitResponse(1, head, true));
+  Drain(*server);
+  server->ClearEvents();
+  EXPECT_EQ(server->open_streams(), 0u);
+  return server;
+}
+
+TEST(Adversary, HeadsOfStreamsThatAreOverArePaidFor) {
+  const std::string fields(1000, '\x82');  // :method GET, again and again
+  const std::string passed_by[] = {
+      Raw(kHeaders, kEndHeaders | kEndStream, 1, fields),
+      Raw(kHeaders, kEndStream, 1, fields) + Raw(kContinuation, kEndHeaders, 1, fields)};
+  for (const std::string& one : passed_by) {
+    const std::unique_ptr<Codec> server = AfterOne();
+    size_t taken = 0;
+    while (taken < 10'000 && server->Feed(one)) ++taken;
+    EXPECT_GT(taken, 1000u) << "some may have been on their way";
+    EXPECT_LT(taken, 3000u);
+    EXPECT_EQ(server->flood(), Flood::kFrames);
+  }
+}
+
+TEST(Adversary, AnOpenBlockOfAStreamThatIsOverIsSeen) {
+  const std::unique_ptr<Codec> server = AfterOne();
+  const std::string block = Block(Get({{"x", std::string(50'000, 'v')}}));
+  const std::string bytes = Raw(kHeaders, kEndStream, 1, block.substr(0, 15'000)) +
+                            Raw(kContinuation, 0, 1, block.substr(15'000, 15'000)) +
+                            Raw(kContinuation, kEndHeaders, 1, block.substr(30'000));
+  EXPECT_FALSE(server->mid_head());
+  for (size_t i = 0; i + 1 < bytes.size(); ++i) {
+    ASSERT_TRUE(server->Feed(bytes.substr(i, 1)));
+    if (i < 9) continue;
+    ASSERT_TRUE(server->mid_head()) << i;
+    const size_t frames = i < 15'009 ? 1 : 2;
+    if (i < 15'000 || i > 15'020) ASSERT_EQ(server->HeldHeadBytes() > 0, i + 1 - frames * 9 > 16'384) << i;
+  }
+  EXPECT_TRUE(server->Feed(bytes.substr(bytes.size() - 1)));
+  EXPECT_FALSE(server->mid_head());
+  EXPECT_EQ(server->HeldHeadBytes(), 0u);
+  EXPECT_FALSE(server->RefuseHead());
+}
+
 TEST(Adversary, ContentBeyondTheStreamWindowIsAnError) {
   Limits limits;
   limits.stream_window_bytes = 100;

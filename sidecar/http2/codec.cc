@@ -16,6 +16,8 @@ constexpr size_t kFreeStreams = 64;
 constexpr size_t kMaxContinuations = 128;
 // The largest frame that we take (RFC 9113 section 4.2).
 constexpr size_t kFrameBytes = size_t{16} * 1024;
+// HPACK strings are not longer (nghttp2's own limit).
+constexpr size_t kMaxStringBytes = size_t{64} * 1024;
 
 nghttp2_option* NewOptions(const Limits& limits) {
   nghttp2_option* options = nullptr;
@@ -37,7 +39,11 @@ nghttp2_option* NewOptions(const Limits& limits) {
 }  // namespace
 
 Codec::Session::Session(Role r, const Limits& l)
-    : role(r), limits(l), frame_purse(l.max_idle_frames), reset_purse(l.max_early_resets) {
+    : role(r),
+      limits(l),
+      walk(r == Role::kServer ? NGHTTP2_CLIENT_MAGIC_LEN : 0),
+      frame_purse(l.max_idle_frames),
+      reset_purse(l.max_early_resets) {
   nghttp2_session_callbacks* callbacks = nullptr;
   PILLION_CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
   SetReceiveCallbacks(callbacks);
@@ -185,6 +191,7 @@ bool Codec::FeedSome(std::string_view& bytes, size_t& head_budget) {
     return false;
   }
   head_budget = s.head_budget;
+  s.walk.Pass(bytes.substr(0, static_cast<size_t>(taken)));
   bytes.remove_prefix(static_cast<size_t>(taken));
   s.PullAnswers(queued);
   return s.health != Session::Health::kBroken;
@@ -195,9 +202,24 @@ Refused Codec::TakeRefused() { return std::exchange(session_->refused, {}); }
 
 size_t Codec::HeldHeadBytes() const {
   const Session& s = *session_;
-  if (s.building == Session::Building::kNothing) return 0;
-  const size_t bytes = std::max(std::min(s.building_bytes, s.limits.max_head_bytes), s.building_encoded);
+  if (!s.walk.in_block()) return 0;
+  // What nghttp2 has of it is one string at most.
+  const bool builds = s.building != Session::Building::kNothing && !s.building_refused;
+  const size_t decoded = builds ? s.building_bytes : 0;
+  const size_t bytes =
+      std::max(std::min(decoded, s.limits.max_head_bytes), std::min(s.walk.block_bytes(), kMaxStringBytes));
   return bytes > kFrameBytes ? bytes : 0;
+}
+
+bool Codec::RefuseHead() {
+  Session& s = *session_;
+  if (s.building == Session::Building::kNothing || s.building_refused) return false;
+  s.building_refused = true;
+  s.building_limit = 0;
+  s.requests.Building() = {};
+  s.trailers.Building() = {};
+  s.cookies = {};
+  return true;
 }
 
 std::vector<Event>& Codec::events() { return session_->events; }
@@ -241,7 +263,7 @@ uint32_t Codec::StreamRoom() const {
   return allowed > open ? allowed - open : 0;
 }
 
-bool Codec::mid_head() const { return session_->building != Session::Building::kNothing; }
+bool Codec::mid_head() const { return session_->walk.in_block(); }
 
 bool Codec::settled() const { return session_->settled; }
 

@@ -8,7 +8,7 @@
 namespace pillion::http2 {
 
 // Larger than heads are, cookies and tokens included.
-inline constexpr size_t kOrdinaryHeadBytes = size_t{4} * 1024;
+inline constexpr size_t kOrdinaryHeadBytes = size_t{16} * 1024;
 
 struct Limits {
   // Streams that a peer may have open at once. Attack: rapid reset, memory.
@@ -25,10 +25,10 @@ struct Limits {
   size_t max_head_bytes = size_t{60} * 1024;
   size_t max_fields = 100;  // pseudo-fields do not count
   // Server: decoded fields, heads and trailers, of all requests that are under way on one connection. A head
-  // beyond it is refused with REFUSED_STREAM, which harms nobody who can wait: it was not looked at, and may
-  // be sent again. Attack: HPACK makes 55 KiB of 75 bytes, and a thousand requests may be open. Between two
-  // sidecars one connection carries the requests of many clients: there is room for kOrdinaryHeadBytes of
-  // each of max_concurrent_streams.
+  // beyond it is refused with REFUSED_STREAM: it was not looked at, and may be sent again; a sidecar then
+  // takes the connection for full (session/http2_upstream.cc). Attack: HPACK makes 55 KiB of 75 bytes, and a
+  // thousand requests may be open. Between two sidecars one connection carries the requests of many clients:
+  // there is room for kOrdinaryHeadBytes of each of max_concurrent_streams.
   size_t max_request_heads_bytes = size_t{1024} * kOrdinaryHeadBytes;
   // Encoded bytes of one head that we send; larger gives that request an error, never the connection.
   size_t max_sent_head_bytes = size_t{60} * 1024;
@@ -41,13 +41,17 @@ struct Limits {
   // read; more end the connection.
   size_t max_outbound_control_frames = 1000;
   // Frames of the peer that ask for work and carry nothing (PING, SETTINGS, PRIORITY, WINDOW_UPDATE,
-  // RST_STREAM, empty DATA, unknown ones) and heads over their limit are paid from a purse that useful frames
-  // and time fill again; an empty purse ends the connection. Attack: floods of them (CVE-2019-9511 to 9518).
+  // RST_STREAM, empty DATA, CONTINUATION, unknown ones) and heads over their limit or of streams that are
+  // over are paid from a purse that useful frames and time fill again; an empty purse ends the connection.
+  // Attack: floods of them (CVE-2019-9511 to 9518).
   uint32_t max_idle_frames = 10'000;
   uint32_t frames_per_stream = 20;        // a stream that is opened pays for so many
   uint32_t frames_per_data = 20;          // a DATA frame with content, of either side
   uint32_t frames_per_second = 100;       // time that passes
   uint32_t frames_of_a_large_head = 100;  // what a head over its limit costs
+  // What a head, or trailers, of a stream that is over costs, and each CONTINUATION of it. Little enough for
+  // the answers to all streams that one client may give up at once.
+  uint32_t frames_of_a_passed_head = 4;
   // Streams that a client resets soon after it opened them, or that we reset because it broke a rule on them,
   // are paid from a second purse; each stream that is answered and time fill it again. Attack: work that is
   // begun and given up (CVE-2023-44487 rapid reset, CVE-2025-8671 MadeYouReset). Clients that cancel a lot

@@ -27,6 +27,17 @@ constexpr int kLowestStatus = 100;
 
 }  // namespace
 
+// Whether HEADERS on that stream begin a head or trailers. Others, of streams that are over, are decoded only
+// for the sake of HPACK's table.
+bool Codec::Session::Begins(StreamId id) {
+  if (role == Role::kServer && id > newest_request) {
+    newest_request = id;
+    return true;
+  }
+  const Stream* const stream = Find(id);
+  return stream != nullptr && stream->receiving != Stream::Receiving::kIgnored;
+}
+
 // Every frame, before its payload is looked at.
 int Codec::Session::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
   auto& self = *static_cast<Session*>(user);
@@ -37,11 +48,11 @@ int Codec::Session::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head,
       paid = self.PayFrames(1);
       break;
     case NGHTTP2_HEADERS:  // those that begin something earn, below
-      self.building_encoded = 0;
-      self.frame_bytes = head->length;
+      self.passed_by = !self.Begins(head->stream_id);
+      paid = self.PayFrames(self.passed_by ? self.limits.frames_of_a_passed_head : 1);
       break;
-    case NGHTTP2_CONTINUATION:  // nghttp2 has its own limit
-      self.building_encoded += std::exchange(self.frame_bytes, head->length);
+    case NGHTTP2_CONTINUATION:  // nghttp2 limits how many there are
+      paid = self.PayFrames(self.passed_by ? self.limits.frames_of_a_passed_head : 1);
       break;
     case NGHTTP2_PRIORITY:
       // RFC 9113 section 6.3; nghttp2 looks no further since we said that we take no priorities.
@@ -76,7 +87,7 @@ int Codec::Session::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame,
   if (frame->hd.type != NGHTTP2_HEADERS) return 0;  // a push, which nghttp2 refuses for us
   if (self.role == Role::kServer && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
     self.Open(frame->hd.stream_id);
-    self.EarnFrames(self.limits.frames_per_stream);
+    self.EarnFrames(self.limits.frames_per_stream + 1);
     self.building = Building::kRequest;
     self.requests.Building().Clear();
     return 0;
@@ -84,10 +95,11 @@ int Codec::Session::OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame,
   Stream* const stream = self.Find(frame->hd.stream_id);
   if (stream == nullptr || stream->receiving == Stream::Receiving::kIgnored) return 0;
   if (stream->receiving == Stream::Receiving::kHead) {
-    self.EarnFrames(self.limits.frames_per_stream);
+    self.EarnFrames(self.limits.frames_per_stream + 1);
     self.building = Building::kResponse;
     self.responses.Building().Clear();
   } else {
+    self.EarnFrames(1);
     self.building = Building::kTrailers;
     self.trailers.Building().Clear();
   }

@@ -20,6 +20,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "sidecar/http2/codec.h"
 #include "sidecar/http2/field_block.h"
+#include "sidecar/http2/frame_walk.h"
 
 namespace pillion::http2 {
 
@@ -102,6 +103,7 @@ struct Codec::Session {
   bool PayFrames(uint32_t count);
   bool PayReset();
   void NoteOwnReset(StreamId id, uint32_t code);
+  bool Begins(StreamId id);
   void EarnFrames(uint32_t count) { frame_purse = std::min(frame_purse + count, limits.max_idle_frames); }
 
   // send.cc
@@ -144,11 +146,14 @@ struct Codec::Session {
 
   const Role role;
   const Limits limits;
+  FrameWalk walk;
   nghttp2_session* nghttp2 = nullptr;
   Health health = Health::kGood;
   std::string_view error_detail;
   bool settled = false;                // the peer's first SETTINGS have come
   bool limits_known = false;           // ours have been acknowledged
+  bool passed_by = false;              // the header block that is coming begins nothing
+  StreamId newest_request = 0;         // server: the highest that HEADERS have come for
   bool data_unpaid = false;            // the DATA frame that is coming has brought no content so far
   std::optional<uint32_t> own_goaway;  // code of the last GOAWAY that we asked for
 
@@ -162,8 +167,6 @@ struct Codec::Session {
   size_t building_fields = 0;
   size_t building_bytes = 0;
   size_t building_cookies = 0;
-  size_t building_encoded = 0;    // bytes of its frames before the present one
-  size_t frame_bytes = 0;         // of the present one, which need not be here
   size_t building_limit = 0;      // of building_bytes: what a head may have, and what there is room for
   bool building_refused = false;  // there is no room for it (Limits::max_request_heads_bytes)
   std::optional<uint64_t> building_length;

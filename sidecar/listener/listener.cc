@@ -96,11 +96,13 @@ void Listener::SetFastOpen() {
   fast_open_ = wanted;
 }
 
+void Listener::Retire() {
+  end_ = parts_.turn.now() + parts_.drain_timeout;
+  EndLater();
+  Drain();
+}
+
 void Listener::Drain() {
-  if (!draining_) {
-    end_ = parts_.turn.now() + parts_.drain_timeout;
-    EndLater();
-  }
   draining_ = true;
   // Those who wait in the accept queue were promised a connection: they are taken, answered once and told to
   // close.

@@ -74,8 +74,10 @@ class Listener final : public net::Observer, public stream::Runnable {
   void Replace(std::shared_ptr<const config::Listener> config, Factories factories);
   // A connection that another worker accepted for this one.
   void Adopt(std::unique_ptr<net::Socket> socket) { Begin(std::move(socket)); }
-  // Stops accepting and drains all sessions; after the time-out ends what is left.
+  // Stops accepting and drains all sessions.
   void Drain();
+  // The configuration does not have it any more: drains, and ends after the time-out what is left.
+  void Retire();
   // Ends what is left.
   void Abort();
   bool empty() const;

@@ -161,10 +161,9 @@ class InUse {
     return made;
   }
   void Forget() {
-    std::erase_if(entries_, [](const auto& alike) {
-      return std::ranges::all_of(alike.second,
-                                 [](const Entry& entry) { return entry.credentials.expired(); });
-    });
+    for (auto& [hash, alike] : entries_)
+      std::erase_if(alike, [](const Entry& entry) { return entry.credentials.expired(); });
+    std::erase_if(entries_, [](const auto& alike) { return alike.second.empty(); });
   }
 
  private:
@@ -293,6 +292,11 @@ void TlsKeeper::Update(const std::shared_ptr<const config::Snapshot>& snapshot) 
     const bool fresh = kept->stamps.empty() && kept->rotations == 0;
     if (fresh || secrets_changed) Refresh(*kept, true);
   }
+  Forget();
+}
+
+// Old private keys are not to stay in memory.
+void TlsKeeper::Forget() {
   shared_->servers.Forget();
   shared_->clients.Forget();
 }
@@ -331,7 +335,9 @@ void TlsKeeper::Poll(time::MonotonicTime now) {
   if (now < next_poll_) return;
   next_poll_ = now + kPollInterval;
   ticket_keys_->RotateIfDue(now);
+  const uint64_t before = rotations_;
   for (const auto& [owner, kept] : kept_) Refresh(*kept, false);
+  if (rotations_ != before) Forget();
 }
 
 std::vector<TlsKeeper::Entry> TlsKeeper::entries() const {

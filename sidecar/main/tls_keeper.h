@@ -60,6 +60,7 @@ class TlsKeeper {
   void Keep(const std::string& owner, const std::shared_ptr<const Tls>& tls,
             std::map<const void*, std::unique_ptr<Kept>>& before);
   void Refresh(Kept& kept, bool also_unchanged);
+  void Forget();
 
   std::function<void(const std::string&)> tell_;
   std::shared_ptr<tls::TicketKeys> ticket_keys_;

@@ -35,6 +35,16 @@ Address Address::FromSockaddr(const sockaddr* address) {
   return result;
 }
 
+Address Address::Unmapped() const {
+  const auto* const v6 = reinterpret_cast<const sockaddr_in6*>(get());
+  if (family() != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) return *this;
+  sockaddr_in v4 = {};
+  v4.sin_family = AF_INET;
+  v4.sin_port = v6->sin6_port;
+  std::memcpy(&v4.sin_addr, v6->sin6_addr.s6_addr + 12, sizeof(v4.sin_addr));
+  return FromSockaddr(reinterpret_cast<const sockaddr*>(&v4));
+}
+
 uint16_t Address::port() const {
   // The port lies at the same place in both.
   return ntohs(reinterpret_cast<const sockaddr_in*>(bytes_.data())->sin_port);

@@ -21,6 +21,8 @@ class Address {
   // `ip` is a literal ("127.0.0.1", "::1"); nullopt when it is not one.
   static std::optional<Address> Parse(std::string_view ip, uint16_t port);
   static Address FromSockaddr(const sockaddr* address);
+  // As a dual-stack socket knows an IPv4 address (RFC 4291 section 2.5.5.2): the IPv4 address.
+  Address Unmapped() const;
 
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(bytes_.data()); }
   socklen_t size() const { return family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in); }

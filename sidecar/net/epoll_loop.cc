@@ -121,16 +121,18 @@ class EpollSocket : public Socket {
   void SetEnds(const Address& client, const Address& destination) override {
     peer_ = client;
     local_ = destination;
+    told_ = true;
   }
   const Address& local() const override {
-    if (local_.family() == AF_UNSPEC) {
-      sockaddr_storage local = {};
-      socklen_t size = sizeof(local);
-      if (getsockname(fd_, reinterpret_cast<sockaddr*>(&local), &size) == 0) {
-        local_ = Address::FromSockaddr(reinterpret_cast<sockaddr*>(&local));
-      }
-    }
+    if (local_.family() == AF_UNSPEC) local_ = own();
     return local_;
+  }
+  Address own() const override {
+    if (!told_ && local_.family() != AF_UNSPEC) return local_;
+    sockaddr_storage local = {};
+    socklen_t size = sizeof(local);
+    if (getsockname(fd_, reinterpret_cast<sockaddr*>(&local), &size) != 0) return {};
+    return Address::FromSockaddr(reinterpret_cast<sockaddr*>(&local)).Unmapped();
   }
   int fd() const { return fd_; }
   Watch& watch() { return watch_; }
@@ -140,6 +142,7 @@ class EpollSocket : public Socket {
   Watch watch_;
   Address peer_;
   mutable Address local_;
+  bool told_ = false;  // peer_ and local_ are a proxy's word
 };
 
 void SetNoDelay(int fd) {
@@ -171,7 +174,8 @@ class EpollListenSocket : public ListenSocket {
       const int fd = accept4(fd_, reinterpret_cast<sockaddr*>(&peer), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd >= 0) {
         SetNoDelay(fd);
-        return std::make_unique<EpollSocket>(fd, Address::FromSockaddr(reinterpret_cast<sockaddr*>(&peer)));
+        const Address client = Address::FromSockaddr(reinterpret_cast<sockaddr*>(&peer)).Unmapped();
+        return std::make_unique<EpollSocket>(fd, client);
       }
       // A client that left while it waited is not our problem; the next one may be there.
       if (errno == EINTR || errno == ECONNABORTED) continue;

@@ -40,6 +40,7 @@ class IntroducingSocket final : public Socket {
     raw_->SetEnds(client, destination);
   }
   const Address& local() const override { return raw_->local(); }
+  Address own() const override { return raw_->own(); }
   const Security* security() const override { return raw_->security(); }
   std::pair<Socket*, Observer*> Watched(Observer& observer) override { return raw_->Watched(observer); }
 

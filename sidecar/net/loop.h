@@ -78,6 +78,8 @@ class Socket {
   // A proxy before us told between whom the connection was: peer() and local() answer so from now on.
   virtual void SetEnds(const Address& client, const Address& destination) = 0;
   virtual const Address& local() const = 0;
+  // Our end, whatever SetEnds said; may cost a system call.
+  virtual Address own() const { return local(); }
   // What TLS found out and agreed; null: plain text. Lives as long as the socket.
   virtual const Security* security() const { return nullptr; }
   // Whom a loop has to watch, and tell, so that `observer` hears of this socket: a decorator puts itself

@@ -14,7 +14,7 @@ Dial::Dial(const RelayParts& parts, const config::TcpServer& server, const net::
       owner_(&owner),
       client_(client.peer()),
       destination_(client.local()),
-      port_(server.port),
+      own_(client.own()),
       max_attempts_(server.max_connect_attempts) {
   cluster_name_ = route::PickCluster(server.clusters, server.total_weight, parts_.random.Next()).cluster;
   cluster_ = LocalRef<upstream::ClusterState>(parts_.clusters.Find(cluster_name_));
@@ -55,7 +55,7 @@ void Dial::Start() {
     DropEndpoint();
     endpoint_ = next;
     ++endpoint_->active_attempts;
-    if (endpoint_->address().port() == port_ && endpoint_->address() == destination_) {
+    if (endpoint_->address() == own_) {
       state_ = State::kFailed;
       error_ = {ErrorKind::kLoop, Side::kLocal, Outcome::kNotSent,
                 "the endpoint is the listener that the connection came in by"};

@@ -75,7 +75,7 @@ class Dial final : public net::Observer {
   stream::Runnable* owner_;
   const net::Address client_;
   const net::Address destination_;
-  const uint16_t port_;  // of the listener
+  const net::Address own_;
   const uint32_t max_attempts_;
   std::string cluster_name_;
   LocalRef<upstream::ClusterState> cluster_;

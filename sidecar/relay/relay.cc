@@ -127,7 +127,7 @@ void Relay::Pump(End& from, End& to) {
         return;
     }
   }
-  parts_.turn.Wake(*this);  // a busy connection must not keep the others waiting
+  parts_.turn.WakeNextTurn(*this);  // a busy connection must not keep the others waiting
 }
 
 void Relay::Flush() {

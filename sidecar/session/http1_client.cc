@@ -55,6 +55,9 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   net::Address local() const override {
     return session_ == nullptr ? net::Address() : session_->wire_.socket().local();
   }
+  net::Address own() const override {
+    return session_ == nullptr ? net::Address() : session_->wire_.socket().own();
+  }
   const net::Security* security() const override {
     return session_ == nullptr ? nullptr : session_->wire_.socket().security();
   }
@@ -158,7 +161,7 @@ void Http1ClientSession::Read() {
         return;
     }
   }
-  turn_.Wake(*this);  // a busy client must not keep the others waiting
+  turn_.WakeNextTurn(*this);  // a busy client must not keep the others waiting
 }
 
 bool Http1ClientSession::Parse() {
@@ -191,6 +194,7 @@ bool Http1ClientSession::Parse() {
         state_ = State::kHead;
         resting_since = std::exchange(since_, turn_.now());
         parser_ = memory_.parsers.Lend(http1::Role::kRequests, limits_);
+        parser_->GoOnAfter(std::exchange(empty_lines_, 0));
         break;
       case State::kHead:
         break;
@@ -207,6 +211,7 @@ bool Http1ClientSession::Parse() {
 void Http1ClientSession::Rest(time::MonotonicTime since) {
   state_ = State::kIdle;
   since_ = since;
+  empty_lines_ = static_cast<uint8_t>(parser_->empty_lines());
   memory_.parsers.TakeBack(std::move(parser_));
 }
 
@@ -479,8 +484,9 @@ size_t Http1ClientSession::HeldBytes() const {
   return wire_.HeldInput() + (stream_ == nullptr ? wire_.out().bytes() : 0);
 }
 
-// Where a request is being served only the input is let go of: what is under way if that is complete, with
-// the end of the connection behind it (RFC 9112 section 9.3.2: whoever pipelines asks again), else its error.
+// Where a request is being served only the input is let go of: if the request is complete, with the end of
+// the connection behind it (RFC 9112 section 9.3.2: whoever pipelines asks again), else its error. What
+// follows a request for a tunnel may be the tunnel's beginning.
 void Http1ClientSession::GiveUp(const RequestError& why) {
   if (state_ == State::kDead) return;
   stats_.shed_streams.Add();
@@ -491,7 +497,10 @@ void Http1ClientSession::GiveUp(const RequestError& why) {
   wire_.Consume(wire_.input().size());
   wire_.KeepRest();
   last_request_ = true;
-  if (stream_->request_complete_ && state_ != State::kTunnel) return;
+  const http::RequestHead& head = stream_->request();
+  const bool tunnel =
+      state_ == State::kTunnel || head.method == http::Method::kConnect || !head.upgrade.empty();
+  if (stream_->request_complete_ && !tunnel) return;
   stream_->request_complete_ = true;
   if (!stream_->in_.error) stream_->in_.error = why;
   WakeOwner();

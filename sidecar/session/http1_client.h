@@ -67,6 +67,7 @@ class Http1ClientSession final : public ClientSession {
   time::MonotonicTime since_;  // start of the present idle, head or lingering time; lingering: last progress
   const time::MonotonicTime born_;
   uint32_t requests_ = 0;
+  uint8_t empty_lines_ = 0;  // since the last request, while it rests
   bool draining_ = false;
   bool last_request_ = false;  // no further request is taken on this connection
   bool input_ended_ = false;

@@ -257,7 +257,7 @@ void Http1UpstreamSession::Read() {
         return;
     }
   }
-  parts_.turn.Wake(*this);
+  parts_.turn.WakeNextTurn(*this);  // as a busy client
 }
 
 bool Http1UpstreamSession::Parse() {

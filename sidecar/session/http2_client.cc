@@ -10,7 +10,7 @@ namespace {
 // A stream that is reset so soon after its head came was opened for nothing.
 constexpr auto kEarly = std::chrono::milliseconds(100);
 // Streams that are counted on where their number is limited to more, or as good as not at all.
-constexpr size_t kMaxOrdinaryHeads = 4096;
+constexpr size_t kMaxOrdinaryHeads = 1024;
 
 http2::Limits LimitsOf(const config::HttpOptions& options) {
   http2::Limits limits;
@@ -54,6 +54,9 @@ class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientS
   }
   net::Address local() const override {
     return link_.session == nullptr ? net::Address() : link_.session->local();
+  }
+  net::Address own() const override {
+    return link_.session == nullptr ? net::Address() : link_.session->own();
   }
   // The rest of the upload is refused by the RST_STREAM(NO_ERROR) that follows the answer (Forget).
   void EndEarly() override {}
@@ -208,8 +211,10 @@ size_t Http2ClientSession::HeldBytes() const {
 
 void Http2ClientSession::GiveUp(const RequestError& why) {
   if (codec_.HeldHeadBytes() > 0 && !input_over_) {
-    // Nothing else may come before its end (RFC 9113 section 6.10), so nothing else can be kept.
     stats_.shed_streams.Add();
+    if (codec_.RefuseHead()) return;
+    // What nghttp2 has of it goes only with the connection; nothing else may come before its end (RFC 9113
+    // section 6.10).
     codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
     input_over_ = true;
     turn_.Wake(*this);

@@ -8,9 +8,10 @@ namespace {
 
 constexpr int kReadsPerRun = 4;
 // Decoded fields, as http2::Limits::max_head_bytes counts them, that one connection may bring in one turn:
-// what four reads may bring of content. Attack: HPACK makes a hundred MiB of what four reads bring, before
-// the first of the exchanges has run.
+// what four reads may bring of content; while the worker's are used up (ReadScratch::HeadsLeft), so much that
+// it is not kept waiting.
 constexpr size_t kHeadBytesPerRun = size_t{256} * 1024;
+constexpr size_t kLeastHeadBytesPerRun = size_t{4} * 1024;
 // Frames handed to the wire at a time: enough for one large write, little enough to keep streams fair.
 constexpr size_t kFlushBytes = size_t{256} * 1024;
 
@@ -119,15 +120,25 @@ time::MonotonicTime Http2Session::KeepAliveDue(const std::optional<config::KeepA
 }
 
 bool Http2Session::ReadAll() {
+  const size_t left = wire_.scratch().HeadsLeft(turn_.number());
+  const size_t budget = std::clamp(left, kLeastHeadBytesPerRun, kHeadBytesPerRun);
+  // What is read and cannot be decoded yet has to be kept.
+  const size_t most = left == 0 ? kLeastHeadBytesPerRun : SIZE_MAX;
+  size_t head_budget = budget;
+  const bool alive = ReadSome(head_budget, most);
+  wire_.scratch().TakeHeads(budget - head_budget);
+  return alive;
+}
+
+bool Http2Session::ReadSome(size_t& head_budget, size_t most) {
   bool alive = true;
-  size_t head_budget = kHeadBytesPerRun;
   // What an inspector has read, or the last Run has left, comes first.
   if (!wire_.input().empty() || codec_.stopped()) {
     alive = FeedInput(head_budget);
     Dirty();
   }
   for (int reads = 0; reads < kReadsPerRun && alive && !codec_.stopped(); ++reads) {
-    switch (wire_.Fill()) {
+    switch (wire_.Fill(most)) {
       case Wire::Filled::kBytes:
         received_ += wire_.input().size();
         alive = FeedInput(head_budget);
@@ -142,11 +153,7 @@ bool Http2Session::ReadAll() {
     }
   }
   Dirty();
-  if (alive && codec_.stopped()) {
-    turn_.WakeNextTurn(AsRunnable());
-  } else if (alive) {
-    turn_.Wake(AsRunnable());
-  }
+  if (alive) turn_.WakeNextTurn(AsRunnable());  // a busy connection must not keep the others waiting
   return alive;
 }
 

@@ -46,6 +46,7 @@ class Http2Session {
   http2::Codec& codec() { return codec_; }
   const net::Address& peer() { return wire_.socket().peer(); }
   const net::Address& local() { return wire_.socket().local(); }
+  net::Address own() { return wire_.socket().own(); }
   const net::Security* security() { return wire_.socket().security(); }
   void Dirty();
   // The exchange let go of the stream, having sent or received its whole message or not.
@@ -65,6 +66,8 @@ class Http2Session {
   bool FeedInput(size_t& head_budget);
   // Reads, feeds the codec, records. False: the connection is over.
   bool ReadAll();
+  // Of that, so much at a time.
+  bool ReadSome(size_t& head_budget, size_t most);
   // Moves frames to the socket. False: the connection is broken.
   bool WriteAll();
   void HandleEvents();

@@ -12,6 +12,8 @@ namespace pillion::session {
 namespace {
 
 constexpr size_t kMaxInformational = 8;
+// A peer that refuses a stream beside fewer is overloaded, not full.
+constexpr size_t kFewStreams = 32;
 constexpr auto kSilentPeerTimeout = std::chrono::seconds(30);
 constexpr std::string_view kNoSettings = "the upstream sent no HTTP/2 SETTINGS within connect_timeout";
 
@@ -202,8 +204,9 @@ uint32_t Http2UpstreamSession::StreamRoom() const {
   // More would be refused by a peer that takes few (RFC 9113 section 5.1.2), each for a connection more.
   if (!codec_.settled()) return open == 0 ? 1 : 0;
   const uint32_t room = codec_.StreamRoom();
-  if (open >= cluster_->max_concurrent_streams || room <= opened_count_) return 0;
-  return std::min(room - opened_count_, cluster_->max_concurrent_streams - open);
+  const uint32_t most = std::min(cluster_->max_concurrent_streams, takes_);
+  if (open >= most || room <= opened_count_) return 0;
+  return std::min(room - opened_count_, most - open);
 }
 
 std::unique_ptr<stream::UpstreamStream> Http2UpstreamSession::Open() {
@@ -236,6 +239,16 @@ void Http2UpstreamSession::OnHead(const http2::Event& event) {
 }
 
 void Http2UpstreamSession::OnGoAway() { Leave(); }
+
+// A peer may take fewer streams than it has said, for what it has to hold of them: more wait, or go by
+// another connection. Where it refuses with few of them open, another would not help.
+void Http2UpstreamSession::OnStreamOver(const stream::Stream&, const http2::Event& event) {
+  if (!event.refused) {
+    if (takes_ != UINT32_MAX) ++takes_;
+  } else if (streams_.size() >= kFewStreams) {
+    takes_ = static_cast<uint32_t>(streams_.size());
+  }
+}
 
 void Http2UpstreamSession::Leave() {
   if (state_ != State::kOpen) return;

@@ -51,6 +51,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   enum class State : uint8_t { kConnecting, kOpen, kLeaving, kDead };
   void OnHead(const http2::Event& event) override;
   void OnGoAway() override;
+  void OnStreamOver(const stream::Stream& stream, const http2::Event& event) override;
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
   void FinishConnect();
@@ -71,7 +72,8 @@ class Http2UpstreamSession final : public stream::Runnable,
   time::MonotonicTime settle_by_{};             // the peer's SETTINGS must be here
   IntrusiveList<Exchanged, OpenedTag> opened_;  // streams handed out whose head has not been submitted
   uint32_t opened_count_ = 0;
-  uint32_t requests_ = 0;  // ever opened
+  uint32_t requests_ = 0;        // ever opened
+  uint32_t takes_ = UINT32_MAX;  // streams at once, as refusals have shown
   bool used_ = false;
   bool told_settled_ = false;
 };

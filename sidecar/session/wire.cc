@@ -26,7 +26,7 @@ Wire::~Wire() {
   if (input_block_ != nullptr) input_block_->Release();
 }
 
-Wire::Filled Wire::Fill() {
+Wire::Filled Wire::Fill(size_t most) {
   if (!readable_) return Filled::kBlocked;
   if (begin_ == end_) {  // nothing kept: read into the shared block
     if (input_block_ != nullptr) input_block_->Release();
@@ -46,7 +46,7 @@ Wire::Filled Wire::Fill() {
     begin_ = 0;
     end_ = kept;
   }
-  const std::span<char> room(input_block_->bytes() + end_, input_block_->capacity() - end_);
+  const std::span<char> room(input_block_->bytes() + end_, std::min(most, input_block_->capacity() - end_));
   const net::IoResult result = socket_->Read(room);
   switch (result.kind) {
     case net::IoResult::Kind::kBytes:
@@ -77,7 +77,7 @@ void Wire::KeepRest() {
   if (kept > 0 && own_block_) return;
   Block* block = nullptr;
   if (kept > 0) {
-    block = Block::New(std::max(kOwnBlockBytes, kept * 2));
+    block = Block::New(std::max(kOwnBlockBytes, kept));
     std::memcpy(block->bytes(), input_block_->bytes() + begin_, kept);
   }
   input_block_->Release();

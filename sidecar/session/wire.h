@@ -9,10 +9,12 @@
 #ifndef PILLION_SIDECAR_SESSION_WIRE_H_
 #define PILLION_SIDECAR_SESSION_WIRE_H_
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "sidecar/base/slice.h"
 #include "sidecar/net/loop.h"
@@ -31,6 +33,7 @@ class ReadScratch {
   static constexpr size_t kBytes = size_t{64} * 1024 - sizeof(Block);
   // A read gets at least this much room; less is left unused.
   static constexpr size_t kMinRoomBytes = size_t{16} * 1024;
+  static constexpr size_t kHeadBytesPerTurn = size_t{1024} * 1024;
   ReadScratch() : block_(Block::New(kBytes)) {}
   ~ReadScratch() { block_->Release(); }
   ReadScratch(const ReadScratch&) = delete;
@@ -40,10 +43,25 @@ class ReadScratch {
   size_t used() const { return used_; }
   // What was read into the block of the last Fresh ends at `end`.
   void Use(size_t end) { used_ = end; }
+  // What the HTTP/2 connections of the worker may still bring of decoded fields in that turn together.
+  // Attack: HPACK makes a hundred MiB of what they read in one, before the first of the exchanges has run.
+  size_t HeadsLeft(uint64_t turn) {
+    if (std::exchange(turn_, turn) != turn) heads_left_ = kHeadBytesPerTurn;
+    return heads_left_;
+  }
+  void TakeHeads(size_t bytes) {
+    heads_left_ -= std::min(heads_left_, bytes);
+    head_bytes_ += bytes;
+  }
+  // Taken, ever.
+  uint64_t head_bytes() const { return head_bytes_; }
 
  private:
   Block* block_;
   size_t used_ = 0;
+  uint64_t turn_ = 0;
+  size_t heads_left_ = kHeadBytesPerTurn;
+  uint64_t head_bytes_ = 0;
 };
 
 class Wire {
@@ -56,6 +74,7 @@ class Wire {
 
   void Attach(std::unique_ptr<net::Socket> socket) { socket_ = std::move(socket); }
   net::Socket& socket() { return *socket_; }
+  ReadScratch& scratch() { return scratch_; }
   bool attached() const { return socket_ != nullptr; }
 
   // Readiness, as the loop reports it.
@@ -66,8 +85,8 @@ class Wire {
   bool readable() const { return readable_; }
 
   enum class Filled : uint8_t { kBytes, kBlocked, kEnd, kReset };
-  // One read, appended to input(). kBlocked: wait for readiness.
-  Filled Fill();
+  // One read of at most so many bytes, appended to input(). kBlocked: wait for readiness.
+  Filled Fill(size_t most = SIZE_MAX);
   std::string_view input() const {
     return {input_block_ == nullptr ? nullptr : input_block_->bytes() + begin_, end_ - begin_};
   }

@@ -87,6 +87,8 @@ class ClientStream : public Stream {
   [[nodiscard]] virtual bool SendResponse(http::ResponseHead& head, bool end) = 0;
   // Where the client wanted to go; unset when its connection is gone, or there is none.
   virtual net::Address local() const { return {}; }
+  // Our end of its connection, whatever a proxy before us said; may cost a system call. Unset as local().
+  virtual net::Address own() const { return {}; }
   // When the first byte of the request was read.
   time::MonotonicTime started() const { return started_; }
   // Its head came as TLS early data: it may be a replay of another request (RFC 8470).

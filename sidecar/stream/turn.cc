@@ -7,6 +7,7 @@ namespace pillion::stream {
 bool Turn::Run() {
   PILLION_CHECK(!running_);  // re-entrancy is how this field's crashes begin
   running_ = true;
+  ++number_;
   now_ = clock_.Now();
   if (now_ - wall_read_ >
       std::chrono::seconds(1)) {  // follow steps of the wall clock without a read per turn

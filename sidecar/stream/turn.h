@@ -11,6 +11,7 @@
 #define PILLION_SIDECAR_STREAM_TURN_H_
 
 #include <cstddef>
+#include <cstdint>
 
 #include "sidecar/base/intrusive_list.h"
 #include "sidecar/time/clock.h"
@@ -51,6 +52,8 @@ class Turn {
 
   // The turn's time: read once at its start.
   time::MonotonicTime now() const { return now_; }
+  // Counts turns: for what may be had once in each.
+  uint64_t number() const { return number_; }
   time::WallTime wall() const { return Wall(now_); }
   time::WallTime Wall(time::MonotonicTime t) const {
     return time::WallTime(t.time_since_epoch() + wall_offset_);
@@ -84,6 +87,7 @@ class Turn {
 
   const time::Clock& clock_;
   time::MonotonicTime now_;
+  uint64_t number_ = 0;
   time::Duration wall_offset_;
   time::MonotonicTime wall_read_ = now_;
   time::TimerWheelOf<Runnable> timers_;

@@ -69,6 +69,7 @@ class SimSocket : public net::Socket {
   const net::Address& local() const override {
     return told_local_ ? *told_local_ : channel_->ends[side_].address;
   }
+  net::Address own() const override { return channel_->ends[side_].address; }
   void Observe(net::Observer& observer) {
     Mine().observer = &observer;
     observer.OnReady(true, true);

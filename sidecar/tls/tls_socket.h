@@ -44,6 +44,7 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
     raw_->SetEnds(client, destination);
   }
   const net::Address& local() const override { return raw_->local(); }
+  net::Address own() const override { return raw_->own(); }
   const net::Security* security() const override { return &security_; }
   std::pair<net::Socket*, net::Observer*> Watched(net::Observer& observer) override {
     upper_ = &observer;

@@ -59,7 +59,7 @@ std::vector<std::string> Engine::Apply(std::shared_ptr<const PreparedSnapshot> p
       ++it;
       continue;
     }
-    it->second.listener->Drain();
+    it->second.listener->Retire();
     leaving_.push_back(std::move(it->second));
     it = listeners_.erase(it);
   }
@@ -125,7 +125,7 @@ void Engine::ApplyListener(const std::string& name, const config::ListenerEntry&
     return;
   }
   if (known != listeners_.end()) {
-    known->second.listener->Drain();
+    known->second.listener->Retire();
     leaving_.push_back(std::move(known->second));
   }
   listeners_[name] = {entry, std::move(scopes), std::move(opened)};
@@ -172,9 +172,11 @@ void Engine::Abort() {
 }
 
 void Engine::LookAtMemory() {
-  const uint64_t read = stats_.worker.client_bytes_read.value() + stats_.worker.upstream_bytes_read.value();
-  if (place_.look == nullptr || read - looked_at_bytes_ < kLookBytes) return;
-  looked_at_bytes_ = read;
+  const telemetry::WorkerStats& stats = stats_.worker;
+  const uint64_t taken =
+      stats.client_bytes_read.value() + stats.upstream_bytes_read.value() + memory_.scratch.head_bytes();
+  if (place_.look == nullptr || taken - looked_at_bytes_ < kLookBytes) return;
+  looked_at_bytes_ = taken;
   if (place_.look(turn_.now())) ShedLargest();
 }
 

@@ -41,7 +41,8 @@ struct Place {
   size_t number = 0;
   const PressureGauge* pressure = nullptr;  // none: memory is never short
   time::Duration drain_timeout = listener::kDrainTimeout;
-  // Asked after each kLookBytes that were read; true: memory is short, those that hold most are given up.
+  // Asked after each kLookBytes that were read, or came of what was read (HPACK); true: memory is short,
+  // those that hold most are given up.
   std::function<bool(time::MonotonicTime)> look;
 };
 inline constexpr uint64_t kLookBytes = uint64_t{1} << 20;
@@ -124,7 +125,7 @@ class Engine {
   std::shared_ptr<const PreparedSnapshot> prepared_;
   bool draining_inbound_ = false;
   bool draining_outbound_ = false;
-  uint64_t looked_at_bytes_ = 0;  // read when memory was last looked at
+  uint64_t looked_at_bytes_ = 0;  // of them when memory was last looked at
 };
 
 }  // namespace pillion::worker

@@ -294,6 +294,22 @@ TEST_F(Engines, AnEmptyLineBehindARequestIsNotTheBeginningOfAHead) {
   EXPECT_TRUE(client.ended) << "it rests since its last request";
 }
 
+TEST_F(Engines, EmptyLinesAreCountedHoweverTheyCome) {
+  for (const bool at_once : {true, false}) {
+    Apply(Snapshot({}, "hi"));
+    Client client(*peers_);
+    Travel();
+    for (int i = 0; i < 5; ++i) {
+      client.Send("\r\n");
+      if (!at_once) Pass(seconds(1));
+    }
+    client.Send(std::string(kGet) + "\r\n");
+    Pass(seconds(1));
+    client.Read();
+    EXPECT_TRUE(client.text.starts_with("HTTP/1.1 400 ")) << at_once << client.text;
+  }
+}
+
 TEST_F(Engines, AnEmptyLineBehindARequestDoesNotHoldTheDrainUp) {
   Apply(Snapshot({}, "hi"));
   Client client(*peers_);

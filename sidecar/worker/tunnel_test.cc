@@ -92,6 +92,19 @@ TEST_F(TunnelTest, OfARemovedListenerNoTunnelOutlivesTheDrain) {
   ExpectReset(*app_.taken.at(0));
 }
 
+TEST_F(TunnelTest, TheDrainOfTheProcessIsNotTheListeners) {
+  auto client = Open();
+  engine_.Drain(true);
+  for (int third = 0; third < 6; ++third) {  // it is not idle
+    client->Send("still here");
+    Pass(time::Duration(listener::kDrainTimeout) / 3);
+    client->Read();
+    ASSERT_FALSE(client->ended || client->reset) << third;
+  }
+  app_.taken.at(0)->Read();
+  EXPECT_TRUE(app_.taken.at(0)->text.ends_with("still here"));
+}
+
 // Server-sent events and long polls: no time passes between an event's coming and its leaving.
 TEST_F(TunnelTest, AnEventLeavesAtTheMomentAtWhichItComes) {
   constexpr time::Duration kNow{};

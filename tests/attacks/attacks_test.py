@@ -26,6 +26,21 @@ class Floods(Attack):
         """CVE-2019-9515."""
         self.check_flood(lambda i: settings((INITIAL_WINDOW_SIZE, 65535)), FLOOD_FRAMES, self.FRAMES)
 
+    def test_headers_of_streams_that_are_over(self):
+        """Decoded for the sake of HPACK's table alone."""
+        attacker = Peer(self.client())
+        self.assertTrue(attacker.serves())  # stream 1
+        sent = 0
+        with self.assertRaises((OSError, Closed)):
+            while sent < FLOOD_FRAMES:
+                attacker.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x82" * 16000) * 20)
+                sent += 20
+                while not attacker.conversation.silent(0.001):
+                    attacker.read()
+        self.assertLessEqual(sent, FLOOD_FRAMES // 4 + SLACK)
+        self.assertEqual(self.counter(self.FRAMES), 1)
+        self.others_are_served()
+
     def test_priorities(self):
         """CVE-2019-9513."""
         self.check_flood(lambda i: frame(PRIORITY, 0, 1 + 2 * i, u32(0) + b"\1"), FLOOD_FRAMES, self.FRAMES)
@@ -182,6 +197,14 @@ class Slow(Attack):
             self.assertEqual(one.until(lambda got: got.kind == GOAWAY).word(4), ENHANCE_YOUR_CALM)
         self.assertEqual(self.counter(series), len(crowd))
         self.memory_is_back()
+
+    def test_heads_of_streams_that_are_over(self):
+        attacker = Peer(self.client())
+        self.assertTrue(attacker.serves())
+        attacker.send(frame(HEADERS, END_STREAM, 1, b"\x00\x01x"))
+        self.others_are_served()
+        self.assertEqual(attacker.until(lambda got: got.kind == GOAWAY).word(4), ENHANCE_YOUR_CALM)
+        self.assertEqual(self.counter('client_limits_total{limit="slow_request"}'), 1)
 
     def test_bodies(self):
         attacker = self.client()

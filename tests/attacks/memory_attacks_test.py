@@ -172,16 +172,32 @@ class Held(Attack):
         self.check_held()
 
     def test_heads_that_unpack_from_nothing(self):
-        """75 bytes become 55 KiB; a thousand of them on each of six connections, sent at once."""
+        """75 bytes become 55 KiB; a thousand of them on each of a few connections, sent at once."""
         one = b"\x40" + literal("x", "v" * 3900)[1:]
         copies = block(get("/never")) + b"\xbe" * 14
         heads = frame(HEADERS, END_HEADERS | END_STREAM, 1, block(get("/never")) + one) + b"".join(
             frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, copies) for i in range(1, 1000))
-        for _ in range(6):
+        for _ in range(3):
             self.connect(PREFACE + settings() + heads)
         mesh.wait_until(lambda: self.counter('client_limits_total{limit="heads"}') > 0, "what is too much is refused")
         self.assertLess(self.peak(), self.LIMIT_MIB << 20)
         self.others_are_served()
+
+    def test_heads_that_unpack_from_nothing_on_many_connections(self):
+        """What the connections bring together in a turn, and keep unread until the next, is limited too."""
+        one = b"\x40" + literal("x", "v" * 3900)[1:]
+        copies = block(get("/never")) + b"\xbe" * 14
+        heads = frame(HEADERS, END_HEADERS | END_STREAM, 1, block(get("/never")) + one) + b"".join(
+            frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, copies) for i in range(1, 600))
+        for _ in range(500):
+            self.connect()
+        for one in self.crowd:
+            try:
+                one.sendall(PREFACE + settings() + heads)
+            except OSError:
+                pass  # it was shed
+        self.check_held()
+        self.assertLess(self.peak(), self.LIMIT_MIB << 20)
 
 
 if __name__ == "__main__":

@@ -306,6 +306,33 @@ class Loops(mesh.MeshTest):
                 client.recv(1)
         self.assertLess(sidecar.descriptors() - before, 20)
 
+    def test_whatever_the_own_address_looks_like(self):
+        """An IPv4 client of a dual-stack listener; one whose proxy says that it went to another address."""
+        def on_all(listener):
+            listener["address"]["socket_address"]["address"] = "::"
+            return listener
+        proxied = {"listener_filters": [mesh.INSPECTORS["proxy_protocol"]]}
+        says = "PROXY TCP4 192.0.2.1 192.0.2.2 1000 80\r\n"
+        ports = [mesh.free_port() for _ in range(4)]
+        relays = [on_all({"name": "relay", "address": {"socket_address": {"port_value": ports[2]}},
+                          "filter_chains": [mesh.tcp_chain("c2")]}),
+                  {"name": "proxied relay", "address": {"socket_address": {"address": mesh.HOST, "port_value": ports[3]}},
+                   "filter_chains": [mesh.tcp_chain("c3")], **proxied}]
+        sidecar = mesh.Sidecar(
+            [on_all(mesh.listener("in", ports[0], "c0")), mesh.listener("proxied", ports[1], "c1", **proxied)] + relays,
+            [mesh.cluster("c%d" % i, [(mesh.HOST, port)]) for i, port in enumerate(ports)])
+        self.made = [sidecar]
+        before = sidecar.descriptors()
+        for port, said in zip(ports[:2], ("", says)):
+            self.port = port
+            self.assertEqual(self.ask(said + "GET / HTTP/1.1\r\nHost: a\r\n\r\n").head().status, 508)
+        for port, said in zip(ports[2:], ("", says)):
+            with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+                with socket.create_connection((mesh.HOST, port), timeout=mesh.WAIT) as client:
+                    client.sendall(said.encode() + b"x")
+                    client.recv(1)
+        self.assertLess(sidecar.descriptors() - before, 20)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -65,6 +65,30 @@ class Shared(mesh.MeshTest):
         self.assertEqual(fresh.exactly(4000), b"y" * 4000)
 
 
+class Heads(mesh.MeshTest):
+    """The heads that are under way on one connection have a limit together: 100 streams of 16 KiB at the second sidecar."""
+    COUNT = 90
+
+    def test_more_than_one_connection_may_hold_are_carried_by_another(self):
+        between = mesh.free_port()
+        far = mesh.Sidecar([mesh.listener("inbound", between, "app", direction="INBOUND", peer=True,
+                                          hcm={"http2_protocol_options": {"max_concurrent_streams": 100}})],
+                           [mesh.cluster("app", [self.app.address])], admin=True)
+        self.port = mesh.free_port()
+        near = mesh.Sidecar([mesh.listener("outbound", self.port, "next")],
+                            [mesh.cluster("next", [(mesh.HOST, between)], sidecar=True)], admin=True)
+        self.made = [near, far]
+        fields = "".join("X-%d: %s\r\n" % (i, "x" * 4000) for i in range(10))
+        clients = [self.ask("POST / HTTP/1.1\r\nHost: shop\r\n%sContent-Length: 2\r\n\r\nhi" % fields) for _ in range(self.COUNT)]
+        for app in [self.accept_request()[0] for _ in clients]:  # all before the first is answered
+            app.send(mesh.OK)
+        for client in clients:
+            self.assertEqual(client.head().status, 200)
+        self.assertGreater(far.metrics()['pillion_client_limits_total{limit="heads"}'], 0)
+        self.assertGreater(near.metrics()[PEERED], 1)
+        self.assertTrue(self.app.no_connection(0.01), "no request came twice")
+
+
 class SharedFate(Shared):
     def test_a_head_too_large_for_the_first_sidecar(self):
         self.assertEqual(self.get(fields="X: %s\r\n" % ("x" * (300 << 10))).head().status, 431)

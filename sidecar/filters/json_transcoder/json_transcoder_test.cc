@@ -387,6 +387,16 @@ TEST_F(TranscodedAnswerTest, AMessageBecomesJson) {
   EXPECT_NE(got.body.find(R"("page":0)"), std::string::npos) << got.body;
 }
 
+// On the wire the parts of a message may come in any order, and a message in pieces.
+TEST_F(TranscodedAnswerTest, AFieldInPiecesIsPrintedOnce) {
+  const auto piece = [](const char* text) { return FromText<Echo>(text).SerializeAsString(); };
+  const std::string pieces = piece(R"(request { id: "7" book { tags: "a" tags: "b" } })") +
+                             piece(R"(method: "Get")") + piece(R"(request { page: 3 book { tags: "c" } })") +
+                             piece(R"(method: "Last")");
+  EXPECT_EQ(Get("/v1/books/7", Frame(pieces), kOk).body,
+            R"({"request":{"id":"7","book":{"tags":["a","b","c"]},"page":3},"method":"Last"})");
+}
+
 TEST_F(TranscodedAnswerTest, WhitespaceIsAMatterOfOptions) {
   config::TranscodingOptions options;
   options.add_whitespace = true;
@@ -557,6 +567,11 @@ TEST_F(TranscodedAnswerTest, DetailsAreShownWhereTheirTypesAreKnown) {
       get(details(status)).body,
       R"({"code":9,"message":"told","details":[{"@type":"type.googleapis.com/pillion.testing.v1.Book","title":"T"}]})");
   EXPECT_EQ(get(details(status)).status, 400);
+  google::rpc::Status pieces = status;
+  pieces.mutable_details(0)->set_value(FromText<Book>(R"(tags: "a" pages: 1)").SerializeAsString() +
+                                       FromText<Book>(R"(tags: "b")").SerializeAsString());
+  EXPECT_NE(get(details(pieces)).body.find(R"("tags":["a","b"])"), std::string::npos)
+      << get(details(pieces)).body;
   // Each length modulo 3 is padded otherwise.
   for (const char* text : {"t", "to", "tol"}) {
     google::rpc::Status bare;

@@ -120,9 +120,52 @@ class LimitedText final : public google::protobuf::io::ZeroCopyOutputStream {
   const size_t limit_;
 };
 
+// What is in an Any that is in an Any, and so on.
+constexpr int kMaxAnyDepth = 32;
+
+std::optional<std::string> Canonical(const Transcoding& transcoding, const Descriptor& type,
+                                     const std::string& message, int depth = kMaxAnyDepth);
+
+void MakeAnysCanonical(const Transcoding& transcoding, google::protobuf::Message& message, int depth) {
+  const auto& reflection = *message.GetReflection();
+  const Descriptor& type = *message.GetDescriptor();
+  if (type.full_name() == "google.protobuf.Any") {
+    const std::string url = reflection.GetString(message, type.FindFieldByNumber(1));
+    const auto* const inner = transcoding.pool().FindMessageTypeByName(url.substr(url.rfind('/') + 1));
+    if (inner == nullptr || depth == 0) return;
+    const FieldDescriptor* const value = type.FindFieldByNumber(2);
+    auto canonical = Canonical(transcoding, *inner, reflection.GetString(message, value), depth - 1);
+    if (canonical) reflection.SetString(&message, value, *std::move(canonical));
+    return;
+  }
+  std::vector<const FieldDescriptor*> set;
+  reflection.ListFields(message, &set);
+  for (const FieldDescriptor* const field : set) {
+    if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    if (!field->is_repeated())
+      MakeAnysCanonical(transcoding, *reflection.MutableMessage(&message, field), depth);
+    const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 0;
+    for (int i = 0; i < count; ++i)
+      MakeAnysCanonical(transcoding, *reflection.MutableRepeatedMessage(&message, field, i), depth);
+  }
+}
+
+// As our own serializer writes it. On the wire fields may come in any order, and one in several pieces
+// (https://protobuf.dev/programming-guides/encoding: "Last One Wins"); the printer would print it as often,
+// which no reader of JSON takes (RFC 8259 section 4: names should be unique). nullopt: it is no such message.
+std::optional<std::string> Canonical(const Transcoding& transcoding, const Descriptor& type,
+                                     const std::string& message, int depth) {
+  const std::unique_ptr<google::protobuf::Message> whole = transcoding.NewMessage(type);
+  if (!whole->ParsePartialFromString(message)) return std::nullopt;
+  MakeAnysCanonical(transcoding, *whole, depth);
+  return whole->SerializePartialAsString();
+}
+
 std::optional<std::string> ToJson(const Transcoding& transcoding, const Descriptor& type,
                                   const std::string& message, const util::JsonPrintOptions& options) {
-  google::protobuf::io::ArrayInputStream in(message.data(), static_cast<int>(message.size()));
+  const std::optional<std::string> canonical = Canonical(transcoding, type, message);
+  if (!canonical) return std::nullopt;
+  google::protobuf::io::ArrayInputStream in(canonical->data(), static_cast<int>(canonical->size()));
   LimitedText out(transcoding.options().max_response_bytes * kMaxJsonGrowth);
   const auto status =
       util::BinaryToJsonStream(&transcoding.types(), config::TypeUrl(type), &in, &out, options);
@@ -154,16 +197,13 @@ std::string DefaultJson(const FieldDescriptor& field, const util::JsonPrintOptio
 // One field of the answer: printed with nothing beside it, and taken out of its braces.
 std::optional<std::string> FieldJson(const Transcoding& transcoding, const FieldDescriptor& field,
                                      const std::string& message, bool line) {
-  google::protobuf::DynamicMessageFactory factory;
-  const std::unique_ptr<google::protobuf::Message> whole(
-      factory.GetPrototype(field.containing_type())->New());
+  const std::unique_ptr<google::protobuf::Message> whole = transcoding.NewMessage(*field.containing_type());
   if (!whole->ParseFromString(message)) return std::nullopt;
   const auto& reflection = *whole->GetReflection();
   const bool plain_message = field.message_type() != nullptr && !field.is_repeated();
   if (plain_message) {
     return ToJson(transcoding, *field.message_type(),
-                  reflection.GetMessage(*whole, &field, &factory).SerializeAsString(),
-                  PrintOptions(transcoding, line));
+                  reflection.GetMessage(*whole, &field).SerializeAsString(), PrintOptions(transcoding, line));
   }
   std::vector<const FieldDescriptor*> set;
   reflection.ListFields(*whole, &set);

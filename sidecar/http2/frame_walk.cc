@@ -1,0 +1,40 @@
+#include "sidecar/http2/frame_walk.h"
+
+#include <nghttp2/nghttp2.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace pillion::http2 {
+
+void FrameWalk::Pass(std::string_view bytes) {
+  while (!bytes.empty() || (have_ == kFrameHeadBytes && left_ == 0)) {
+    if (have_ < kFrameHeadBytes && left_ == 0) {
+      const size_t taken = std::min(kFrameHeadBytes - have_, bytes.size());
+      std::memcpy(head_.data() + have_, bytes.data(), taken);
+      have_ += taken;
+      bytes.remove_prefix(taken);
+      if (have_ == kFrameHeadBytes) OnFrameHead();
+      continue;
+    }
+    const size_t taken = std::min(left_, bytes.size());
+    left_ -= taken;
+    bytes.remove_prefix(taken);
+    if (in_block_) block_bytes_ += taken;
+    if (left_ > 0) return;
+    if (last_) in_block_ = last_ = false;
+    have_ = 0;
+  }
+}
+
+void FrameWalk::OnFrameHead() {
+  left_ = size_t{head_[0]} << 16 | size_t{head_[1]} << 8 | head_[2];
+  const uint8_t type = head_[3];
+  const bool begins = type == NGHTTP2_HEADERS || type == NGHTTP2_PUSH_PROMISE;
+  if (!begins && type != NGHTTP2_CONTINUATION) return;
+  if (begins) block_bytes_ = 0;
+  in_block_ = true;
+  last_ = (head_[4] & NGHTTP2_FLAG_END_HEADERS) != 0;
+}
+
+}  // namespace pillion::http2
