@@ -540,7 +540,7 @@ TEST(Adversary, AnOpenBlockOfAStreamThatIsOverIsSeen) {
   EXPECT_TRUE(server->Feed(bytes.substr(bytes.size() - 1)));
   EXPECT_FALSE(server->mid_head());
   EXPECT_EQ(server->HeldHeadBytes(), 0u);
-  EXPECT_FALSE(server->RefuseHead());
+  EXPECT_FALSE(server->builds_head());
 }
 
 TEST(Adversary, ContentBeyondTheStreamWindowIsAnError) {

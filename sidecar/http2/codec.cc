@@ -204,22 +204,24 @@ size_t Codec::HeldHeadBytes() const {
   const Session& s = *session_;
   if (!s.walk.in_block()) return 0;
   // What nghttp2 has of it is one string at most.
-  const bool builds = s.building != Session::Building::kNothing && !s.building_refused;
-  const size_t decoded = builds ? s.building_bytes : 0;
+  const size_t decoded = builds_head() ? s.building_bytes : 0;
   const size_t bytes =
       std::max(std::min(decoded, s.limits.max_head_bytes), std::min(s.walk.block_bytes(), kMaxStringBytes));
   return bytes > kFrameBytes ? bytes : 0;
 }
 
-bool Codec::RefuseHead() {
+bool Codec::builds_head() const {
+  return session_->building != Session::Building::kNothing && !session_->building_refused;
+}
+
+void Codec::RefuseHead() {
   Session& s = *session_;
-  if (s.building == Session::Building::kNothing || s.building_refused) return false;
+  if (!builds_head()) return;
   s.building_refused = true;
   s.building_limit = 0;
   s.requests.Building() = {};
   s.trailers.Building() = {};
   s.cookies = {};
-  return true;
 }
 
 std::vector<Event>& Codec::events() { return session_->events; }

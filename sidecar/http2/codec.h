@@ -172,9 +172,11 @@ class Codec {
   Refused TakeRefused();
   // Of a header block that has begun and has not ended, when it is larger than one frame; 0: none.
   size_t HeldHeadBytes() const;
-  // Server: lets go of what there is of it, and refuses the request or resets the stream when it is complete.
-  // False: there is none, or that was done.
-  bool RefuseHead();
+  // Server: a head or trailers are made of it, and were not refused yet.
+  bool builds_head() const;
+  // In that case: lets go of what there is of it, and refuses the request or resets the stream when it is
+  // complete.
+  void RefuseHead();
 
   // Moves frames to `out` until it holds at least `max_bytes` or nothing may be sent.
   void Output(SliceQueue& out, size_t max_bytes);

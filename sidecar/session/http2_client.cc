@@ -201,8 +201,15 @@ void Http2ClientSession::CheckTimer() {
   }
 }
 
+// What nghttp2 has of a head that is refused goes only with the connection. While that serves others it waits
+// for the time-out of heads: nothing else may come before its end (RFC 9113 section 6.10).
+size_t Http2ClientSession::HeldHeadBytes() const {
+  if (input_over_ || (!codec_.builds_head() && !streams_.empty())) return 0;
+  return codec_.HeldHeadBytes();
+}
+
 size_t Http2ClientSession::HeldBytes() const {
-  size_t bytes = codec_.HeldHeadBytes();
+  size_t bytes = HeldHeadBytes();
   for (const http2::StreamId id : codec_.Finishing()) {
     if (!streams_.contains(id)) bytes += codec_.Unsent(id);
   }
@@ -210,11 +217,12 @@ size_t Http2ClientSession::HeldBytes() const {
 }
 
 void Http2ClientSession::GiveUp(const RequestError& why) {
-  if (codec_.HeldHeadBytes() > 0 && !input_over_) {
+  if (HeldHeadBytes() > 0) {
     stats_.shed_streams.Add();
-    if (codec_.RefuseHead()) return;
-    // What nghttp2 has of it goes only with the connection; nothing else may come before its end (RFC 9113
-    // section 6.10).
+    if (codec_.builds_head()) {
+      codec_.RefuseHead();
+      return;
+    }
     codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
     input_over_ = true;
     turn_.Wake(*this);

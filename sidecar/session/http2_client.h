@@ -34,6 +34,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
   void LookAtHalfHead();
+  size_t HeldHeadBytes() const;
   void CheckTimer();
   void Close();
   void ArmTimer();

@@ -10,6 +10,7 @@
 #ifndef PILLION_SIDECAR_STREAM_TURN_H_
 #define PILLION_SIDECAR_STREAM_TURN_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -81,8 +82,10 @@ class Turn {
   time::MonotonicTime NextDeadline() { return timers_.NextDeadline(); }
 
  private:
-  // Work items per turn before output is flushed: one busy turn must not starve the sockets (a limit, not a
-  // goal).
+  // A busy turn must not starve the sockets, nor leave the memory unwatched: what is queued after so long
+  // waits for the next (looked at now and then). On a clock that stands still, after so many runs.
+  static constexpr time::Duration kLongestTurn = std::chrono::milliseconds(2);
+  static constexpr size_t kRunsPerLook = 4;
   static constexpr size_t kMaxRunsPerTurn = 10'000;
 
   const time::Clock& clock_;

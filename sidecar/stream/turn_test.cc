@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
+#include <vector>
 
 #include "sidecar/testing/sim_network.h"
 
@@ -47,6 +49,39 @@ TEST(Turn, WhatIsLeftToTheNextTurnDoesNotRunInThisOne) {
   EXPECT_FALSE(turn.Run());
   EXPECT_EQ(halves.runs, 2);
   EXPECT_EQ(other.runs, 2);
+}
+
+// Takes its time, and has always more to do.
+class Busy final : public Counting {
+ public:
+  Busy(Turn& turn, testing::VirtualClock& clock) : turn_(turn), clock_(clock) {}
+  Progress Run() override {
+    clock_.AdvanceTo(clock_.Now() + std::chrono::milliseconds(1));
+    turn_.WakeNextTurn(*this);
+    return Counting::Run();
+  }
+
+ private:
+  Turn& turn_;
+  testing::VirtualClock& clock_;
+};
+
+TEST(Turn, ALongOneEndsAndAllGetTheirShare) {
+  testing::VirtualClock clock;
+  Turn turn(clock);
+  std::vector<std::unique_ptr<Busy>> all;
+  for (int i = 0; i < 20; ++i) turn.Wake(*all.emplace_back(std::make_unique<Busy>(turn, clock)));
+  const auto runs = [&all] {
+    int sum = 0;
+    for (const auto& one : all) sum += one->runs;
+    return sum;
+  };
+  EXPECT_TRUE(turn.Run());
+  EXPECT_EQ(runs(), 4);
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(turn.Run());
+  for (const auto& one : all) EXPECT_EQ(one->runs, 1);
+  EXPECT_TRUE(turn.Run());
+  EXPECT_EQ(runs(), 24);
 }
 
 TEST(Turn, WhoDiesInBetweenIsForgotten) {

@@ -174,6 +174,17 @@ TEST_F(SheddingTest, AnHttp2HeaderBlockThatStaysOpen) {
   Shed(*client);
   EXPECT_TRUE(Over(*client));
   EXPECT_EQ(shed(), 2u);
+  // Where others are served beside it, they are not to suffer: it waits for its time-out.
+  auto shared = Client(http2::ClientStart() + http2::Head(1, http2::Get()) +
+                       http2::Raw(http2::kHeaders, 0, 3, block.substr(0, 15'000)));
+  Say(*shared, http2::Raw(http2::kContinuation, 0, 3, block.substr(15'000, 15'000)));
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  app_.taken.at(0)->Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
+  Pass(milliseconds(10));
+  shared->Read();
+  EXPECT_FALSE(Over(*shared));
+  EXPECT_TRUE(shared->text.ends_with("hi"));
 }
 
 }  // namespace
