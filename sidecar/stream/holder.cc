@@ -6,7 +6,7 @@
 
 namespace pillion::stream {
 
-size_t GiveUpLargest(const std::vector<Holder*>& holders) {
+size_t GiveUpLargest(const std::vector<Holder*>& holders, Turn& turn) {
   std::vector<std::pair<size_t, Holder*>> by_size;
   size_t all = 0;
   for (Holder* const one : holders) {
@@ -21,6 +21,7 @@ size_t GiveUpLargest(const std::vector<Holder*>& holders) {
   for (const auto& [held, holder] : by_size) {
     if (freed * 2 >= all) break;
     holder->GiveUp({ErrorKind::kPressure, Side::kLocal, Outcome::kAmbiguous, "memory is short"});
+    turn.WakeFirst(*holder);
     freed += held;
     ++count;
   }

@@ -19,8 +19,9 @@ class Holder : public Runnable {
   virtual void GiveUp(const RequestError& why) = 0;
 };
 
-// Gives those up that hold most, until about half of all that is held is free; returns how many.
-size_t GiveUpLargest(const std::vector<Holder*>& holders);
+// Gives those up that hold most, until about half of all that is held is free, and has them run first;
+// returns how many. Not from the Run of one of them.
+size_t GiveUpLargest(const std::vector<Holder*>& holders, Turn& turn);
 
 }  // namespace pillion::stream
 

@@ -69,6 +69,11 @@ class Turn {
   void WakeNextTurn(Runnable& work) {
     if (!work.ListNode<RunTag>::linked()) next_.PushBack(&work);
   }
+  // Before all that is queued: for who has memory to let go of while it is short. Not from its own Run.
+  void WakeFirst(Runnable& work) {
+    work.ListNode<RunTag>::Unlink();
+    queue_.PushFront(&work);
+  }
   void MarkDirty(Flushable& work) {
     if (!work.ListNode<FlushTag>::linked()) dirty_.PushBack(&work);
   }

@@ -84,6 +84,21 @@ TEST(Turn, ALongOneEndsAndAllGetTheirShare) {
   EXPECT_EQ(runs(), 24);
 }
 
+TEST(Turn, WhoIsWokenFirstGoesBeforeTheQueue) {
+  testing::VirtualClock clock;
+  Turn turn(clock);
+  std::vector<std::unique_ptr<Busy>> all;
+  for (int i = 0; i < 20; ++i) turn.Wake(*all.emplace_back(std::make_unique<Busy>(turn, clock)));
+  Counting late;
+  turn.WakeFirst(*all[10]);
+  turn.WakeFirst(late);
+  EXPECT_TRUE(turn.Run());
+  EXPECT_EQ(late.runs, 1);
+  EXPECT_EQ(all[10]->runs, 1);
+  EXPECT_EQ(all[1]->runs, 1);
+  EXPECT_EQ(all[2]->runs, 0);
+}
+
 TEST(Turn, WhoDiesInBetweenIsForgotten) {
   testing::VirtualClock clock;
   Turn turn(clock);

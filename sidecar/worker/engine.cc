@@ -186,7 +186,7 @@ size_t Engine::ShedLargest() {
   for (exchange::Exchange* one = alive.front(); one != nullptr; one = alive.Next(one)) holders.push_back(one);
   for (const auto& [name, active] : listeners_) active.listener->AddHolders(holders);
   for (const Active& active : leaving_) active.listener->AddHolders(holders);
-  return stream::GiveUpLargest(holders);
+  return stream::GiveUpLargest(holders, turn_);
 }
 
 bool Engine::Drained(bool inbound) const {
