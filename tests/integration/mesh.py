@@ -219,6 +219,8 @@ def listens(port):
     try:
         socket.create_connection((HOST, port), timeout=WAIT).close()
         return True
+    except ConnectionResetError:
+        return True  # it was taken, and ended at once
     except ConnectionRefusedError:
         return False
 
