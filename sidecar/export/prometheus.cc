@@ -16,6 +16,7 @@ using telemetry::Histogram;
 using telemetry::RouteKey;
 using telemetry::RouteStats;
 using telemetry::TlsStats;
+using telemetry::WireStats;
 using telemetry::WorkerStats;
 
 // Every bound is an even bucket, a power of two: 64 us .. 67 s. The same for all series, or sums over series
@@ -283,14 +284,6 @@ constexpr WorkerSeries kWorkerSeries[] = {
      &WorkerStats::upstream_connect_timeouts},
     {"pillion_upstream_protocol_errors_total", "", "Messages of upstreams that broke their protocol.",
      &WorkerStats::upstream_protocol_errors},
-    {"pillion_connection_bytes_total", "side=\"client\",direction=\"read\"", "Bytes on connections.",
-     &WorkerStats::client_bytes_read},
-    {"pillion_connection_bytes_total", "side=\"client\",direction=\"written\"", "Bytes on connections.",
-     &WorkerStats::client_bytes_written},
-    {"pillion_connection_bytes_total", "side=\"upstream\",direction=\"read\"", "Bytes on connections.",
-     &WorkerStats::upstream_bytes_read},
-    {"pillion_connection_bytes_total", "side=\"upstream\",direction=\"written\"", "Bytes on connections.",
-     &WorkerStats::upstream_bytes_written},
     {"pillion_upstream_stale_reuse_total", "", "Pooled connections that were dead when used.",
      &WorkerStats::stale_reuse},
     {"pillion_http2_resets_seen_total", "", "Streams that a peer reset.", &WorkerStats::http2_resets_seen},
@@ -311,6 +304,37 @@ uint64_t Sum(const telemetry::Registry& registry, Counter WorkerStats::* counter
   uint64_t sum = 0;
   for (const auto& shard : registry.shards()) sum += (shard->worker.*counter).value();
   return sum;
+}
+
+struct WireSeries {
+  std::string_view family;
+  std::string_view labels;
+  std::string_view help;
+  Counter WireStats::* counter;
+};
+
+constexpr WireSeries kWireSeries[] = {
+    {"pillion_connection_bytes_total", ",direction=\"read\"", "Bytes on connections.",
+     &WireStats::bytes_read},
+    {"pillion_connection_bytes_total", ",direction=\"written\"", "Bytes on connections.",
+     &WireStats::bytes_written},
+    {"pillion_connections_silent_total", "",
+     "Connections that the kernel ended: the peer had answered nothing for too long.", &WireStats::silent},
+};
+
+void WirePart(Page& page, const telemetry::Registry& registry) {
+  constexpr std::pair<std::string_view, WireStats WorkerStats::*> kWires[] = {
+      {"client", &WorkerStats::client_wires}, {"upstream", &WorkerStats::upstream_wires}};
+  std::string_view family;
+  for (const WireSeries& series : kWireSeries) {
+    if (series.family != family) page.Family(series.family, "counter", series.help);
+    family = series.family;
+    for (const auto& [side, stats] : kWires) {
+      uint64_t sum = 0;
+      for (const auto& shard : registry.shards()) sum += ((shard->worker.*stats).*series.counter).value();
+      page.Sample("side=\"" + std::string(side) + "\"" + std::string(series.labels), sum);
+    }
+  }
 }
 
 void WorkerPart(Page& page, const telemetry::Registry& registry) {
@@ -404,6 +428,7 @@ std::string PrometheusText(const telemetry::Registry& registry) {
   RoutePart(page, CollectRows(registry));
   TcpPart(page, registry);
   WorkerPart(page, registry);
+  WirePart(page, registry);
   ErrorPart(page, registry);
   TlsPart(page, registry);
   return page.Take();

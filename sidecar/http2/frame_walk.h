@@ -24,11 +24,11 @@ class FrameWalk {
 
  private:
   static constexpr size_t kFrameHeadBytes = 9;
-  void OnFrameHead();
+  void OnFrameHead(const uint8_t* head);
 
-  std::array<uint8_t, kFrameHeadBytes> head_{};
-  size_t have_ = 0;  // of head_
-  size_t left_ = 0;  // of the preface or the frame's payload
+  std::array<uint8_t, kFrameHeadBytes> head_{};  // of a frame whose head came in pieces
+  size_t have_ = 0;                              // of it
+  size_t left_ = 0;                              // of the preface or the frame's payload
   size_t block_bytes_ = 0;
   bool in_block_ = false;
   bool last_ = false;  // the frame under way ends the block

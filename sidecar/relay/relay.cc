@@ -14,9 +14,8 @@ Relay::Relay(const RelayParts& parts, std::shared_ptr<const config::TcpServer> s
       server_(std::move(server)),
       upstream_observer_(*this),
       dial_(std::move(dial)),
-      client_(parts.scratch, parts.stats.worker.client_bytes_read, parts.stats.worker.client_bytes_written),
-      upstream_(parts.scratch, parts.stats.worker.upstream_bytes_read,
-                parts.stats.worker.upstream_bytes_written),
+      client_(parts.scratch, parts.stats.worker.client_wires),
+      upstream_(parts.scratch, parts.stats.worker.upstream_wires),
       timer_(this),
       started_(parts.turn.now()),
       last_activity_(started_) {

@@ -39,8 +39,7 @@ class Relay final : public session::ClientSession {
   enum class State : uint8_t { kDialling, kOpen, kDead };
   // One end of the relay.
   struct End {
-    End(session::ReadScratch& scratch, telemetry::Counter& read, telemetry::Counter& written)
-        : wire(scratch, read, written) {}
+    End(session::ReadScratch& scratch, telemetry::WireStats& stats) : wire(scratch, stats) {}
     session::Wire wire;  // its out() holds what the other end sent
     uint64_t received = 0;
     bool ended = false;  // it will send no more

@@ -89,7 +89,7 @@ Http1ClientSession::Http1ClientSession(ClientSessionParts parts, std::string_vie
       stats_(parts.stats),
       factory_(parts.factory),
       config_(std::move(parts.config)),
-      wire_(parts.memory.scratch, parts.stats.client_bytes_read, parts.stats.client_bytes_written),
+      wire_(parts.memory.scratch, parts.stats.client_wires),
       limits_{.max_head_bytes = config_->http.max_request_head_bytes, .max_fields = config_->http.max_fields},
       timer_(this),
       since_(turn_.now()),

@@ -76,7 +76,7 @@ Http1UpstreamSession::Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool
     : parts_(parts),
       pool_(&pool),
       cluster_(std::move(cluster)),
-      wire_(parts.memory.scratch, parts.stats.upstream_bytes_read, parts.stats.upstream_bytes_written),
+      wire_(parts.memory.scratch, parts.stats.upstream_wires),
       timer_(this),
       since_(parts.turn.now()) {}
 

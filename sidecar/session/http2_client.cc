@@ -68,8 +68,8 @@ class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientS
 };
 
 Http2ClientSession::Http2ClientSession(ClientSessionParts parts, std::string_view early)
-    : Http2Session(parts.turn, parts.memory.scratch, parts.stats, parts.stats.client_bytes_read,
-                   parts.stats.client_bytes_written, http2::Role::kServer, LimitsOf(parts.config->http)),
+    : Http2Session(parts.turn, parts.memory.scratch, parts.stats, http2::Role::kServer,
+                   LimitsOf(parts.config->http)),
       memory_(parts.memory),
       factory_(parts.factory),
       config_(std::move(parts.config)),

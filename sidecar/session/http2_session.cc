@@ -46,12 +46,11 @@ uint32_t CodeToTell(const http2::Event& event) {
 }  // namespace
 
 Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::WorkerStats& stats,
-                           telemetry::Counter& read, telemetry::Counter& written, http2::Role role,
-                           const http2::Limits& limits)
+                           http2::Role role, const http2::Limits& limits)
     : turn_(turn),
       stats_(stats),
       side_(role == http2::Role::kServer ? Side::kClient : Side::kUpstream),
-      wire_(scratch, read, written),
+      wire_(scratch, role == http2::Role::kServer ? stats.client_wires : stats.upstream_wires),
       limits_(limits),
       codec_(role, limits_),
       fed_at_(turn.now()),

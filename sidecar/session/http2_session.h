@@ -36,8 +36,7 @@ struct Http2Link {
 class Http2Session {
  public:
   // All but `limits` outlive the session.
-  Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::WorkerStats& stats,
-               telemetry::Counter& read, telemetry::Counter& written, http2::Role role,
+  Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::WorkerStats& stats, http2::Role role,
                const http2::Limits& limits);
   virtual ~Http2Session() = default;
   Http2Session(const Http2Session&) = delete;

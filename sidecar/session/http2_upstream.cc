@@ -92,8 +92,7 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
 
 Http2UpstreamSession::Http2UpstreamSession(UpstreamParts& parts, Http2Pool& pool,
                                            std::shared_ptr<const config::Cluster> cluster)
-    : Http2Session(parts.turn, parts.memory.scratch, parts.stats, parts.stats.upstream_bytes_read,
-                   parts.stats.upstream_bytes_written, http2::Role::kClient, LimitsOf(*cluster)),
+    : Http2Session(parts.turn, parts.memory.scratch, parts.stats, http2::Role::kClient, LimitsOf(*cluster)),
       parts_(parts),
       pool_(&pool),
       cluster_(std::move(cluster)),

@@ -53,7 +53,7 @@ Wire::Filled Wire::Fill(size_t most) {
       end_ += result.bytes;
       if (!own_block_) scratch_.Use(end_);
       if (result.drained) readable_ = false;
-      bytes_read_.Add(result.bytes);
+      stats_.bytes_read.Add(result.bytes);
       return Filled::kBytes;
     case net::IoResult::Kind::kWouldBlock:
       readable_ = false;
@@ -61,13 +61,20 @@ Wire::Filled Wire::Fill(size_t most) {
     case net::IoResult::Kind::kEnd:
       return reset_met_ ? Filled::kReset : Filled::kEnd;
     case net::IoResult::Kind::kReset:
+      CountSilent(result.error);
       return Filled::kReset;
   }
   return Filled::kReset;
 }
 
+// It is told once: the next call says that the connection is over.
+void Wire::CountSilent(int error) {
+  if (error == ETIMEDOUT) stats_.silent.Add();
+}
+
 bool Wire::IsReset() {
   const int error = socket_->ConnectError();
+  CountSilent(error);
   return error != 0 && error != EINPROGRESS;  // the latter also when both sides have ended
 }
 
@@ -114,6 +121,7 @@ Wire::Flushed Wire::Flush() {
     }
     if (result.kind != net::IoResult::Kind::kBytes) {
       broken_ = true;
+      CountSilent(result.error);
       reset_met_ =
           result.error != EPIPE;  // that one follows an end; others take the error from the next read
       out_.Clear();
@@ -121,7 +129,7 @@ Wire::Flushed Wire::Flush() {
     }
     out_.Consume(result.bytes);
     written_ += result.bytes;
-    bytes_written_.Add(result.bytes);
+    stats_.bytes_written.Add(result.bytes);
     if (result.bytes < wanted) writable_ = false;  // the kernel's buffer is full; epoll tells when it is not
   }
   return Flushed::kAll;

@@ -66,8 +66,7 @@ class ReadScratch {
 
 class Wire {
  public:
-  Wire(ReadScratch& scratch, telemetry::Counter& bytes_read, telemetry::Counter& bytes_written)
-      : scratch_(scratch), bytes_read_(bytes_read), bytes_written_(bytes_written) {}
+  Wire(ReadScratch& scratch, telemetry::WireStats& stats) : scratch_(scratch), stats_(stats) {}
   ~Wire();
   Wire(const Wire&) = delete;
   Wire& operator=(const Wire&) = delete;
@@ -113,9 +112,10 @@ class Wire {
   uint64_t written() const { return written_; }
 
  private:
+  void CountSilent(int error);
+
   ReadScratch& scratch_;
-  telemetry::Counter& bytes_read_;
-  telemetry::Counter& bytes_written_;
+  telemetry::WireStats& stats_;
   std::unique_ptr<net::Socket> socket_;
   Block* input_block_ = nullptr;  // owned count
   size_t begin_ = 0;

@@ -31,9 +31,8 @@ class BrokenSocket : public net::Socket {
 // True: the end that is read behind a write that met `error` is told as a reset.
 bool IsTakenForAReset(int error) {
   ReadScratch scratch;
-  telemetry::Counter read;
-  telemetry::Counter written;
-  Wire wire(scratch, read, written);
+  telemetry::WireStats stats;
+  Wire wire(scratch, stats);
   wire.Attach(std::make_unique<BrokenSocket>(error));
   wire.Mark(true, true);
   wire.out().AppendCopy("bytes");
@@ -42,6 +41,7 @@ bool IsTakenForAReset(int error) {
   EXPECT_EQ(wire.written(), 0u);
   const Wire::Filled filled = wire.Fill();
   EXPECT_TRUE(filled == Wire::Filled::kEnd || filled == Wire::Filled::kReset);
+  EXPECT_EQ(stats.silent.value(), error == ETIMEDOUT ? 1u : 0u);
   return filled == Wire::Filled::kReset;
 }
 

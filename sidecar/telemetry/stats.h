@@ -124,6 +124,13 @@ struct TlsStats {
   }
 };
 
+// Connections of one side.
+struct WireStats {
+  Counter bytes_read;
+  Counter bytes_written;
+  Counter silent;  // ended by the kernel: the peer has answered nothing for too long
+};
+
 // Per worker, not per route.
 struct WorkerStats {
   Counter client_connections;
@@ -156,10 +163,8 @@ struct WorkerStats {
   Counter upstream_connect_failures;
   Counter upstream_connect_timeouts;
   Counter upstream_protocol_errors;
-  Counter client_bytes_read;
-  Counter client_bytes_written;
-  Counter upstream_bytes_read;
-  Counter upstream_bytes_written;
+  WireStats client_wires;
+  WireStats upstream_wires;
   Counter stale_reuse;  // a pooled connection that was dead when used
   Counter http2_resets_seen;
   Counter log_records_dropped;

@@ -173,8 +173,8 @@ void Engine::Abort() {
 
 void Engine::LookAtMemory() {
   const telemetry::WorkerStats& stats = stats_.worker;
-  const uint64_t taken =
-      stats.client_bytes_read.value() + stats.upstream_bytes_read.value() + memory_.scratch.head_bytes();
+  const uint64_t taken = stats.client_wires.bytes_read.value() + stats.upstream_wires.bytes_read.value() +
+                         memory_.scratch.head_bytes();
   if (place_.look == nullptr || taken - looked_at_bytes_ < kLookBytes) return;
   looked_at_bytes_ = taken;
   if (place_.look(turn_.now())) ShedLargest();

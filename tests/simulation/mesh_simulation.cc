@@ -271,8 +271,9 @@ Outcome RunStory(const Options& options, Ledger& ledger) {
     outcome.stale_reuse += stats.stale_reuse.value();
     outcome.handshakes += stats.client_tls.handshakes.value() + stats.upstream_tls.handshakes.value();
     outcome.resumed += stats.client_tls.resumed.value() + stats.upstream_tls.resumed.value();
-    for (const telemetry::Counter* bytes : {&stats.client_bytes_read, &stats.client_bytes_written,
-                                            &stats.upstream_bytes_read, &stats.upstream_bytes_written}) {
+    for (const telemetry::Counter* bytes :
+         {&stats.client_wires.bytes_read, &stats.client_wires.bytes_written, &stats.upstream_wires.bytes_read,
+          &stats.upstream_wires.bytes_written}) {
       outcome.fingerprint = outcome.fingerprint * 1000003 + bytes->value();
     }
   }
