@@ -17,11 +17,8 @@ constexpr double kBegins[] = {0.85, 0.92, 0.97};
 constexpr double kSlack = 0.05;
 // The use is read again before it can have reached the next step, were it to grow as fast as a machine
 // receives. The main loop does not look more often than each kOften, nor is memory given back (malloc_trim)
-// more often: it costs something. What comes in that time is what lies between the steps and the limit. A
-// worker looks each worker::kLookBytes, but not within kSoonest. Only heads grow faster than they are
-// received, by HPACK: a connection brings kHeadBytesPerRun of them in a turn (session/http2_session.cc) and
-// has max_request_heads_bytes of them under way (http2/limits.h), so that it takes many connections to grow
-// by much.
+// more often: it costs something. What comes in that time is what lies between the steps and the limit. The
+// main loop may be late, so a worker looks too after each worker::kLookBytes, but not within kSoonest.
 constexpr double kGrowthPerSecond = 1 << 30;
 constexpr auto kRarely = std::chrono::seconds(1);
 constexpr auto kOften = std::chrono::milliseconds(10);
