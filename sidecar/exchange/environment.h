@@ -71,6 +71,7 @@ class ListenerScope : public LocalCounted {
   std::shared_ptr<const config::HttpServer> config;
   LocalRef<RouteScope> routes;
   telemetry::RouteStats& unrouted;  // requests that matched nothing
+  bool of_side_calls = false;       // of our own, which no client has made
 };
 
 }  // namespace pillion::exchange

@@ -31,7 +31,7 @@ void Exchange::Count() {
   }
   stats_->finished.Add();
   stats_->CountCode(status_ != 0 ? status_ : AnswerFor(error_).status);
-  if (error_) env_.stats.worker.RequestFailed(error_);
+  if (error_ && !listener_->of_side_calls) env_.stats.worker.RequestFailed(error_);
   stats_->request_duration.Record(env_.turn.now() - client_->started());
   stats_->request_bytes.Add(client_->in().content_bytes);
   stats_->response_bytes.Add(response_bytes_);

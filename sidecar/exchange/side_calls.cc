@@ -22,6 +22,7 @@ void SideCalls::Begin(std::string_view cluster, std::unique_ptr<stream::ClientSt
     LocalRef<RouteScope> routes(
         new RouteScope(*listener, std::make_shared<route::RouteIndex>(table), env_.stats));
     LocalRef<ListenerScope> scope(new ListenerScope(listener, routes, env_.stats));
+    scope->of_side_calls = true;
     found = scopes_.emplace(std::string(cluster), scope).first;
   }
   ProxyFactory(env_, found->second).Begin(std::move(client));

@@ -523,6 +523,36 @@ TEST(Adversary, HeadsOfStreamsThatAreOverArePaidFor) {
   }
 }
 
+TEST(Adversary, LateAnswersToStreamsThatWereResetAreOwed) {
+  Codec client(Role::kClient, Limits{});
+  EXPECT_TRUE(client.Feed(Raw(kSettings, 0, 0, "")));
+  http::RequestHead head;
+  head.method_text = "GET";
+  head.scheme = "http";
+  head.authority = "a";
+  head.path = "/";
+  std::vector<StreamId> given_up;
+  for (int i = 0; i < 2000; ++i) {
+    bool too_large = false;
+    given_up.push_back(client.SubmitRequest(head, true, &too_large));
+    ASSERT_NE(given_up.back(), 0);
+    Drain(client);
+    client.Reset(given_up.back(), ErrorCode::kCancel);
+    Drain(client);
+    client.ClearEvents();
+  }
+  const auto late = [&](StreamId id) {
+    return client.Feed(Head(static_cast<uint32_t>(id), {{":status", "200"}}, kEndHeaders)) &&
+           client.Feed(Head(static_cast<uint32_t>(id), {{"grpc-status", "0"}}));
+  };
+  for (const StreamId id : given_up) ASSERT_TRUE(late(id)) << id << " " << client.error_detail();
+  // Nobody is owed more.
+  size_t more = 0;
+  while (more < 10'000 && late(given_up[0])) ++more;
+  EXPECT_LT(more, 1500u);
+  EXPECT_EQ(client.flood(), Flood::kFrames);
+}
+
 TEST(Adversary, AnOpenBlockOfAStreamThatIsOverIsSeen) {
   const std::unique_ptr<Codec> server = AfterOne();
   const std::string block = Block(Get({{"x", std::string(50'000, 'v')}}));

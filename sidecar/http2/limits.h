@@ -49,8 +49,8 @@ struct Limits {
   uint32_t frames_per_data = 20;          // a DATA frame with content, of either side
   uint32_t frames_per_second = 100;       // time that passes
   uint32_t frames_of_a_large_head = 100;  // what a head over its limit costs
-  // What a head, or trailers, of a stream that is over costs, and each CONTINUATION of it. Little enough for
-  // the answers to all streams that one client may give up at once.
+  // What a head, or trailers, of a stream that is over costs, and each CONTINUATION of it; not the answers to
+  // streams that we have reset ourselves.
   uint32_t frames_of_a_passed_head = 4;
   // Streams that a client resets soon after it opened them, or that we reset because it broke a rule on them,
   // are paid from a second purse; each stream that is answered and time fill it again. Attack: work that is

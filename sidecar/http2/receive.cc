@@ -49,7 +49,11 @@ int Codec::Session::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head,
       break;
     case NGHTTP2_HEADERS:  // those that begin something earn, below
       self.passed_by = !self.Begins(head->stream_id);
-      paid = self.PayFrames(self.passed_by ? self.limits.frames_of_a_passed_head : 1);
+      if (self.passed_by && self.late_heads > 0) {
+        --self.late_heads;
+      } else {
+        paid = self.PayFrames(self.passed_by ? self.limits.frames_of_a_passed_head : 1);
+      }
       break;
     case NGHTTP2_CONTINUATION:  // nghttp2 limits how many there are
       paid = self.PayFrames(self.passed_by ? self.limits.frames_of_a_passed_head : 1);
@@ -343,7 +347,7 @@ void Codec::Session::FinishResponseHead(Stream& stream, bool end_stream) {
 void Codec::Session::FinishTrailers(Stream& stream) {
   if (building_refused) ++refused.heads;
   if (building_refused || building_error != ErrorKind::kNone) {
-    stream.misbehaved = true;
+    stream.misbehaved = building_error != ErrorKind::kNone;
     ResetStream(stream, ErrorCode::kEnhanceYourCalm);
     return;
   }

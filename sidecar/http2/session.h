@@ -154,6 +154,7 @@ struct Codec::Session {
   bool limits_known = false;           // ours have been acknowledged
   bool passed_by = false;              // the header block that is coming begins nothing
   StreamId newest_request = 0;         // server: the highest that HEADERS have come for
+  uint64_t late_heads = 0;             // client: that may still come for streams that we have reset
   bool data_unpaid = false;            // the DATA frame that is coming has brought no content so far
   std::optional<uint32_t> own_goaway;  // code of the last GOAWAY that we asked for
 

@@ -203,7 +203,8 @@ uint32_t Http2UpstreamSession::StreamRoom() const {
   // More would be refused by a peer that takes few (RFC 9113 section 5.1.2), each for a connection more.
   if (!codec_.settled()) return open == 0 ? 1 : 0;
   const uint32_t room = codec_.StreamRoom();
-  const uint32_t most = std::min(cluster_->max_concurrent_streams, takes_);
+  const uint32_t learnt = pool_ == nullptr ? UINT32_MAX : pool_->takes();
+  const uint32_t most = std::min(cluster_->max_concurrent_streams, learnt);
   if (open >= most || room <= opened_count_) return 0;
   return std::min(room - opened_count_, most - open);
 }
@@ -242,10 +243,11 @@ void Http2UpstreamSession::OnGoAway() { Leave(); }
 // A peer may take fewer streams than it has said, for what it has to hold of them: more wait, or go by
 // another connection. Where it refuses with few of them open, another would not help.
 void Http2UpstreamSession::OnStreamOver(const stream::Stream&, const http2::Event& event) {
+  if (pool_ == nullptr) return;
   if (!event.refused) {
-    if (takes_ != UINT32_MAX) ++takes_;
+    pool_->StreamEnded();
   } else if (streams_.size() >= kFewStreams) {
-    takes_ = static_cast<uint32_t>(streams_.size());
+    pool_->StreamRefused(static_cast<uint32_t>(streams_.size()));
   }
 }
 

@@ -72,8 +72,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   time::MonotonicTime settle_by_{};             // the peer's SETTINGS must be here
   IntrusiveList<Exchanged, OpenedTag> opened_;  // streams handed out whose head has not been submitted
   uint32_t opened_count_ = 0;
-  uint32_t requests_ = 0;        // ever opened
-  uint32_t takes_ = UINT32_MAX;  // streams at once, as refusals have shown
+  uint32_t requests_ = 0;  // ever opened
   bool used_ = false;
   bool told_settled_ = false;
 };

@@ -12,6 +12,7 @@
 #ifndef PILLION_SIDECAR_SESSION_POOL_H_
 #define PILLION_SIDECAR_SESSION_POOL_H_
 
+#include <algorithm>
 #include <memory>
 
 #include "sidecar/session/http1_upstream.h"
@@ -76,6 +77,19 @@ class Http2Pool final : public upstream::EndpointPool, public stream::Runnable {
   void Room(Http2UpstreamSession& session);
   void ConnectFailed(Http2UpstreamSession& session, const ConnectFailure& failure);
   void Leave(Http2UpstreamSession& session);
+  // A stream was refused beside so many on its connection; one has ended otherwise.
+  void StreamRefused(uint32_t beside) {
+    takes_ = std::min(takes_, beside);
+    ended_ = 0;
+  }
+  void StreamEnded() {
+    if (takes_ == UINT32_MAX || ++ended_ < takes_) return;
+    ended_ = 0;
+    ++takes_;
+  }
+  // Streams at once that a connection takes, as refusals have shown; after each such number it may be one
+  // more.
+  uint32_t takes() const { return takes_; }
 
  private:
   bool WaitingIsFull();
@@ -100,6 +114,8 @@ class Http2Pool final : public upstream::EndpointPool, public stream::Runnable {
   ConnectFailure last_failure_;
   const Http2UpstreamSession* untried_ = nullptr;  // the last one dialled, until it takes streams
   size_t waiting_at_most_ = 0;  // how many wait, those counted too that have left by themselves
+  uint32_t takes_ = UINT32_MAX;
+  uint32_t ended_ = 0;
   size_t count_ = 0;
 };
 

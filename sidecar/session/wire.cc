@@ -67,9 +67,10 @@ Wire::Filled Wire::Fill(size_t most) {
   return Filled::kReset;
 }
 
-// It is told once: the next call says that the connection is over.
+// It is told once: the next call says that the connection is over. What the kernel has heard last of a peer
+// that does not answer may be that there is no way to it.
 void Wire::CountSilent(int error) {
-  if (error == ETIMEDOUT) stats_.silent.Add();
+  if (error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH) stats_.silent.Add();
 }
 
 bool Wire::IsReset() {

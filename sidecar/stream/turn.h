@@ -62,7 +62,11 @@ class Turn {
 
   // Queues `work` to run in this turn (or the next, when it is running now). Idempotent.
   void Wake(Runnable& work) {
-    if (!work.ListNode<RunTag>::linked()) queue_.PushBack(&work);
+    if (waking_first_) {
+      WakeFirst(work);
+    } else if (!work.ListNode<RunTag>::linked()) {
+      queue_.PushBack(&work);
+    }
   }
   // Queues `work` for the next turn, when the loop has looked at its sockets: for who has done his share of
   // this one. A Wake before then does not bring it forward.
@@ -73,6 +77,13 @@ class Turn {
   void WakeFirst(Runnable& work) {
     work.ListNode<RunTag>::Unlink();
     queue_.PushFront(&work);
+  }
+  // Between turns: whom `wake` wakes goes before all that is queued.
+  template <typename F>
+  void WakingFirst(F wake) {
+    waking_first_ = true;
+    wake();
+    waking_first_ = false;
   }
   void MarkDirty(Flushable& work) {
     if (!work.ListNode<FlushTag>::linked()) dirty_.PushBack(&work);
@@ -103,6 +114,7 @@ class Turn {
   IntrusiveList<Runnable, RunTag> next_;
   IntrusiveList<Flushable, FlushTag> dirty_;
   bool running_ = false;
+  bool waking_first_ = false;
 };
 
 }  // namespace pillion::stream

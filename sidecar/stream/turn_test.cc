@@ -91,7 +91,8 @@ TEST(Turn, WhoIsWokenFirstGoesBeforeTheQueue) {
   for (int i = 0; i < 20; ++i) turn.Wake(*all.emplace_back(std::make_unique<Busy>(turn, clock)));
   Counting late;
   turn.WakeFirst(*all[10]);
-  turn.WakeFirst(late);
+  turn.WakingFirst([&] { turn.Wake(late); });
+  turn.Wake(late);
   EXPECT_TRUE(turn.Run());
   EXPECT_EQ(late.runs, 1);
   EXPECT_EQ(all[10]->runs, 1);

@@ -107,6 +107,10 @@ int TlsSocket::ReadRaw(char* into, int size, bool* retry) {
       *retry = true;
       return -1;
     case net::IoResult::Kind::kEnd:
+      if (write_error_ != 0 && write_error_ != EPIPE) {  // it took the error that this end has
+        error_ = write_error_;
+        return -1;
+      }
       raw_ended_ = true;
       *retry = true;
       return -1;
@@ -134,6 +138,7 @@ bool TlsSocket::FlushSealed() {
       if (result.bytes < piece.iov_len) break;
     } else {
       raw_broken_ = true;
+      write_error_ = result.error;
     }
   }
   if (raw_broken_) {

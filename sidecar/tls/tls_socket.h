@@ -100,6 +100,7 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
   bool raw_idle_ = false;  // nothing to read until OnReady says so
   bool raw_ended_ = false;
   bool raw_broken_ = false;  // a write failed
+  int write_error_ = 0;      // and took this error
   bool peer_closed_ = false;
   bool reset_on_close_ = false;
   bool take_early_data_ = false;

@@ -33,13 +33,13 @@ std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Sn
 Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stats, uint64_t seed, Place place)
     : loop_(loop),
       stats_(stats),
-      place_(place),
+      place_(std::move(place)),
       turn_(clock),
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
       side_calls_(environment_) {
-  environment_.pressure = place.pressure;
+  environment_.pressure = place_.pressure;
 }
 
 Engine::~Engine() {
@@ -142,7 +142,7 @@ void Engine::Adopt(const std::string& listener, std::unique_ptr<net::Socket> soc
 }
 
 bool Engine::RunTurn() {
-  tls_.pacer.BeginTurn();
+  turn_.WakingFirst([this] { tls_.pacer.BeginTurn(); });  // its turn may be over before the queue is
   const bool more = turn_.Run();
   LookAtMemory();
   return more || turn_.has_work() || tls_.pacer.waiting();

@@ -68,8 +68,8 @@ class Engine {
   bool RunTurn();
 
   // Stops accepting on listeners of that direction (those without one count as outbound) and drains their
-  // sessions; after the drain's time-out what is left is ended. A configuration that comes later opens no
-  // listener of that direction any more.
+  // sessions; Abort ends what is left. A configuration that comes later opens no listener of that direction
+  // any more.
   void Drain(bool inbound);
   void Abort();
   // Memory is short: gives up the requests, connections and relays that hold most; returns how many.

@@ -6,7 +6,7 @@ namespace pillion::worker {
 
 Worker::Worker(const time::Clock& clock, telemetry::Shard& stats, uint64_t seed, RecordSink sink, Place place)
     : loop_(clock, net::EpollLoop::Listening::kOnLentSockets),
-      engine_(clock, loop_, stats, seed, place),
+      engine_(clock, loop_, stats, seed, std::move(place)),
       sink_(std::move(sink)) {}
 
 Worker::~Worker() { Stop(); }

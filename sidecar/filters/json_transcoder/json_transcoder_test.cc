@@ -397,6 +397,18 @@ TEST_F(TranscodedAnswerTest, AFieldInPiecesIsPrintedOnce) {
             R"({"request":{"id":"7","book":{"tags":["a","b","c"]},"page":3},"method":"Last"})");
 }
 
+// Objects are larger than the bytes that they come in.
+TEST_F(TranscodedAnswerTest, WhatWouldBeMuchWhenItIsPutTogetherIsRefused) {
+  std::string pieces;
+  for (int i = 0; i < 200'000; ++i) pieces += std::string("\x0a\x00", 2);  // the request, again and again
+  config::TranscodingOptions options;
+  options.max_response_bytes = 500'000;
+  FilterDrive drive = Drive("GET", "/v1/books/7", Build(options));
+  drive.Request("", 0);
+  drive.Response(200, {{"content-type", "application/grpc"}}, Frame(pieces), 0, kOk);
+  EXPECT_EQ(drive.response.status, 500);
+}
+
 TEST_F(TranscodedAnswerTest, WhitespaceIsAMatterOfOptions) {
   config::TranscodingOptions options;
   options.add_whitespace = true;

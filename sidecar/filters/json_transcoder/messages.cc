@@ -1,9 +1,12 @@
 #include "sidecar/filters/json_transcoder/messages.h"
 
+#include <google/protobuf/any.pb.h>
 #include <google/protobuf/dynamic_message.h>
+#include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/json_util.h>
+#include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
 #include <memory>
@@ -18,7 +21,10 @@ using config::FieldChain;
 using config::Transcoding;
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
+using google::protobuf::internal::WireFormatLite;
 namespace util = google::protobuf::util;
+
+constexpr std::string_view kAny = "google.protobuf.Any";
 
 void AppendQuoted(std::string_view text, std::string& out) {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -120,22 +126,95 @@ class LimitedText final : public google::protobuf::io::ZeroCopyOutputStream {
   const size_t limit_;
 };
 
+// What a message on the wire is like, without building it.
+struct Wire {
+  bool in_pieces = false;  // a field stands in several places, which the printer would print as often
+  size_t built_bytes = 0;  // about what it would take as an object
+};
+
+// Deeper ones are the printer's to refuse.
+constexpr int kMaxDepth = 100;
+// What a field takes in an object, set or not.
+constexpr size_t kFieldBytes = 16;
+
+// Whether the field may be written so; else it is one that we do not know.
+bool IsWritten(const FieldDescriptor& field, WireFormatLite::WireType kind) {
+  const auto own = WireFormatLite::WireTypeForFieldType(static_cast<WireFormatLite::FieldType>(field.type()));
+  return kind == own || (field.is_packable() && kind == WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+}
+
+// False: it is malformed. (The printer would print of it what it can.)
+bool Look(const Transcoding& transcoding, const Descriptor& type, std::string_view message, int depth,
+          Wire& wire);
+
+bool LookIntoAny(const Transcoding& transcoding, std::string_view message, int depth, Wire& wire) {
+  google::protobuf::Any any;
+  if (!any.ParseFromArray(message.data(), static_cast<int>(message.size()))) return false;
+  const std::string& url = any.type_url();
+  const auto* const inner = transcoding.pool().FindMessageTypeByName(url.substr(url.rfind('/') + 1));
+  return inner == nullptr || Look(transcoding, *inner, any.value(), depth - 1, wire);
+}
+
+bool Look(const Transcoding& transcoding, const Descriptor& type, std::string_view message, int depth,
+          Wire& wire) {
+  wire.built_bytes += static_cast<size_t>(type.field_count()) * kFieldBytes + message.size();
+  if (depth == 0) return true;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(message.data()),
+                                            static_cast<int>(message.size()));
+  const FieldDescriptor* last = nullptr;
+  bool interrupted = false;  // by a field that we do not know
+  std::vector<const google::protobuf::OneofDescriptor*> chosen;
+  while (const uint32_t tag = in.ReadTag()) {
+    const FieldDescriptor* field = type.FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
+    const auto kind = WireFormatLite::GetTagWireType(tag);
+    if (field != nullptr && !IsWritten(*field, kind)) field = nullptr;
+    if (field == nullptr) {
+      interrupted = true;
+    } else {
+      // A serializer writes fields by their numbers.
+      const bool again = last != nullptr && (field->number() < last->number() ||
+                                             (field == last && (!field->is_repeated() || interrupted)));
+      wire.in_pieces = wire.in_pieces || again || kind == WireFormatLite::WIRETYPE_START_GROUP;
+      if (const auto* const oneof = field->real_containing_oneof()) {
+        wire.in_pieces = wire.in_pieces || std::ranges::find(chosen, oneof) != chosen.end();
+        chosen.push_back(oneof);
+      }
+      last = field;
+      interrupted = false;
+    }
+    if (kind != WireFormatLite::WIRETYPE_LENGTH_DELIMITED || field == nullptr ||
+        field->message_type() == nullptr) {
+      if (!WireFormatLite::SkipField(&in, tag)) return false;
+      continue;
+    }
+    uint32_t size = 0;
+    if (!in.ReadVarint32(&size)) return false;
+    const auto at = static_cast<size_t>(in.CurrentPosition());
+    if (size > message.size() - at || !in.Skip(static_cast<int>(size))) return false;
+    const std::string_view part = message.substr(at, size);
+    if (!Look(transcoding, *field->message_type(), part, depth - 1, wire)) return false;
+    if (field->message_type()->full_name() == kAny && !LookIntoAny(transcoding, part, depth, wire))
+      return false;
+  }
+  return in.ConsumedEntireMessage();
+}
+
 // What is in an Any that is in an Any, and so on.
 constexpr int kMaxAnyDepth = 32;
 
-std::optional<std::string> Canonical(const Transcoding& transcoding, const Descriptor& type,
-                                     const std::string& message, int depth = kMaxAnyDepth);
+std::optional<std::string> Reserialized(const Transcoding& transcoding, const Descriptor& type,
+                                        const std::string& message, int depth = kMaxAnyDepth);
 
-void MakeAnysCanonical(const Transcoding& transcoding, google::protobuf::Message& message, int depth) {
+void ReserializeAnys(const Transcoding& transcoding, google::protobuf::Message& message, int depth) {
   const auto& reflection = *message.GetReflection();
   const Descriptor& type = *message.GetDescriptor();
-  if (type.full_name() == "google.protobuf.Any") {
+  if (type.full_name() == kAny) {
     const std::string url = reflection.GetString(message, type.FindFieldByNumber(1));
     const auto* const inner = transcoding.pool().FindMessageTypeByName(url.substr(url.rfind('/') + 1));
     if (inner == nullptr || depth == 0) return;
     const FieldDescriptor* const value = type.FindFieldByNumber(2);
-    auto canonical = Canonical(transcoding, *inner, reflection.GetString(message, value), depth - 1);
-    if (canonical) reflection.SetString(&message, value, *std::move(canonical));
+    auto again = Reserialized(transcoding, *inner, reflection.GetString(message, value), depth - 1);
+    if (again) reflection.SetString(&message, value, *std::move(again));
     return;
   }
   std::vector<const FieldDescriptor*> set;
@@ -143,30 +222,47 @@ void MakeAnysCanonical(const Transcoding& transcoding, google::protobuf::Message
   for (const FieldDescriptor* const field : set) {
     if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
     if (!field->is_repeated())
-      MakeAnysCanonical(transcoding, *reflection.MutableMessage(&message, field), depth);
+      ReserializeAnys(transcoding, *reflection.MutableMessage(&message, field), depth);
     const int count = field->is_repeated() ? reflection.FieldSize(message, field) : 0;
     for (int i = 0; i < count; ++i)
-      MakeAnysCanonical(transcoding, *reflection.MutableRepeatedMessage(&message, field, i), depth);
+      ReserializeAnys(transcoding, *reflection.MutableRepeatedMessage(&message, field, i), depth);
   }
 }
 
-// As our own serializer writes it. On the wire fields may come in any order, and one in several pieces
-// (https://protobuf.dev/programming-guides/encoding: "Last One Wins"); the printer would print it as often,
-// which no reader of JSON takes (RFC 8259 section 4: names should be unique). nullopt: it is no such message.
-std::optional<std::string> Canonical(const Transcoding& transcoding, const Descriptor& type,
-                                     const std::string& message, int depth) {
+std::optional<std::string> Reserialized(const Transcoding& transcoding, const Descriptor& type,
+                                        const std::string& message, int depth) {
   const std::unique_ptr<google::protobuf::Message> whole = transcoding.NewMessage(type);
   if (!whole->ParsePartialFromString(message)) return std::nullopt;
-  MakeAnysCanonical(transcoding, *whole, depth);
+  ReserializeAnys(transcoding, *whole, depth);
   return whole->SerializePartialAsString();
+}
+
+size_t MostBytes(const Transcoding& transcoding) {
+  return transcoding.options().max_response_bytes * kMaxJsonGrowth;
+}
+
+// As our own serializer writes it, into `again`, where the message's is another: on the wire fields may come
+// in any order, and one in several pieces (https://protobuf.dev/programming-guides/encoding: "Last One
+// Wins"). Printed as it is such a field would stand there as often, which no reader of JSON takes (RFC 8259
+// section 4: names should be unique). nullopt: it is no such message, or would be too large.
+std::optional<std::string_view> InOnePiece(const Transcoding& transcoding, const Descriptor& type,
+                                           const std::string& message, std::string& again) {
+  Wire wire;
+  if (Look(transcoding, type, message, kMaxDepth, wire) && !wire.in_pieces) return message;
+  if (wire.built_bytes > MostBytes(transcoding)) return std::nullopt;
+  auto made = Reserialized(transcoding, type, message);
+  if (!made) return std::nullopt;
+  again = *std::move(made);
+  return again;
 }
 
 std::optional<std::string> ToJson(const Transcoding& transcoding, const Descriptor& type,
                                   const std::string& message, const util::JsonPrintOptions& options) {
-  const std::optional<std::string> canonical = Canonical(transcoding, type, message);
-  if (!canonical) return std::nullopt;
-  google::protobuf::io::ArrayInputStream in(canonical->data(), static_cast<int>(canonical->size()));
-  LimitedText out(transcoding.options().max_response_bytes * kMaxJsonGrowth);
+  std::string again;
+  const std::optional<std::string_view> whole = InOnePiece(transcoding, type, message, again);
+  if (!whole) return std::nullopt;
+  google::protobuf::io::ArrayInputStream in(whole->data(), static_cast<int>(whole->size()));
+  LimitedText out(MostBytes(transcoding));
   const auto status =
       util::BinaryToJsonStream(&transcoding.types(), config::TypeUrl(type), &in, &out, options);
   return status.ok() && !out.exceeded ? std::optional(std::move(out.text)) : std::nullopt;
@@ -197,6 +293,9 @@ std::string DefaultJson(const FieldDescriptor& field, const util::JsonPrintOptio
 // One field of the answer: printed with nothing beside it, and taken out of its braces.
 std::optional<std::string> FieldJson(const Transcoding& transcoding, const FieldDescriptor& field,
                                      const std::string& message, bool line) {
+  Wire wire;
+  if (!Look(transcoding, *field.containing_type(), message, kMaxDepth, wire)) return std::nullopt;
+  if (wire.built_bytes > MostBytes(transcoding)) return std::nullopt;
   const std::unique_ptr<google::protobuf::Message> whole = transcoding.NewMessage(*field.containing_type());
   if (!whole->ParseFromString(message)) return std::nullopt;
   const auto& reflection = *whole->GetReflection();
