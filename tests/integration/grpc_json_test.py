@@ -96,6 +96,7 @@ class Json(mesh.MeshTest):
         path, message = descriptor_set()
         self.library = Library(message)
         self.addCleanup(lambda: self.library.server.stop(0).wait())
+        self.addCleanup(self.library.go_on.set)  # who was left by his client goes home
         self.config = config = mesh.typed(_FILTER, services=[_LIBRARY], proto_descriptor=path, **self.options)
         # Only the methods' own paths have a route: a request is matched again as what it has become.
         routes = [{"match": {"prefix": "/%s/" % _LIBRARY}, "route": {"cluster": "app", "timeout": "0s"}}]
