@@ -20,7 +20,7 @@ bool Turn::Run() {
     Runnable* work = queue_.PopFront();
     if (work == nullptr) break;
     if (work->Run() == Progress::kDone) delete work;
-    if (runs % kRunsPerLook == kRunsPerLook - 1 && clock_.Now() - now_ > kLongestTurn) break;
+    if (runs % kRunsPerLook == kRunsPerLook - 1 && clock_.Now() - now_ > longest_) break;
   }
   IntrusiveList<Flushable, FlushTag> flushing;
   flushing.Splice(dirty_);

@@ -45,8 +45,13 @@ using Timer = time::TimerOf<Runnable>;
 
 class Turn {
  public:
-  explicit Turn(const time::Clock& clock)
+  // A busy turn must not starve the sockets, nor leave the memory unwatched: what is queued after so long
+  // waits for the next.
+  static constexpr time::Duration kLongest = std::chrono::milliseconds(2);
+  // `longest`: less than nothing, for tests on a clock that stands still: each is cut as early as can be.
+  explicit Turn(const time::Clock& clock, time::Duration longest = kLongest)
       : clock_(clock),
+        longest_(longest),
         now_(clock.Now()),
         wall_offset_(clock.Wall().time_since_epoch() - now_.time_since_epoch()),
         timers_(now_) {}
@@ -98,13 +103,11 @@ class Turn {
   time::MonotonicTime NextDeadline() { return timers_.NextDeadline(); }
 
  private:
-  // A busy turn must not starve the sockets, nor leave the memory unwatched: what is queued after so long
-  // waits for the next (looked at now and then). On a clock that stands still, after so many runs.
-  static constexpr time::Duration kLongestTurn = std::chrono::milliseconds(2);
-  static constexpr size_t kRunsPerLook = 4;
+  static constexpr size_t kRunsPerLook = 4;  // at the clock, in a turn
   static constexpr size_t kMaxRunsPerTurn = 10'000;
 
   const time::Clock& clock_;
+  const time::Duration longest_;
   time::MonotonicTime now_;
   uint64_t number_ = 0;
   time::Duration wall_offset_;

@@ -34,7 +34,7 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
     : loop_(loop),
       stats_(stats),
       place_(std::move(place)),
-      turn_(clock),
+      turn_(clock, place_.longest_turn),
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},

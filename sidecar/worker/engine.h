@@ -44,6 +44,7 @@ struct Place {
   // Asked after each kLookBytes that were read, or came of what was read (HPACK); true: memory is short,
   // those that hold most are given up.
   std::function<bool(time::MonotonicTime)> look;
+  time::Duration longest_turn = stream::Turn::kLongest;
 };
 inline constexpr uint64_t kLookBytes = uint64_t{1} << 20;
 

@@ -278,6 +278,7 @@ Script MakeScript(const Options& options, Random& random, Ledger& ledger) {
   }
   MakeRelays(script, random, ledger);
   EncryptPartOf(options, script, random, ledger);
+  script.mood.short_turns = Up(random, 3) == 0;
   return script;
 }
 

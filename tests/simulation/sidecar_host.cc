@@ -30,7 +30,9 @@ SidecarHost::~SidecarHost() = default;
 
 void SidecarHost::Start() {
   shards_.push_back(&registry_.NewShard());
-  engine_ = std::make_unique<worker::Engine>(clock_, *loop_, *shards_.back(), random_.Next());
+  worker::Place place;
+  if (mood_.short_turns) place.longest_turn = time::Duration(-1);
+  engine_ = std::make_unique<worker::Engine>(clock_, *loop_, *shards_.back(), random_.Next(), place);
   for (const std::string& failure : engine_->Apply(config_.Build())) failures_.push_back(failure);
 }
 

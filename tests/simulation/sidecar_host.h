@@ -42,6 +42,7 @@ struct Mood {
   size_t relay_buffer_bytes = size_t{64} * 1024;
   TlsMood tls;
   bool proxy_headers = false;  // inbound sidecars expect PROXY protocol, and do without
+  bool short_turns = false;    // no turn does all there is to do
   bool shared_port = false;    // the outbound listener for relays takes HTTP too, and tells them apart
 };
 
