@@ -75,9 +75,10 @@ void SidecarHost::Change(bool last) {
   config_.Change();
   if (last) config_.MakeWhole();
   for (const std::string& failure : engine_->Apply(config_.Build())) failures_.push_back(failure);
-  // A listener that is gone closes its socket in this turn, and may be back in the next change. (A sidecar's
+  // A listener that is gone closes its socket in a turn, and may be back in the next change. (A sidecar's
   // process holds the sockets itself.)
-  engine_->RunTurn();
+  while (engine_->RunTurn()) {
+  }
 }
 
 void SidecarHost::Restart(std::optional<time::MonotonicTime> deadline) {
