@@ -92,7 +92,8 @@ bool MemoryGuard::Check(time::MonotonicTime now) {
   const Finding found = Measure(now);
   const bool short_now = gauge_.level() != Pressure::kNone;
   next_ = now + std::clamp<time::Duration>(found.safe_for, kOften, short_now ? kWhileShedding : kRarely);
-  return found.give_up;
+  // A worker that looks on and on may have had memory given back instead, and does not tell the others.
+  return gauge_.level() >= Pressure::kShedStreams;
 }
 
 bool MemoryGuard::Look(time::MonotonicTime now) {

@@ -64,6 +64,9 @@ TEST_F(Guard, AWorkerThatReadsLooksBeforeTheMainLoopDoes) {
   EXPECT_EQ(gauge_.level(), Pressure::kShedStreams);
   EXPECT_EQ(guard_.next(), main) << "the other workers are told by the main loop";
   EXPECT_TRUE(guard_.Look(now_ += milliseconds(5)));
+  now_ = std::max(now_, main);
+  EXPECT_TRUE(guard_.Look(now_ += milliseconds(10)));
+  EXPECT_TRUE(guard_.Check(now_)) << "whatever a worker has just done";
   use_ = 10 << 20;
   EXPECT_FALSE(guard_.Look(now_ += milliseconds(10)));
   EXPECT_EQ(gauge_.level(), Pressure::kNone);
