@@ -300,10 +300,16 @@ constexpr WorkerSeries kWorkerSeries[] = {
      &WorkerStats::certificate_failures},
 };
 
-uint64_t Sum(const telemetry::Registry& registry, Counter WorkerStats::* counter) {
+// Of all workers; `pick`: which counter of one's.
+template <typename Pick>
+uint64_t Sum(const telemetry::Registry& registry, Pick pick) {
   uint64_t sum = 0;
-  for (const auto& shard : registry.shards()) sum += (shard->worker.*counter).value();
+  for (const auto& shard : registry.shards()) sum += pick(shard->worker).value();
   return sum;
+}
+
+uint64_t Sum(const telemetry::Registry& registry, Counter WorkerStats::* counter) {
+  return Sum(registry, [counter](const WorkerStats& stats) -> const Counter& { return stats.*counter; });
 }
 
 struct WireSeries {
@@ -330,9 +336,10 @@ void WirePart(Page& page, const telemetry::Registry& registry) {
     if (series.family != family) page.Family(series.family, "counter", series.help);
     family = series.family;
     for (const auto& [side, stats] : kWires) {
-      uint64_t sum = 0;
-      for (const auto& shard : registry.shards()) sum += ((shard->worker.*stats).*series.counter).value();
-      page.Sample("side=\"" + std::string(side) + "\"" + std::string(series.labels), sum);
+      const auto pick = [&, wires = stats](const WorkerStats& of) -> const Counter& {
+        return of.*wires.*series.counter;
+      };
+      page.Sample("side=\"" + std::string(side) + "\"" + std::string(series.labels), Sum(registry, pick));
     }
   }
 }
@@ -363,8 +370,9 @@ void ErrorPart(Page& page, const telemetry::Registry& registry) {
               "Requests that ended with an error of their client, their upstream or this sidecar.");
   for (size_t kind = 1; kind < kErrorKinds; ++kind) {
     for (size_t side = 0; side < kSides; ++side) {
-      uint64_t sum = 0;
-      for (const auto& shard : registry.shards()) sum += shard->worker.request_errors[kind - 1][side].value();
+      const uint64_t sum = Sum(registry, [&](const WorkerStats& of) -> const Counter& {
+        return of.request_errors[kind - 1][side];
+      });
       if (sum == 0) continue;
       std::string labels = "side=\"";
       labels += ToString(static_cast<Side>(side));
@@ -391,32 +399,27 @@ constexpr TlsSeries kTlsSeries[] = {
      &TlsStats::early_data_rejected},
 };
 
-uint64_t Sum(const telemetry::Registry& registry, TlsStats WorkerStats::* side,
-             const Counter& (*pick)(const TlsStats&, size_t), size_t which) {
-  uint64_t sum = 0;
-  for (const auto& shard : registry.shards()) sum += pick(shard->worker.*side, which).value();
-  return sum;
-}
-
 void TlsPart(Page& page, const telemetry::Registry& registry) {
   constexpr std::pair<std::string_view, TlsStats WorkerStats::*> kSides[] = {
       {"client", &WorkerStats::client_tls}, {"upstream", &WorkerStats::upstream_tls}};
   for (size_t i = 0; i < std::size(kTlsSeries); ++i) {
     page.Family(kTlsSeries[i].family, "counter", kTlsSeries[i].help);
     for (const auto& [side, stats] : kSides) {
-      const auto pick = [](const TlsStats& of, size_t k) -> const Counter& {
-        return of.*kTlsSeries[k].counter;
+      const auto pick = [i, tls = stats](const WorkerStats& of) -> const Counter& {
+        return of.*tls.*kTlsSeries[i].counter;
       };
-      page.Sample("side=\"" + std::string(side) + "\"", Sum(registry, stats, pick, i));
+      page.Sample("side=\"" + std::string(side) + "\"", Sum(registry, pick));
     }
   }
   page.Family("pillion_tls_handshake_failures_total", "counter", "TLS handshakes that failed.");
   for (const auto& [side, stats] : kSides) {
     for (size_t i = 1; i < net::kTlsFailures; ++i) {
-      const auto pick = [](const TlsStats& of, size_t k) -> const Counter& { return of.failures[k - 1]; };
+      const auto pick = [i, tls = stats](const WorkerStats& of) -> const Counter& {
+        return (of.*tls).failures[i - 1];
+      };
       page.Sample("side=\"" + std::string(side) + "\",reason=\"" +
                       std::string(net::ToString(static_cast<net::TlsFailure>(i))) + "\"",
-                  Sum(registry, stats, pick, i));
+                  Sum(registry, pick));
     }
   }
 }
