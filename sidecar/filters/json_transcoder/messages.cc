@@ -147,11 +147,15 @@ bool IsWritten(const FieldDescriptor& field, WireFormatLite::WireType kind) {
 bool Look(const Transcoding& transcoding, const Descriptor& type, std::string_view message, int depth,
           Wire& wire);
 
+// Null: one that nobody has given us.
+const Descriptor* TypeOf(const Transcoding& transcoding, const std::string& url) {
+  return transcoding.pool().FindMessageTypeByName(url.substr(url.rfind('/') + 1));
+}
+
 bool LookIntoAny(const Transcoding& transcoding, std::string_view message, int depth, Wire& wire) {
   google::protobuf::Any any;
   if (!any.ParseFromArray(message.data(), static_cast<int>(message.size()))) return false;
-  const std::string& url = any.type_url();
-  const auto* const inner = transcoding.pool().FindMessageTypeByName(url.substr(url.rfind('/') + 1));
+  const Descriptor* const inner = TypeOf(transcoding, any.type_url());
   return inner == nullptr || Look(transcoding, *inner, any.value(), depth - 1, wire);
 }
 
@@ -159,6 +163,7 @@ bool Look(const Transcoding& transcoding, const Descriptor& type, std::string_vi
           Wire& wire) {
   wire.built_bytes += static_cast<size_t>(type.field_count()) * kFieldBytes + message.size();
   if (depth == 0) return true;
+  if (type.full_name() == kAny && !LookIntoAny(transcoding, message, depth, wire)) return false;
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(message.data()),
                                             static_cast<int>(message.size()));
   const FieldDescriptor* last = nullptr;
@@ -176,8 +181,11 @@ bool Look(const Transcoding& transcoding, const Descriptor& type, std::string_vi
                                              (field == last && (!field->is_repeated() || interrupted)));
       wire.in_pieces = wire.in_pieces || again || kind == WireFormatLite::WIRETYPE_START_GROUP;
       if (const auto* const oneof = field->real_containing_oneof()) {
-        wire.in_pieces = wire.in_pieces || std::ranges::find(chosen, oneof) != chosen.end();
-        chosen.push_back(oneof);
+        if (std::ranges::find(chosen, oneof) == chosen.end()) {
+          chosen.push_back(oneof);
+        } else {
+          wire.in_pieces = true;
+        }
       }
       last = field;
       interrupted = false;
@@ -193,8 +201,6 @@ bool Look(const Transcoding& transcoding, const Descriptor& type, std::string_vi
     if (size > message.size() - at || !in.Skip(static_cast<int>(size))) return false;
     const std::string_view part = message.substr(at, size);
     if (!Look(transcoding, *field->message_type(), part, depth - 1, wire)) return false;
-    if (field->message_type()->full_name() == kAny && !LookIntoAny(transcoding, part, depth, wire))
-      return false;
   }
   return in.ConsumedEntireMessage();
 }
@@ -209,8 +215,8 @@ void ReserializeAnys(const Transcoding& transcoding, google::protobuf::Message& 
   const auto& reflection = *message.GetReflection();
   const Descriptor& type = *message.GetDescriptor();
   if (type.full_name() == kAny) {
-    const std::string url = reflection.GetString(message, type.FindFieldByNumber(1));
-    const auto* const inner = transcoding.pool().FindMessageTypeByName(url.substr(url.rfind('/') + 1));
+    const Descriptor* const inner =
+        TypeOf(transcoding, reflection.GetString(message, type.FindFieldByNumber(1)));
     if (inner == nullptr || depth == 0) return;
     const FieldDescriptor* const value = type.FindFieldByNumber(2);
     auto again = Reserialized(transcoding, *inner, reflection.GetString(message, value), depth - 1);
