@@ -9,6 +9,14 @@ from http2_frames import *  # noqa: F403
 MUCH = 5 << 20
 
 
+def heads_from_nothing(count):
+    """A connection of so many requests: HPACK makes 55 KiB of the 75 bytes of each."""
+    large = b"\x40" + literal("x", "v" * 3900)[1:]
+    copies = block(get("/never")) + b"\xbe" * 14
+    return PREFACE + settings() + frame(HEADERS, END_HEADERS | END_STREAM, 1, block(get("/never")) + large) + b"".join(
+        frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, copies) for i in range(1, count))
+
+
 @unittest.skipIf(mesh.sanitized(), "measures what sanitizers change")
 class Memory(Attack):
     """The guard for real: readers that never read hold more than there is."""
@@ -173,28 +181,21 @@ class Held(Attack):
         self.check_held()
 
     def test_heads_that_unpack_from_nothing(self):
-        """75 bytes become 55 KiB; a thousand of them on each of a few connections, sent at once."""
-        one = b"\x40" + literal("x", "v" * 3900)[1:]
-        copies = block(get("/never")) + b"\xbe" * 14
-        heads = frame(HEADERS, END_HEADERS | END_STREAM, 1, block(get("/never")) + one) + b"".join(
-            frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, copies) for i in range(1, 1000))
+        """A thousand of them on each of a few connections, sent at once."""
         for _ in range(3):
-            self.connect(PREFACE + settings() + heads)
+            self.connect(heads_from_nothing(1000))
         mesh.wait_until(lambda: self.counter('client_limits_total{limit="heads"}') > 0, "what is too much is refused")
         self.assertLess(self.peak(), self.LIMIT_MIB << 20)
         self.others_are_served()
 
     def test_heads_that_unpack_from_nothing_on_many_connections(self):
         """What the connections bring together in a turn, and keep unread until the next, is limited too."""
-        one = b"\x40" + literal("x", "v" * 3900)[1:]
-        copies = block(get("/never")) + b"\xbe" * 14
-        heads = frame(HEADERS, END_HEADERS | END_STREAM, 1, block(get("/never")) + one) + b"".join(
-            frame(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * i, copies) for i in range(1, 600))
+        heads = heads_from_nothing(600)
         for _ in range(500):
             self.connect()
         for one in self.crowd:
             try:
-                one.sendall(PREFACE + settings() + heads)
+                one.sendall(heads)
             except OSError:
                 pass  # it was shed
         self.check_held()
