@@ -165,6 +165,11 @@ class InUse {
       std::erase_if(alike, [](const Entry& entry) { return entry.credentials.expired(); });
     std::erase_if(entries_, [](const auto& alike) { return alike.second.empty(); });
   }
+  size_t size() const {
+    size_t all = 0;
+    for (const auto& [hash, alike] : entries_) all += alike.size();
+    return all;
+  }
 
  private:
   struct Entry {
@@ -335,10 +340,11 @@ void TlsKeeper::Poll(time::MonotonicTime now) {
   if (now < next_poll_) return;
   next_poll_ = now + kPollInterval;
   ticket_keys_->RotateIfDue(now);
-  const uint64_t before = rotations_;
   for (const auto& [owner, kept] : kept_) Refresh(*kept, false);
-  if (rotations_ != before) Forget();
+  Forget();  // also what connections held on to when it was replaced
 }
+
+size_t TlsKeeper::remembered() const { return shared_->servers.size() + shared_->clients.size(); }
 
 std::vector<TlsKeeper::Entry> TlsKeeper::entries() const {
   std::vector<Entry> entries;

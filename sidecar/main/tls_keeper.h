@@ -50,6 +50,8 @@ class TlsKeeper {
   std::vector<Entry> entries() const;
   uint64_t rotations() const { return rotations_; }
   uint64_t failures() const { return failures_; }
+  // Credentials whose settings, private keys among them, are in memory.
+  size_t remembered() const;
 
  private:
   struct FileStamp;

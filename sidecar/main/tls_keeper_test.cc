@@ -135,6 +135,23 @@ TEST_F(TlsKeeperTest, OneIdentityHasOneContext) {
   }
 }
 
+TEST_F(TlsKeeperTest, OldPrivateKeysDoNotStayInMemory) {
+  WritePair(Issue(16));
+  keeper_.Update(With(tls_));
+  EXPECT_EQ(keeper_.remembered(), 1u);
+  auto connection = tls_->credentials->Get();
+  WritePair(Issue(17));
+  Poll();
+  EXPECT_EQ(keeper_.remembered(), 2u);  // a new connection may still be given what this one has
+  connection.reset();
+  Poll();
+  EXPECT_EQ(keeper_.remembered(), 1u);
+  keeper_.Update(std::make_shared<config::Snapshot>());
+  tls_->credentials->Set(nullptr);
+  Poll();
+  EXPECT_EQ(keeper_.remembered(), 0u);
+}
+
 // The files of a cluster are followed as those of a listener, and the CA that it trusts too.
 TEST_F(TlsKeeperTest, ClustersAreKeptToo) {
   WritePair(Issue(16));

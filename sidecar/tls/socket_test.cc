@@ -145,6 +145,23 @@ TEST_F(TlsTest, AnEndWithoutCloseNotifyIsATruncation) {
   EXPECT_EQ(got.error, ECONNABORTED);
 }
 
+// A kernel tells of a reset once. When it told a write, its reads see an end, and all the same those of ours
+// a reset: a peer that went away between two requests is not one that cut an answer short.
+TEST_F(TlsTest, AResetThatAWriteWasToldOfIsWhatReadsTell) {
+  TestPair pair(Client(), Server());
+  pair.Handshake();
+  ReadAll(*pair.client, *pair.client_below);
+  WriteAll(*pair.server, "early");
+  pair.to_client.ended = true;
+  pair.raw_client->last_write = pair.raw_client->writes;
+  pair.raw_client->write_error = ECONNRESET;
+  EXPECT_FALSE(WriteAll(*pair.client, "request"));
+  const Got got = ReadAll(*pair.client, *pair.client_below);
+  EXPECT_EQ(got.bytes, "early");
+  EXPECT_EQ(got.last, Kind::kReset);
+  EXPECT_EQ(got.error, ECONNRESET);
+}
+
 TEST_F(TlsTest, ShutdownWaitsForWhatIsSealedAndHasNotLeft) {
   TestPair pair(Client(), Server(), {.capacity = 20000});
   pair.Handshake();

@@ -42,7 +42,7 @@ class MemorySocket : public net::Socket {
   }
   net::IoResult Write(std::span<const iovec> from) override {
     ++writes;
-    if (in_.reset || writes > last_write) return {net::IoResult::Kind::kReset, 0, EPIPE};
+    if (in_.reset || writes > last_write) return {net::IoResult::Kind::kReset, 0, write_error};
     size_t room = std::min(fragment_, capacity_ - std::min(capacity_, out_.bytes.size()));
     size_t moved = 0;
     for (const iovec& piece : from) {
@@ -64,6 +64,7 @@ class MemorySocket : public net::Socket {
 
   size_t writes = 0;
   size_t last_write = SIZE_MAX;  // that the connection stands
+  int write_error = EPIPE;       // of those after it
   bool reset_on_close = false;
 
  private:
