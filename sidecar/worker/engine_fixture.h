@@ -45,7 +45,8 @@ struct ProxyConfig {
 class EngineFixture : public ::testing::Test {
  protected:
   static constexpr size_t kNetworkBytes = 4096;  // held by the network, each way
-  explicit EngineFixture(time::Duration max_delay = {})
+  explicit EngineFixture(time::Duration max_delay = {},
+                         time::Duration longest_turn = stream::Turn::kLongest)
       : network_(clock_, 1,
                  {.reset_percent = 0,
                   .connect_refused_percent = 0,
@@ -55,7 +56,8 @@ class EngineFixture : public ::testing::Test {
         peers_(network_.NewLoop()),
         stats_(registry_.NewShard()),
         engine_(clock_, *loop_, stats_, 1,
-                {.look = [this](time::MonotonicTime) { return memory_is_short_; }}) {}
+                {.look = [this](time::MonotonicTime) { return memory_is_short_; },
+                 .longest_turn = longest_turn}) {}
 
   void Apply(const std::shared_ptr<config::Snapshot>& snapshot) {
     EXPECT_TRUE(engine_.Apply(Prepare(snapshot, nullptr)).empty());

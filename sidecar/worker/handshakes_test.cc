@@ -1,0 +1,91 @@
+// Handshakes on a worker that has more to do than its turns hold.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "sidecar/testing/sim_peer.h"
+#include "sidecar/tls/test_pair.h"
+#include "sidecar/worker/engine_fixture.h"
+
+namespace pillion::worker {
+namespace {
+
+using testing::SimPeer;
+using testing::SimServer;
+
+constexpr uint16_t kPort = 15001;
+constexpr uint16_t kTlsPort = 15002;
+constexpr uint16_t kAppPort = 8080;
+
+// One listener in plain text and one with TLS; turns end as early as they can.
+class HandshakesTest : public EngineFixture {
+ protected:
+  HandshakesTest() : EngineFixture({}, time::Duration(-1)), app_(*peers_, At(kAppPort)) {
+    const tls::Issued issued = authority_.Issue({.names = "DNS:a.example"});
+    tls::ServerSettings of_server;
+    of_server.common.certificates = {{.chain = issued.certificate, .key = issued.key, .password = ""}};
+    auto server_tls = std::make_shared<config::ServerTls>();
+    server_tls->credentials->Set(
+        tls::Good(tls::ServerCredentials::Make(of_server, std::make_shared<tls::TicketKeys>(clock_.Now()))));
+    const ProxyConfig proxy(kPort, kAppPort);
+    auto entry = proxy.snapshot->listeners["l"];
+    auto listener = std::make_shared<config::Listener>(*entry.listener);
+    listener->name = "tls";
+    listener->address = At(kTlsPort);
+    listener->chains[0].tls = server_tls;
+    entry.listener = listener;
+    proxy.snapshot->listeners["tls"] = entry;
+    Apply(proxy.snapshot);
+    tls::ClientSettings of_client;
+    of_client.common.validation.trusted_ca = authority_.pem();
+    of_client.sni = "a.example";
+    client_credentials_ = tls::Good(tls::ClientCredentials::Make(of_client));
+  }
+
+  struct Client {
+    explicit Client(HandshakesTest& test) {
+      int error = 0;
+      socket =
+          tls::Dial(test.peers_->Connect(At(kTlsPort), ears, &error), test.client_credentials_, tools, {});
+      test.peers_->Observe(*socket, ears);
+    }
+    bool Done() {
+      tools.pacer.BeginTurn();
+      return socket->ConnectError() == 0;
+    }
+    tls::Ears ears;
+    tls::WorkerTools tools;
+    std::unique_ptr<net::Socket> socket;
+  };
+
+  SimServer app_;
+  tls::TestAuthority authority_{"authority"};
+  std::shared_ptr<const tls::ClientCredentials> client_credentials_;
+};
+
+// Each of them has something new to say in each turn: their queue never ends.
+TEST_F(HandshakesTest, GoOnBesideConnectionsThatTakeAllTurns) {
+  constexpr size_t kBusy = 50;
+  constexpr size_t kHandshakes = 100;  // more than turns that one waits in the queue
+  std::vector<std::unique_ptr<SimPeer>> busy;
+  for (size_t i = 0; i < kBusy; ++i) busy.push_back(std::make_unique<SimPeer>(*peers_, At(kPort)));
+  Pass(std::chrono::milliseconds(1));
+  for (auto& one : busy) one->Send("GET / HTTP/1.1\r\nhost: a\r\nx: ");
+  std::vector<std::unique_ptr<Client>> clients;
+  for (size_t i = 0; i < kHandshakes; ++i) clients.push_back(std::make_unique<Client>(*this));
+  size_t turns = 0;
+  const auto shaking = [&] { return std::ranges::count_if(clients, [](auto& one) { return !one->Done(); }); };
+  while (shaking() > 0 && turns < 1000) {
+    for (auto& one : busy) one->SendSome("v");
+    network_.Deliver();
+    engine_.RunTurn();
+    ++turns;
+  }
+  EXPECT_EQ(shaking(), 0) << "after " << turns << " turns";
+  EXPECT_TRUE(engine_.turn().has_work()) << "there was not more to do than a turn holds";
+}
+
+}  // namespace
+}  // namespace pillion::worker
