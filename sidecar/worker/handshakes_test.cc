@@ -69,12 +69,12 @@ class HandshakesTest : public EngineFixture {
 TEST_F(HandshakesTest, GoOnBesideConnectionsThatTakeAllTurns) {
   constexpr size_t kBusy = 50;
   constexpr size_t kHandshakes = 100;  // more than turns that one waits in the queue
-  std::vector<std::unique_ptr<SimPeer>> busy;
-  for (size_t i = 0; i < kBusy; ++i) busy.push_back(std::make_unique<SimPeer>(*peers_, At(kPort)));
+  std::vector<std::unique_ptr<SimPeer>> busy(kBusy);
+  for (auto& one : busy) one = std::make_unique<SimPeer>(*peers_, At(kPort));
   Pass(std::chrono::milliseconds(1));
   for (auto& one : busy) one->Send("GET / HTTP/1.1\r\nhost: a\r\nx: ");
-  std::vector<std::unique_ptr<Client>> clients;
-  for (size_t i = 0; i < kHandshakes; ++i) clients.push_back(std::make_unique<Client>(*this));
+  std::vector<std::unique_ptr<Client>> clients(kHandshakes);
+  for (auto& one : clients) one = std::make_unique<Client>(*this);
   size_t turns = 0;
   const auto shaking = [&] { return std::ranges::count_if(clients, [](auto& one) { return !one->Done(); }); };
   while (shaking() > 0 && turns < 1000) {
