@@ -19,12 +19,15 @@ class Attack(mesh.MeshTest):
     def setUp(self):
         super().setUp()
         self.port = mesh.free_port()
-        self.sidecar = mesh.Sidecar([mesh.listener("outbound", self.port, "app", routes=ROUTES, hcm=self.hcm)],
-                                    [mesh.cluster("app", [self.app.address])], admin=True, flags=self.flags)
+        self.sidecar = self.make_sidecar()
         self.made = [self.sidecar]
         self.neighbour = Peer(self.client())
         self.assertTrue(self.neighbour.serves())
         self.before = self.sidecar.resident_bytes()
+
+    def make_sidecar(self):
+        return mesh.Sidecar([mesh.listener("outbound", self.port, "app", routes=ROUTES, hcm=self.hcm)],
+                            [mesh.cluster("app", [self.app.address])], admin=True, flags=self.flags)
 
     def counter(self, series):
         return self.sidecar.metrics()["pillion_" + series]
