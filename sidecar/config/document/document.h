@@ -4,8 +4,9 @@
 //
 // Accepted is what proto3 JSON accepts (camelCase and snake_case names, numbers as strings, enums by name or
 // number, Duration as "1.5s", bytes as base64, wrappers as bare values, Any with "@type" and its fields
-// beside it) in YAML syntax, of which JSON is a part. protobuf's own JSON parser is not used: it has no
-// lines, stops at the first error, loses the path inside Any and takes duplicate keys.
+// beside it) in YAML syntax, of which JSON is a part (but for names of more than 1024 characters). protobuf's
+// own JSON parser is not used: it has no lines, stops at the first error, loses the path inside Any and takes
+// duplicate keys.
 //
 // Not accepted, each an error with file, line, column and path, and all of them listed: unknown fields (a
 // field that Envoy has and we do not is called unimplemented), unknown types, duplicate keys, wrong types,
