@@ -1,7 +1,5 @@
 // Any text either is refused with at least one error, or makes a message that protobuf's own JSON printer
 // writes and this loader reads back as the same message.
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
@@ -14,27 +12,19 @@
 
 #include "pillion/testing/v1/every_type.pb.h"
 #include "sidecar/config/document/document.h"
+#include "sidecar/testing/message_bytes.h"
 
 namespace {
 
 using pillion::config::DocumentError;
 using pillion::config::LoadDocument;
+using pillion::testing::DeterministicBytes;
 using pillion::testing::v1::EveryType;
 
 void Require(bool held, const std::string& what) {
   if (held) return;
   std::fprintf(stderr, "%s\n", what.c_str());
   std::abort();
-}
-
-std::string Bytes(const EveryType& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream output(&stream);
-  output.SetSerializationDeterministic(true);
-  message.SerializeToCodedStream(&output);
-  output.Trim();
-  return bytes;
 }
 
 void CheckErrors(const std::vector<DocumentError>& errors) {
@@ -73,7 +63,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const DocumentError& error : LoadDocument(json, "printed", again)) {
     Require(false, error.ToString() + "\n" + json);
   }
-  // Maps have no order; their deterministic serialization has.
-  Require(Bytes(message) == Bytes(again), "read back otherwise: " + json);
+  Require(DeterministicBytes(message) == DeterministicBytes(again), "read back otherwise: " + json);
   return 0;
 }

@@ -19,6 +19,8 @@
 #include "sidecar/config/transcoding/library_set.h"
 #include "sidecar/config/transcoding/transcoding.h"
 #include "sidecar/filters/json_transcoder/json_transcoder.h"
+#include "sidecar/filters/json_transcoder/wire_merge.h"
+#include "sidecar/testing/message_bytes.h"
 #include "tests/fuzz/filters.h"
 #include "tests/fuzz/input.h"
 
@@ -120,6 +122,18 @@ void CheckAnswer(const std::string& message, const std::string& json) {
           before.ShortDebugString(), after.ShortDebugString());
 }
 
+// Merged it says what it said.
+void CheckMerge(std::string_view message) {
+  testing::v1::Echo before;
+  testing::v1::Echo after;
+  const auto merged = filters::Merge(*google::protobuf::DescriptorPool::generated_pool(),
+                                     *before.descriptor(), message, nullptr);
+  if (merged) PILLION_CHECK(after.ParseFromArray(merged->data(), static_cast<int>(merged->size())));
+  if (!before.ParseFromArray(message.data(), static_cast<int>(message.size()))) return;
+  before.DiscardUnknownFields();
+  PILLION_CHECK(merged && testing::DeterministicBytes(before) == testing::DeterministicBytes(after));
+}
+
 void CheckResponse(const Case& input, const config::Transcoding::Rule& rule, const Outcome& outcome) {
   if (outcome.response != Passage::kFlows || input.no_grpc) return;
   const auto type = outcome.head.headers.Find(Known::kContentType);
@@ -184,6 +198,7 @@ void TakeAnswer(Input& from, Case& input) {
   if (!said.empty()) end.Add(Known::kGrpcMessage, said);
   if (!said.empty()) end.Add("grpc-status-details-bin", said);
   const std::string_view rest = from.Rest();
+  CheckMerge(rest);
   if ((kind & 1) == 0) {
     answer.content = std::string(rest);
     return;

@@ -4,7 +4,6 @@
 #define PILLION_SIDECAR_CONFIG_TRANSCODING_TRANSCODING_H_
 
 #include <google/protobuf/descriptor.h>
-#include <google/protobuf/dynamic_message.h>
 #include <google/protobuf/util/type_resolver.h>
 
 #include <cstddef>
@@ -83,10 +82,6 @@ class Transcoding {
   const TranscodingOptions& options() const { return options_; }
   google::protobuf::util::TypeResolver& types() const { return *types_; }
   const google::protobuf::DescriptorPool& pool() const { return pool_; }
-  // Any thread.
-  std::unique_ptr<google::protobuf::Message> NewMessage(const google::protobuf::Descriptor& type) const {
-    return std::unique_ptr<google::protobuf::Message>(factory_.GetPrototype(&type)->New());
-  }
   // `path` without its query.
   std::optional<Match> Find(std::string_view method, std::string_view path) const;
 
@@ -97,7 +92,6 @@ class Transcoding {
 
   TranscodingOptions options_;
   google::protobuf::DescriptorPool pool_;
-  mutable google::protobuf::DynamicMessageFactory factory_;
   std::unique_ptr<google::protobuf::util::TypeResolver> types_;
   std::vector<std::unique_ptr<const Rule>> rules_;
   PathTable table_;
