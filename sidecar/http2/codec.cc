@@ -43,7 +43,8 @@ Codec::Session::Session(Role r, const Limits& l)
       limits(l),
       walk(r == Role::kServer ? NGHTTP2_CLIENT_MAGIC_LEN : 0),
       frame_purse(l.max_idle_frames),
-      reset_purse(l.max_early_resets) {
+      reset_purse(l.max_early_resets),
+      own_reset_purse(l.max_own_resets) {
   nghttp2_session_callbacks* callbacks = nullptr;
   PILLION_CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
   SetReceiveCallbacks(callbacks);
@@ -110,6 +111,7 @@ void Codec::Session::Close(Stream* stream, ErrorCode code) {
                     stream->reset != Stream::Reset::kByUs && !stream->answered;
     event.unsent = role == Role::kClient && !stream->head_sent;
   }
+  NoteSettled(*stream);
   heads_bytes -= stream->head_bytes;
   streams.erase(stream->id);
   if (last_found == stream) last_found = nullptr;
@@ -251,6 +253,7 @@ StreamId Codec::SubmitRequest(const http::RequestHead& head, bool end, bool* hea
                                             end ? nullptr : &content, nullptr);
   if (id <= 0) return 0;
   Stream* const stream = s.Open(id);
+  ++s.unanswered;
   stream->announced = true;
   stream->method = head.method;
   stream->sending = end ? Stream::Sending::kEnded : Stream::Sending::kOpen;
@@ -262,7 +265,8 @@ uint32_t Codec::StreamRoom() const {
   const uint32_t allowed =
       nghttp2_session_get_remote_settings(session_->nghttp2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
   const auto open = static_cast<uint32_t>(session_->streams.size());
-  return allowed > open ? allowed - open : 0;
+  if (allowed <= open || session_->own_reset_purse <= session_->unanswered) return 0;
+  return std::min(allowed - open, session_->own_reset_purse - session_->unanswered);
 }
 
 bool Codec::mid_head() const { return session_->walk.in_block(); }
@@ -346,8 +350,13 @@ void Codec::SendTrailers(StreamId id, const http::HeaderList& trailers) {
   FinishContent(id);
 }
 
-void Codec::Reset(StreamId id, ErrorCode code) {
-  if (Stream* const stream = session_->Find(id)) session_->ResetStream(*stream, code);
+void Codec::Reset(StreamId id, ErrorCode code, bool early) {
+  Session& s = *session_;
+  Stream* const stream = s.Find(id);
+  if (stream == nullptr) return;
+  const bool pays = early && s.role == Role::kClient && stream->receiving == Stream::Receiving::kHead;
+  if (pays && s.own_reset_purse > 0) --s.own_reset_purse;
+  s.ResetStream(*stream, code);
 }
 
 void Codec::StopReceiving(StreamId id) {
@@ -418,6 +427,7 @@ void Codec::Refill(int64_t passed_ns) {
   };
   earn(s.frame_time_ns, s.limits.frames_per_second, s.limits.max_idle_frames, s.frame_purse);
   earn(s.reset_time_ns, s.limits.resets_per_second, s.limits.max_early_resets, s.reset_purse);
+  earn(s.own_reset_time_ns, s.limits.own_resets_per_second, s.limits.max_own_resets, s.own_reset_purse);
 }
 
 void Codec::NoteAnswered() {

@@ -113,7 +113,7 @@ class Codec {
   // ids, GOAWAY received, or the head is too large for the limits (head_too_large is then set). `end`: no
   // content follows. Fields that differ on each request stay out of the HPACK table.
   StreamId SubmitRequest(const http::RequestHead& head, bool end, bool* head_too_large);
-  // How many more streams the peer lets us open now.
+  // How many more streams the peer lets us open now, and would bear to be reset.
   uint32_t StreamRoom() const;
   // The peer's SETTINGS have come: StreamRoom and takes_extended_connect are its word and not our guess.
   bool settled() const;
@@ -137,7 +137,8 @@ class Codec {
   // The sender's side is complete, without or with trailers, after what is queued.
   void FinishContent(StreamId stream);
   void SendTrailers(StreamId stream, const http::HeaderList& trailers);
-  void Reset(StreamId stream, ErrorCode code);
+  // `early`: soon after it was opened (Limits::max_own_resets).
+  void Reset(StreamId stream, ErrorCode code, bool early = false);
   // Server, after a complete response: what is left of the request is dropped, and refused by
   // RST_STREAM(NO_ERROR) once the response has left (RFC 9113 section 8.1).
   void StopReceiving(StreamId stream);
@@ -162,7 +163,7 @@ class Codec {
   // close.
   bool finished() const;
 
-  // Time that passed: fills the purses (Limits::max_idle_frames, max_early_resets) again.
+  // Time that passed: fills the purses (Limits::max_idle_frames, max_early_resets, max_own_resets) again.
   void Refill(int64_t passed_ns);
   // Server: a stream of the peer was answered, or reset by it before it could be. False: too many of the
   // latter; the connection is broken.

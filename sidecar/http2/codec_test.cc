@@ -190,6 +190,41 @@ TEST(Codec, AResetReachesThePeerAndClosesBothSidesOnce) {
   EXPECT_EQ(pair.answered.text(), "1:closed=8 ");
 }
 
+// Else the peer would end the connection, and with it the streams of all others.
+TEST(Codec, NoMoreStreamsAreOpenedThanMayBeResetEarly) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  Limits limits;
+  limits.max_own_resets = 10;
+  limits.own_resets_per_second = 2;
+  Pair pair(SIZE_MAX, limits);
+  std::vector<StreamId> ids;
+  for (uint32_t left = 10; left > 0; --left) {
+    EXPECT_EQ(pair.client.StreamRoom(), left);
+    ids.push_back(pair.Submit(Request()));
+  }
+  EXPECT_EQ(pair.client.StreamRoom(), 0u);
+  pair.Exchange();
+  pair.server.SubmitInformational(ids[0], Response(103));
+  pair.Exchange();
+  EXPECT_EQ(pair.client.StreamRoom(), 0u) << "not answered yet";
+  EXPECT_TRUE(pair.server.SubmitResponse(ids[0], Response(), false));
+  pair.Exchange();
+  EXPECT_EQ(pair.client.StreamRoom(), 1u);
+  pair.client.Reset(ids[0], ErrorCode::kCancel, true);
+  pair.client.Reset(ids[1], ErrorCode::kCancel, false);
+  EXPECT_EQ(pair.client.StreamRoom(), 2u) << "one was answered, the other had its time";
+  pair.client.Reset(ids[2], ErrorCode::kCancel, true);
+  pair.client.Reset(ids[3], ErrorCode::kCancel, true);
+  EXPECT_EQ(pair.client.StreamRoom(), 2u);
+  pair.server.Reset(ids[4], ErrorCode::kRefusedStream);
+  pair.Exchange();
+  EXPECT_EQ(pair.client.StreamRoom(), 3u);
+  pair.client.Refill(kSecond / 2);
+  EXPECT_EQ(pair.client.StreamRoom(), 4u);
+  pair.client.Refill(60 * kSecond);
+  EXPECT_EQ(pair.client.StreamRoom(), 5u) << "five are open";
+}
+
 TEST(Codec, ARefusedStreamIsRefusedOnlyByThePeersWord) {
   Pair pair;
   pair.Submit(Request());

@@ -56,8 +56,13 @@ struct Limits {
   // are paid from a second purse; each stream that is answered and time fill it again. Attack: work that is
   // begun and given up (CVE-2023-44487 rapid reset, CVE-2025-8671 MadeYouReset). Clients that cancel a lot
   // have been answered, or waited.
-  uint32_t max_early_resets = 500;
+  uint32_t max_early_resets = 2048;
   uint32_t resets_per_second = 50;
+  // Client: streams that we reset unanswered, soon after we opened them, or that are open and could come to
+  // it. No more are opened: a peer ends the connection that many clients share for what one of them does.
+  // Half of what a sidecar allows, as what is under way counts here before it does there.
+  uint32_t max_own_resets = 1024;
+  uint32_t own_resets_per_second = 25;
 };
 
 }  // namespace pillion::http2

@@ -334,10 +334,10 @@ void Codec::Session::FinishResponseHead(Stream& stream, bool end_stream) {
   } else {
     head.content.kind = Kind::kUnsized;
   }
-  if (building_error != ErrorKind::kNone) {
-    stream.receiving = Stream::Receiving::kIgnored;
-  } else if (!informational) {
-    stream.receiving = Stream::Receiving::kContent;
+  if (building_error != ErrorKind::kNone || !informational) {
+    NoteSettled(stream);
+    stream.receiving =
+        building_error != ErrorKind::kNone ? Stream::Receiving::kIgnored : Stream::Receiving::kContent;
   }
   Event& event = AddEvent(Event::Kind::kResponseHead, stream);
   event.head = responses.Commit();

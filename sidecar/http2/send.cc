@@ -36,6 +36,7 @@ void Codec::Session::ResetStream(Stream& stream, ErrorCode code) {
   if (stream.reset != Stream::Reset::kNo) return;
   stream.reset = Stream::Reset::kByUs;
   if (role == Role::kClient) late_heads += 2;  // its answer, and trailers, may cross it
+  NoteSettled(stream);
   stream.receiving = Stream::Receiving::kIgnored;
   stream.sending = Stream::Sending::kEnded;
   stream.queue.Clear();

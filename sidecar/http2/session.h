@@ -112,6 +112,10 @@ struct Codec::Session {
   bool FitsPeer(const FieldBlock& block) const;
   void ResumeIfDeferred(Stream& stream);
   void ResetStream(Stream& stream, ErrorCode code);
+  // Before a stream's final head is taken, or it ends without: nobody waits for one any more.
+  void NoteSettled(const Stream& stream) {
+    if (role == Role::kClient && stream.receiving == Stream::Receiving::kHead) --unanswered;
+  }
   static ssize_t ReadContent(nghttp2_session*, int32_t id, uint8_t*, size_t length, uint32_t* flags,
                              nghttp2_data_source*, void* user);
   static int SendContentFrame(nghttp2_session*, nghttp2_frame* frame, const uint8_t* frame_head,
@@ -192,8 +196,12 @@ struct Codec::Session {
   // Frames and resets that the peer may still cost us (Limits::max_idle_frames, max_early_resets).
   uint32_t frame_purse = 0;
   uint32_t reset_purse = 0;
+  // Client: resets of ours that the peer will bear (Limits::max_own_resets), and streams that may come to one.
+  uint32_t own_reset_purse = 0;
+  uint32_t unanswered = 0;
   int64_t frame_time_ns = 0;  // passed, and not yet worth a whole frame
   int64_t reset_time_ns = 0;
+  int64_t own_reset_time_ns = 0;
   Flood flood = Flood::kNone;
   uint64_t ping_sent = 0;
   uint64_t ping_answered = 0;

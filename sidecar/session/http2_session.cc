@@ -14,6 +14,9 @@ constexpr size_t kHeadBytesPerRun = size_t{256} * 1024;
 constexpr size_t kLeastHeadBytesPerRun = size_t{4} * 1024;
 // Frames handed to the wire at a time: enough for one large write, little enough to keep streams fair.
 constexpr size_t kFlushBytes = size_t{256} * 1024;
+// A stream that is reset so soon after it was opened may count as opened for nothing at the other end: ten
+// times what a sidecar takes for early (http2_client.cc), as the reset may catch up with the head on its way.
+constexpr auto kEarlyReset = std::chrono::seconds(1);
 
 http2::ErrorCode CodeFor(const RequestError& why) {
   switch (why.kind) {
@@ -58,9 +61,13 @@ Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::
 
 void Http2Session::Dirty() { turn_.MarkDirty(AsFlushable()); }
 
-bool Http2Session::FeedInput(size_t& head_budget) {
+void Http2Session::Refill() {
   codec_.Refill((turn_.now() - fed_at_).count());
   fed_at_ = turn_.now();
+}
+
+bool Http2Session::FeedInput(size_t& head_budget) {
+  Refill();
   std::string_view rest = wire_.input();
   const size_t size = rest.size();
   const bool alive = codec_.FeedSome(rest, head_budget);
@@ -254,11 +261,11 @@ void Http2Session::OnClosed(const http2::Event& event) {
 }
 
 void Http2Session::Forget(http2::StreamId id, bool sent, bool received) {
-  streams_.erase(id);
-  if (sent && !received && side_ == Side::kClient) {
-    codec_.StopReceiving(id);
-  } else if (!sent || !received) {
-    codec_.Reset(id, side_ == Side::kClient ? http2::ErrorCode::kInternalError : http2::ErrorCode::kCancel);
+  if (!sent || (!received && side_ != Side::kClient)) {
+    Reset(id, side_ == Side::kClient ? http2::ErrorCode::kInternalError : http2::ErrorCode::kCancel);
+  } else {
+    streams_.erase(id);
+    if (!received) codec_.StopReceiving(id);
   }
   Dirty();
   turn_.Wake(AsRunnable());  // the last stream of a draining connection ends it
@@ -266,13 +273,17 @@ void Http2Session::Forget(http2::StreamId id, bool sent, bool received) {
 
 void Http2Session::ResetStream(http2::StreamId id, const RequestError& why, uint32_t code) {
   const auto found = streams_.find(id);
-  if (found != streams_.end()) {
-    found->second.link->session = nullptr;
-    streams_.erase(found);
-  }
-  codec_.Reset(id, code != 0 ? static_cast<http2::ErrorCode>(code) : CodeFor(why));
+  if (found != streams_.end()) found->second.link->session = nullptr;
+  Reset(id, code != 0 ? static_cast<http2::ErrorCode>(code) : CodeFor(why));
   Dirty();
   turn_.Wake(AsRunnable());  // as in Forget
+}
+
+void Http2Session::Reset(http2::StreamId id, http2::ErrorCode code) {
+  const auto found = streams_.find(id);
+  const bool early = found != streams_.end() && turn_.now() - found->second.since < kEarlyReset;
+  if (found != streams_.end()) streams_.erase(found);
+  codec_.Reset(id, code, early);
 }
 
 void Http2Session::DetachAll(std::string_view detail) {

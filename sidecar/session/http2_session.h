@@ -59,8 +59,11 @@ class Http2Session {
     stream::Stream* stream = nullptr;
     Http2Link* link = nullptr;
     stream::Runnable* const* owner = nullptr;
+    time::MonotonicTime since;
   };
 
+  // Of the time that has passed: limits that fill up again.
+  void Refill();
   // Feeds the codec with the wire's input and records. False: the peer broke the protocol, or a limit of it.
   bool FeedInput(size_t& head_budget);
   // Reads, feeds the codec, records. False: the connection is over.
@@ -98,6 +101,8 @@ class Http2Session {
   void CountEnd();
   void OnContent(const http2::Event& event);
   void OnClosed(const http2::Event& event);
+  // Its entry, where there is one, goes too.
+  void Reset(http2::StreamId id, http2::ErrorCode code);
   RequestError ErrorOf(const http2::Event& event) const;
 
   time::MonotonicTime fed_at_;  // the last bytes of the peer, or the session's start; purses are full to here

@@ -67,7 +67,7 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
     }
     link_.id = id;
     head_sent_ = true;
-    session_.Add(id, {this, &link_, &owner_});
+    session_.Add(id, {this, &link_, &owner_, session_.turn_.now()});
     session_.Dirty();
     finished_ = end && !end_later;
     if (end_later) Finish();
@@ -195,13 +195,14 @@ void Http2UpstreamSession::TellSettled() {
   }
 }
 
-uint32_t Http2UpstreamSession::StreamRoom() const {
+uint32_t Http2UpstreamSession::StreamRoom() {
   if (state_ != State::kOpen || codec_.draining()) return 0;
   const uint32_t limit = cluster_->max_requests_per_connection;
   if (limit != 0 && requests_ >= limit) return 0;
   const auto open = static_cast<uint32_t>(streams_.size()) + opened_count_;
   // More would be refused by a peer that takes few (RFC 9113 section 5.1.2), each for a connection more.
   if (!codec_.settled()) return open == 0 ? 1 : 0;
+  if (codec_.StreamRoom() == 0) Refill();
   const uint32_t room = codec_.StreamRoom();
   const uint32_t learnt = pool_ == nullptr ? UINT32_MAX : pool_->takes();
   const uint32_t most = std::min(cluster_->max_concurrent_streams, learnt);

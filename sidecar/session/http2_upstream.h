@@ -38,7 +38,7 @@ class Http2UpstreamSession final : public stream::Runnable,
     return state_ == State::kConnecting || (state_ == State::kOpen && !codec_.settled());
   }
   // Streams that may be opened now; 0 before the connection is there, one until the peer's SETTINGS are.
-  uint32_t StreamRoom() const;
+  uint32_t StreamRoom();
   // It carries all it can: other streams are better off on another.
   bool Full() { return meter_.Full(received_ + wire_.written(), turn_.now()); }
   size_t open_streams() const { return streams_.size() + opened_count_; }

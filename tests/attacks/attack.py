@@ -7,7 +7,7 @@ from http2_frames import *  # noqa: F403
 ROUTES = [{"match": {"prefix": "/direct"}, "direct_response": {"status": 200, "body": {"inline_string": "hi"}}},
           {"match": {"prefix": "/"}, "route": {"cluster": "app", "timeout": "0s"}}]
 FLOOD_FRAMES = 10_000  # Limits::max_idle_frames
-EARLY_RESETS = 500     # Limits::max_early_resets
+EARLY_RESETS = 2048    # Limits::max_early_resets
 SLACK = 1_000          # frames that are under way when the connection ends, and what time has earned
 MEMORY = 12 << 20      # a sidecar may keep so much of a burst for the next
 

@@ -7,7 +7,7 @@ import unittest
 import hpack
 
 import mesh
-from http2_frames import CONTINUATION, END_HEADERS, END_STREAM, HEADERS, Peer, block, frame, get, headers
+from http2_frames import CANCEL, CONTINUATION, END_HEADERS, END_STREAM, HEADERS, RST_STREAM, Peer, block, frame, get, headers, u32
 
 BIG = 80 << 10  # more than nghttp2 takes by default in one head, or one field
 PEERED = 'pillion_upstream_connections_total{protocol="http2"}'
@@ -56,6 +56,9 @@ class Shared(mesh.MeshTest):
             self.assertEqual(client.head().status, 200)
             self.assertEqual(client.exactly(2), b"hi")
         self.serves()
+        self.same_connection()
+
+    def same_connection(self):
         self.assertEqual(self.near.metrics()[PEERED], 1)
 
     def serves(self):
@@ -63,6 +66,43 @@ class Shared(mesh.MeshTest):
         fresh = self.get(path="/direct")
         self.assertEqual(fresh.head().status, 200)
         self.assertEqual(fresh.exactly(4000), b"y" * 4000)
+
+
+class ManyResets(Shared):
+    """The second sidecar bears so many streams that are opened and given up, and then ends their connection. The first one does not
+    let it come to that, whoever gives up: it opens others."""
+    COUNT = 2500  # Limits::max_early_resets are 2048
+
+    def same_connection(self):
+        self.assertGreater(self.near.metrics()[PEERED], 1)
+
+    def test_http1_clients_that_go_at_once(self):
+        for _ in range(self.COUNT):
+            client = self.get()
+            self.given_up(client.reset)
+
+    def test_http2_clients_that_reset_at_once(self):
+        clients = [Peer(self.client()) for _ in range(4)]
+        for i in range(self.COUNT):
+            one, stream = clients[i % 4], 1 + 2 * (i // 4)
+            one.send(headers(stream, get("/x")))
+            self.given_up(lambda one=one, stream=stream: one.send(frame(RST_STREAM, 0, stream, u32(CANCEL))))
+
+    def test_clients_that_break_the_protocol(self):
+        for _ in range(self.COUNT):
+            client = self.ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+            self.given_up(lambda client=client: client.send("zz\r\n"))
+            self.assertEqual(client.head().status, 400)
+            client.close()
+
+    def given_up(self, give_up):
+        """After the request has reached the app."""
+        app = self.app.accept()
+        give_up()
+        self.assertIsNotNone(app.rest_or_reset())
+        app.close()
+        self.app.connections.pop()
+        self.clients[:] = [client for client in self.clients if client.sock.fileno() >= 0]
 
 
 class Heads(mesh.MeshTest):
