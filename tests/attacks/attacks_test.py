@@ -517,6 +517,11 @@ class LegalAboveTheLimit(Attack):
 class Refusals(Attack):
     """What one request is refused for has a series by its reason."""
     hcm = {"path_with_escaped_slashes_action": "REJECT_REQUEST"}
+    HOLDS = ("bridge", mesh.typed("envoy.extensions.filters.http.grpc_http1_bridge.v3.Config", upgrade_protobuf_to_grpc=True))
+
+    def make_sidecar(self):
+        return mesh.Sidecar([mesh.listener("outbound", self.port, "app", routes=ROUTES, hcm=self.hcm, filters=[self.HOLDS])],
+                            [mesh.cluster("app", [self.app.address])], admin=True)
 
     def refused(self, reason, status, request, side="client"):
         series = 'pillion_request_errors_total{side="%s",reason="%s"}' % (side, reason)
@@ -535,6 +540,8 @@ class Refusals(Attack):
         self.refused("not_implemented", 501, "POST /" + host + "Transfer-Encoding: gzip\r\n\r\n")
         self.refused("expectation", 417, "POST /" + host + "Expect: more\r\nContent-Length: 1\r\n\r\n")
         self.refused("unsupported_version", 505, "GET / HTTP/3.0\r\nHost: shop\r\n\r\n")
+        self.refused("body_too_large", 413, "POST /" + host + "Content-Type: application/x-protobuf\r\nContent-Length: %d\r\n\r\n"
+                     % ((1 << 20) + 1) + "x" * ((1 << 20) + 1))
         self.refused("connect_method_refused", 405, "CONNECT shop:1 HTTP/1.1\r\nHost: shop:1\r\n\r\n")
 
 
