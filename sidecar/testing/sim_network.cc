@@ -258,6 +258,8 @@ class SimListen : public net::ListenSocket {
     return socket;
   }
   const net::Address& local() const override { return local_; }
+  void FastOpen(bool on) override { fast_open_ = on; }
+  bool fast_open() const { return fast_open_; }
   void Arrive(std::unique_ptr<net::Socket> socket) {
     waiting_.push_back(std::move(socket));
     observer_.OnReady(true, false);
@@ -268,7 +270,13 @@ class SimListen : public net::ListenSocket {
   net::Address local_;
   net::Observer& observer_;
   std::deque<std::unique_ptr<net::Socket>> waiting_;
+  bool fast_open_ = false;
 };
+
+bool SimNetwork::fast_open(const net::Address& at) const {
+  const auto found = listening_.find(at);
+  return found != listening_.end() && found->second->fast_open();
+}
 
 class SimLoop : public net::Loop {
  public:

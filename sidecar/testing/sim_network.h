@@ -69,6 +69,7 @@ class SimNetwork {
   // From now on closing that socket sends a RST (SO_LINGER with 0).
   static void ResetOnClose(net::Socket& socket);
   bool listening(const net::Address& at) const { return listening_.count(at) != 0; }
+  bool fast_open(const net::Address& at) const;
   size_t open_sockets() const { return open_sockets_; }
   uint64_t resets() const { return resets_; }
 

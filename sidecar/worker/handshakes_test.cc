@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sidecar/testing/sim_peer.h"
@@ -37,7 +38,8 @@ class HandshakesTest : public EngineFixture {
     listener->chains[0].tls = server_tls;
     entry.listener = listener;
     proxy.snapshot->listeners["tls"] = entry;
-    Apply(proxy.snapshot);
+    snapshot_ = proxy.snapshot;
+    Apply(snapshot_);
     tls::ClientSettings of_client;
     of_client.common.validation.trusted_ca = authority_.pem();
     of_client.sni = "a.example";
@@ -61,6 +63,7 @@ class HandshakesTest : public EngineFixture {
   };
 
   SimServer app_;
+  std::shared_ptr<config::Snapshot> snapshot_;
   tls::TestAuthority authority_{"authority"};
   std::shared_ptr<const tls::ClientCredentials> client_credentials_;
 };
@@ -85,6 +88,26 @@ TEST_F(HandshakesTest, GoOnBesideConnectionsThatTakeAllTurns) {
   }
   EXPECT_EQ(shaking(), 0) << "after " << turns << " turns";
   EXPECT_TRUE(engine_.turn().has_work()) << "there was not more to do than a turn holds";
+}
+
+// Bytes that come with a SYN may come twice: only where all of them are TLS.
+TEST_F(HandshakesTest, AloneTakeBytesWithASyn) {
+  EXPECT_TRUE(network_.fast_open(At(kTlsPort)));
+  EXPECT_FALSE(network_.fast_open(At(kPort)));
+  const config::ListenerEntry all_tls = snapshot_->listeners["tls"];
+  const config::ListenerEntry plain = snapshot_->listeners["l"];
+  config::ListenerEntry mixed = all_tls;
+  auto listener = std::make_shared<config::Listener>(*mixed.listener);
+  listener->chains.push_back(plain.listener->chains[0]);
+  listener->chains[0].match.application_protocols = {"h2"};
+  mixed.listener = listener;
+  mixed.routes.push_back(plain.routes[0]);
+  for (const auto& [entry, wanted] : {std::pair(mixed, false), std::pair(all_tls, true)}) {
+    auto changed = std::make_shared<config::Snapshot>(*snapshot_);
+    changed->listeners["tls"] = entry;
+    Apply(changed);
+    EXPECT_EQ(network_.fast_open(At(kTlsPort)), wanted);
+  }
 }
 
 }  // namespace

@@ -105,28 +105,6 @@ TEST_F(TunnelTest, TheDrainOfTheProcessIsNotTheListeners) {
   EXPECT_TRUE(app_.taken.at(0)->text.ends_with("still here"));
 }
 
-// Server-sent events and long polls: no time passes between an event's coming and its leaving.
-TEST_F(TunnelTest, AnEventLeavesAtTheMomentAtWhichItComes) {
-  constexpr time::Duration kNow{};
-  auto client = std::make_unique<SimPeer>(*peers_, At(kPort));
-  Pass(kNow);
-  client->Send("GET /events HTTP/1.1\r\nhost: a\r\n\r\n");
-  Pass(kNow);
-  SimPeer& app = *app_.taken.at(0);
-  app.Send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
-  Pass(kNow);
-  client->Read();
-  EXPECT_TRUE(client->text.ends_with("\r\n\r\n")) << "the head does not wait for an event";
-  for (int event = 0; event < 5; ++event) {
-    client->text.clear();
-    app.Send("8\r\ndata: x\n\r\n");
-    Pass(kNow);
-    client->Read();
-    EXPECT_EQ(client->text, "8\r\ndata: x\n\r\n");
-    Pass(std::chrono::seconds(2));  // also some time after the last
-  }
-}
-
 TEST_F(TunnelTest, AResetThatAWriteMeetsFirstIsNoEnd) {
   auto client = Open();
   SimPeer& app = *app_.taken.at(0);

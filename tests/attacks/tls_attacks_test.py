@@ -7,10 +7,10 @@ import unittest
 
 import certificates
 import mesh
+from attack import Attack
 
 _SERVER = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 HANDSHAKE_SECONDS = 15  # kTlsHandshakeTimeout
-MEMORY = 12 << 20
 
 
 def client_hello():
@@ -24,6 +24,8 @@ def client_hello():
 
 
 class TlsAttacks(mesh.MeshTest):
+    memory_is_back = Attack.memory_is_back
+
     def setUp(self):
         super().setUp()
         self.authority = certificates.Authority()
@@ -59,8 +61,7 @@ class TlsAttacks(mesh.MeshTest):
         for attacker in attackers:
             self.assertNotEqual(attacker.rest_or_reset(), b"")  # the server's flight, then the end
         self.assertEqual(self.failures("timeout"), 100)
-        if not mesh.sanitized():
-            self.assertLess(self.sidecar.resident_bytes() - self.before, MEMORY)
+        self.memory_is_back()
 
     def test_a_hello_that_comes_byte_by_byte(self):
         attacker = self.client()
@@ -71,6 +72,7 @@ class TlsAttacks(mesh.MeshTest):
                 time.sleep(0.2)  # all of it would take more than a minute
         self.assertLess(time.monotonic() - began, 2 * HANDSHAKE_SECONDS + mesh.WAIT)
         self.assertEqual(self.failures("timeout"), 1)
+        self.memory_is_back()
 
     def test_garbage(self):
         for garbage in (b"\x16\x03\x01\xff\xff" + b"\xff" * 70000, b"\x16\x03\x01\x00\x05\x01\xff\xff\xff\xff" + b"x" * 65536,
@@ -82,6 +84,7 @@ class TlsAttacks(mesh.MeshTest):
                 pass
             attacker.rest_or_reset()
         self.assertEqual(self.failures("protocol") + self.failures("alert"), 5)
+        self.memory_is_back()
 
     def s_client(self, version, said):
         return subprocess.run(["openssl", "s_client", "-connect", "%s:%d" % (mesh.HOST, self.port), version, "-servername", "a.example",
@@ -106,8 +109,7 @@ class TlsAttacks(mesh.MeshTest):
         client.communicate(timeout=mesh.WAIT)
         self.assertGreater(said.count(b"KEYUPDATE"), 200)
         self.assertIn(b"HTTP/1.1 200 OK", said)
-        if not mesh.sanitized():
-            self.assertLess(self.sidecar.resident_bytes() - self.before, MEMORY)
+        self.memory_is_back()
 
 
 if __name__ == "__main__":

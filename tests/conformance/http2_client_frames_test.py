@@ -195,12 +195,15 @@ class KeepAlive(mesh.MeshTest):
     def begin(self):
         options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
         keep_alive = {"connection_keepalive": {"interval": "0.05s", "timeout": "0.3s"}}
-        self.start(http2_app=True, out_cluster={"typed_extension_protocol_options": {
+        self.start(http2_app=True, admin=True, out_cluster={"typed_extension_protocol_options": {
             options: mesh.typed(options, explicit_http_config={"http2_protocol_options": keep_alive})}})
         client = self.get()
         server = Peer(self.app.accept(), server=True)
         server.request()
         return client, server
+
+    def given_up(self):
+        return self.made[0].metrics()['pillion_http2_connections_ended_total{reason="ping"}']
 
     def test_a_server_that_answers_pings_is_kept(self):
         client, server = self.begin()
@@ -208,11 +211,13 @@ class KeepAlive(mesh.MeshTest):
         self.assertEqual(len(set(payloads)), 10)
         server.send(answer(1, OK + [("content-length", "0")]))
         self.assertEqual(client.head().status, 200)
+        self.assertEqual(self.given_up(), 0)
 
     def test_one_that_does_not_is_given_up(self):
         client, server = self.begin()
         self.assertEqual(client.head().status, 502)  # nothing is read, and so no PING is answered
         self.assertTrue(server.ended())
+        self.assertEqual(self.given_up(), 1)
         again = self.get()
         other = Peer(self.app.accept(), server=True)
         other.send(answer(other.request()[0], OK + [("content-length", "0")]))

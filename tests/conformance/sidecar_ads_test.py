@@ -294,6 +294,82 @@ class SidecarAdsTest(unittest.TestCase):
                 with open(os.path.join(folder, name), "rb") as file:
                     self.assertNotIn(b"PRIVATE KEY", file.read())
 
+    def test_trust_and_a_clusters_certificate_come_as_secrets_and_are_rotated(self):
+        """The app wants to know who comes, and is itself known by an authority that changes."""
+        plane, old, new = self.plane, certificates.Authority("old"), certificates.Authority("new")
+        both = os.path.join(self.directory, "both.pem")
+        with open(both, "w") as file:
+            for one in (old, new):
+                with open(one.ca) as text:
+                    file.write(text.read())
+        for one in (old, new):
+            one.issue("app", "DNS:app.example")
+            one.issue("client", "DNS:client.example")
+
+        def serve(authority):
+            """From the next connection on."""
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=both)
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_cert_chain(authority.path("app"), authority.key("app"))
+            self.app.tls = context
+
+        def own(authority):
+            return {"name": "own", "tls_certificate": authority.inline("client")}
+
+        def trusted(*authorities):
+            text = ""
+            for one in authorities:
+                with open(one.ca) as file:
+                    text += file.read()
+            return {"name": "trust", "validation_context": {
+                "trusted_ca": {"inline_string": text},
+                "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "app.example"}}]}}
+
+        def shown():
+            """The issuer of the certificate that the app is shown; None: it was not spoken to."""
+            self.app.issuers.clear()
+            return self.app.issuers[-1] if self.get() == 200 else None
+
+        self.app.shutdown()
+        self.app.server_close()
+        self.app = TlsServer((xds_peer.HOST, 0), App)
+        threading.Thread(target=self.app.serve_forever, daemon=True).start()
+        serve(old)
+        plane.ask("cds")
+        plane.ask("lds")
+        plane.send("cds", "c1", self.cluster(transport_socket={"name": "tls", "typed_config": {
+            "@type": PREFIX + "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", "common_tls_context": {
+                "tls_certificate_sds_secret_configs": [{"name": "own", "sds_config": ADS}],
+                "validation_context_sds_secret_config": {"name": "trust", "sds_config": ADS}}}}))
+        plane.ask("eds")
+        self.assertEqual(sorted(plane.ask("sds").resource_names), ["own", "trust"])
+        plane.send("eds", "e1", self.endpoints())
+        plane.send("lds", "l1", self.listener())
+        plane.ask("rds")
+        plane.send("rds", "r1", self.routes())
+        self.assertRegex(self.page("/ready"), "waiting for secret (own|trust) of cluster app")
+        plane.send("sds", "s1", own(old))
+        self.assertIn("waiting for secret trust of cluster app", self.page("/ready"))
+        plane.send("sds", "s2", own(old), trusted(old))
+        wait_until(self.ready, "it is ready")
+        self.assertEqual(shown(), "old")
+        serve(new)
+        self.assertIsNone(shown(), "of whom nothing was said yet")
+        plane.send("sds", "s3", own(old), trusted(old, new))
+        wait_until(lambda: shown() == "old", "the new authority is trusted")
+        plane.send("sds", "s4", own(new), trusted(new))
+        wait_until(lambda: shown() == "new", "the new certificate is shown")
+        serve(old)
+        self.assertIsNone(shown(), "who vouches for it is trusted no more")
+        # Trust that cannot be read, or that is none, is refused; what was trusted stays.
+        bad = trusted(new)
+        bad["validation_context"]["trusted_ca"]["inline_string"] = "no certificate"
+        answer = plane.send("sds", "s5", own(new), bad)
+        self.assertEqual(answer.version_info, "s4")
+        self.assertIn("trust: ", answer.error_detail.message)
+        serve(new)
+        self.assertEqual(shown(), "new")
+
     def test_an_address_that_is_taken_is_told_and_had_when_it_is_free(self):
         plane = self.plane
         taken = socket.socket()  # without SO_REUSEPORT
@@ -405,6 +481,22 @@ class SidecarAdsTest(unittest.TestCase):
         self.settle()
         wait_until(lambda: "cannot write" in self.said(), "the failure is told")
         self.assertTrue(self.ready())
+
+
+class TlsServer(http.server.ThreadingHTTPServer):
+    """With `tls`; `issuers`: of the certificates that clients showed."""
+
+    def __init__(self, *arguments):
+        self.tls, self.issuers = None, []
+        super().__init__(*arguments)
+
+    def finish_request(self, request, client_address):
+        try:
+            with self.tls.wrap_socket(request, server_side=True) as wrapped:
+                self.issuers.append(wrapped.getpeercert()["issuer"][0][0][1])
+                super().finish_request(wrapped, client_address)
+        except OSError:
+            pass  # it was not liked
 
 
 class App(http.server.BaseHTTPRequestHandler):

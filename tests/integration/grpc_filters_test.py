@@ -271,8 +271,10 @@ class Bridge(EchoTest):
         self.assertEqual(self.whole(client)[1], frame(b"two"))
 
     def test_a_request_too_large_to_hold_is_413(self):
-        head, _ = self.whole(self.post("/test.Echo/Unary", "application/x-protobuf", b"x" * 1500000))
-        self.assertEqual((head.status, head.get("grpc-status")), (413, "8"))
+        client = self.post("/test.Echo/Unary", "application/x-protobuf", b"x" * 1500000)
+        head, _ = self.whole(client)
+        self.assertEqual((head.status, head.get("grpc-status"), head.all("connection")), (413, "8", ["close"]))
+        self.assertTrue(client.closed())
 
     def test_what_is_too_large_is_exact(self):
         for size, answer in ((1 << 20, (503, "5")), ((1 << 20) + 1, (413, "8"))):

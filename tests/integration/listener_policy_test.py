@@ -262,9 +262,11 @@ class OnlyWhatMustBe(Policy):
 class Unset(OnlyWhatMustBe):
     def test_a_request_gets_an_id_and_is_otherwise_as_it_was(self):
         path = "/a/../b//c%2fd%5C?e=%2F"
-        head, status, _ = self.exchange(path, [("x_a", "1"), ("X-Forwarded-For", "1.2.3.4")])
+        told = [("x_a", "1"), ("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Host", "shop.example"), ("X-Forwarded-Port", "8443"),
+                ("Forwarded", 'for="[2001:db8::1]:47011";proto=https, for=_hidden')]
+        head, status, _ = self.exchange(path, told)
         self.assertEqual((head.first, status), ("GET %s HTTP/1.1" % path, 200))
-        self.assertEqual((head.all("x_a"), head.all("x-forwarded-for")), (["1"], ["1.2.3.4"]))
+        self.assertEqual([(name, head.all(name)) for name, _ in told], [(name, [value]) for name, value in told])
         self.assertEqual(head.all("via") + head.all("x-forwarded-proto"), [])
         self.assertEqual(len(head.get("x-request-id")), 36)
 

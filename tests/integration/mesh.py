@@ -409,7 +409,7 @@ class MeshTest(unittest.TestCase):
         self.addCleanup(self._end)
 
     def start(self, addresses=None, http2_app=False, out=None, inbound=None, out_cluster=None, app_cluster=None,
-              drain_s=10, concurrency=1):
+              drain_s=10, concurrency=1, admin=False):
         """`out`, `inbound`: more arguments of listener(); `out_cluster`, `app_cluster`: of cluster()."""
         addresses = addresses or [self.app.address]
         self.port = free_port()
@@ -417,16 +417,16 @@ class MeshTest(unittest.TestCase):
             self.made = [Sidecar([listener("outbound", self.port, "app", **(out or {}))],
                                  [cluster("app", addresses, http2=http2_app,
                                           **{**(app_cluster or {}), **(out_cluster or {})})],
-                                 drain_s, concurrency)]
+                                 drain_s, concurrency, admin)]
             return
         between = free_port()
         settings = {"peer": True, "explain": True, **(inbound or {})}
         far = Sidecar([listener("inbound", between, "app", direction="INBOUND", **settings)],
-                      [cluster("app", addresses, http2=http2_app, **(app_cluster or {}))], drain_s, concurrency)
+                      [cluster("app", addresses, http2=http2_app, **(app_cluster or {}))], drain_s, concurrency, admin)
         self.made = [far]
         near = Sidecar([listener("outbound", self.port, "next", **(out or {}))],
                        [cluster("next", [(HOST, between)], sidecar=True, **(out_cluster or {}))],
-                       drain_s, concurrency)
+                       drain_s, concurrency, admin)
         self.made = [near, far]
 
     def client(self):

@@ -345,6 +345,115 @@ class MutualTls(Tls):
         self.assertIn("ALPN", head.text)
 
 
+class Replaced(Tls):
+    """The files of both ends are replaced, as Kubernetes does: a link is turned from one folder to the next."""
+
+    def setUp(self):
+        super().setUp()
+        self.old, self.new = self.authority, certificates.Authority("new")
+        for authority in (self.old, self.new):
+            for end in ("server", "client"):
+                authority.issue(end, "URI:spiffe://td/" + end)
+        self.folder = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
+        self.link = os.path.join(self.folder, "now")
+
+    ask = MutualTls.ask
+
+    def place(self, shown, *trusted, revoked=()):
+        made = tempfile.mkdtemp(dir=self.folder)
+        for end in ("server", "client"):
+            shutil.copy(shown.path(end), made)
+            shutil.copy(shown.key(end), made)
+        lists = [self.old.revocations(), self.new.revocations(*revoked)]
+        for name, parts in (("ca", [one.ca for one in trusted]), ("crl", lists)):
+            with open(os.path.join(made, name), "w") as file:
+                for part in parts:
+                    with open(part) as text:
+                        file.write(text.read())
+        os.symlink(made, self.link + ".next")
+        os.rename(self.link + ".next", self.link)
+
+    def replace(self, *arguments, **more):
+        def loads():
+            return [one.metrics()['pillion_tls_certificate_loads_total{result="used"}'] for one in self.made]
+        before = loads()
+        self.place(*arguments, **more)
+        mesh.wait_until(lambda: all(a < b for a, b in zip(before, loads())), "both ends have read it")
+
+    def common(self, own, other):
+        def at(name):
+            return {"filename": os.path.join(self.link, name)}
+        return {"alpn_protocols": ["h2"],
+                "tls_certificates": [{"certificate_chain": at(own + ".pem"), "private_key": at(own + ".key")}],
+                "validation_context": {"trusted_ca": at("ca"), "crl": at("crl"), "match_typed_subject_alt_names": [
+                    {"san_type": "URI", "matcher": {"exact": "spiffe://td/" + other}}]}}
+
+    def begin(self):
+        """No connection between the two serves many requests, so that handshakes go on. Returns the near one's port."""
+        port, self.between = mesh.free_port(), mesh.free_port()
+        far = mesh.listener("in", self.between, "app", direction="INBOUND", peer=True,
+                            hcm={"forward_client_cert_details": "SANITIZE_SET"})
+        self.start([with_tls(far, server_tls(self.common("server", "client"), require_client_certificate=True))],
+                   [mesh.cluster("app", [self.app.address])], admin=True)
+        options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        few = mesh.typed(options, explicit_http_config={"http_protocol_options": {}},
+                         common_http_protocol_options={"max_requests_per_connection": 5})
+        self.start([mesh.listener("out", port, "next")],
+                   [mesh.cluster("next", [(mesh.HOST, self.between)], sidecar=True,
+                                 transport_socket=client_tls(self.common("client", "server")),
+                                 typed_extension_protocol_options={options: few})], admin=True)
+        return port
+
+    def taken(self, authority):
+        """Whether the far sidecar serves a client for whom this one vouches."""
+        context = self.context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.load_cert_chain(authority.path("client"), authority.key("client"))
+        try:
+            return b" 200 " in self.get(self.between, context)
+        except OSError:
+            return False
+
+    def test_certificates_trust_and_revocations_are_replaced_under_load(self):
+        told, failures, requests, stop = [], [], [0], threading.Event()
+        self.serve(lambda head: told.append(head.get("x-forwarded-client-cert") or "") or b"hi")
+        self.place(self.old, self.old)
+        port = self.begin()
+
+        def load():
+            while not stop.is_set():
+                try:
+                    head, content = self.ask(port)
+                    assert (head.status, content) == (200, b"hi"), head
+                    requests[0] += 1
+                except Exception as error:  # whatever it is, a user would have seen it
+                    failures.append(repr(error))
+                    return
+
+        threads = [threading.Thread(target=load) for _ in range(2)]
+        self.addCleanup(stop.set)
+        for thread in threads:
+            thread.start()
+        self.assertEqual((self.taken(self.old), self.taken(self.new)), (True, False))
+        self.replace(self.old, self.old, self.new)
+        self.assertEqual((self.taken(self.old), self.taken(self.new)), (True, True))
+        self.replace(self.new, self.old, self.new)
+        with open(self.new.path("client")) as file:
+            shown = "Hash=" + hashlib.sha256(ssl.PEM_cert_to_DER_cert(file.read())).hexdigest()
+        mesh.wait_until(lambda: shown in told[-1], "the new certificate is shown")
+        self.replace(self.new, self.new)
+        before = requests[0]
+        mesh.wait_until(lambda: failures or requests[0] > before + 50, "handshakes go on")
+        self.assertEqual((self.taken(self.old), self.taken(self.new)), (False, True))
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(failures, [])
+        self.replace(self.new, self.new, revoked=["client"])
+        self.assertFalse(self.taken(self.new))
+        self.assertEqual(self.made[0].metrics()['pillion_tls_handshake_failures_total{side="client",reason="revoked"}'], 1)
+
+
 class RelayedTls(Tls):
     """TCP proxies whose client, or cluster, speaks TLS: half-close becomes close_notify and back."""
 

@@ -38,6 +38,7 @@ struct Totals {
   uint64_t resumed = 0;        // of them
   uint64_t tunnels = 0;        // that went as planned,
   uint64_t http2_tunnels = 0;  // of them those asked for with Extended CONNECT
+  uint64_t calls = 0;          // of gRPC, that ended with status 0
   uint64_t relays = 0;
   uint64_t whole_relays = 0;  // both ends arrived at the other side
   uint64_t reset_relays = 0;
@@ -72,6 +73,7 @@ void RunSeeds(bool stormy, Totals& totals) {
       const bool tunnel = fate.plan.kind == Kind::kTunnel && fate.ok == 1;
       totals.tunnels += tunnel ? 1 : 0;
       totals.http2_tunnels += tunnel && fate.status == 200 ? 1 : 0;
+      totals.calls += fate.plan.kind == Kind::kGrpc && fate.ok == 1 ? 1 : 0;
     }
     for (const auto& [id, fate] : ledger.relays) {
       ++totals.relays;
@@ -86,10 +88,10 @@ void RunSeeds(bool stormy, Totals& totals) {
       totals.requests, totals.ok, totals.errors, totals.broken, totals.left, totals.ran_again,
       totals.repeated, totals.stale_reuse);
   std::printf(
-      "%lu tunnels, %lu of them over HTTP/2; %lu relays, %lu whole, %lu reset, %lu refused; %lu TLS "
-      "handshakes, %lu resumed\n",
-      totals.tunnels, totals.http2_tunnels, totals.relays, totals.whole_relays, totals.reset_relays,
-      totals.refused_relays, totals.handshakes, totals.resumed);
+      "%lu tunnels, %lu of them over HTTP/2; %lu gRPC calls; %lu relays, %lu whole, %lu reset, %lu refused; "
+      "%lu TLS handshakes, %lu resumed\n",
+      totals.tunnels, totals.http2_tunnels, totals.calls, totals.relays, totals.whole_relays,
+      totals.reset_relays, totals.refused_relays, totals.handshakes, totals.resumed);
 }
 
 // Of a few stories each is judged, but not their sums.
@@ -109,6 +111,7 @@ TEST(MeshSimulation, InCalmStoriesEveryRequestEndsAsPlanned) {
   EXPECT_GT(totals.resumed, totals.handshakes / 20);
   EXPECT_GT(totals.refused_relays, totals.relays / 200);
   EXPECT_GT(totals.http2_tunnels, totals.requests / 200);
+  EXPECT_GT(totals.calls, totals.requests / 20);
 }
 
 TEST(MeshSimulation, InStormsNothingIsLostDuplicatedOrCorrupted) {
@@ -123,6 +126,7 @@ TEST(MeshSimulation, InStormsNothingIsLostDuplicatedOrCorrupted) {
   EXPECT_GT(totals.whole_relays, totals.relays / 3);
   EXPECT_GT(totals.reset_relays, totals.relays / 10);
   EXPECT_GT(totals.http2_tunnels, totals.requests / 200);
+  EXPECT_GT(totals.calls, totals.requests / 30);
 }
 
 TEST(MeshSimulation, OneSeedIsOneStory) {
