@@ -33,9 +33,9 @@ uint64_t KernelBytes(const std::string& root = "/");
 
 class MemoryGuard {
  public:
-  // `limit` 0: never does anything.
-  MemoryGuard(uint64_t limit, std::function<uint64_t()> use, PressureGauge& gauge)
-      : limit_(limit), use_(std::move(use)), gauge_(gauge) {}
+  // `limit` 0: never does anything. `trim`: malloc_trim(0), but for tests.
+  MemoryGuard(uint64_t limit, std::function<uint64_t()> use, std::function<void()> trim, PressureGauge& gauge)
+      : limit_(limit), use_(std::move(use)), trim_(std::move(trim)), gauge_(gauge) {}
   // Main loop: reads the use when it is time (next()); true when the largest streams are to be given up now.
   bool Check(time::MonotonicTime now);
   time::MonotonicTime next() const { return next_; }
@@ -49,10 +49,12 @@ class MemoryGuard {
     time::Duration safe_for{};
     bool give_up = false;
   };
-  Finding Measure(time::MonotonicTime now);
+  enum class By : uint8_t { kMainLoop, kWorker };
+  Finding Measure(time::MonotonicTime now, By by);
 
   const uint64_t limit_;
   const std::function<uint64_t()> use_;
+  const std::function<void()> trim_;
   PressureGauge& gauge_;
   time::MonotonicTime next_{};  // main loop only
   std::mutex mutex_;
