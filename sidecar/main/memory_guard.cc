@@ -25,6 +25,8 @@ constexpr auto kRarely = std::chrono::seconds(1);
 constexpr auto kOften = std::chrono::milliseconds(10);
 constexpr auto kSoonest = std::chrono::milliseconds(1);
 constexpr auto kWhileShedding = std::chrono::milliseconds(50);
+// A shortage that lasts for so long does not end by itself.
+constexpr auto kLasting = std::chrono::seconds(1);
 
 // "max" and numbers near 2^63 (v1) are no limit.
 double ReadLimit(const std::string& path) {
@@ -123,9 +125,12 @@ MemoryGuard::Finding MemoryGuard::Measure(time::MonotonicTime now, By by) {
   Finding found;
   found.safe_for = std::chrono::duration_cast<time::Duration>(until_it);
   next_look_ = now + std::clamp<time::Duration>(found.safe_for, kSoonest, kRarely);
+  if (before == 0) short_since_ = now;
+  const bool lasts = by == By::kMainLoop && step > 0 && now >= short_since_ + kLasting;
   // Not on a use that still has in it what was given up the last time.
   constexpr auto kGivesUp = static_cast<size_t>(Pressure::kShedStreams);
-  found.give_up = step >= kGivesUp && (trim || before < kGivesUp);
+  found.give_up = lasts || (step >= kGivesUp && (trim || before < kGivesUp));
+  if (found.give_up) short_since_ = now;
   return found;
 }
 

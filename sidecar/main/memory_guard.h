@@ -3,8 +3,9 @@
 //
 //   use / limit:   0.85 requests get 503 | 0.92 the largest streams are given up | 0.97 no new connections
 //
-// A step is left when the use is 0.05 below where it begins, so that it does not come and go. The main loop
-// may be late where all cores are busy, so a worker that has read much looks for itself.
+// A step is left when the use is 0.05 below where it begins, so that it does not come and go. Where the first
+// lasts, the largest streams are given up too, once a second. Attack: holders that bring the use there and
+// stay. The main loop may be late where all cores are busy, so a worker that has read much looks for itself.
 #ifndef PILLION_SIDECAR_MAIN_MEMORY_GUARD_H_
 #define PILLION_SIDECAR_MAIN_MEMORY_GUARD_H_
 
@@ -60,6 +61,7 @@ class MemoryGuard {
   std::mutex mutex_;
   time::MonotonicTime next_look_{};
   time::MonotonicTime next_trim_{};
+  time::MonotonicTime short_since_{};  // or since the largest were given up
 };
 
 // Gives back to the kernel what a burst has left with the allocator: freed pages between used ones stay

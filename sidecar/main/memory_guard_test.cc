@@ -87,6 +87,29 @@ TEST_F(Guard, WhatAWorkerHasGivenUpIsNotSoughtOnceMoreFromAll) {
   EXPECT_EQ(gauge_.level(), Pressure::kNone);
 }
 
+TEST_F(Guard, AShortageThatLastsIsEndedByGivingUpWhatHoldsMost) {
+  using std::chrono::milliseconds;
+  constexpr auto second = std::chrono::seconds(1);
+  const std::pair waits(Pressure::kShedRequests, false);
+  const std::pair gives_up(Pressure::kShedRequests, true);
+  EXPECT_EQ(At(90), waits);
+  const time::MonotonicTime began = now_;
+  while (now_ + milliseconds(50) < began + second) ASSERT_EQ(At(81), waits) << (now_ - began).count();
+  now_ = began + second;
+  EXPECT_FALSE(guard_.Look(now_)) << "the main loop tells all workers";
+  EXPECT_EQ(At(81), gives_up);
+  EXPECT_EQ(At(81), waits) << "for what that has freed";
+  now_ += second;
+  EXPECT_EQ(At(81), gives_up) << "it was not enough";
+  now_ += second;
+  EXPECT_EQ(At(79).second, false);
+  now_ += second;
+  EXPECT_EQ(At(90), waits) << "another begins";
+  EXPECT_EQ(At(93), std::pair(Pressure::kShedStreams, true));
+  now_ += second - milliseconds(10);
+  EXPECT_EQ(At(86), waits) << "much was given up, and less than a second ago";
+}
+
 TEST(MemoryGuard, LooksRarelyWhereThereIsPlenty) {
   PressureGauge gauge;
   uint64_t use = 1 << 20;
