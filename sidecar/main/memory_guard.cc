@@ -127,9 +127,9 @@ MemoryGuard::Finding MemoryGuard::Measure(time::MonotonicTime now, By by) {
   next_look_ = now + std::clamp<time::Duration>(found.safe_for, kSoonest, kRarely);
   if (before == 0) short_since_ = now;
   const bool lasts = by == By::kMainLoop && step > 0 && now >= short_since_ + kLasting;
-  // Not on a use that still has in it what was given up the last time.
+  // Not on a use that still has in it what was given up the last time, and no more than that.
   constexpr auto kGivesUp = static_cast<size_t>(Pressure::kShedStreams);
-  found.give_up = lasts || (step >= kGivesUp && (trim || before < kGivesUp));
+  found.give_up = lasts || (step >= kGivesUp && (trim || step > before));
   if (found.give_up) short_since_ = now;
   return found;
 }

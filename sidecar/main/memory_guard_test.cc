@@ -87,6 +87,15 @@ TEST_F(Guard, WhatAWorkerHasGivenUpIsNotSoughtOnceMoreFromAll) {
   EXPECT_EQ(gauge_.level(), Pressure::kNone);
 }
 
+TEST_F(Guard, AWorkerThatFindsTheLastStepReachedDoesNotWait) {
+  using std::chrono::milliseconds;
+  At(93);
+  At(93);
+  use_ = 98 << 20;
+  EXPECT_TRUE(guard_.Look(now_ += milliseconds(5))) << "though less was given up than has come since";
+  EXPECT_FALSE(guard_.Look(now_ += milliseconds(3)));
+}
+
 TEST_F(Guard, AShortageThatLastsIsEndedByGivingUpWhatHoldsMost) {
   using std::chrono::milliseconds;
   constexpr auto second = std::chrono::seconds(1);

@@ -9,6 +9,9 @@ namespace pillion::session {
 namespace {
 // A stream that is reset so soon after its head came was opened for nothing.
 constexpr auto kEarly = std::chrono::milliseconds(100);
+// A sidecar sends a head at once: so long its network may take for it. Attack: a head that does not end, on a
+// connection that has another request under way.
+constexpr auto kLongestHonestHead = std::chrono::seconds(1);
 // Streams that are counted on where their number is limited to more, or as good as not at all.
 constexpr size_t kMaxOrdinaryHeads = 1024;
 
@@ -72,6 +75,7 @@ Http2ClientSession::Http2ClientSession(ClientSessionParts parts, std::string_vie
                    LimitsOf(parts.config->http)),
       memory_(parts.memory),
       factory_(parts.factory),
+      pressure_(parts.pressure),
       config_(std::move(parts.config)),
       timer_(this),
       since_(turn_.now()),
@@ -201,11 +205,18 @@ void Http2ClientSession::CheckTimer() {
   }
 }
 
-// What nghttp2 has of a head that is refused goes only with the connection. While that serves others it waits
-// for the time-out of heads: nothing else may come before its end (RFC 9113 section 6.10).
+// What nghttp2 has of a head that is refused goes only with the connection. While that serves others it has
+// kLongestHonestHead to end the head.
 size_t Http2ClientSession::HeldHeadBytes() const {
-  if (input_over_ || (!codec_.builds_head() && !streams_.empty())) return 0;
+  if (input_over_) return 0;
+  const bool refused_beside_others = !codec_.builds_head() && !streams_.empty();
+  if (refused_beside_others && !AtMemorysEnd() && turn_.now() - head_since_ < kLongestHonestHead) return 0;
   return codec_.HeldHeadBytes();
+}
+
+// More such heads than memory takes come in less: then they go at once, with their connections.
+bool Http2ClientSession::AtMemorysEnd() const {
+  return pressure_ != nullptr && pressure_->level() == Pressure::kRefuseConnections;
 }
 
 size_t Http2ClientSession::HeldBytes() const {
@@ -219,7 +230,7 @@ size_t Http2ClientSession::HeldBytes() const {
 void Http2ClientSession::GiveUp(const RequestError& why) {
   if (HeldHeadBytes() > 0) {
     stats_.shed_streams.Add();
-    if (codec_.builds_head()) {
+    if (codec_.builds_head() && !AtMemorysEnd()) {
       codec_.RefuseHead();
       return;
     }

@@ -35,12 +35,14 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   stream::Flushable& AsFlushable() override { return *this; }
   void LookAtHalfHead();
   size_t HeldHeadBytes() const;
+  bool AtMemorysEnd() const;
   void CheckTimer();
   void Close();
   void ArmTimer();
 
   WorkerMemory& memory_;
   stream::ExchangeFactory& factory_;
+  const PressureGauge* const pressure_;
   std::shared_ptr<const config::HttpServer> config_;
   stream::Timer timer_;
   State state_ = State::kServing;

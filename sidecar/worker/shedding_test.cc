@@ -174,17 +174,50 @@ TEST_F(SheddingTest, AnHttp2HeaderBlockThatStaysOpen) {
   Shed(*client);
   EXPECT_TRUE(Over(*client));
   EXPECT_EQ(shed(), 2u);
-  // Where others are served beside it, they are not to suffer: it waits for its time-out.
-  auto shared = Client(http2::ClientStart() + http2::Head(1, http2::Get()) +
-                       http2::Raw(http2::kHeaders, 0, 3, block.substr(0, 15'000)));
-  Say(*shared, http2::Raw(http2::kContinuation, 0, 3, block.substr(15'000, 15'000)));
-  EXPECT_EQ(engine_.ShedLargest(), 1u);
+}
+
+// A connection that serves others, and a header block that does not end; it was refused.
+class HalfHeadBesideOthers : public SheddingTest {
+ protected:
+  HalfHeadBesideOthers() {
+    const std::string block = http2::Block(http2::Get({{"x", std::string(50'000, 'v')}}));
+    client_ = Client(http2::ClientStart() + http2::Head(1, http2::Get()) +
+                     http2::Raw(http2::kHeaders, 0, 3, block.substr(0, 15'000)));
+    Say(*client_, http2::Raw(http2::kContinuation, 0, 3, block.substr(15'000, 15'000)));
+    EXPECT_EQ(engine_.ShedLargest(), 1u);
+    rest_ = http2::Raw(http2::kContinuation, http2::kEndHeaders, 3, block.substr(30'000));
+  }
+  std::unique_ptr<SimPeer> client_;
+  std::string rest_;
+};
+
+TEST_F(HalfHeadBesideOthers, TheyDoNotSuffer) {
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  Pass(milliseconds(900));
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  Say(*client_, rest_);
+  Pass(milliseconds(900));
   EXPECT_EQ(engine_.ShedLargest(), 0u);
   app_.taken.at(0)->Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
   Pass(milliseconds(10));
-  shared->Read();
-  EXPECT_FALSE(Over(*shared));
-  EXPECT_TRUE(shared->text.ends_with("hi"));
+  client_->Read();
+  EXPECT_FALSE(Over(*client_));
+  EXPECT_TRUE(client_->text.ends_with("hi"));
+}
+
+TEST_F(HalfHeadBesideOthers, WhoDoesNotEndItLosesTheConnection) {
+  Pass(std::chrono::seconds(1));
+  Shed(*client_);
+  EXPECT_TRUE(Over(*client_));
+  EXPECT_EQ(shed(), 2u);
+}
+
+TEST_F(HalfHeadBesideOthers, NobodyIsSparedAtTheEndOfMemory) {
+  pressure_.Set(Pressure::kShedStreams);
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  pressure_.Set(Pressure::kRefuseConnections);
+  Shed(*client_);
+  EXPECT_TRUE(Over(*client_));
 }
 
 }  // namespace
