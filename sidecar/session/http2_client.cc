@@ -228,22 +228,20 @@ size_t Http2ClientSession::HeldBytes() const {
 }
 
 void Http2ClientSession::GiveUp(const RequestError& why) {
-  if (HeldHeadBytes() > 0) {
-    stats_.shed_streams.Add();
-    if (codec_.builds_head() && !AtMemorysEnd()) {
-      codec_.RefuseHead();
-      return;
-    }
-    codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
-    input_over_ = true;
-    turn_.Wake(*this);
-    return;
-  }
   for (const http2::StreamId id : codec_.Finishing()) {
     if (streams_.contains(id)) continue;
     stats_.shed_streams.Add();
     ResetStream(id, why, 0);
   }
+  if (HeldHeadBytes() == 0) return;
+  stats_.shed_streams.Add();
+  if (codec_.builds_head() && !AtMemorysEnd()) {
+    codec_.RefuseHead();
+    return;
+  }
+  codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
+  input_over_ = true;
+  turn_.Wake(*this);
 }
 
 void Http2ClientSession::Close() {

@@ -220,5 +220,21 @@ TEST_F(HalfHeadBesideOthers, NobodyIsSparedAtTheEndOfMemory) {
   EXPECT_TRUE(Over(*client_));
 }
 
+TEST_F(SheddingTest, AnHttp2HeaderBlockAndAnAnswerThatWaitsForItsClient) {
+  const std::string block = http2::Block(http2::Get({{"x", std::string(50'000, 'v')}}));
+  auto client =
+      Client(std::string(http2::kPreface) + http2::Raw(http2::kSettings, 0, 0, http2::Setting(4, 0)) +
+             http2::Head(1, http2::Get()));
+  SimPeer& app = *app_.taken.at(0);
+  Say(app, "HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n" + std::string(20'000, 'b'));
+  Say(*client, http2::Raw(http2::kHeaders, 0, 3, block.substr(0, 15'000)));
+  Say(*client, http2::Raw(http2::kContinuation, 0, 3, block.substr(15'000, 15'000)));
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  EXPECT_EQ(shed(), 2u) << "both are held by one";
+  Pass(milliseconds(10));
+  client->Read();
+  EXPECT_NE(client->text.find(http2::Raw(http2::kRstStream, 0, 1, http2::U32(2))), std::string::npos);
+}
+
 }  // namespace
 }  // namespace pillion::worker
