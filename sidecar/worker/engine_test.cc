@@ -126,6 +126,21 @@ TEST_F(Engines, ARequestThatHadArrivedWhenItsListenerWasRemovedIsAnsweredByABusy
   EXPECT_FALSE(late.connected());
 }
 
+TEST_F(Engines, AnEngineThatEndsDeletesWhateverIsLeftHoweverMuchThatIs) {
+  struct Mortal final : stream::Runnable {
+    explicit Mortal(int& alive) : alive(alive) { ++alive; }
+    ~Mortal() override { --alive; }
+    stream::Progress Run() override { return stream::Progress::kDone; }
+    int& alive;
+  };
+  int alive = 0;
+  {
+    Engine engine(clock_, *loop_, registry_.NewShard(), 1, {.look = {}, .longest_turn = time::Duration(-1)});
+    for (int i = 0; i < 50'000; ++i) engine.turn().Wake(*new Mortal(alive));
+  }
+  EXPECT_EQ(alive, 0);
+}
+
 TEST_F(Engines, AClientMayConnectLongBeforeItSpeaksButNotDawdleThen) {
   config::HttpOptions http;
   http.idle_timeout = minutes(10);
