@@ -9,9 +9,11 @@ namespace pillion::session {
 namespace {
 // A stream that is reset so soon after its head came was opened for nothing.
 constexpr auto kEarly = std::chrono::milliseconds(100);
-// A sidecar sends a head at once: so long its network may take for it. Attack: a head that does not end, on a
-// connection that has another request under way.
+// A sidecar sends a head at once: so long its network may take for large ones that follow each other within
+// kLargeHeadsApart. Attack: heads that do not end, or give way to the next, on a connection that has another
+// request under way.
 constexpr auto kLongestHonestHead = std::chrono::seconds(1);
+constexpr auto kLargeHeadsApart = std::chrono::seconds(10);
 // Streams that are counted on where their number is limited to more, or as good as not at all.
 constexpr size_t kMaxOrdinaryHeads = 1024;
 
@@ -102,6 +104,7 @@ stream::Progress Http2ClientSession::Run() {
   if (!input_over_ && !KeepAlive(config_->http.keep_alive)) state_ = State::kDead;
   wire_.KeepRest();
   LookAtHalfHead();
+  LookAtLargeHead();
   if (input_over_ && state_ != State::kDead) {
     if (!streams_.empty()) DetachAll("the client's connection ended");
     WriteAll();  // the GOAWAY, if the socket takes it
@@ -143,6 +146,16 @@ void Http2ClientSession::LookAtHalfHead() {
     codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
     input_over_ = true;
   }
+}
+
+void Http2ClientSession::LookAtLargeHead() {
+  const time::MonotonicTime now = turn_.now();
+  if (codec_.HeldHeadBytes() == 0) {
+    none_large_since_ = std::min(none_large_since_, now);
+    return;
+  }
+  if (now - none_large_since_ >= kLargeHeadsApart) large_heads_since_ = now;
+  none_large_since_ = time::MonotonicTime::max();
 }
 
 void Http2ClientSession::OnHead(const http2::Event& event) {
@@ -210,7 +223,8 @@ void Http2ClientSession::CheckTimer() {
 size_t Http2ClientSession::HeldHeadBytes() const {
   if (input_over_) return 0;
   const bool refused_beside_others = !codec_.builds_head() && !streams_.empty();
-  if (refused_beside_others && !AtMemorysEnd() && turn_.now() - head_since_ < kLongestHonestHead) return 0;
+  if (refused_beside_others && !AtMemorysEnd() && turn_.now() - large_heads_since_ < kLongestHonestHead)
+    return 0;
   return codec_.HeldHeadBytes();
 }
 

@@ -180,22 +180,26 @@ TEST_F(SheddingTest, AnHttp2HeaderBlockThatStaysOpen) {
 class HalfHeadBesideOthers : public SheddingTest {
  protected:
   HalfHeadBesideOthers() {
-    const std::string block = http2::Block(http2::Get({{"x", std::string(50'000, 'v')}}));
-    client_ = Client(http2::ClientStart() + http2::Head(1, http2::Get()) +
-                     http2::Raw(http2::kHeaders, 0, 3, block.substr(0, 15'000)));
-    Say(*client_, http2::Raw(http2::kContinuation, 0, 3, block.substr(15'000, 15'000)));
+    client_ = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
+    Begin(3);
     EXPECT_EQ(engine_.ShedLargest(), 1u);
-    rest_ = http2::Raw(http2::kContinuation, http2::kEndHeaders, 3, block.substr(30'000));
   }
+  void Begin(uint32_t stream) {
+    Say(*client_, http2::Raw(http2::kHeaders, 0, stream, block_.substr(0, 15'000)) +
+                      http2::Raw(http2::kContinuation, 0, stream, block_.substr(15'000, 15'000)));
+  }
+  std::string Rest(uint32_t stream) const {
+    return http2::Raw(http2::kContinuation, http2::kEndHeaders, stream, block_.substr(30'000));
+  }
+  const std::string block_ = http2::Block(http2::Get({{"x", std::string(50'000, 'v')}}));
   std::unique_ptr<SimPeer> client_;
-  std::string rest_;
 };
 
 TEST_F(HalfHeadBesideOthers, TheyDoNotSuffer) {
   EXPECT_EQ(engine_.ShedLargest(), 0u);
   Pass(milliseconds(900));
   EXPECT_EQ(engine_.ShedLargest(), 0u);
-  Say(*client_, rest_);
+  Say(*client_, Rest(3));
   Pass(milliseconds(900));
   EXPECT_EQ(engine_.ShedLargest(), 0u);
   app_.taken.at(0)->Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
@@ -210,6 +214,25 @@ TEST_F(HalfHeadBesideOthers, WhoDoesNotEndItLosesTheConnection) {
   Shed(*client_);
   EXPECT_TRUE(Over(*client_));
   EXPECT_EQ(shed(), 2u);
+}
+
+TEST_F(HalfHeadBesideOthers, SoDoesWhoEndsItAndBeginsTheNext) {
+  Pass(milliseconds(600));
+  Say(*client_, Rest(3) + http2::Head(5, http2::Get()));
+  Begin(7);
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  Pass(milliseconds(600));
+  Shed(*client_);
+  EXPECT_TRUE(Over(*client_));
+}
+
+TEST_F(HalfHeadBesideOthers, OneThatComesMuchLaterIsAnother) {
+  Say(*client_, Rest(3));
+  Pass(std::chrono::seconds(11));
+  Begin(5);
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
 }
 
 TEST_F(HalfHeadBesideOthers, NobodyIsSparedAtTheEndOfMemory) {
