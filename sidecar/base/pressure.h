@@ -1,4 +1,5 @@
-// How short memory is, told by the main loop to all workers. Each step includes those before it.
+// How short memory is, told to all workers by the memory guard (main/memory_guard.h). Each step includes
+// those before it.
 #ifndef PILLION_SIDECAR_BASE_PRESSURE_H_
 #define PILLION_SIDECAR_BASE_PRESSURE_H_
 
@@ -14,7 +15,7 @@ enum class Pressure : uint8_t {
   kRefuseConnections,  // new connections are closed unheard
 };
 
-// Written by one thread, read by any.
+// Written under the guard's lock, by the main loop and by workers that look themselves; read by any thread.
 class PressureGauge {
  public:
   Pressure level() const { return level_.load(std::memory_order_relaxed); }

@@ -26,9 +26,9 @@ struct Limits {
   size_t max_fields = 100;  // pseudo-fields do not count
   // Server: decoded fields, heads and trailers, of all requests that are under way on one connection. A head
   // beyond it is refused with REFUSED_STREAM: it was not looked at, and may be sent again; a sidecar then
-  // takes the connection for full (session/http2_upstream.cc). Attack: HPACK makes 55 KiB of 75 bytes, and a
-  // thousand requests may be open. Between two sidecars one connection carries the requests of many clients:
-  // there is room for kOrdinaryHeadBytes of each of max_concurrent_streams.
+  // opens fewer on all of its connections to that endpoint (session/pool.h). Attack: HPACK makes 55 KiB of 75
+  // bytes, and a thousand requests may be open. Between two sidecars one connection carries the requests of
+  // many clients: there is room for kOrdinaryHeadBytes of each of max_concurrent_streams.
   size_t max_request_heads_bytes = size_t{1024} * kOrdinaryHeadBytes;
   // Encoded bytes of one head that we send; larger gives that request an error, never the connection.
   size_t max_sent_head_bytes = size_t{60} * 1024;
@@ -49,8 +49,8 @@ struct Limits {
   uint32_t frames_per_data = 20;          // a DATA frame with content, of either side
   uint32_t frames_per_second = 100;       // time that passes
   uint32_t frames_of_a_large_head = 100;  // what a head over its limit costs
-  // What a head, or trailers, of a stream that is over costs, and each CONTINUATION of it; not the answers to
-  // streams that we have reset ourselves.
+  // What a head, or trailers, of a stream that is over costs, and each CONTINUATION of it. For each stream
+  // that we have reset, two such HEADERS cost nothing, of whatever stream they are; their CONTINUATIONs do.
   uint32_t frames_of_a_passed_head = 4;
   // Streams that a client resets soon after it opened them, or that we reset because it broke a rule on them,
   // are paid from a second purse; each stream that is answered and time fill it again. Attack: work that is

@@ -410,7 +410,8 @@ void Inspection::BecomeSession(bool http2) {
                                    parts_.stats,
                                    *generation_->factories[filter_chain],
                                    generation_->config->chain(filter_chain).http,
-                                   std::move(socket_)};
+                                   std::move(socket_),
+                                   parts_.pressure};
   session::ClientSession* session = nullptr;
   if (http2) {
     session = new session::Http2ClientSession(std::move(made), bytes_);

@@ -117,6 +117,7 @@ void Listener::Abort() {
 }
 
 bool Listener::empty() const {
+  if (draining_ && socket_ != nullptr) return false;  // its turn to look at the accept queue has not come
   if (current_ != nullptr && !Empty(*current_)) return false;
   for (const auto& generation : retired_) {
     if (!Empty(*generation)) return false;

@@ -80,6 +80,7 @@ class Listener final : public net::Observer, public stream::Runnable {
   void Retire();
   // Ends what is left.
   void Abort();
+  // No session is left, and of one that drains nobody in the accept queue.
   bool empty() const;
   void AddHolders(std::vector<stream::Holder*>& holders);
   const config::Listener& config() const { return *current_->config; }

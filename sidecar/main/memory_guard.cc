@@ -16,14 +16,17 @@ namespace {
 constexpr double kBegins[] = {0.85, 0.92, 0.97};
 constexpr double kSlack = 0.05;
 // The use is read again before it can have reached the next step, were it to grow as fast as a machine
-// receives. The main loop does not look more often than each kOften, nor is memory given back (malloc_trim)
-// more often: it costs something. What comes in that time is what lies between the steps and the limit. The
-// main loop may be late, so a worker looks too after each worker::kLookBytes, but not within kSoonest.
+// receives. The main loop does not look more often than each kOften, nor do the workers have memory given
+// back (malloc_trim) more often: it costs something. What comes in that time is what lies between the steps
+// and the limit. The main loop may be late, so a worker looks too after each worker::kLookBytes, but not
+// within kSoonest.
 constexpr double kGrowthPerSecond = 1 << 30;
 constexpr auto kRarely = std::chrono::seconds(1);
 constexpr auto kOften = std::chrono::milliseconds(10);
 constexpr auto kSoonest = std::chrono::milliseconds(1);
 constexpr auto kWhileShedding = std::chrono::milliseconds(50);
+// A shortage that lasts for so long does not end by itself.
+constexpr auto kLasting = std::chrono::seconds(1);
 
 // "max" and numbers near 2^63 (v1) are no limit.
 double ReadLimit(const std::string& path) {
@@ -89,26 +92,26 @@ bool MemoryGuard::Check(time::MonotonicTime now) {
   if (limit_ == 0) next_ = time::MonotonicTime::max();
   if (now < next_) return false;
   const std::lock_guard lock(mutex_);
-  const Finding found = Measure(now);
+  const Finding found = Measure(now, By::kMainLoop);
   const bool short_now = gauge_.level() != Pressure::kNone;
   next_ = now + std::clamp<time::Duration>(found.safe_for, kOften, short_now ? kWhileShedding : kRarely);
-  // A worker that looks on and on may have had memory given back instead, and does not tell the others.
-  return gauge_.level() >= Pressure::kShedStreams;
+  return found.give_up;
 }
 
 bool MemoryGuard::Look(time::MonotonicTime now) {
   if (limit_ == 0) return false;
   const std::unique_lock lock(mutex_, std::try_to_lock);  // whoever has it sets the gauge
   if (!lock || now < next_look_) return false;
-  return Measure(now).give_up;
+  return Measure(now, By::kWorker).give_up;
 }
 
-MemoryGuard::Finding MemoryGuard::Measure(time::MonotonicTime now) {
+MemoryGuard::Finding MemoryGuard::Measure(time::MonotonicTime now, By by) {
   const auto before = static_cast<size_t>(gauge_.level());
-  // What was freed stays with the allocator, where it looks used.
-  const bool trim = before > 0 && now >= next_trim_;
+  // What was freed stays with the allocator, where it looks used. The main loop does not rely on a worker's
+  // having had it given back: that one gives up its own only, and all are to be told.
+  const bool trim = before > 0 && (by == By::kMainLoop || now >= next_trim_);
   if (trim) {
-    malloc_trim(0);
+    trim_();
     next_trim_ = now + kOften;
   }
   const auto limit = static_cast<double>(limit_);
@@ -122,9 +125,12 @@ MemoryGuard::Finding MemoryGuard::Measure(time::MonotonicTime now) {
   Finding found;
   found.safe_for = std::chrono::duration_cast<time::Duration>(until_it);
   next_look_ = now + std::clamp<time::Duration>(found.safe_for, kSoonest, kRarely);
-  // Not on a use that still has in it what was given up the last time.
+  if (before == 0) short_since_ = now;
+  const bool lasts = by == By::kMainLoop && step > 0 && now >= short_since_ + kLasting;
+  // Not on a use that still has in it what was given up the last time, and no more than that.
   constexpr auto kGivesUp = static_cast<size_t>(Pressure::kShedStreams);
-  found.give_up = step >= kGivesUp && (trim || before < kGivesUp);
+  found.give_up = lasts || (step >= kGivesUp && (trim || step > before));
+  if (found.give_up) short_since_ = now;
   return found;
 }
 

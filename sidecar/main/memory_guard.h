@@ -3,8 +3,9 @@
 //
 //   use / limit:   0.85 requests get 503 | 0.92 the largest streams are given up | 0.97 no new connections
 //
-// A step is left when the use is 0.05 below where it begins, so that it does not come and go. The main loop
-// may be late where all cores are busy, so a worker that has read much looks for itself.
+// A step is left when the use is 0.05 below where it begins, so that it does not come and go. Where the first
+// lasts, the largest streams are given up too, once a second. Attack: holders that bring the use there and
+// stay. The main loop may be late where all cores are busy, so a worker that has read much looks for itself.
 #ifndef PILLION_SIDECAR_MAIN_MEMORY_GUARD_H_
 #define PILLION_SIDECAR_MAIN_MEMORY_GUARD_H_
 
@@ -33,9 +34,9 @@ uint64_t KernelBytes(const std::string& root = "/");
 
 class MemoryGuard {
  public:
-  // `limit` 0: never does anything.
-  MemoryGuard(uint64_t limit, std::function<uint64_t()> use, PressureGauge& gauge)
-      : limit_(limit), use_(std::move(use)), gauge_(gauge) {}
+  // `limit` 0: never does anything. `trim`: malloc_trim(0), but for tests.
+  MemoryGuard(uint64_t limit, std::function<uint64_t()> use, std::function<void()> trim, PressureGauge& gauge)
+      : limit_(limit), use_(std::move(use)), trim_(std::move(trim)), gauge_(gauge) {}
   // Main loop: reads the use when it is time (next()); true when the largest streams are to be given up now.
   bool Check(time::MonotonicTime now);
   time::MonotonicTime next() const { return next_; }
@@ -49,15 +50,18 @@ class MemoryGuard {
     time::Duration safe_for{};
     bool give_up = false;
   };
-  Finding Measure(time::MonotonicTime now);
+  enum class By : uint8_t { kMainLoop, kWorker };
+  Finding Measure(time::MonotonicTime now, By by);
 
   const uint64_t limit_;
   const std::function<uint64_t()> use_;
+  const std::function<void()> trim_;
   PressureGauge& gauge_;
   time::MonotonicTime next_{};  // main loop only
   std::mutex mutex_;
   time::MonotonicTime next_look_{};
   time::MonotonicTime next_trim_{};
+  time::MonotonicTime short_since_{};  // or since the largest were given up
 };
 
 // Gives back to the kernel what a burst has left with the allocator: freed pages between used ones stay

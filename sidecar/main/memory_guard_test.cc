@@ -21,8 +21,9 @@ class Guard : public ::testing::Test {
   }
   PressureGauge gauge_;
   uint64_t use_ = 0;
+  uint64_t freed_ = 0;  // and not given back to the kernel yet
   time::MonotonicTime now_{std::chrono::hours(1)};
-  MemoryGuard guard_{100 << 20, [this] { return use_; }, gauge_};
+  MemoryGuard guard_{100 << 20, [this] { return use_ + freed_; }, [this] { freed_ = 0; }, gauge_};
 };
 
 TEST_F(Guard, StepsComeOneAfterTheOtherAndAreLeftFurtherDown) {
@@ -74,10 +75,54 @@ TEST_F(Guard, AWorkerThatReadsLooksBeforeTheMainLoopDoes) {
   EXPECT_FALSE(guard_.Look(now_ += milliseconds(10))) << "75 MiB were left, at a GiB a second";
 }
 
+TEST_F(Guard, WhatAWorkerHasGivenUpIsNotSoughtOnceMoreFromAll) {
+  using std::chrono::milliseconds;
+  At(93);
+  EXPECT_TRUE(guard_.Look(now_ += milliseconds(10)));
+  use_ -= 20 << 20;
+  freed_ = 20 << 20;
+  EXPECT_FALSE(guard_.Look(now_ += milliseconds(3))) << "it is not known whether that was enough";
+  EXPECT_EQ(gauge_.level(), Pressure::kShedStreams);
+  EXPECT_FALSE(guard_.Check(now_ += milliseconds(2)));
+  EXPECT_EQ(gauge_.level(), Pressure::kNone);
+}
+
+TEST_F(Guard, AWorkerThatFindsTheLastStepReachedDoesNotWait) {
+  using std::chrono::milliseconds;
+  At(93);
+  At(93);
+  use_ = 98 << 20;
+  EXPECT_TRUE(guard_.Look(now_ += milliseconds(5))) << "though less was given up than has come since";
+  EXPECT_FALSE(guard_.Look(now_ += milliseconds(3)));
+}
+
+TEST_F(Guard, AShortageThatLastsIsEndedByGivingUpWhatHoldsMost) {
+  using std::chrono::milliseconds;
+  constexpr auto second = std::chrono::seconds(1);
+  const std::pair waits(Pressure::kShedRequests, false);
+  const std::pair gives_up(Pressure::kShedRequests, true);
+  EXPECT_EQ(At(90), waits);
+  const time::MonotonicTime began = now_;
+  while (now_ + milliseconds(50) < began + second) ASSERT_EQ(At(81), waits) << (now_ - began).count();
+  now_ = began + second;
+  EXPECT_FALSE(guard_.Look(now_)) << "the main loop tells all workers";
+  EXPECT_EQ(At(81), gives_up);
+  EXPECT_EQ(At(81), waits) << "for what that has freed";
+  now_ += second;
+  EXPECT_EQ(At(81), gives_up) << "it was not enough";
+  now_ += second;
+  EXPECT_EQ(At(79).second, false);
+  now_ += second;
+  EXPECT_EQ(At(90), waits) << "another begins";
+  EXPECT_EQ(At(93), std::pair(Pressure::kShedStreams, true));
+  now_ += second - milliseconds(10);
+  EXPECT_EQ(At(86), waits) << "much was given up, and less than a second ago";
+}
+
 TEST(MemoryGuard, LooksRarelyWhereThereIsPlenty) {
   PressureGauge gauge;
   uint64_t use = 1 << 20;
-  MemoryGuard guard(uint64_t{16} << 30, [&use] { return use; }, gauge);
+  MemoryGuard guard(uint64_t{16} << 30, [&use] { return use; }, [] {}, gauge);
   const time::MonotonicTime now(std::chrono::hours(1));
   EXPECT_FALSE(guard.Check(now));
   EXPECT_EQ(guard.next() - now, std::chrono::seconds(1));
@@ -88,7 +133,7 @@ TEST(MemoryGuard, LooksRarelyWhereThereIsPlenty) {
 
 TEST(MemoryGuard, WithoutALimitNothingIsRead) {
   PressureGauge gauge;
-  MemoryGuard guard(0, []() -> uint64_t { std::abort(); }, gauge);
+  MemoryGuard guard(0, []() -> uint64_t { std::abort(); }, [] {}, gauge);
   EXPECT_FALSE(guard.Look(time::MonotonicTime(std::chrono::hours(1))));
   EXPECT_FALSE(guard.Check(time::MonotonicTime(std::chrono::hours(1))));
   EXPECT_EQ(guard.next(), time::MonotonicTime::max());

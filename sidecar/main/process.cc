@@ -74,8 +74,10 @@ uint64_t Seed() {
 
 // A limit that the user gave is of the process alone; the cgroup's is also of what the kernel holds for it.
 MemoryGuard MakeMemoryGuard(const ProcessOptions& options, PressureGauge& gauge) {
-  if (options.memory_limit_bytes != 0) return MemoryGuard(options.memory_limit_bytes, ResidentBytes, gauge);
-  return MemoryGuard(MemoryLimit(), [] { return ResidentBytes() + KernelBytes(); }, gauge);
+  const auto trim = [] { malloc_trim(0); };
+  if (options.memory_limit_bytes != 0)
+    return MemoryGuard(options.memory_limit_bytes, ResidentBytes, trim, gauge);
+  return MemoryGuard(MemoryLimit(), [] { return ResidentBytes() + KernelBytes(); }, trim, gauge);
 }
 
 class Process {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "sidecar/base/intrusive_list.h"
+#include "sidecar/base/pressure.h"
 #include "sidecar/config/listener.h"
 #include "sidecar/session/worker_memory.h"
 #include "sidecar/stream/exchange_factory.h"
@@ -50,7 +51,8 @@ inline time::Duration HeadTimeout(const config::HttpOptions& options) {
   return std::min(head, whole);
 }
 
-// What a session is made of. All but `socket` and `config` outlive it.
+// What a session is made of. All but `socket` and `config` outlive it. `pressure`: null where memory is never
+// short.
 struct ClientSessionParts {
   stream::Turn& turn;
   WorkerMemory& memory;
@@ -58,6 +60,7 @@ struct ClientSessionParts {
   stream::ExchangeFactory& factory;
   std::shared_ptr<const config::HttpServer> config;
   std::unique_ptr<net::Socket> socket;
+  const PressureGauge* pressure;
 };
 
 }  // namespace pillion::session

@@ -9,6 +9,11 @@ namespace pillion::session {
 namespace {
 // A stream that is reset so soon after its head came was opened for nothing.
 constexpr auto kEarly = std::chrono::milliseconds(100);
+// A sidecar sends a head at once: so long its network may take for large ones that follow each other within
+// kLargeHeadsApart. Attack: heads that do not end, or give way to the next, on a connection that has another
+// request under way.
+constexpr auto kLongestHonestHead = std::chrono::seconds(1);
+constexpr auto kLargeHeadsApart = std::chrono::seconds(10);
 // Streams that are counted on where their number is limited to more, or as good as not at all.
 constexpr size_t kMaxOrdinaryHeads = 1024;
 
@@ -72,6 +77,7 @@ Http2ClientSession::Http2ClientSession(ClientSessionParts parts, std::string_vie
                    LimitsOf(parts.config->http)),
       memory_(parts.memory),
       factory_(parts.factory),
+      pressure_(parts.pressure),
       config_(std::move(parts.config)),
       timer_(this),
       since_(turn_.now()),
@@ -98,6 +104,7 @@ stream::Progress Http2ClientSession::Run() {
   if (!input_over_ && !KeepAlive(config_->http.keep_alive)) state_ = State::kDead;
   wire_.KeepRest();
   LookAtHalfHead();
+  LookAtLargeHead();
   if (input_over_ && state_ != State::kDead) {
     if (!streams_.empty()) DetachAll("the client's connection ended");
     WriteAll();  // the GOAWAY, if the socket takes it
@@ -139,6 +146,16 @@ void Http2ClientSession::LookAtHalfHead() {
     codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
     input_over_ = true;
   }
+}
+
+void Http2ClientSession::LookAtLargeHead() {
+  const time::MonotonicTime now = turn_.now();
+  if (codec_.HeldHeadBytes() == 0) {
+    none_large_since_ = std::min(none_large_since_, now);
+    return;
+  }
+  if (now - none_large_since_ >= kLargeHeadsApart) large_heads_since_ = now;
+  none_large_since_ = time::MonotonicTime::max();
 }
 
 void Http2ClientSession::OnHead(const http2::Event& event) {
@@ -201,11 +218,19 @@ void Http2ClientSession::CheckTimer() {
   }
 }
 
-// What nghttp2 has of a head that is refused goes only with the connection. While that serves others it waits
-// for the time-out of heads: nothing else may come before its end (RFC 9113 section 6.10).
+// What nghttp2 has of a head that is refused goes only with the connection. While that serves others it has
+// kLongestHonestHead to end the head.
 size_t Http2ClientSession::HeldHeadBytes() const {
-  if (input_over_ || (!codec_.builds_head() && !streams_.empty())) return 0;
+  if (input_over_) return 0;
+  const bool refused_beside_others = !codec_.builds_head() && !streams_.empty();
+  if (refused_beside_others && !AtMemorysEnd() && turn_.now() - large_heads_since_ < kLongestHonestHead)
+    return 0;
   return codec_.HeldHeadBytes();
+}
+
+// More such heads than memory takes come in less: then they go at once, with their connections.
+bool Http2ClientSession::AtMemorysEnd() const {
+  return pressure_ != nullptr && pressure_->level() == Pressure::kRefuseConnections;
 }
 
 size_t Http2ClientSession::HeldBytes() const {
@@ -217,22 +242,20 @@ size_t Http2ClientSession::HeldBytes() const {
 }
 
 void Http2ClientSession::GiveUp(const RequestError& why) {
-  if (HeldHeadBytes() > 0) {
-    stats_.shed_streams.Add();
-    if (codec_.builds_head()) {
-      codec_.RefuseHead();
-      return;
-    }
-    codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
-    input_over_ = true;
-    turn_.Wake(*this);
-    return;
-  }
   for (const http2::StreamId id : codec_.Finishing()) {
     if (streams_.contains(id)) continue;
     stats_.shed_streams.Add();
     ResetStream(id, why, 0);
   }
+  if (HeldHeadBytes() == 0) return;
+  stats_.shed_streams.Add();
+  if (codec_.builds_head() && !AtMemorysEnd()) {
+    codec_.RefuseHead();
+    return;
+  }
+  codec_.GoAway(true, http2::ErrorCode::kEnhanceYourCalm);
+  input_over_ = true;
+  turn_.Wake(*this);
 }
 
 void Http2ClientSession::Close() {

@@ -34,13 +34,16 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
   void LookAtHalfHead();
+  void LookAtLargeHead();
   size_t HeldHeadBytes() const;
+  bool AtMemorysEnd() const;
   void CheckTimer();
   void Close();
   void ArmTimer();
 
   WorkerMemory& memory_;
   stream::ExchangeFactory& factory_;
+  const PressureGauge* const pressure_;
   std::shared_ptr<const config::HttpServer> config_;
   stream::Timer timer_;
   State state_ = State::kServing;
@@ -48,6 +51,9 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   time::MonotonicTime since_;  // no stream is open since, or the drain began; closing: the last progress
   const time::MonotonicTime born_;
   time::MonotonicTime head_since_ = time::MonotonicTime::max();  // of one that is half received
+  // Of those that are worth giving up (Codec::HeldHeadBytes).
+  time::MonotonicTime none_large_since_{};  // max: one is half received
+  time::MonotonicTime large_heads_since_{};
   bool input_over_ = false;
 };
 

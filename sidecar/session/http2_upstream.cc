@@ -242,11 +242,12 @@ void Http2UpstreamSession::OnHead(const http2::Event& event) {
 void Http2UpstreamSession::OnGoAway() { Leave(); }
 
 // A peer may take fewer streams than it has said, for what it has to hold of them: more wait, or go by
-// another connection. Where it refuses with few of them open, another would not help.
-void Http2UpstreamSession::OnStreamOver(const stream::Stream&, const http2::Event& event) {
+// another connection. Where it refuses with few of them open, another would not help. That it has taken one
+// is proved by its answer only: a connection that breaks ends all that it has.
+void Http2UpstreamSession::OnStreamOver(const stream::Stream& stream, const http2::Event& event) {
   if (pool_ == nullptr) return;
   if (!event.refused) {
-    pool_->StreamEnded();
+    if (static_cast<const Exchanged&>(stream).in_.head) pool_->StreamEnded();
   } else if (streams_.size() >= kFewStreams) {
     pool_->StreamRefused(static_cast<uint32_t>(streams_.size()));
   }

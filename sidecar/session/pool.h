@@ -77,7 +77,7 @@ class Http2Pool final : public upstream::EndpointPool, public stream::Runnable {
   void Room(Http2UpstreamSession& session);
   void ConnectFailed(Http2UpstreamSession& session, const ConnectFailure& failure);
   void Leave(Http2UpstreamSession& session);
-  // A stream was refused beside so many on its connection; one has ended otherwise.
+  // A stream was refused beside so many on its connection; one that was answered has ended.
   void StreamRefused(uint32_t beside) {
     takes_ = std::min(takes_, beside);
     ended_ = 0;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "sidecar/base/local_ref.h"
@@ -89,6 +90,16 @@ class Server : public net::Observer {
   }
   void CloseAll() { peers_.clear(); }
   void StopListening() { listen_.reset(); }
+  // DATA on stream 0 is an error of the whole connection (RFC 9113 section 6.1).
+  void BreakTheProtocol() {
+    for (const Peer& peer : peers_) {
+      std::string frame(9, '\0');
+      while (!frame.empty()) {
+        const iovec part = {frame.data(), frame.size()};
+        frame.erase(0, peer.socket->Write({&part, 1}).bytes);
+      }
+    }
+  }
   size_t connections() const { return peers_.size(); }
   bool goes_away = false;  // from each that it accepts
 
@@ -359,6 +370,22 @@ TEST_F(Pools, WhoWaitsForAPeerThatAllowsNoStreamsIsFailedInTheEnd) {
   Pass(3 * cluster_->connect_timeout, &server);
   EXPECT_EQ(ticket.error.kind, ErrorKind::kConnectFailed);
   EXPECT_LT(loop_.dials, 20);
+}
+
+TEST_F(Pools, AConnectionThatBreaksIsNoProofThatItsPeerTakesMoreStreams) {
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 100);
+  stream::Ticket& first = Ask();
+  Settle(&server);
+  Send(first);
+  auto& pool = static_cast<Http2Pool&>(*endpoint_->http2_pool);
+  pool.StreamRefused(2);
+  Send(Ask());
+  Settle(&server);
+  server.BreakTheProtocol();
+  Settle(&server);
+  EXPECT_TRUE(first.stream->in().error);
+  EXPECT_EQ(pool.takes(), 2u);
 }
 
 // The peer takes nothing of an upload: what comes later has another way.

@@ -67,10 +67,11 @@ Wire::Filled Wire::Fill(size_t most) {
   return Filled::kReset;
 }
 
-// It is told once: the next call says that the connection is over. What the kernel has heard last of a peer
+// The kernel tells it once, a TLS socket each time that it is asked. What the kernel has heard last of a peer
 // that does not answer may be that there is no way to it.
 void Wire::CountSilent(int error) {
-  if (error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH) stats_.silent.Add();
+  if (error != ETIMEDOUT && error != EHOSTUNREACH && error != ENETUNREACH) return;
+  if (!std::exchange(silence_counted_, true)) stats_.silent.Add();
 }
 
 bool Wire::IsReset() {

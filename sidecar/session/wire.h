@@ -123,6 +123,7 @@ class Wire {
   SliceQueue out_;
   uint64_t written_ = 0;
   bool own_block_ = false;
+  bool silence_counted_ = false;
   // Four facts about the socket, each told by another event.
   bool readable_ = false;
   bool writable_ = true;

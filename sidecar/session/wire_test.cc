@@ -52,5 +52,29 @@ TEST(Wire, AnEndBehindAFailedWriteIsOneOnlyWhenThePeerHadEndedBefore) {
   EXPECT_TRUE(IsTakenForAReset(EHOSTUNREACH));
 }
 
+// As a TLS socket does, whose error stays.
+class FailedSocket final : public BrokenSocket {
+ public:
+  using BrokenSocket::BrokenSocket;
+  net::IoResult Read(std::span<char>) override { return Write({}); }
+  int ConnectError() override { return Write({}).error; }
+};
+
+TEST(Wire, APeerThatVanishedIsCountedOnceHoweverOftenItIsTold) {
+  for (const bool writes_first : {true, false}) {
+    ReadScratch scratch;
+    telemetry::WireStats stats;
+    Wire wire(scratch, stats);
+    wire.Attach(std::make_unique<FailedSocket>(ETIMEDOUT));
+    wire.Mark(true, true);
+    wire.out().AppendCopy("bytes");
+    if (writes_first) EXPECT_EQ(wire.Flush(), Wire::Flushed::kBroken);
+    EXPECT_EQ(wire.Fill(), Wire::Filled::kReset);
+    EXPECT_EQ(wire.Flush(), Wire::Flushed::kBroken);
+    EXPECT_TRUE(wire.IsReset());
+    EXPECT_EQ(stats.silent.value(), 1u);
+  }
+}
+
 }  // namespace
 }  // namespace pillion::session

@@ -95,6 +95,9 @@ class Turn {
   }
   void Arm(Timer& timer, time::MonotonicTime deadline) { timers_.Arm(timer, deadline); }
 
+  // For an end at which all that is left has to run: turns are not cut any more.
+  void NeverCut() { longest_ = time::Duration::max(); }
+
   // Runs one turn. True when work is left for the next (has_work).
   bool Run();
   // Something is queued: the next turn should not wait.
@@ -107,7 +110,7 @@ class Turn {
   static constexpr size_t kMaxRunsPerTurn = 10'000;
 
   const time::Clock& clock_;
-  const time::Duration longest_;
+  time::Duration longest_;
   time::MonotonicTime now_;
   uint64_t number_ = 0;
   time::Duration wall_offset_;

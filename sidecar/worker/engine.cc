@@ -46,6 +46,7 @@ Engine::~Engine() {
   // Sessions and exchanges belong to the turn: end them first, then let it run until it has deleted them all.
   Abort();
   clusters_.Apply({});
+  turn_.NeverCut();
   for (int turns = 0; turns < 1000 && turn_.Run(); ++turns) {
   }
 }

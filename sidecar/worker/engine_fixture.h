@@ -45,8 +45,7 @@ struct ProxyConfig {
 class EngineFixture : public ::testing::Test {
  protected:
   static constexpr size_t kNetworkBytes = 4096;  // held by the network, each way
-  explicit EngineFixture(time::Duration max_delay = {},
-                         time::Duration longest_turn = stream::Turn::kLongest)
+  explicit EngineFixture(time::Duration max_delay = {}, time::Duration longest_turn = stream::Turn::kLongest)
       : network_(clock_, 1,
                  {.reset_percent = 0,
                   .connect_refused_percent = 0,
@@ -56,7 +55,8 @@ class EngineFixture : public ::testing::Test {
         peers_(network_.NewLoop()),
         stats_(registry_.NewShard()),
         engine_(clock_, *loop_, stats_, 1,
-                {.look = [this](time::MonotonicTime) { return memory_is_short_; },
+                {.pressure = &pressure_,
+                 .look = [this](time::MonotonicTime) { return memory_is_short_; },
                  .longest_turn = longest_turn}) {}
 
   void Apply(const std::shared_ptr<config::Snapshot>& snapshot) {
@@ -93,6 +93,7 @@ class EngineFixture : public ::testing::Test {
   std::unique_ptr<net::Loop> peers_;
   telemetry::Shard& stats_;
   bool memory_is_short_ = false;
+  PressureGauge pressure_;
   Engine engine_;
 };
 

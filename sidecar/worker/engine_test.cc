@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <memory>
 #include <string>
 #include <utility>
@@ -94,6 +95,50 @@ TEST_F(Engines, ARequestThatHadArrivedWhenTheDrainBeganIsAnswered) {
     EXPECT_NE(waiting.text.find("onnection: close"), std::string::npos) << waiting.text;
     EXPECT_TRUE(engine.Drained(false));
   }
+}
+
+// Work of others, in the run queue.
+struct Busy final : stream::Runnable {
+  stream::Progress Run() override { return stream::Progress::kIdle; }
+};
+
+// Its turns are over before the retired listener has run.
+TEST_F(Engines, ARequestThatHadArrivedWhenItsListenerWasRemovedIsAnsweredByABusyWorkerToo) {
+  Engine engine(clock_, *loop_, registry_.NewShard(), 1, {.look = {}, .longest_turn = time::Duration(-1)});
+  engine.Apply(Prepare(Snapshot({}, "hi"), nullptr));
+  std::array<Busy, 8> others;
+  for (Busy& other : others) engine.turn().Wake(other);
+  Client waiting(*peers_);
+  Travel();
+  waiting.Send(kGet);  // in the accept queue
+  Travel();
+  engine.Apply(Prepare(std::make_shared<config::Snapshot>(), nullptr));
+  EXPECT_FALSE(engine.Drained(false));
+  for (int i = 0; i < 20; ++i) {
+    engine.TurnOnce(clock_.Now());
+    Travel();
+  }
+  waiting.Read();
+  EXPECT_TRUE(waiting.text.starts_with("HTTP/1.1 200 OK\r\n")) << waiting.text;
+  EXPECT_TRUE(engine.Drained(false));
+  Client late(*peers_);
+  Travel();
+  EXPECT_FALSE(late.connected());
+}
+
+TEST_F(Engines, AnEngineThatEndsDeletesWhateverIsLeftHoweverMuchThatIs) {
+  struct Mortal final : stream::Runnable {
+    explicit Mortal(int& alive) : alive(alive) { ++alive; }
+    ~Mortal() override { --alive; }
+    stream::Progress Run() override { return stream::Progress::kDone; }
+    int& alive;
+  };
+  int alive = 0;
+  {
+    Engine engine(clock_, *loop_, registry_.NewShard(), 1, {.look = {}, .longest_turn = time::Duration(-1)});
+    for (int i = 0; i < 50'000; ++i) engine.turn().Wake(*new Mortal(alive));
+  }
+  EXPECT_EQ(alive, 0);
 }
 
 TEST_F(Engines, AClientMayConnectLongBeforeItSpeaksButNotDawdleThen) {

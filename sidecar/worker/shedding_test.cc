@@ -174,17 +174,89 @@ TEST_F(SheddingTest, AnHttp2HeaderBlockThatStaysOpen) {
   Shed(*client);
   EXPECT_TRUE(Over(*client));
   EXPECT_EQ(shed(), 2u);
-  // Where others are served beside it, they are not to suffer: it waits for its time-out.
-  auto shared = Client(http2::ClientStart() + http2::Head(1, http2::Get()) +
-                       http2::Raw(http2::kHeaders, 0, 3, block.substr(0, 15'000)));
-  Say(*shared, http2::Raw(http2::kContinuation, 0, 3, block.substr(15'000, 15'000)));
-  EXPECT_EQ(engine_.ShedLargest(), 1u);
+}
+
+// A connection that serves others, and a header block that does not end; it was refused.
+class HalfHeadBesideOthers : public SheddingTest {
+ protected:
+  HalfHeadBesideOthers() {
+    client_ = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
+    Begin(3);
+    EXPECT_EQ(engine_.ShedLargest(), 1u);
+  }
+  void Begin(uint32_t stream) {
+    Say(*client_, http2::Raw(http2::kHeaders, 0, stream, block_.substr(0, 15'000)) +
+                      http2::Raw(http2::kContinuation, 0, stream, block_.substr(15'000, 15'000)));
+  }
+  std::string Rest(uint32_t stream) const {
+    return http2::Raw(http2::kContinuation, http2::kEndHeaders, stream, block_.substr(30'000));
+  }
+  const std::string block_ = http2::Block(http2::Get({{"x", std::string(50'000, 'v')}}));
+  std::unique_ptr<SimPeer> client_;
+};
+
+TEST_F(HalfHeadBesideOthers, TheyDoNotSuffer) {
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  Pass(milliseconds(900));
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  Say(*client_, Rest(3));
+  Pass(milliseconds(900));
   EXPECT_EQ(engine_.ShedLargest(), 0u);
   app_.taken.at(0)->Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi");
   Pass(milliseconds(10));
-  shared->Read();
-  EXPECT_FALSE(Over(*shared));
-  EXPECT_TRUE(shared->text.ends_with("hi"));
+  client_->Read();
+  EXPECT_FALSE(Over(*client_));
+  EXPECT_TRUE(client_->text.ends_with("hi"));
+}
+
+TEST_F(HalfHeadBesideOthers, WhoDoesNotEndItLosesTheConnection) {
+  Pass(std::chrono::seconds(1));
+  Shed(*client_);
+  EXPECT_TRUE(Over(*client_));
+  EXPECT_EQ(shed(), 2u);
+}
+
+TEST_F(HalfHeadBesideOthers, SoDoesWhoEndsItAndBeginsTheNext) {
+  Pass(milliseconds(600));
+  Say(*client_, Rest(3) + http2::Head(5, http2::Get()));
+  Begin(7);
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  Pass(milliseconds(600));
+  Shed(*client_);
+  EXPECT_TRUE(Over(*client_));
+}
+
+TEST_F(HalfHeadBesideOthers, OneThatComesMuchLaterIsAnother) {
+  Say(*client_, Rest(3));
+  Pass(std::chrono::seconds(11));
+  Begin(5);
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+}
+
+TEST_F(HalfHeadBesideOthers, NobodyIsSparedAtTheEndOfMemory) {
+  pressure_.Set(Pressure::kShedStreams);
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  pressure_.Set(Pressure::kRefuseConnections);
+  Shed(*client_);
+  EXPECT_TRUE(Over(*client_));
+}
+
+TEST_F(SheddingTest, AnHttp2HeaderBlockAndAnAnswerThatWaitsForItsClient) {
+  const std::string block = http2::Block(http2::Get({{"x", std::string(50'000, 'v')}}));
+  auto client =
+      Client(std::string(http2::kPreface) + http2::Raw(http2::kSettings, 0, 0, http2::Setting(4, 0)) +
+             http2::Head(1, http2::Get()));
+  SimPeer& app = *app_.taken.at(0);
+  Say(app, "HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n" + std::string(20'000, 'b'));
+  Say(*client, http2::Raw(http2::kHeaders, 0, 3, block.substr(0, 15'000)));
+  Say(*client, http2::Raw(http2::kContinuation, 0, 3, block.substr(15'000, 15'000)));
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  EXPECT_EQ(shed(), 2u) << "both are held by one";
+  Pass(milliseconds(10));
+  client->Read();
+  EXPECT_NE(client->text.find(http2::Raw(http2::kRstStream, 0, 1, http2::U32(2))), std::string::npos);
 }
 
 }  // namespace
