@@ -243,6 +243,14 @@ TEST_F(HalfHeadBesideOthers, NobodyIsSparedAtTheEndOfMemory) {
   EXPECT_TRUE(Over(*client_));
 }
 
+TEST_F(HalfHeadBesideOthers, AtTheEndOfMemoryItIsNotRefusedFirst) {
+  Say(*client_, Rest(3));
+  Begin(5);
+  pressure_.Set(Pressure::kRefuseConnections);
+  Shed(*client_);
+  EXPECT_TRUE(Over(*client_));
+}
+
 TEST_F(SheddingTest, AnHttp2HeaderBlockAndAnAnswerThatWaitsForItsClient) {
   const std::string block = http2::Block(http2::Get({{"x", std::string(50'000, 'v')}}));
   auto client =
