@@ -196,7 +196,8 @@ struct Codec::Session {
   // Frames and resets that the peer may still cost us (Limits::max_idle_frames, max_early_resets).
   uint32_t frame_purse = 0;
   uint32_t reset_purse = 0;
-  // Client: resets of ours that the peer will bear (Limits::max_own_resets), and streams that may come to one.
+  // Client: resets of ours that the peer will bear (Limits::max_own_resets), and streams that may come to
+  // one.
   uint32_t own_reset_purse = 0;
   uint32_t unanswered = 0;
   int64_t frame_time_ns = 0;  // passed, and not yet worth a whole frame
