@@ -102,8 +102,8 @@ void DropReplaced(const Descriptor& type, std::vector<Said>& all) {
     const FieldDescriptor* member = nullptr;
     bool begins_here = false;
   };
+  if (all.empty() || type.real_oneof_decl_count() == 0) return;
   std::vector<Chosen> chosen(static_cast<size_t>(type.real_oneof_decl_count()));
-  if (chosen.empty()) return;
   for (Said& one : std::views::reverse(all)) {
     const auto* const oneof = one.field->real_containing_oneof();
     if (oneof == nullptr) continue;
@@ -204,7 +204,7 @@ class Merger {
     if (field.is_packable()) {
       std::string values;
       for (const Said& one : said) values += one.bytes;
-      AppendField(field.number(), values, out);
+      if (!values.empty()) AppendField(field.number(), values, out);
       return true;
     }
     if (field.message_type() != nullptr) {

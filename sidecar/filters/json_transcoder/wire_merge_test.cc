@@ -51,6 +51,7 @@ TEST(Merge, ListsInPartsAreOneList) {
   EXPECT_EQ(
       MergeEvery(Bytes("numbers: 1 numbers: 2") + Bytes("numbers: 3") + one_by_one + Bytes("numbers: 6")),
       Bytes("numbers: 1 numbers: 2 numbers: 3 numbers: 4 numbers: 5 numbers: 6"));
+  EXPECT_EQ(MergeEvery(std::string("\x72\x00", 2)), "");  // a part without numbers
   EXPECT_EQ(MergeEvery(Bytes("texts: 'a'") + Bytes("int32_value: 1") + Bytes("texts: 'b'")),
             Bytes("int32_value: 1 texts: 'a' texts: 'b'"));
 }
