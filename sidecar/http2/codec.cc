@@ -350,13 +350,8 @@ void Codec::SendTrailers(StreamId id, const http::HeaderList& trailers) {
   FinishContent(id);
 }
 
-void Codec::Reset(StreamId id, ErrorCode code, bool early) {
-  Session& s = *session_;
-  Stream* const stream = s.Find(id);
-  if (stream == nullptr) return;
-  const bool pays = early && s.role == Role::kClient && stream->receiving == Stream::Receiving::kHead;
-  if (pays && s.own_reset_purse > 0) --s.own_reset_purse;
-  s.ResetStream(*stream, code);
+void Codec::Reset(StreamId id, ErrorCode code, bool late) {
+  if (Stream* const stream = session_->Find(id)) session_->ResetStream(*stream, code, late);
 }
 
 void Codec::StopReceiving(StreamId id) {

@@ -137,8 +137,8 @@ class Codec {
   // The sender's side is complete, without or with trailers, after what is queued.
   void FinishContent(StreamId stream);
   void SendTrailers(StreamId stream, const http::HeaderList& trailers);
-  // `early`: soon after it was opened (Limits::max_own_resets).
-  void Reset(StreamId stream, ErrorCode code, bool early = false);
+  // `late`: it was open for long (Limits::max_own_resets).
+  void Reset(StreamId stream, ErrorCode code, bool late = false);
   // Server, after a complete response: what is left of the request is dropped, and refused by
   // RST_STREAM(NO_ERROR) once the response has left (RFC 9113 section 8.1).
   void StopReceiving(StreamId stream);

@@ -210,11 +210,11 @@ TEST(Codec, NoMoreStreamsAreOpenedThanMayBeResetEarly) {
   EXPECT_TRUE(pair.server.SubmitResponse(ids[0], Response(), false));
   pair.Exchange();
   EXPECT_EQ(pair.client.StreamRoom(), 1u);
-  pair.client.Reset(ids[0], ErrorCode::kCancel, true);
-  pair.client.Reset(ids[1], ErrorCode::kCancel, false);
+  pair.client.Reset(ids[0], ErrorCode::kCancel);
+  pair.client.Reset(ids[1], ErrorCode::kCancel, true);
   EXPECT_EQ(pair.client.StreamRoom(), 2u) << "one was answered, the other had its time";
-  pair.client.Reset(ids[2], ErrorCode::kCancel, true);
-  pair.client.Reset(ids[3], ErrorCode::kCancel, true);
+  pair.client.Reset(ids[2], ErrorCode::kCancel);
+  pair.client.Reset(ids[3], ErrorCode::kCancel);
   EXPECT_EQ(pair.client.StreamRoom(), 2u);
   pair.server.Reset(ids[4], ErrorCode::kRefusedStream);
   pair.Exchange();

@@ -32,8 +32,10 @@ void Codec::Session::ResumeIfDeferred(Stream& stream) {
   nghttp2_session_resume_data(nghttp2, stream.id);
 }
 
-void Codec::Session::ResetStream(Stream& stream, ErrorCode code) {
+void Codec::Session::ResetStream(Stream& stream, ErrorCode code, bool late) {
   if (stream.reset != Stream::Reset::kNo) return;
+  const bool pays = role == Role::kClient && stream.receiving == Stream::Receiving::kHead && !late;
+  if (pays && own_reset_purse > 0) --own_reset_purse;
   stream.reset = Stream::Reset::kByUs;
   if (role == Role::kClient) late_heads += 2;  // its answer, and trailers, may cross it
   NoteSettled(stream);

@@ -111,7 +111,8 @@ struct Codec::Session {
   void PullAnswers(size_t queued_before);
   bool FitsPeer(const FieldBlock& block) const;
   void ResumeIfDeferred(Stream& stream);
-  void ResetStream(Stream& stream, ErrorCode code);
+  // `late`: it was open for long (Limits::max_own_resets).
+  void ResetStream(Stream& stream, ErrorCode code, bool late = false);
   // Before a stream's final head is taken, or it ends without: nobody waits for one any more.
   void NoteSettled(const Stream& stream) {
     if (role == Role::kClient && stream.receiving == Stream::Receiving::kHead) --unanswered;

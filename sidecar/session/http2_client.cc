@@ -23,6 +23,8 @@ http2::Limits LimitsOf(const config::HttpOptions& options) {
   limits.stream_window_bytes = options.stream_window_bytes;
   limits.max_head_bytes = options.max_request_head_bytes;
   limits.max_fields = options.max_fields + (options.accept_peer_headers ? kFieldsOfSidecars : 0);
+  // A sidecar passes on what its clients say, and many of them share its connection.
+  if (options.accept_peer_headers) limits.frames_of_a_large_head = limits.frames_per_stream;
   const size_t ordinary =
       std::min<size_t>(options.max_concurrent_streams, kMaxOrdinaryHeads) * http2::kOrdinaryHeadBytes;
   limits.max_request_heads_bytes = std::max(4 * limits.max_head_bytes, ordinary);

@@ -16,6 +16,7 @@ constexpr size_t kLeastHeadBytesPerRun = size_t{4} * 1024;
 constexpr size_t kFlushBytes = size_t{256} * 1024;
 // A stream that is reset so soon after it was opened may count as opened for nothing at the other end: ten
 // times what a sidecar takes for early (http2_client.cc), as the reset may catch up with the head on its way.
+// A peer of which nothing has come since may be standing still, and take both at once later.
 constexpr auto kEarlyReset = std::chrono::seconds(1);
 
 http2::ErrorCode CodeFor(const RequestError& why) {
@@ -57,17 +58,19 @@ Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::
       limits_(limits),
       codec_(role, limits_),
       fed_at_(turn.now()),
+      refilled_at_(fed_at_),
       pinged_at_(fed_at_) {}
 
 void Http2Session::Dirty() { turn_.MarkDirty(AsFlushable()); }
 
 void Http2Session::Refill() {
-  codec_.Refill((turn_.now() - fed_at_).count());
-  fed_at_ = turn_.now();
+  codec_.Refill((turn_.now() - refilled_at_).count());
+  refilled_at_ = turn_.now();
 }
 
 bool Http2Session::FeedInput(size_t& head_budget) {
   Refill();
+  fed_at_ = turn_.now();
   std::string_view rest = wire_.input();
   const size_t size = rest.size();
   const bool alive = codec_.FeedSome(rest, head_budget);
@@ -281,9 +284,10 @@ void Http2Session::ResetStream(http2::StreamId id, const RequestError& why, uint
 
 void Http2Session::Reset(http2::StreamId id, http2::ErrorCode code) {
   const auto found = streams_.find(id);
-  const bool early = found != streams_.end() && turn_.now() - found->second.since < kEarlyReset;
+  const bool early = found != streams_.end() &&
+                     (turn_.now() - found->second.since < kEarlyReset || fed_at_ <= found->second.since);
   if (found != streams_.end()) streams_.erase(found);
-  codec_.Reset(id, code, early);
+  codec_.Reset(id, code, !early);
 }
 
 void Http2Session::DetachAll(std::string_view detail) {

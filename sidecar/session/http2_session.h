@@ -105,8 +105,9 @@ class Http2Session {
   void Reset(http2::StreamId id, http2::ErrorCode code);
   RequestError ErrorOf(const http2::Event& event) const;
 
-  time::MonotonicTime fed_at_;  // the last bytes of the peer, or the session's start; purses are full to here
-  time::MonotonicTime pinged_at_;  // the last PING, or the session's start
+  time::MonotonicTime fed_at_;       // the last bytes of the peer, or the session's start
+  time::MonotonicTime refilled_at_;  // until when the codec's purses have been filled
+  time::MonotonicTime pinged_at_;    // the last PING, or the session's start
 };
 
 // The parts of a stream that do not depend on its role.

@@ -21,6 +21,8 @@ http2::Limits LimitsOf(const config::Cluster& cluster) {
   http2::Limits limits;
   limits.stream_window_bytes = cluster.stream_window_bytes;
   limits.max_fields += kFieldsOfSidecars;
+  limits.frames_of_a_large_head =
+      limits.frames_per_stream;  // whoever asks for it, others share the connection
   return limits;
 }
 

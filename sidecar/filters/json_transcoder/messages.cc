@@ -5,6 +5,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <cstdint>
 
 #include "google/rpc/status.pb.h"
 #include "sidecar/filters/json_transcoder/json_values.h"
@@ -124,6 +125,16 @@ size_t MostBytes(const Transcoding& transcoding) {
   return transcoding.options().max_response_bytes * kMaxJsonGrowth;
 }
 
+// With print_defaults the printer builds the whole of an answer, about 300 bytes for each field of its
+// messages, set or not. Attack: a million empty messages of a type with a hundred fields.
+constexpr size_t kMostPrintedFields = 250'000;
+
+std::optional<std::string> MergeFor(const Transcoding& transcoding, const Descriptor& type,
+                                    std::string_view message, const FieldDescriptor* only) {
+  const size_t most = transcoding.options().print_defaults ? kMostPrintedFields : SIZE_MAX;
+  return Merge(transcoding.pool(), type, message, only, most);
+}
+
 // Of a message that has been merged.
 std::optional<std::string> Print(const Transcoding& transcoding, const Descriptor& type,
                                  std::string_view merged, const util::JsonPrintOptions& options) {
@@ -131,12 +142,14 @@ std::optional<std::string> Print(const Transcoding& transcoding, const Descripto
   LimitedText out(MostBytes(transcoding));
   const auto status =
       util::BinaryToJsonStream(&transcoding.types(), config::TypeUrl(type), &in, &out, options);
-  return status.ok() && !out.exceeded ? std::optional(std::move(out.text)) : std::nullopt;
+  if (!status.ok() || out.exceeded) return std::nullopt;
+  if (out.text.empty()) out.text = "null";  // a google.protobuf.Value that is none
+  return std::move(out.text);
 }
 
 std::optional<std::string> ToJson(const Transcoding& transcoding, const Descriptor& type,
                                   std::string_view message, const util::JsonPrintOptions& options) {
-  const std::optional<std::string> merged = Merge(transcoding.pool(), type, message, nullptr);
+  const std::optional<std::string> merged = MergeFor(transcoding, type, message, nullptr);
   return merged ? Print(transcoding, type, *merged, options) : std::nullopt;
 }
 
@@ -166,7 +179,7 @@ std::string DefaultJson(const FieldDescriptor& field, const util::JsonPrintOptio
 std::optional<std::string> FieldJson(const Transcoding& transcoding, const FieldDescriptor& field,
                                      const std::string& message, bool line) {
   const Descriptor& type = *field.containing_type();
-  const std::optional<std::string> alone = Merge(transcoding.pool(), type, message, &field);
+  const std::optional<std::string> alone = MergeFor(transcoding, type, message, &field);
   if (!alone) return std::nullopt;
   if (field.message_type() != nullptr && !field.is_repeated())
     return Print(transcoding, *field.message_type(), ContentOf(*alone), PrintOptions(transcoding, line));

@@ -174,11 +174,13 @@ void AppendDefault(const FieldDescriptor& field, std::string& out) {
 
 class Merger {
  public:
-  explicit Merger(const DescriptorPool& pool) : pool_(pool) {}
+  Merger(const DescriptorPool& pool, size_t most_fields) : pool_(pool), fields_left_(most_fields) {}
 
   // False: malformed or too deep.
   bool Message(const Descriptor& type, Pieces pieces, const FieldDescriptor* only, std::string& out) {
-    if (depth_ == kMaxMessageDepth) return false;
+    const auto fields = static_cast<size_t>(type.field_count());
+    if (depth_ == kMaxMessageDepth || fields > fields_left_) return false;
+    fields_left_ -= fields;
     ++depth_;
     std::vector<Said> all;
     const bool good = ReadAll(type, pieces, all) &&
@@ -283,6 +285,7 @@ class Merger {
   }
 
   const DescriptorPool& pool_;
+  size_t fields_left_;
   int depth_ = 0;
   int anys_ = 0;
 };
@@ -290,9 +293,10 @@ class Merger {
 }  // namespace
 
 std::optional<std::string> Merge(const DescriptorPool& pool, const Descriptor& type, std::string_view message,
-                                 const FieldDescriptor* only) {
+                                 const FieldDescriptor* only, size_t most_fields) {
   std::string out;
-  if (message.size() > INT_MAX || !Merger(pool).Message(type, {&message, 1}, only, out)) return std::nullopt;
+  if (message.size() > INT_MAX) return std::nullopt;
+  if (!Merger(pool, most_fields).Message(type, {&message, 1}, only, out)) return std::nullopt;
   return out;
 }
 

@@ -13,6 +13,8 @@
 
 #include <google/protobuf/descriptor.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,11 +28,13 @@ inline constexpr int kMaxAnyDepth = 8;
 
 // `message` of `type`, with what is in its Anys where `pool` knows what that is; without fields that the type
 // does not have, and groups, for which JSON has no form. `only`: of the fields of `type` this one alone;
-// null: all. nullopt: it is malformed, has a string that is no UTF-8, or is deeper than the limits. Takes
-// time and memory (16 bytes for each) by the bytes of the message.
+// null: all. nullopt: it is malformed, has a string that is no UTF-8, is deeper than the limits, or its
+// messages have more than `most_fields` fields together, those that are not set too. Takes time and memory
+// (20 to 40 bytes for each) by the bytes of the message.
 std::optional<std::string> Merge(const google::protobuf::DescriptorPool& pool,
                                  const google::protobuf::Descriptor& type, std::string_view message,
-                                 const google::protobuf::FieldDescriptor* only);
+                                 const google::protobuf::FieldDescriptor* only,
+                                 size_t most_fields = SIZE_MAX);
 
 // A string, bytes, or a message, as the field of that number.
 void AppendField(int number, std::string_view content, std::string& out);

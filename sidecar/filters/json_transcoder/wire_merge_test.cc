@@ -115,6 +115,17 @@ TEST(Merge, GoesNoDeeperThanItsLimits) {
   }
 }
 
+TEST(Merge, FieldsOfAllItsMessagesMayHaveALimit) {
+  const auto fields = static_cast<size_t>(EveryType::descriptor()->field_count());
+  const auto merge = [](const std::string& message, size_t most) {
+    const Descriptor& type = *EveryType::descriptor();
+    return Merge(*DescriptorPool::generated_pool(), type, message, nullptr, most).has_value();
+  };
+  const std::string message = Bytes("messages {} messages {} message_value {}");
+  EXPECT_TRUE(merge(message, 4 * fields));
+  EXPECT_FALSE(merge(message, 4 * fields - 1));
+}
+
 TEST(Merge, OneFieldAlone) {
   const std::string message = Bytes("int32_value: 1 message_value { texts: 'a' } texts: 'b'") +
                               Bytes("message_value { int32_value: 2 } choice_text: 'c'") +
