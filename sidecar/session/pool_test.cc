@@ -201,6 +201,26 @@ class Pools : public ::testing::Test {
   std::deque<std::unique_ptr<stream::Ticket>> tickets_;
 };
 
+// That others ask a full connection for room is no sign of life of its peer.
+TEST_F(Pools, APeerThatHangsIsGivenUpAlsoWhileRequestsCome) {
+  cluster_->keep_alive = config::KeepAlive{std::chrono::seconds(1), std::chrono::seconds(1)};
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 2);
+  std::array<stream::Ticket*, 2> tickets = {};
+  for (auto& ticket : tickets) {
+    ticket = &Ask();
+    Settle(&server);
+    Send(*ticket);
+  }
+  Settle(&server);
+  for (int i = 0; i < 6; ++i) {
+    Pass(std::chrono::milliseconds(500), nullptr);
+    Ask();
+  }
+  EXPECT_TRUE(tickets[0]->stream->in().error);
+  tickets_.clear();
+}
+
 // Connections that were made for clients who did not wait, each introduced as somebody else.
 TEST_F(Pools, AnIdleConnectionOfAnotherClientMakesRoom) {
   const auto peers = network_.NewLoop();

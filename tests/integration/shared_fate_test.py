@@ -105,6 +105,34 @@ class ManyResets(Shared):
         self.clients[:] = [client for client in self.clients if client.sock.fileno() >= 0]
 
 
+class ManyTooLargeTrailers(ManyResets):
+    """HTTP/1 counts their bytes, HTTP/2 32 more for each field: the first sidecar has begun the request when it sees that."""
+    near_hcm = {}
+
+    def test_http1_clients_that_go_at_once(self):
+        trailers = "".join("x-%02d: %s\r\n" % (i, "v" * 610) for i in range(98))
+        for _ in range(self.COUNT):
+            client = self.ask("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n%s\r\n" % trailers)
+            self.assertIn(client.head().status, (502, 503))  # this app takes none of them
+            client.close()
+            self.clients.pop()
+
+    test_http2_clients_that_reset_at_once = test_clients_that_break_the_protocol = None
+
+
+class ManyFields(Shared):
+    """The first sidecar takes more fields than the second, which says only how many bytes it takes."""
+    near_hcm = {"common_http_protocol_options": {"max_headers_count": 300}}
+
+    def test_requests_with_too_many_for_the_second_sidecar(self):
+        fields = "".join("x-%d: v\r\n" % i for i in range(150))
+        for _ in range(400):
+            client = self.get(fields=fields)
+            self.assertEqual(client.head().status, 431)
+            client.close()
+            self.clients.pop()
+
+
 class Heads(mesh.MeshTest):
     """The heads that are under way on one connection have a limit together: 100 streams of 16 KiB at the second sidecar."""
     COUNT = 200
