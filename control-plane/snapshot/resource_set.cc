@@ -1,10 +1,10 @@
 #include "control-plane/snapshot/resource_set.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <openssl/sha.h>
 
 #include <utility>
+
+#include "sidecar/base/serialize_in_order.h"
 
 namespace pillion::control {
 namespace {
@@ -30,17 +30,6 @@ std::string Digest(std::string_view bytes) {
   return text;
 }
 
-// Maps in key order: protobuf's own order differs from run to run, and so would the versions.
-std::string Serialize(const google::protobuf::Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream output(&stream);
-  output.SetSerializationDeterministic(true);
-  message.SerializeToCodedStream(&output);
-  output.Trim();
-  return bytes;
-}
-
 }  // namespace
 
 std::string_view TypeUrl(ResourceType type) { return kTypeUrls[static_cast<size_t>(type)]; }
@@ -63,7 +52,7 @@ void ResourceSet::Add(ResourceType type, std::string name, const google::protobu
   auto resource = std::make_shared<Resource>();
   resource->name = name;
   resource->body.set_type_url(std::string(TypeUrl(type)));
-  resource->body.set_value(Serialize(message));
+  resource->body.set_value(SerializeInOrder(message));
   resource->version = Digest(resource->body.value());
   resource->references = std::move(references);
   resources_[static_cast<size_t>(type)].insert_or_assign(std::move(name), std::move(resource));

@@ -11,14 +11,14 @@
 #include <string_view>
 
 #include "pillion/testing/v1/every_type.pb.h"
+#include "sidecar/base/serialize_in_order.h"
 #include "sidecar/config/document/document.h"
-#include "sidecar/testing/message_bytes.h"
 
 namespace {
 
+using pillion::SerializeInOrder;
 using pillion::config::DocumentError;
 using pillion::config::LoadDocument;
-using pillion::testing::DeterministicBytes;
 using pillion::testing::v1::EveryType;
 
 void Require(bool held, const std::string& what) {
@@ -63,6 +63,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const DocumentError& error : LoadDocument(json, "printed", again)) {
     Require(false, error.ToString() + "\n" + json);
   }
-  Require(DeterministicBytes(message) == DeterministicBytes(again), "read back otherwise: " + json);
+  Require(SerializeInOrder(message) == SerializeInOrder(again), "read back otherwise: " + json);
   return 0;
 }

@@ -15,12 +15,12 @@
 
 #include "google/rpc/status.pb.h"
 #include "pillion/testing/v1/library.pb.h"
+#include "sidecar/base/serialize_in_order.h"
 #include "sidecar/config/filters.h"
 #include "sidecar/config/transcoding/library_set.h"
 #include "sidecar/config/transcoding/transcoding.h"
 #include "sidecar/filters/json_transcoder/json_transcoder.h"
 #include "sidecar/filters/json_transcoder/wire_merge.h"
-#include "sidecar/testing/message_bytes.h"
 #include "tests/fuzz/filters.h"
 #include "tests/fuzz/input.h"
 
@@ -131,7 +131,7 @@ void CheckMerge(std::string_view message) {
   if (merged) PILLION_CHECK(after.ParseFromArray(merged->data(), static_cast<int>(merged->size())));
   if (!before.ParseFromArray(message.data(), static_cast<int>(message.size()))) return;
   before.DiscardUnknownFields();
-  PILLION_CHECK(merged && testing::DeterministicBytes(before) == testing::DeterministicBytes(after));
+  PILLION_CHECK(merged && SerializeInOrder(before) == SerializeInOrder(after));
 }
 
 void CheckResponse(const Case& input, const config::Transcoding::Rule& rule, const Outcome& outcome) {

@@ -3,8 +3,6 @@
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/empty.pb.h>
 #include <google/protobuf/field_mask.pb.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/timestamp.pb.h>
 #include <google/protobuf/util/time_util.h>
@@ -15,6 +13,7 @@
 #include <set>
 #include <utility>
 
+#include "sidecar/base/serialize_in_order.h"
 #include "sidecar/config/contract/contract.h"
 #include "sidecar/config/document/filler.h"
 #include "sidecar/config/field_path.h"
@@ -69,17 +68,6 @@ bool ParseDuration(std::string_view text, Duration& duration) {
   duration.set_seconds(negative ? -parts[0] : parts[0]);
   duration.set_nanos(static_cast<int32_t>(negative ? -parts[1] : parts[1]));
   return true;
-}
-
-// Maps are written in key order, so that equal documents become equal bytes (and versions).
-std::string SerializeInOrder(const Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream output(&stream);
-  output.SetSerializationDeterministic(true);
-  message.SerializeToCodedStream(&output);
-  output.Trim();
-  return bytes;
 }
 
 }  // namespace
