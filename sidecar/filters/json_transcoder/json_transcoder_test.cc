@@ -525,8 +525,8 @@ TEST_F(TranscodedAnswerTest, ErrorsHaveTheirHttpStatus) {
   EXPECT_EQ(
       Get("/v1/books/7", "", {{"grpc-status", "2"}, {"grpc-message", "a%ff%c3%a9%ed%a0%80"}}, "", options)
           .body,
-      "{\"code\":2,\"message\":\"a?\xc3\xa9???\"}");
-  // What is no UTF-8, each byte of it: overlong, surrogates, too high, cut off.
+      "{\"code\":2,\"message\":\"a\uFFFD\xc3\xa9\uFFFD\uFFFD\uFFFD\"}");
+  // What is no UTF-8 (`?` here), each byte of it: overlong, surrogates, too high, cut off.
   for (const auto& [sent, told] :
        std::vector<std::pair<std::string, std::string>>{{"%c1%bf", "??"},
                                                         {"%c2%80", "\\u0080"},
@@ -543,8 +543,10 @@ TEST_F(TranscodedAnswerTest, ErrorsHaveTheirHttpStatus) {
                                                         {"%e2%82", "??"},
                                                         {"%e2%82a", "??a"},
                                                         {"%80", "?"}}) {
+    std::string text;
+    for (const char c : told) text += c == '?' ? "\uFFFD" : std::string(1, c);
     EXPECT_EQ(Get("/v1/books/7", "", {{"grpc-status", "2"}, {"grpc-message", sent}}, "", options).body,
-              R"({"code":2,"message":")" + told + "\"}")
+              R"({"code":2,"message":")" + text + "\"}")
         << sent;
   }
   // Without a status, or with something else than one message.

@@ -8,8 +8,8 @@
 #include <cstdint>
 
 #include "google/rpc/status.pb.h"
+#include "sidecar/base/json_writer.h"
 #include "sidecar/filters/json_transcoder/json_values.h"
-#include "sidecar/filters/json_transcoder/utf8.h"
 #include "sidecar/filters/json_transcoder/wire_merge.h"
 
 namespace pillion::filters {
@@ -195,17 +195,6 @@ std::optional<std::string> FieldJson(const Transcoding& transcoding, const Field
   return json->substr(before.size(), json->size() - before.size() - 1);
 }
 
-// Bytes that a peer has sent as a message need not be text: what is no UTF-8 (RFC 3629) becomes `?`.
-std::string AsText(std::string_view bytes) {
-  std::string text;
-  while (!bytes.empty()) {
-    const size_t size = CharacterBytes(bytes);
-    text += size > 0 ? bytes.substr(0, size) : "?";
-    bytes.remove_prefix(std::max<size_t>(size, 1));
-  }
-  return text;
-}
-
 }  // namespace
 
 std::optional<std::string> AddQuery(const Transcoding& transcoding, const Transcoding::Rule& rule,
@@ -296,7 +285,7 @@ std::string StatusJson(const Transcoding& transcoding, uint32_t code, std::strin
   }
   status.Clear();
   status.set_code(static_cast<int32_t>(code));
-  status.set_message(AsText(message));
+  status.set_message(ValidUtf8(message, SIZE_MAX));  // a peer may have sent any bytes
   return ToJson(transcoding, type, status.SerializeAsString(), options).value_or("{}");
 }
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "sidecar/filters/json_transcoder/utf8.h"
+#include "sidecar/base/json_writer.h"
 
 namespace pillion::filters {
 namespace {
@@ -47,6 +47,15 @@ struct Said {
   std::string_view bytes;  // without the tag, and the length
 };
 using Pieces = std::span<const std::string_view>;
+
+bool IsUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = Utf8SequenceLength(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
 
 bool IsPackOf(WireType kind, std::string_view bytes) {
   if (kind == WireFormatLite::WIRETYPE_FIXED32) return bytes.size() % 4 == 0;
