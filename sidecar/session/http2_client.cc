@@ -163,7 +163,7 @@ void Http2ClientSession::LookAtLargeHead() {
 void Http2ClientSession::OnHead(const http2::Event& event) {
   head_since_ = time::MonotonicTime::max();
   auto stream = std::make_unique<Exchanged>(*this, event);
-  Add(event.stream, {stream.get(), stream->link(), stream->owner(), turn_.now()});
+  Add(event.stream, {stream.get(), stream->link(), stream->owner()});
   const uint32_t limit = config_->http.max_requests_per_connection;
   if (++requests_ == limit && limit != 0) Drain();
   if (event.error != ErrorKind::kNone) {

@@ -284,10 +284,13 @@ void Http2Session::ResetStream(http2::StreamId id, const RequestError& why, uint
 
 void Http2Session::Reset(http2::StreamId id, http2::ErrorCode code) {
   const auto found = streams_.find(id);
-  const bool early = found != streams_.end() &&
-                     (turn_.now() - found->second.since < kEarlyReset || fed_at_ <= found->second.since);
-  if (found != streams_.end()) streams_.erase(found);
-  codec_.Reset(id, code, !early);
+  bool late = true;
+  if (found != streams_.end()) {
+    const time::MonotonicTime started = found->second.stream->started();
+    late = turn_.now() - started >= kEarlyReset && fed_at_ > started;
+    streams_.erase(found);
+  }
+  codec_.Reset(id, code, late);
 }
 
 void Http2Session::DetachAll(std::string_view detail) {

@@ -59,7 +59,6 @@ class Http2Session {
     stream::Stream* stream = nullptr;
     Http2Link* link = nullptr;
     stream::Runnable* const* owner = nullptr;
-    time::MonotonicTime since;
   };
 
   // Of the time that has passed: limits that fill up again.

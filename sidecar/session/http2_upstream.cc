@@ -21,8 +21,8 @@ http2::Limits LimitsOf(const config::Cluster& cluster) {
   http2::Limits limits;
   limits.stream_window_bytes = cluster.stream_window_bytes;
   limits.max_fields += kFieldsOfSidecars;
-  limits.frames_of_a_large_head =
-      limits.frames_per_stream;  // whoever asks for it, others share the connection
+  // Whoever asks for one, others share the connection.
+  limits.frames_of_a_large_head = limits.frames_per_stream;
   return limits;
 }
 
@@ -69,7 +69,8 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
     }
     link_.id = id;
     head_sent_ = true;
-    session_.Add(id, {this, &link_, &owner_, session_.turn_.now()});
+    started_ = session_.turn_.now();
+    session_.Add(id, {this, &link_, &owner_});
     session_.Dirty();
     finished_ = end && !end_later;
     if (end_later) Finish();
@@ -204,8 +205,11 @@ uint32_t Http2UpstreamSession::StreamRoom() {
   const auto open = static_cast<uint32_t>(streams_.size()) + opened_count_;
   // More would be refused by a peer that takes few (RFC 9113 section 5.1.2), each for a connection more.
   if (!codec_.settled()) return open == 0 ? 1 : 0;
-  if (codec_.StreamRoom() == 0) Refill();
-  const uint32_t room = codec_.StreamRoom();
+  uint32_t room = codec_.StreamRoom();
+  if (room == 0) {
+    Refill();
+    room = codec_.StreamRoom();
+  }
   const uint32_t learnt = pool_ == nullptr ? UINT32_MAX : pool_->takes();
   const uint32_t most = std::min(cluster_->max_concurrent_streams, learnt);
   if (open >= most || room <= opened_count_) return 0;

@@ -67,12 +67,16 @@ class Stream {
   // it.
   virtual const net::Security* security() const { return nullptr; }
 
+  // When the first byte of the request was read, or its head was sent.
+  time::MonotonicTime started() const { return started_; }
+
   // Who is woken when something was recorded. May be null.
   void set_owner(Runnable* owner) { owner_ = owner; }
 
  protected:
   Runnable* owner_ = nullptr;
   uint32_t told_code_ = 0;
+  time::MonotonicTime started_{};
   Inbox in_;
 };
 
@@ -89,8 +93,6 @@ class ClientStream : public Stream {
   virtual net::Address local() const { return {}; }
   // Our end of its connection, whatever a proxy before us said; may cost a system call. Unset as local().
   virtual net::Address own() const { return {}; }
-  // When the first byte of the request was read.
-  time::MonotonicTime started() const { return started_; }
   // Its head came as TLS early data: it may be a replay of another request (RFC 8470).
   bool early_data() const { return early_data_; }
   // The response is complete but the request is not: end without harm to what was sent.
@@ -98,7 +100,6 @@ class ClientStream : public Stream {
 
  protected:
   http::RequestHead request_;
-  time::MonotonicTime started_{};
   bool early_data_ = false;
 };
 
