@@ -221,6 +221,39 @@ TEST_F(Pools, APeerThatHangsIsGivenUpAlsoWhileRequestsCome) {
   tickets_.clear();
 }
 
+// A peer ends the connection that opens streams and gives them up at once: others carry what comes then. What
+// had time to be answered does not count, but where the peer stands still, it will meet head and reset at
+// once.
+TEST_F(Pools, StreamsThatAreGivenUpEarlyOrUnheardUseAConnectionUp) {
+  struct Case {
+    time::Duration waits;
+    bool heard;
+    size_t connections;
+  };
+  uint16_t port = 80;
+  for (const auto& [waits, heard, connections_then] :
+       {Case{std::chrono::milliseconds(100), true, 2}, Case{std::chrono::seconds(2), true, 1},
+        Case{std::chrono::seconds(2), false, 2}}) {
+    const auto peers = network_.NewLoop();
+    Server server(*peers, At(++port), 1000);
+    endpoint_ = LocalRef<upstream::EndpointState>(new upstream::EndpointState(At(port), cluster_));
+    for (int round = 0; round < 2; ++round) {
+      for (int i = 0; i < 600; ++i) {
+        stream::Ticket& ticket = Ask();
+        if (!ticket.settled()) Settle(&server);
+        Send(ticket);
+      }
+      Settle(&server);
+      Pass(waits / 2, &server);
+      if (heard) server.Ping();
+      Pass(waits / 2, &server);
+      tickets_.clear();
+      Settle(&server);
+    }
+    EXPECT_EQ(connections(), connections_then) << waits << " " << heard;
+  }
+}
+
 // Connections that were made for clients who did not wait, each introduced as somebody else.
 TEST_F(Pools, AnIdleConnectionOfAnotherClientMakesRoom) {
   const auto peers = network_.NewLoop();

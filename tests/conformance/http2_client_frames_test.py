@@ -112,6 +112,20 @@ class Frames(mesh.MeshTest):
         self.assertEqual(head.status, 502)
         client.exactly(int(head.get("content-length")))
 
+    def test_answers_with_too_many_fields_however_many_there_are(self):
+        """Whoever asks for them, others share the connection."""
+        server, clients = self.two_requests()
+        head = OK + [("x%d" % i, "y") for i in range(150)]
+        for number in range(5, 805, 2):
+            client = self.get()
+            self.assertEqual(server.request()[0], number)
+            server.send(answer(number, head))
+            self.check_first(client)
+            client.close()
+        for number, client in zip((1, 3), clients):
+            server.send(answer(number, OK + [("content-length", "0")]))
+            self.assertEqual(client.head().status, 200)
+
     def test_what_breaks_a_stream_or_the_connection(self):
         for name, section, data, scope in CASES:
             with self.subTest(case=name, section=section):

@@ -404,6 +404,24 @@ TEST_F(TranscodedAnswerTest, AMessageInVeryManyPiecesIsOneMessage) {
   EXPECT_EQ(Get("/v1/books/7", Frame(pieces), kOk).body, R"({"request":{}})");
 }
 
+// With its defaults printed an answer is built as a whole, and each field of each message counts.
+TEST_F(TranscodedAnswerTest, DefaultsOfVeryManyMessagesAreRefused) {
+  config::TranscodingOptions options;
+  const auto status = [&](int editors) {
+    std::string book;
+    for (int i = 0; i < editors; ++i) book += std::string("\x6a\x00", 2);
+    return Get("/v1/books/7/editors", Frame(book), kOk, "", options).status;
+  };
+  EXPECT_EQ(status(126'000), 200);
+  options.print_defaults = true;
+  EXPECT_EQ(status(1'000), 200);
+  EXPECT_EQ(status(126'000), 500);
+}
+
+TEST_F(TranscodedAnswerTest, AValueThatIsNoneIsNull) {
+  EXPECT_EQ(Get("/v1/books/7/remark", Frame(""), kOk).body, "null");
+}
+
 // Other writers than protobuf's own leave out what has its default value there.
 TEST_F(TranscodedAnswerTest, AnEntryOfAMapMayLeaveOutItsValue) {
   const std::string entry("\x0a\x0a\x1a\x08\x5a\x06\x0a\x04\x61\x62\x63\x64",
