@@ -269,6 +269,8 @@ uint32_t Codec::StreamRoom() const {
   return std::min(allowed - open, session_->own_reset_purse - session_->unanswered);
 }
 
+bool Codec::worn() const { return session_->own_reset_purse < session_->limits.max_own_resets / 4; }
+
 bool Codec::mid_head() const { return session_->walk.in_block(); }
 
 bool Codec::settled() const { return session_->settled; }

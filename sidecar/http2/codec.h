@@ -115,6 +115,9 @@ class Codec {
   StreamId SubmitRequest(const http::RequestHead& head, bool end, bool* head_too_large);
   // How many more streams the peer lets us open now, and would bear to be reset.
   uint32_t StreamRoom() const;
+  // Of the resets that the peer would bear, three in four have been made (Limits::max_own_resets): another
+  // connection has more room.
+  bool worn() const;
   // The peer's SETTINGS have come: StreamRoom and takes_extended_connect are its word and not our guess.
   bool settled() const;
   // Client: the peer takes Extended CONNECT (RFC 8441 section 3), which is what a head with `upgrade`

@@ -60,8 +60,9 @@ struct Limits {
   uint32_t resets_per_second = 50;
   // Client: streams that we reset unanswered, soon after we opened them, or that are open and could come to
   // it. No more are opened: a peer ends the connection that many clients share for what one of them does.
-  // Half of what a sidecar allows, as what is under way counts here before it does there.
-  uint32_t max_own_resets = 1024;
+  // Servers that count resets bear 500 (Envoy) or 1000 (nghttp2) at once, and 33 a second; what is under way
+  // counts here before it does there.
+  uint32_t max_own_resets = 400;
   uint32_t own_resets_per_second = 25;
 };
 

@@ -152,11 +152,11 @@ stream::Progress Http2UpstreamSession::Run() {
     } else if (!codec_.settled() && now >= settle_by_) {
       GiveUpSettling();
     } else if (cluster_->idle_timeout.count() > 0 && now >= since_ + cluster_->idle_timeout) {
-      codec_.GoAway(true, http2::ErrorCode::kNoError);
-      Leave();
+      LeaveIdle();
     } else if (pool_ != nullptr) {
       if (codec_.settled() && !told_settled_) TellSettled();
       pool_->Room(*this);
+      if (state_ == State::kOpen && codec_.worn() && open_streams() == 0) LeaveIdle();
     }
   }
   if (state_ == State::kLeaving) FinishLeaving();
@@ -248,14 +248,18 @@ void Http2UpstreamSession::OnHead(const http2::Event& event) {
 void Http2UpstreamSession::OnGoAway() { Leave(); }
 
 // A peer may take fewer streams than it has said, for what it has to hold of them: more wait, or go by
-// another connection. Where it refuses with few of them open, another would not help. That it has taken one
-// is proved by its answer only: a connection that breaks ends all that it has.
+// another connection. It had those that are older than the one it refused; the newer ones may still be
+// refused, and who asks again meanwhile must not be sent the same way. Where it refuses beside few, another
+// would not help. That it has taken one is proved by its answer only: a connection that breaks ends all that
+// it has.
 void Http2UpstreamSession::OnStreamOver(const stream::Stream& stream, const http2::Event& event) {
   if (pool_ == nullptr) return;
   if (!event.refused) {
     if (static_cast<const Exchanged&>(stream).in_.head) pool_->StreamEnded();
-  } else if (streams_.size() >= kFewStreams) {
-    pool_->StreamRefused(static_cast<uint32_t>(streams_.size()));
+  } else if (streams_.size() <= pool_->takes()) {  // else it is known
+    const auto older =
+        std::ranges::count_if(streams_, [&](const auto& other) { return other.first < event.stream; });
+    if (static_cast<size_t>(older) >= kFewStreams) pool_->StreamRefused(static_cast<uint32_t>(older));
   }
 }
 
@@ -264,6 +268,11 @@ void Http2UpstreamSession::Leave() {
   state_ = State::kLeaving;
   if (pool_ != nullptr) std::exchange(pool_, nullptr)->Leave(*this);
   turn_.Wake(*this);
+}
+
+void Http2UpstreamSession::LeaveIdle() {
+  codec_.GoAway(true, http2::ErrorCode::kNoError);
+  Leave();
 }
 
 // Its last streams are over for their exchanges; what they sent, and a GOAWAY, still leaves. A tunnel's last

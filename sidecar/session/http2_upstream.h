@@ -60,6 +60,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   void FinishLeaving();
   void Die(std::string_view detail);
   void Leave();
+  void LeaveIdle();
   void ArmTimer();
 
   UpstreamParts& parts_;

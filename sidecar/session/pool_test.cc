@@ -84,6 +84,11 @@ class Server : public net::Observer {
       }
     }
   }
+  // Of its first connection.
+  void Refuse(http2::StreamId stream) {
+    peers_.front().codec->Reset(stream, http2::ErrorCode::kRefusedStream);
+    Run();
+  }
   void Ping() {
     for (const Peer& peer : peers_) peer.codec->Ping();
     Run();
@@ -221,24 +226,25 @@ TEST_F(Pools, APeerThatHangsIsGivenUpAlsoWhileRequestsCome) {
   tickets_.clear();
 }
 
-// A peer ends the connection that opens streams and gives them up at once: others carry what comes then. What
-// had time to be answered does not count, but where the peer stands still, it will meet head and reset at
-// once.
+// A peer ends the connection that opens streams and gives them up at once: others carry what comes then, and
+// the one that is used up leaves. What had time to be answered does not count, but where the peer stands
+// still, it will meet head and reset at once.
 TEST_F(Pools, StreamsThatAreGivenUpEarlyOrUnheardUseAConnectionUp) {
   struct Case {
     time::Duration waits;
     bool heard;
-    size_t connections;
+    int dials;
   };
   uint16_t port = 80;
-  for (const auto& [waits, heard, connections_then] :
+  for (const auto& [waits, heard, dials] :
        {Case{std::chrono::milliseconds(100), true, 2}, Case{std::chrono::seconds(2), true, 1},
         Case{std::chrono::seconds(2), false, 2}}) {
     const auto peers = network_.NewLoop();
     Server server(*peers, At(++port), 1000);
     endpoint_ = LocalRef<upstream::EndpointState>(new upstream::EndpointState(At(port), cluster_));
+    loop_.dials = 0;
     for (int round = 0; round < 2; ++round) {
-      for (int i = 0; i < 600; ++i) {
+      for (int i = 0; i < 300; ++i) {
         stream::Ticket& ticket = Ask();
         if (!ticket.settled()) Settle(&server);
         Send(ticket);
@@ -250,8 +256,59 @@ TEST_F(Pools, StreamsThatAreGivenUpEarlyOrUnheardUseAConnectionUp) {
       tickets_.clear();
       Settle(&server);
     }
-    EXPECT_EQ(connections(), connections_then) << waits << " " << heard;
+    EXPECT_EQ(loop_.dials, dials) << waits << " " << heard;
+    EXPECT_EQ(connections(), 1u) << waits << " " << heard;
   }
+}
+
+TEST_F(Pools, AConnectionThatIsUsedUpLeavesAfterItsLastStream) {
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 1000);
+  const auto ask = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      stream::Ticket& ticket = Ask();
+      if (!ticket.settled()) Settle(&server);
+      Send(ticket);
+    }
+    Settle(&server);
+  };
+  ask(350);
+  tickets_.resize(1);
+  Settle(&server);
+  ask(20);  // what it would still bear
+  EXPECT_EQ(loop_.dials, 1);
+  tickets_.resize(1);
+  Settle(&server);
+  EXPECT_EQ(connections(), 1u) << "one stream goes on";
+  tickets_.clear();
+  Settle(&server);
+  EXPECT_EQ(connections(), 0u);
+  ask(1);
+  EXPECT_EQ(loop_.dials, 2);
+  tickets_.clear();
+  Settle(&server);
+  EXPECT_EQ(connections(), 1u) << "it has hardly been used";
+}
+
+// The first of many that it will refuse says how many it takes: another connection, by which they will go, is
+// not filled with more, or they would be refused once more.
+TEST_F(Pools, APeerThatRefusesAStreamTakesNoMoreThanItHadThen) {
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 1000);
+  for (int i = 0; i < 100; ++i) {
+    stream::Ticket& ticket = Ask();
+    if (!ticket.settled()) Settle(&server);
+    Send(ticket);
+  }
+  Settle(&server);
+  server.Refuse(1 + 2 * 40);
+  Settle(&server);
+  EXPECT_EQ(tickets_[40]->stream->in().error.outcome, Outcome::kRefused);
+  for (int i = 0; i < 50; ++i) Ask();
+  Settle(&server);
+  EXPECT_EQ(std::ranges::count_if(tickets_, [](const auto& ticket) { return ticket->settled(); }), 150);
+  EXPECT_EQ(loop_.dials, 3) << "40 by the second, the others by a third";
+  tickets_.clear();
 }
 
 // Connections that were made for clients who did not wait, each introduced as somebody else.
