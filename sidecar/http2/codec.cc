@@ -339,17 +339,18 @@ void Codec::FinishContent(StreamId id) {
   session_->ResumeIfDeferred(*stream);
 }
 
-void Codec::SendTrailers(StreamId id, const http::HeaderList& trailers) {
+bool Codec::SendTrailers(StreamId id, const http::HeaderList& trailers) {
   Session& s = *session_;
   Stream* const stream = s.Find(id);
-  if (stream == nullptr || stream->sending != Stream::Sending::kOpen) return;
+  if (stream == nullptr || stream->sending != Stream::Sending::kOpen) return true;
   s.block.SetTrailers(trailers);
   if (!s.FitsPeer(s.block)) {
     s.ResetStream(*stream, ErrorCode::kInternalError);
-    return;
+    return false;
   }
   if (s.block.size() > 0) stream->trailers = std::make_unique<http::HeaderList>(trailers);
   FinishContent(id);
+  return true;
 }
 
 void Codec::Reset(StreamId id, ErrorCode code, bool late) {

@@ -137,9 +137,10 @@ class Codec {
   size_t SendRoom(StreamId stream) const;
   // Moves min(SendRoom, from.bytes()) bytes out of `from`; returns the count.
   size_t SendContent(StreamId stream, SliceQueue& from);
-  // The sender's side is complete, without or with trailers, after what is queued.
+  // The sender's side is complete, without or with trailers, after what is queued. False: they are too large
+  // for the peer, or the limits; the stream is reset.
   void FinishContent(StreamId stream);
-  void SendTrailers(StreamId stream, const http::HeaderList& trailers);
+  bool SendTrailers(StreamId stream, const http::HeaderList& trailers);
   // `late`: it was open for long (Limits::max_own_resets).
   void Reset(StreamId stream, ErrorCode code, bool late = false);
   // Server, after a complete response: what is left of the request is dropped, and refused by

@@ -76,6 +76,15 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
     if (end_later) Finish();
     return true;
   }
+  void FinishWithTrailers(const http::HeaderList& trailers) override {
+    if (link_.session == nullptr || finished_) return;
+    finished_ = true;
+    session_.Dirty();
+    if (session_.codec().SendTrailers(link_.id, trailers) || in_.ended) return;
+    in_.error = {ErrorKind::kHeadTooLarge, Side::kClient, Outcome::kAmbiguous,
+                 "the trailers are too large for the next hop"};
+    if (owner_ != nullptr) session_.turn_.Wake(*owner_);
+  }
   bool TakeInformational(http::ResponseHead& head) override {
     if (informational_.empty()) return false;
     head = std::move(informational_.front());

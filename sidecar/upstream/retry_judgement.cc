@@ -68,6 +68,7 @@ Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* pol
     return {Verdict::kRetrySafe, "provably not processed"};
   }
   if (policy == nullptr) return {Verdict::kDeliver, "no retry policy"};
+  if (facts.error.side == Side::kClient) return {Verdict::kDeliver, "the request itself cannot be sent"};
   const bool wanted = facts.error ? WantsError(*policy, facts.error) : WantsStatus(*policy, facts);
   if (!wanted) return {Verdict::kDeliver, "not a condition of the retry policy"};
   if (facts.policy_retries >= policy->max_retries) return {Verdict::kDeliver, "retries used up"};

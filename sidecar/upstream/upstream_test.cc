@@ -116,6 +116,18 @@ TEST(Judge, WhatWasAnsweredIsNotRetriedWhateverIsSaidOfItAfterwards) {
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
 }
 
+// The next hop would take it no better the second time.
+TEST(Judge, WhatCannotBeSentIsNotTriedAgain) {
+  config::RetryPolicy policy;
+  policy.on = ~0u;
+  policy.max_retries = 10;
+  AttemptFacts facts;
+  facts.error = Failed(ErrorKind::kHeadTooLarge, Outcome::kAmbiguous);
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  facts.error.side = Side::kClient;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+}
+
 TEST(Judge, TheOnlyEndpointThatIsDownIsTriedAgainOnlyByAPolicyThatWaits) {
   config::RetryPolicy policy;
   policy.on = config::kRetryConnectFailure;
