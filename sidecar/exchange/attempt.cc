@@ -82,6 +82,7 @@ Next Attempt::Acquire() {
   if (!asked_) {
     asked_ = true;
     ticket_.raw = OpensRaw();
+    ticket_.again = number_ > 1;
     const config::Cluster& cluster = endpoint_->cluster();
     if (cluster.proxy_protocol) {
       std::string header;

@@ -9,6 +9,7 @@
 #include "sidecar/exchange/origin_header.h"
 #include "sidecar/exchange/websocket.h"
 #include "sidecar/filter/grpc.h"
+#include "sidecar/http/scan.h"
 
 namespace pillion::exchange {
 namespace {
@@ -24,7 +25,8 @@ void ForEachElement(const http::HeaderList& headers, http::Known known, Use use)
 
 // The protocols an HTTP/1.1 client asks to switch to; "" when it asks for none that we carry. h2c is not one,
 // wherever it stands in the list: we speak HTTP/2 by prior knowledge, and two hops of it cannot be switched
-// end to end. An app that took it up would answer requests that no route of ours has seen.
+// end to end. An app that took it up would answer requests that no route of ours has seen. What is no
+// protocol's name is none either, and could not be sent as one by HTTP/2.
 std::string AskedUpgrade(const http::RequestHead& head) {
   if (head.version != http::Version::kHttp11 || !head.headers.Has(http::Known::kUpgrade)) return {};
   bool named = false;
@@ -33,7 +35,7 @@ std::string AskedUpgrade(const http::RequestHead& head) {
   std::string asked;
   if (!named) return asked;
   ForEachElement(head.headers, http::Known::kUpgrade, [&](std::string_view protocol) {
-    if (EqualsIgnoreCase(protocol.substr(0, 3), "h2c")) return;
+    if (EqualsIgnoreCase(protocol.substr(0, 3), "h2c") || !http::IsProtocol(protocol)) return;
     if (!asked.empty()) asked += ", ";
     asked += protocol;
   });

@@ -62,6 +62,19 @@ inline const char* SkipToken(const char* at, const char* end) {
   return at;
 }
 
+// RFC 9110 section 7.8: what Upgrade names, a protocol and perhaps its version behind a slash.
+inline bool IsProtocol(std::string_view text) {
+  const char* const end = text.data() + text.size();
+  const char* at = SkipToken(text.data(), end);
+  if (at == text.data()) return false;
+  if (at != end && *at == '/') {
+    const char* const version = ++at;
+    at = SkipToken(version, end);
+    if (at == version) return false;
+  }
+  return at == end;
+}
+
 // RFC 9110 section 5.5: VCHAR, obs-text, SP and HTAB.
 inline const char* SkipText(const char* at, const char* end) {
   while (end - at >= 16) {

@@ -339,13 +339,13 @@ void Codec::FinishContent(StreamId id) {
   session_->ResumeIfDeferred(*stream);
 }
 
-bool Codec::SendTrailers(StreamId id, const http::HeaderList& trailers) {
+bool Codec::SendTrailers(StreamId id, const http::HeaderList& trailers, bool late) {
   Session& s = *session_;
   Stream* const stream = s.Find(id);
   if (stream == nullptr || stream->sending != Stream::Sending::kOpen) return true;
   s.block.SetTrailers(trailers);
   if (!s.FitsPeer(s.block)) {
-    s.ResetStream(*stream, ErrorCode::kInternalError);
+    s.ResetStream(*stream, ErrorCode::kInternalError, late);
     return false;
   }
   if (s.block.size() > 0) stream->trailers = std::make_unique<http::HeaderList>(trailers);

@@ -67,8 +67,8 @@ struct Event {
   bool refused = false;  // kClosed: provably not processed (REFUSED_STREAM, or GOAWAY below our id)
   bool by_peer = false;  // kClosed: the peer's RST_STREAM, not ours
   bool unsent = false;   // kClosed: no byte of its HEADERS has left through Output (Outcome::kNotSent)
-  // kRequestHead, kResponseHead: kHeadTooLarge when the head broke a limit. The head is incomplete, no
-  // content or trailers follow; the caller answers (431, or 502 to its own client) and resets the stream.
+  // kRequestHead, kResponseHead, kTrailers: kHeadTooLarge when they broke a limit. They are incomplete, and
+  // nothing follows; the caller answers (431, or 502 to its own client) and resets the stream.
   ErrorKind error = ErrorKind::kNone;
   StreamId stream = 0;
   ErrorCode code = ErrorCode::kNoError;
@@ -138,9 +138,9 @@ class Codec {
   // Moves min(SendRoom, from.bytes()) bytes out of `from`; returns the count.
   size_t SendContent(StreamId stream, SliceQueue& from);
   // The sender's side is complete, without or with trailers, after what is queued. False: they are too large
-  // for the peer, or the limits; the stream is reset.
+  // for the peer, or the limits; the stream is reset (`late` as for Reset).
   void FinishContent(StreamId stream);
-  bool SendTrailers(StreamId stream, const http::HeaderList& trailers);
+  bool SendTrailers(StreamId stream, const http::HeaderList& trailers, bool late = false);
   // `late`: it was open for long (Limits::max_own_resets).
   void Reset(StreamId stream, ErrorCode code, bool late = false);
   // Server, after a complete response: what is left of the request is dropped, and refused by

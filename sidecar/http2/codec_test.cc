@@ -225,6 +225,52 @@ TEST(Codec, NoMoreStreamsAreOpenedThanMayBeResetEarly) {
   EXPECT_EQ(pair.client.StreamRoom(), 5u) << "five are open";
 }
 
+// Its trailers do not fit: a reset like any other.
+TEST(Codec, TrailersThatDoNotFitAreAnEarlyResetUnlessTheyComeLate) {
+  Limits limits;
+  limits.max_own_resets = 10;
+  Pair pair(SIZE_MAX, limits);
+  http::HeaderList large;
+  for (int i = 0; i < 70; ++i) large.Add("x", std::string(1000, 'v'));
+  for (const bool late : {true, false}) {
+    const StreamId id = pair.Submit(Request("POST"), false);
+    EXPECT_FALSE(pair.client.SendTrailers(id, large, late));
+    pair.Exchange();
+    EXPECT_EQ(pair.client.StreamRoom(), late ? 10u : 9u);
+  }
+}
+
+// They would wait in the library for the streams that are open, which may never end.
+TEST(Codec, HeadsThatANewLimitHoldsBackAreRefused) {
+  Codec client(Role::kClient, Limits());
+  const auto ask = [&] {
+    bool too_large = false;
+    return client.SubmitRequest(Request(), true, &too_large);
+  };
+  const auto heads = [&] {
+    std::string ids;
+    for (const FrameSeen& frame : Cut(Drain(client))) {
+      if (frame.type == kHeaders) ids += std::to_string(frame.stream) + " ";
+    }
+    return ids;
+  };
+  EventText seen;
+  EXPECT_TRUE(client.Feed(Raw(kSettings, 0, 0, "")));
+  EXPECT_EQ(ask(), 1);
+  EXPECT_EQ(heads(), "1 ");
+  for (const StreamId id : {3, 5, 7}) EXPECT_EQ(ask(), id);
+  EXPECT_TRUE(client.Feed(Raw(kSettings, 0, 0, Setting(3, 2))));
+  seen.Take(client);
+  EXPECT_EQ(seen.text(), "7:closed=7,refused,unsent 5:closed=7,refused,unsent ");
+  EXPECT_EQ(client.StreamRoom(), 0u);
+  EXPECT_EQ(heads(), "3 ");
+  EXPECT_TRUE(client.Feed(Head(1, {{":status", "204"}}) + Head(3, {{":status", "204"}})));
+  EXPECT_EQ(client.StreamRoom(), 2u);
+  EXPECT_EQ(ask(), 9);
+  EXPECT_EQ(heads(), "9 ");
+  EXPECT_EQ(client.open_streams(), 1u);
+}
+
 TEST(Codec, ARefusedStreamIsRefusedOnlyByThePeersWord) {
   Pair pair;
   pair.Submit(Request());

@@ -89,7 +89,7 @@ class EventText {
       case Event::Kind::kContent:
         return id + ":(" + std::string(event.content) + ") ";
       case Event::Kind::kTrailers:
-        return id + ":trailers" + Describe(codec.trailers(event)) + " ";
+        return id + ":trailers" + error + Describe(codec.trailers(event)) + " ";
       case Event::Kind::kEnd:
         return id + ":end ";
       case Event::Kind::kWritable:

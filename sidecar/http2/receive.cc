@@ -227,16 +227,7 @@ namespace {
 // RFC 8441 section 4: held as the request that an HTTP/1.1 client makes for the same (RFC 9110 section 7.8).
 // False: not a protocol's name.
 bool HoldAsUpgrade(const std::string& protocol, http::RequestHead& head) {
-  const char* const end = protocol.data() + protocol.size();
-  // RFC 9110 section 7.8: a name, and perhaps a version behind a slash; both are tokens.
-  const char* at = http::SkipToken(protocol.data(), end);
-  if (at == protocol.data()) return false;
-  if (at != end && *at == '/') {
-    const char* const version = ++at;
-    at = http::SkipToken(version, end);
-    if (at == version) return false;
-  }
-  if (at != end) return false;
+  if (!http::IsProtocol(protocol)) return false;
   head.upgrade = protocol;
   head.method = http::Method::kGet;
   head.method_text = "GET";
@@ -345,14 +336,19 @@ void Codec::Session::FinishResponseHead(Stream& stream, bool end_stream) {
 }
 
 void Codec::Session::FinishTrailers(Stream& stream) {
-  if (building_refused) ++refused.heads;
-  if (building_refused || building_error != ErrorKind::kNone) {
-    stream.misbehaved = building_error != ErrorKind::kNone;
+  if (building_refused && building_error == ErrorKind::kNone) {
+    ++refused.heads;
     ResetStream(stream, ErrorCode::kEnhanceYourCalm);
     return;
   }
-  if (role == Role::kServer) KeepHead(stream);
-  AddEvent(Event::Kind::kTrailers, stream).head = trailers.Commit();
+  if (building_error != ErrorKind::kNone) {
+    stream.receiving = Stream::Receiving::kIgnored;
+  } else if (role == Role::kServer) {
+    KeepHead(stream);
+  }
+  Event& event = AddEvent(Event::Kind::kTrailers, stream);
+  event.head = trailers.Commit();
+  event.error = building_error;
 }
 
 void Codec::Session::OnHeaders(const nghttp2_frame& frame) {
@@ -371,6 +367,23 @@ void Codec::Session::OnHeaders(const nghttp2_frame& frame) {
       break;
     case Building::kNothing:
       break;
+  }
+}
+
+// nghttp2 keeps heads back that are over a new limit (RFC 9113 section 5.1.2) until other streams end, which
+// may take for ever: they are as good as refused.
+void Codec::Session::WithdrawUnsent() {
+  const size_t allowed =
+      nghttp2_session_get_remote_settings(nghttp2, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+  if (streams.size() <= allowed) return;
+  std::vector<StreamId> unsent;
+  for (const auto& [id, stream] : streams) {
+    if (!stream->head_sent) unsent.push_back(id);
+  }
+  std::sort(unsent.begin(), unsent.end());
+  for (; !unsent.empty() && streams.size() > allowed; unsent.pop_back()) {
+    nghttp2_submit_rst_stream(nghttp2, NGHTTP2_FLAG_NONE, unsent.back(), NGHTTP2_REFUSED_STREAM);
+    Close(Find(unsent.back()), ErrorCode::kRefusedStream);
   }
 }
 
@@ -403,7 +416,12 @@ int Codec::Session::OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* 
       return 0;
     }
     case NGHTTP2_SETTINGS:
-      ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0 ? self.settled : self.limits_known) = true;
+      if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) {
+        self.limits_known = true;
+        return 0;
+      }
+      self.settled = true;
+      if (self.role == Role::kClient) self.WithdrawUnsent();
       return 0;
     case NGHTTP2_PING:
       if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0 &&

@@ -137,6 +137,7 @@ struct Codec::Session {
   void TakeField(http::HeaderList& headers, std::string_view name, std::string_view value);
   void JoinCookies(http::HeaderList& headers);
   void OnHeaders(const nghttp2_frame& frame);
+  void WithdrawUnsent();
   static int OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* user);
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user);
   static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,

@@ -212,13 +212,23 @@ void Http2Session::HandleEvents() {
     if (found == streams_.end()) continue;
     stream::Inbox& in = found->second.stream->in();
     if (event.kind == http2::Event::Kind::kEnd) in.ended = true;
-    if (event.kind == http2::Event::Kind::kTrailers) {
+    if (event.error != ErrorKind::kNone) {
+      OnTrailersTooLarge(in);
+    } else if (event.kind == http2::Event::Kind::kTrailers) {
       in.trailers_present = true;
       swap(in.trailers, codec_.trailers(event));
     }
     if (*found->second.owner != nullptr) turn_.Wake(**found->second.owner);
   }
   codec_.ClearEvents();
+}
+
+void Http2Session::OnTrailersTooLarge(stream::Inbox& in) {
+  const bool of_client = side_ == Side::kClient;
+  in.error = {ErrorKind::kHeadTooLarge, side_, of_client ? Outcome::kNotSent : Outcome::kAnswered,
+              "the trailers are too large"};
+  (of_client ? stats_.client_protocol_errors : stats_.upstream_protocol_errors).Add();
+  if (of_client) stats_.client_heads_too_large.Add();
 }
 
 void Http2Session::OnContent(const http2::Event& event) {
@@ -283,14 +293,20 @@ void Http2Session::ResetStream(http2::StreamId id, const RequestError& why, uint
 }
 
 void Http2Session::Reset(http2::StreamId id, http2::ErrorCode code) {
-  const auto found = streams_.find(id);
-  bool late = true;
-  if (found != streams_.end()) {
-    const time::MonotonicTime started = found->second.stream->started();
-    late = turn_.now() - started >= kEarlyReset && fed_at_ > started;
-    streams_.erase(found);
-  }
+  const bool late = IsLate(id);
+  streams_.erase(id);
   codec_.Reset(id, code, late);
+}
+
+bool Http2Session::SendTrailers(http2::StreamId id, const http::HeaderList& trailers) {
+  return codec_.SendTrailers(id, trailers, IsLate(id));
+}
+
+bool Http2Session::IsLate(http2::StreamId id) const {
+  const auto found = streams_.find(id);
+  if (found == streams_.end()) return true;
+  const time::MonotonicTime started = found->second.stream->started();
+  return turn_.now() - started >= kEarlyReset && fed_at_ > started;
 }
 
 void Http2Session::DetachAll(std::string_view detail) {

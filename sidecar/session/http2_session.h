@@ -52,6 +52,8 @@ class Http2Session {
   void Forget(http2::StreamId id, bool sent, bool received);
   // `code`: instead of the one that `why` chooses; 0: none.
   void ResetStream(http2::StreamId id, const RequestError& why, uint32_t code);
+  // False: they do not fit the peer, and the stream is reset.
+  bool SendTrailers(http2::StreamId id, const http::HeaderList& trailers);
   bool HasUnsent() { return !wire_.out().empty() || codec_.WantsOutput(); }
 
  protected:
@@ -98,10 +100,13 @@ class Http2Session {
 
  private:
   void CountEnd();
+  void OnTrailersTooLarge(stream::Inbox& in);
   void OnContent(const http2::Event& event);
   void OnClosed(const http2::Event& event);
   // Its entry, where there is one, goes too.
   void Reset(http2::StreamId id, http2::ErrorCode code);
+  // To reset it now would come late (http2::Limits::max_own_resets).
+  bool IsLate(http2::StreamId id) const;
   RequestError ErrorOf(const http2::Event& event) const;
 
   time::MonotonicTime fed_at_;       // the last bytes of the peer, or the session's start
@@ -141,7 +146,7 @@ class Http2StreamOf : public SideStream {
   void FinishWithTrailers(const http::HeaderList& trailers) override {
     if (link_.session == nullptr || finished_) return;
     finished_ = true;
-    link_.session->codec().SendTrailers(link_.id, trailers);
+    link_.session->SendTrailers(link_.id, trailers);
     link_.session->Dirty();
   }
   void Reset(const RequestError& why) override {

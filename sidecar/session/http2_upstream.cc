@@ -12,8 +12,9 @@ namespace pillion::session {
 namespace {
 
 constexpr size_t kMaxInformational = 8;
-// A peer that refuses a stream beside fewer is overloaded, not full.
-constexpr size_t kFewStreams = 32;
+// A peer that refuses a stream beside fewer is overloaded, not full: a sidecar has room for four heads of any
+// size that it takes.
+constexpr size_t kFewStreams = 4;
 constexpr auto kSilentPeerTimeout = std::chrono::seconds(30);
 constexpr std::string_view kNoSettings = "the upstream sent no HTTP/2 SETTINGS within connect_timeout";
 
@@ -51,6 +52,7 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
   void OpenRaw() override { PILLION_CHECK(false); }  // HTTP/1 only
   bool SendRequest(const http::RequestHead& head, bool end) override {
     if (link_.session == nullptr) return true;
+    if (session_.codec_.StreamRoom() == 0) return Withdraw();
     bool too_large = false;
     asked_upgrade_ = head.upgrade;
     const bool tunnel = !head.upgrade.empty() || head.method == http::Method::kConnect;
@@ -59,14 +61,9 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
     end = end && !tunnel;  // our side stays open for what the tunnel will carry
     const http2::StreamId id = session_.codec().SubmitRequest(head, end && !end_later, &too_large);
     if (too_large) return false;
+    if (id == 0) return Withdraw();
     ListNode<OpenedTag>::Unlink();
     --session_.opened_count_;
-    if (id == 0) {  // the connection stopped taking streams since it was picked
-      link_.session = nullptr;
-      in_.error = {ErrorKind::kPeerRefused, Side::kUpstream, Outcome::kNotSent,
-                   "the connection takes no more streams"};
-      return true;
-    }
     link_.id = id;
     head_sent_ = true;
     started_ = session_.turn_.now();
@@ -80,7 +77,7 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
     if (link_.session == nullptr || finished_) return;
     finished_ = true;
     session_.Dirty();
-    if (session_.codec().SendTrailers(link_.id, trailers) || in_.ended) return;
+    if (session_.SendTrailers(link_.id, trailers) || in_.ended) return;
     in_.error = {ErrorKind::kHeadTooLarge, Side::kClient, Outcome::kAmbiguous,
                  "the trailers are too large for the next hop"};
     if (owner_ != nullptr) session_.turn_.Wake(*owner_);
@@ -95,6 +92,16 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
 
  private:
   friend class Http2UpstreamSession;
+  // The connection has stopped taking streams since it was picked.
+  bool Withdraw() {
+    ListNode<OpenedTag>::Unlink();
+    --session_.opened_count_;
+    session_.turn_.Wake(session_);
+    link_.session = nullptr;
+    in_.error = {ErrorKind::kPeerRefused, Side::kUpstream, Outcome::kNotSent,
+                 "the connection takes no more streams"};
+    return true;
+  }
   Http2UpstreamSession& session_;  // only while link_.session is set
   WorkerMemory& memory_;
   std::vector<http::ResponseHead> informational_;
@@ -152,22 +159,21 @@ stream::Progress Http2UpstreamSession::Run() {
     }
   }
   wire_.KeepRest();
+  if (codec_.settled() && !told_settled_) TellSettled();
   if (state_ == State::kOpen) {
     const time::MonotonicTime now = turn_.now();
     if (!streams_.empty() || opened_count_ > 0) since_ = now;
     const uint32_t limit = cluster_->max_requests_per_connection;
     if (codec_.draining() || (limit != 0 && requests_ >= limit)) {
       Leave();
-    } else if (!codec_.settled() && now >= settle_by_) {
-      GiveUpSettling();
     } else if (cluster_->idle_timeout.count() > 0 && now >= since_ + cluster_->idle_timeout) {
       LeaveIdle();
     } else if (pool_ != nullptr) {
-      if (codec_.settled() && !told_settled_) TellSettled();
       pool_->Room(*this);
       if (state_ == State::kOpen && codec_.worn() && open_streams() == 0) LeaveIdle();
     }
   }
+  if (Settling() && turn_.now() >= settle_by_) GiveUpSettling();
   if (state_ == State::kLeaving) FinishLeaving();
   if (state_ == State::kDead) return stream::Progress::kDone;
   ArmTimer();
@@ -332,9 +338,8 @@ void Http2UpstreamSession::ArmTimer() {
   const time::Duration wait = state_ == State::kConnecting ? cluster_->connect_timeout
                               : leaving                    ? time::Duration(kLastBytesTimeout)
                                                            : cluster_->idle_timeout;
-  const bool settling = state_ == State::kOpen && !codec_.settled();
   auto due = time::MonotonicTime::max();
-  if (settling) {
+  if (Settling()) {
     due = settle_by_;
   } else if (wait.count() != 0 && !(leaving && (!streams_.empty() || opened_count_ > 0))) {
     due = since_ + wait;

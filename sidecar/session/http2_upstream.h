@@ -42,6 +42,9 @@ class Http2UpstreamSession final : public stream::Runnable,
   // It carries all it can: other streams are better off on another.
   bool Full() { return meter_.Full(received_ + wire_.written(), turn_.now()); }
   size_t open_streams() const { return streams_.size() + opened_count_; }
+  // It is proved: what is taken before the peer's SETTINGS are here does not count, nor what waits to be
+  // sent.
+  bool takes_streams() const { return !connecting() && (codec_.StreamRoom() > 0 || !streams_.empty()); }
   std::unique_ptr<stream::UpstreamStream> Open();
   void Orphan();
 
@@ -55,6 +58,8 @@ class Http2UpstreamSession final : public stream::Runnable,
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
   void FinishConnect();
+  // Connected, and the peer's SETTINGS are not here, which must come by settle_by_.
+  bool Settling() const { return !codec_.settled() && (state_ == State::kOpen || state_ == State::kLeaving); }
   void GiveUpSettling();
   void TellSettled();
   void FinishLeaving();

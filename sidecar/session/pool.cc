@@ -127,7 +127,12 @@ void Http2Pool::Acquire(stream::Ticket& ticket) {
   }
   if (sessions_.empty() && waiting_.empty()) next_dial_ = {};  // without a connection each who comes may ask
   ticket.waits_since = std::chrono::ceil<decltype(ticket.waits_since)>(parts_.turn.now().time_since_epoch());
-  waiting_.PushBack(&ticket);
+  if (ticket.again && !waiting_.empty()) {
+    ticket.waits_since = waiting_.front()->waits_since;  // the first is the one that is overdue first
+    waiting_.PushFront(&ticket);
+  } else {
+    waiting_.PushBack(&ticket);
+  }
   ++waiting_at_most_;
   DialForWaiting();
 }
@@ -169,9 +174,7 @@ void Http2Pool::Room(Http2UpstreamSession& session) {
     if (session.StreamRoom() == 0) break;
     Grant(parts_.turn, *ticket, session.Open());
   }
-  // What it takes before its SETTINGS are here proves nothing yet.
-  if (&session == untried_ && !session.connecting() &&
-      (session.StreamRoom() > 0 || session.open_streams() > 0)) {
+  if (&session == untried_ && session.takes_streams()) {
     untried_ = nullptr;
     next_dial_ = {};
     redial_pause_ = kFirstRedialPause;

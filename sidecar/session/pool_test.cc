@@ -162,14 +162,18 @@ class Pools : public ::testing::Test {
     clock_.AdvanceTo(end);
   }
   void Settle(Server* server) {
-    for (int i = 0; i < 50; ++i) {
-      while (turn_.Run()) {
-      }
-      if (server != nullptr) server->Run();
-      if (network_.NextEvent() == time::MonotonicTime::max()) return;
-      clock_.AdvanceTo(network_.NextEvent());
-      network_.Deliver();
+    for (int i = 0; i < 50 && Step(server); ++i) {
     }
+  }
+  // False: nothing is on its way.
+  bool Step(Server* server) {
+    while (turn_.Run()) {
+    }
+    if (server != nullptr) server->Run();
+    if (network_.NextEvent() == time::MonotonicTime::max()) return false;
+    clock_.AdvanceTo(network_.NextEvent());
+    network_.Deliver();
+    return true;
   }
   // A first request whose content the peer does not take.
   void Upload(Server& server) {
@@ -308,6 +312,44 @@ TEST_F(Pools, APeerThatRefusesAStreamTakesNoMoreThanItHadThen) {
   Settle(&server);
   EXPECT_EQ(std::ranges::count_if(tickets_, [](const auto& ticket) { return ticket->settled(); }), 150);
   EXPECT_EQ(loop_.dials, 3) << "40 by the second, the others by a third";
+  tickets_.clear();
+}
+
+TEST_F(Pools, APeerThatHasRoomForFewIsAskedByMoreConnections) {
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 1000);
+  for (int i = 0; i < 10; ++i) {
+    stream::Ticket& ticket = Ask();
+    if (!ticket.settled()) Settle(&server);
+    Send(ticket);
+  }
+  Settle(&server);
+  server.Refuse(1 + 2 * 5);
+  Settle(&server);
+  EXPECT_FALSE(Ask().settled());
+  Settle(&server);
+  EXPECT_TRUE(tickets_.back()->settled());
+  EXPECT_EQ(loop_.dials, 2);
+  tickets_.clear();
+}
+
+// Else it would be behind as many as before on the next connection, and refused again.
+TEST_F(Pools, WhoWasRefusedBeforeIsServedFirst) {
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 1);
+  Send([&]() -> stream::Ticket& {
+    stream::Ticket& first = Ask();
+    Settle(&server);
+    return first;
+  }());
+  stream::Ticket& waits = Ask();
+  auto& again = *tickets_.emplace_back(std::make_unique<stream::Ticket>(&nobody_));
+  again.again = true;
+  pools_.Acquire(*endpoint_, true, again);
+  EXPECT_FALSE(again.settled());
+  for (int i = 0; i < 50 && !again.settled() && !waits.settled(); ++i) Step(&server);
+  EXPECT_TRUE(again.settled());
+  EXPECT_FALSE(waits.settled());
   tickets_.clear();
 }
 

@@ -28,6 +28,8 @@ class Ticket : public ListNode<TicketTag> {
 
   // A connection that will carry no HTTP (UpstreamStream::OpenRaw), so one that has carried nothing yet.
   bool raw = false;
+  // Not its request's first: it was refused by one connection and should not be too late for the next.
+  bool again = false;
   // The pool's, while it waits. In four bytes: each exchange holds one.
   std::chrono::duration<uint32_t, std::deci> waits_since{};
   std::unique_ptr<UpstreamStream> stream;

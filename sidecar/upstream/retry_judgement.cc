@@ -64,7 +64,9 @@ Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* pol
   if (NotProcessed(facts) && facts.error.side == Side::kUpstream && facts.safe_retries < kMaxSafeRetries &&
       facts.error.kind != ErrorKind::kOverflow && !hopeless) {
     // A connection that could not be made is one of these: another endpoint may be up, and nothing has run.
-    if (facts.reused_connection) return {Verdict::kRetryFree, "stale connection, nothing was sent"};
+    const bool stale =
+        facts.error.outcome == Outcome::kNotSent && facts.error.kind != ErrorKind::kPeerRefused;
+    if (facts.reused_connection && stale) return {Verdict::kRetryFree, "stale connection, nothing was sent"};
     return {Verdict::kRetrySafe, "provably not processed"};
   }
   if (policy == nullptr) return {Verdict::kDeliver, "no retry policy"};

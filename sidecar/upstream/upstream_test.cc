@@ -116,6 +116,18 @@ TEST(Judge, WhatWasAnsweredIsNotRetriedWhateverIsSaidOfItAfterwards) {
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
 }
 
+// Nearly every stream is of a connection that was used before.
+TEST(Judge, AStreamThatWasRefusedIsNoStaleConnection) {
+  AttemptFacts facts;
+  facts.reused_connection = true;
+  facts.error = Failed(ErrorKind::kPeerRefused, Outcome::kRefused);
+  EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe);
+  facts.error = Failed(ErrorKind::kPeerRefused, Outcome::kNotSent);
+  EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe);
+  facts.error = Failed(ErrorKind::kClosed, Outcome::kNotSent);
+  EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetryFree);
+}
+
 // The next hop would take it no better the second time.
 TEST(Judge, WhatCannotBeSentIsNotTriedAgain) {
   config::RetryPolicy policy;

@@ -203,6 +203,60 @@ class Frames(mesh.MeshTest):
         self.assertNotIn(MAX_CONCURRENT_STREAMS, ours)
 
 
+class BeforeSettings(mesh.MeshTest):
+    """What is asked of a connection whose SETTINGS are not here yet, and come with bad news."""
+    UPGRADE = ("GET /ws HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+
+    def begin(self, most=0):
+        options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        self.start(http2_app=True, app_cluster={"connect_timeout": "1s", "typed_extension_protocol_options": {options: mesh.typed(
+            options, explicit_http_config={"http2_protocol_options": {}},
+            common_http_protocol_options={"max_requests_per_connection": most})}})
+
+    def server(self):
+        return Peer(self.app.accept(), server=True, start=False)
+
+    def granted(self, client, server):
+        stream, fields = server.request()
+        self.assertEqual(dict(fields)[":protocol"], "websocket")
+        server.send(headers(stream, OK, end=False))
+        self.assertEqual(client.head().status, 101)
+
+    def test_an_upgrade_goes_on_when_its_connection_takes_no_others(self):
+        self.begin(most=1)
+        client, server = self.ask(self.UPGRADE), self.server()
+        server.send(settings((ENABLE_CONNECT_PROTOCOL, 1)))
+        self.granted(client, server)
+
+    def test_an_upgrade_whose_connection_goes_away_goes_by_another(self):
+        self.begin()
+        client, first = self.ask(self.UPGRADE), self.server()
+        first.send(settings((ENABLE_CONNECT_PROTOCOL, 1)) + frame(GOAWAY, 0, 0, u32(0) + u32(0)))
+        second = self.server()
+        second.send(settings((ENABLE_CONNECT_PROTOCOL, 1)))
+        self.granted(client, second)
+
+    def test_an_upgrade_for_which_there_is_no_room_goes_by_another(self):
+        self.begin()
+        client, first = self.ask(self.UPGRADE), self.server()
+        first.send(settings((ENABLE_CONNECT_PROTOCOL, 1), (MAX_CONCURRENT_STREAMS, 0)))
+        second = self.server()
+        second.send(settings((ENABLE_CONNECT_PROTOCOL, 1)))
+        self.granted(client, second)
+
+    def check_silent(self, most):
+        self.begin(most)
+        client, _ = self.get(), self.app.accept()
+        self.assertEqual(client.head().status, 502)
+
+    def test_a_peer_that_never_says_any_is_given_up(self):
+        self.check_silent(0)
+
+    def test_also_by_a_connection_that_takes_no_others(self):
+        self.check_silent(1)
+
+
 class KeepAlive(mesh.MeshTest):
     """A cluster's `connection_keepalive`."""
 

@@ -125,6 +125,16 @@ class ManyFields(Shared):
     """The first sidecar takes more fields than the second, which says only how many bytes it takes."""
     near_hcm = {"common_http_protocol_options": {"max_headers_count": 300}}
 
+    def test_trailers_with_too_many_for_the_second_sidecar(self):
+        """However many come (Limits::max_early_resets are 2048)."""
+        trailers = "".join("x-%d: v\r\n" % i for i in range(150))
+        for i in range(2500):
+            client = self.ask("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n%s\r\n" % trailers)
+            # This app accepts none of their connections, and the second sidecar makes 1024.
+            self.assertIn(client.head().status, (431,) if i < 1000 else (431, 503))
+            client.close()
+            self.clients.pop()
+
     def test_requests_with_too_many_for_the_second_sidecar(self):
         fields = "".join("x-%d: v\r\n" % i for i in range(150))
         for _ in range(400):
@@ -134,11 +144,30 @@ class ManyFields(Shared):
             self.clients.pop()
 
 
+class OddUpgrades(Shared):
+    """An Upgrade field may be ignored (RFC 9110 section 7.8), and what it names must be when HTTP/2 has no way to say it."""
+    near_hcm = {}
+
+    def test_what_names_no_protocol_is_ignored_however_often_it_comes(self):
+        odd = ("a/", "a/b/c", "a b", '"a"', "/")
+        for i in range(2500):
+            client = self.get(path="/direct", fields="Connection: Upgrade\r\nUpgrade: %s\r\n" % odd[i % len(odd)])
+            self.assertEqual(client.head().status, 200)
+            client.close()
+            self.clients.pop()
+
+
 class Heads(mesh.MeshTest):
     """The heads that are under way on one connection have a limit together: 100 streams of 16 KiB at the second sidecar."""
     COUNT = 200
 
     def test_more_than_one_connection_may_hold_are_carried_by_another(self):
+        self.check(40)
+
+    def test_the_largest_of_which_few_fit(self):
+        self.check(52)
+
+    def check(self, kib):
         between = mesh.free_port()
         far = mesh.Sidecar([mesh.listener("inbound", between, "app", direction="INBOUND", peer=True,
                                           hcm={"http2_protocol_options": {"max_concurrent_streams": 100}})],
@@ -147,7 +176,7 @@ class Heads(mesh.MeshTest):
         near = mesh.Sidecar([mesh.listener("outbound", self.port, "next")],
                             [mesh.cluster("next", [(mesh.HOST, between)], sidecar=True)], admin=True)
         self.made = [near, far]
-        fields = "".join("X-%d: %s\r\n" % (i, "x" * 4000) for i in range(10))
+        fields = "".join("X-%d: %s\r\n" % (i, "x" * 4000) for i in range(kib // 4))
         clients = [self.ask("POST / HTTP/1.1\r\nHost: shop\r\n%sContent-Length: 2\r\n\r\nhi" % fields) for _ in range(self.COUNT)]
         for app in [self.accept_request()[0] for _ in clients]:  # all before the first is answered
             app.send(mesh.OK)
