@@ -64,9 +64,10 @@ inline const char* SkipToken(const char* at, const char* end) {
 
 // RFC 9110 section 7.8: what Upgrade names, a protocol and perhaps its version behind a slash.
 inline bool IsProtocol(std::string_view text) {
-  const char* const end = text.data() + text.size();
-  const char* at = SkipToken(text.data(), end);
-  if (at == text.data()) return false;
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const char* at = SkipToken(begin, end);
+  if (at == begin) return false;
   if (at != end && *at == '/') {
     const char* const version = ++at;
     at = SkipToken(version, end);
