@@ -78,7 +78,9 @@ void HeapTrimmer::Check(time::MonotonicTime now) {
   next_ = now + kEvery;
   const int64_t free = Free();
   lowest_ = std::min(lowest_, free);
-  if (free < lowest_ + kGrowthBytes) return;
+  const int64_t growth = std::clamp(static_cast<int64_t>(allocated_()) / kAllocatedPerGrowth,
+                                    kLeastGrowthBytes, kMostGrowthBytes);
+  if (free < lowest_ + growth) return;
   trim_();
   lowest_ = Free();
 }

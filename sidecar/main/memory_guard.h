@@ -74,12 +74,15 @@ class HeapTrimmer {
               std::function<void()> trim)
       : resident_(std::move(resident)), allocated_(std::move(allocated)), trim_(std::move(trim)) {}
   // Looks when it is time, and trims when what is resident and given out to nobody has grown since the last
-  // trim: what is left of it then cannot be given back.
+  // trim (what is left of it then cannot be given back) by a part of what is given out, so that a trim costs
+  // little beside the work which used that much.
   void Check(time::MonotonicTime now);
   time::MonotonicTime next() const { return next_; }
 
   static constexpr time::Duration kEvery = std::chrono::seconds(5);
-  static constexpr int64_t kGrowthBytes = int64_t{8} << 20;
+  static constexpr int64_t kAllocatedPerGrowth = 32;
+  static constexpr int64_t kLeastGrowthBytes = int64_t{128} << 10;
+  static constexpr int64_t kMostGrowthBytes = int64_t{8} << 20;
 
  private:
   int64_t Free() const { return static_cast<int64_t>(resident_()) - static_cast<int64_t>(allocated_()); }

@@ -179,6 +179,31 @@ TEST(HeapTrimmer, TrimsWhatABurstHasLeftAlsoWhenItLastsLonger) {
   EXPECT_EQ(resident, used + 10 * kMiB);
 }
 
+TEST(HeapTrimmer, TrimsSoonerTheLessIsInUse) {
+  uint64_t used = 0;
+  uint64_t left_over = 0;
+  int trims = 0;
+  HeapTrimmer trimmer([&] { return (14 << 20) + used + left_over; }, [&] { return used; },
+                      [&] {
+                        ++trims;
+                        left_over = 0;
+                      });
+  const auto trimmed_at_kib = [&](uint64_t in_use) -> uint64_t {
+    used = in_use;
+    const int before = trims;
+    for (uint64_t kib = 0; kib < 16 << 10; ++kib) {
+      left_over = kib << 10;
+      trimmer.Check(trimmer.next());
+      if (trims > before) return kib;
+    }
+    return 0;
+  };
+  trimmer.Check(trimmer.next());
+  EXPECT_EQ(trimmed_at_kib(1 << 20), 128u);
+  EXPECT_EQ(trimmed_at_kib(8 << 20), 256u);
+  EXPECT_EQ(trimmed_at_kib(uint64_t{4} << 30), 8u << 10);
+}
+
 class Files {
  public:
   Files() {
