@@ -1,5 +1,7 @@
 #include "sidecar/config/fields.h"
 
+#include <array>
+
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 
@@ -40,6 +42,30 @@ uint32_t ReadNumber(const google::protobuf::UInt32Value& value, const std::strin
   if (value.value() >= min && value.value() <= max) return value.value();
   Add(errors, path, "expected a number from " + std::to_string(min) + " to " + std::to_string(max));
   return min;
+}
+
+Fraction ReadFraction(const envoy::type::v3::FractionalPercent& share, const std::string& path,
+                      ConfigErrors& errors) {
+  using Percent = envoy::type::v3::FractionalPercent;
+  constexpr std::array<uint32_t, 3> kDenominators = {100, 10'000, 1'000'000};
+  Fraction result;
+  if (!Percent::DenominatorType_IsValid(share.denominator())) {
+    Add(errors, FieldPath(path, "denominator"), "expected HUNDRED, TEN_THOUSAND or MILLION");
+    return result;
+  }
+  result.denominator = kDenominators.at(static_cast<size_t>(share.denominator()));
+  result.numerator = share.numerator();
+  if (result.numerator > result.denominator) {
+    Add(errors, FieldPath(path, "numerator"), "expected at most " + std::to_string(result.denominator));
+  }
+  return result;
+}
+
+Fraction ReadFraction(const envoy::config::core::v3::RuntimeFractionalPercent& share, const std::string& path,
+                      ConfigErrors& errors) {
+  const std::string value_path = FieldPath(path, "default_value");
+  if (!share.has_default_value()) Add(errors, value_path, "expected a share");
+  return ReadFraction(share.default_value(), value_path, errors);
 }
 
 void RequireText(const std::string& text, const std::string& path, ConfigErrors& errors) {

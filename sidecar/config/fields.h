@@ -41,6 +41,12 @@ nanoseconds ReadDuration(const google::protobuf::Duration& duration, const std::
 uint32_t ReadNumber(const google::protobuf::UInt32Value& value, const std::string& path, ConfigErrors& errors,
                     uint32_t min, uint32_t max);
 
+Fraction ReadFraction(const envoy::type::v3::FractionalPercent& share, const std::string& path,
+                      ConfigErrors& errors);
+// What a running process can be told otherwise elsewhere; here the default holds.
+Fraction ReadFraction(const envoy::config::core::v3::RuntimeFractionalPercent& share, const std::string& path,
+                      ConfigErrors& errors);
+
 void RequireText(const std::string& text, const std::string& path, ConfigErrors& errors);
 
 // An IP literal and a port. `any_port`: 0 is allowed.

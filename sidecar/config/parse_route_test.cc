@@ -4,6 +4,7 @@
 #include <re2/re2.h>
 
 #include <chrono>
+#include <map>
 #include <string>
 
 #include "sidecar/config/parse_test_yaml.h"
@@ -96,8 +97,8 @@ TEST(ParseRouteTest, PathsAreMatchedInFourWays) {
 }
 
 TEST(ParseRouteTest, WrongPathsAreRefused) {
-  EXPECT_EQ(MatchErrors("{}"), Lines{"match: expected prefix, path, safe_regex, path_separated_prefix or "
-                                     "connect_matcher"});
+  EXPECT_EQ(MatchErrors("{}"), Lines{"match: expected prefix, path, safe_regex, path_separated_prefix, "
+                                     "connect_matcher or path_match_policy"});
   for (const char* prefix : {"/", "/a/", "/a?", "/a#"}) {
     EXPECT_EQ(
         MatchErrors("{path_separated_prefix: '" + std::string(prefix) + "'}"),
@@ -171,6 +172,100 @@ TEST(ParseRouteTest, WrongHeadersAreRefused) {
       errors("{name: a, string_match: {ignore_case: true, safe_regex: {regex: '['}}}"),
       (Lines{path + ".string_match.safe_regex.regex: expected a regular expression of RE2: missing ]: [",
              path + ".string_match.ignore_case: expected false with safe_regex; write (?i) there"}));
+}
+
+TEST(ParseRouteTest, HeadersMayBeNumbersOrMissing) {
+  const RouteMatch match = Match(R"({prefix: /, headers: [
+    {name: n, range_match: {start: -1, end: 10}, treat_missing_header_as_empty: true}, {name: m}]})");
+  ASSERT_EQ(match.headers.size(), 2u);
+  EXPECT_EQ(match.headers[0].range.value().start, -1);
+  EXPECT_EQ(match.headers[0].range.value().end, 10);
+  EXPECT_TRUE(match.headers[0].missing_is_empty);
+  EXPECT_EQ(match.headers[1].range.has_value(), false);
+  EXPECT_FALSE(match.headers[1].missing_is_empty);
+  for (const char* range : {"{}", "{start: 2, end: 2}", "{start: 3, end: 2}"}) {
+    EXPECT_EQ(MatchErrors("{prefix: /, headers: [{name: n, range_match: " + std::string(range) + "}]}"),
+              Lines{"match.headers[0].range_match: expected a start less than its end, which is not in it"})
+        << range;
+  }
+}
+
+TEST(ParseRouteTest, QueriesAreMatched) {
+  const RouteMatch match = Match(R"({prefix: /, query_parameters: [
+    {name: a}, {name: b, present_match: false}, {name: c, string_match: {prefix: p, ignore_case: true}}]})");
+  ASSERT_EQ(match.query.size(), 3u);
+  EXPECT_EQ(match.query[0].name, "a");
+  EXPECT_EQ(match.query[0].value.has_value(), false);
+  EXPECT_TRUE(match.query[0].present);
+  EXPECT_FALSE(match.query[1].present);
+  EXPECT_EQ(match.query[2].value.value().kind, StringMatch::Kind::kPrefix);
+  EXPECT_TRUE(match.query[2].value.value().ignore_case);
+  EXPECT_EQ(MatchErrors("{prefix: /, query_parameters: [{string_match: {}}]}"),
+            (Lines{"match.query_parameters[0].name: expected at least 1 character",
+                   "match.query_parameters[0].string_match: expected exact, prefix, suffix, contains or "
+                   "safe_regex"}));
+}
+
+TEST(ParseRouteTest, GrpcAndSharesAreMatched) {
+  EXPECT_TRUE(Match("{prefix: /, grpc: {}}").grpc);
+  EXPECT_FALSE(Match("{prefix: /}").grpc);
+  const auto share = [](const std::string& value) {
+    return "{prefix: /, runtime_fraction: {runtime_key: k, default_value: " + value + "}}";
+  };
+  EXPECT_EQ(Match("{prefix: /}").share.has_value(), false);
+  const Fraction some = Match(share("{numerator: 25, denominator: TEN_THOUSAND}")).share.value();
+  EXPECT_EQ(some.numerator, 25u);
+  EXPECT_EQ(some.denominator, 10'000u);
+  EXPECT_EQ(Match(share("{numerator: 100}")).share.value().denominator, 100u);
+  EXPECT_EQ(Match(share("{denominator: MILLION}")).share.value().denominator, 1'000'000u);
+  const std::string path = "match.runtime_fraction.default_value";
+  EXPECT_EQ(MatchErrors(share("{numerator: 101}")), Lines{path + ".numerator: expected at most 100"});
+  EXPECT_EQ(MatchErrors("{prefix: /, runtime_fraction: {}}"), Lines{path + ": expected a share"});
+}
+
+std::string Template(const std::string& text) {
+  return "{path_match_policy: {name: t, typed_config: {'@type': "
+         "type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig, "
+         "path_template: '" +
+         text + "'}}}";
+}
+
+TEST(ParseRouteTest, PathsAreMatchedByTemplate) {
+  const auto matches = [](const std::string& text, const std::string& path) {
+    const RouteMatch match = Match(Template(text));
+    EXPECT_EQ(match.kind, RouteMatch::Kind::kRegex);
+    return match.regex != nullptr && re2::RE2::FullMatch(path, *match.regex);
+  };
+  EXPECT_TRUE(matches("/a/*/c", "/a/b/c"));
+  EXPECT_FALSE(matches("/a/*/c", "/a//c"));
+  EXPECT_FALSE(matches("/a/*/c", "/a/b/b/c"));
+  EXPECT_TRUE(matches("/a/**", "/a/b/c"));
+  EXPECT_TRUE(matches("/a/**", "/a/"));
+  EXPECT_FALSE(matches("/a/**", "/a"));
+  EXPECT_TRUE(matches("/a.b/{x}", "/a.b/c"));
+  EXPECT_FALSE(matches("/a.b/{x}", "/aXb/c")) << "text is no expression";
+  EXPECT_TRUE(matches("/{lang}/{rest=**}", "/en/x/y"));
+  EXPECT_TRUE(matches("/{lang=en}/*", "/en/x"));
+  EXPECT_FALSE(matches("/{lang=en}/*", "/de/x"));
+  const RouteMatch names = Match(Template("/{a}/x/{b=**}"));
+  EXPECT_EQ(names.regex->NamedCapturingGroups(), (std::map<std::string, int>{{"a", 1}, {"b", 2}}));
+}
+
+TEST(ParseRouteTest, WrongTemplatesAreRefused) {
+  const std::string path = "match.path_match_policy.typed_config";
+  const std::string shape =
+      path +
+      ".path_template: expected elements between slashes: text, *, **, {name} or {name=*}; ** comes last";
+  for (const char* text : {"", "a", "/**/a", "/{a", "/{}", "/{1a}", "/{a.b}", "/a*"})
+    EXPECT_EQ(MatchErrors(Template(text)), Lines{shape}) << text;
+  const std::string names = path + ".path_template: expected at most 5 names, each of them once";
+  EXPECT_EQ(MatchErrors(Template("/{a}/{a}")), Lines{names});
+  EXPECT_EQ(MatchErrors(Template("/{a}/{b}/{c}/{d}/{e}/{f}")), Lines{names});
+  EXPECT_EQ(MatchErrors("{path_match_policy: {name: t}}"),
+            Lines{path + ": expected a envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig"});
+  std::string cased = Template("/a");
+  cased.insert(1, "case_sensitive: false, ");
+  EXPECT_EQ(MatchErrors(cased), Lines{"match.case_sensitive: expected true with path_match_policy"});
 }
 
 TEST(ParseRouteTest, WeightsAreRead) {

@@ -29,11 +29,36 @@ struct StringMatch {
   std::shared_ptr<const re2::RE2> regex;  // kRegex: full match, linear time
 };
 
+// [start, end); never empty.
+struct IntRange {
+  int64_t start = 0;
+  int64_t end = 0;
+};
+
+// A share of requests; at most the whole.
+struct Fraction {
+  uint32_t numerator = 0;
+  uint32_t denominator = 100;
+  // `draw` is uniform over all 64-bit values.
+  bool Holds(uint64_t draw) const {
+    return ((static_cast<unsigned __int128>(draw) * denominator) >> 64) < numerator;
+  }
+};
+
 struct HeaderMatch {
   std::string name;  // lower case; ":method", ":path", ":authority", ":scheme" name the request line
   bool invert = false;
-  // Absent: the field must be there (present = true) or must not (present = false).
-  std::optional<StringMatch> value;
+  // One of the two, or neither: the field must then be there (present = true) or must not (present = false).
+  std::optional<StringMatch> value = std::nullopt;
+  bool present = true;
+  std::optional<IntRange> range = std::nullopt;  // the value is a decimal number in it
+  bool missing_is_empty = false;  // a field that is not there is matched as if it were, and empty
+};
+
+// The first parameter of that name in the query, not decoded.
+struct QueryMatch {
+  std::string name;
+  std::optional<StringMatch> value = std::nullopt;  // absent: as in HeaderMatch
   bool present = true;
 };
 
@@ -43,8 +68,11 @@ struct RouteMatch {
   Kind kind = Kind::kPrefix;
   std::string text;
   bool case_sensitive = true;
-  std::shared_ptr<const re2::RE2> regex;  // kRegex: the path without its query
+  std::shared_ptr<const re2::RE2> regex;  // kRegex: the path without its query; groups have names
   std::vector<HeaderMatch> headers;       // all must match
+  std::vector<QueryMatch> query;          // likewise
+  bool grpc = false;                      // gRPC requests only, by their content-type
+  std::optional<Fraction> share;          // of the requests that match otherwise
 };
 
 // Bits of RetryPolicy::on.
@@ -121,7 +149,7 @@ struct VirtualHost {
   std::vector<Route> routes;
 };
 
-// One RouteConfiguration. Host look-up is prepared by route::HostIndex.
+// One RouteConfiguration. Look-up is prepared by route::RouteIndex.
 struct RouteTable {
   std::string name;
   std::string version;  // of the resource, for admin

@@ -96,7 +96,7 @@ http::ResponseHead MakeGrpcAnswer(const Answer& answer, const http::RequestHead&
   head.status = 200;
   const auto own = request.headers.Find(http::Known::kContentType);
   head.headers.Add(http::Known::kContentType,
-                   own && filter::IsGrpcContentType(*own) ? *own : "application/grpc");
+                   own && http::IsGrpcContentType(*own) ? *own : "application/grpc");
   head.headers.Add(http::Known::kGrpcStatus, std::to_string(answer.grpc_status));
   std::string_view text = answer.text;
   if (text.ends_with('\n')) text.remove_suffix(1);
@@ -107,7 +107,7 @@ http::ResponseHead MakeGrpcAnswer(const Answer& answer, const http::RequestHead&
 
 bool IsGrpc(const http::RequestHead& head) {
   const auto type = head.headers.Find(http::Known::kContentType);
-  return type && filter::IsGrpcContentType(*type);
+  return type && http::IsGrpcContentType(*type);
 }
 
 }  // namespace pillion::exchange

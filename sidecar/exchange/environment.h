@@ -2,7 +2,6 @@
 #ifndef PILLION_SIDECAR_EXCHANGE_ENVIRONMENT_H_
 #define PILLION_SIDECAR_EXCHANGE_ENVIRONMENT_H_
 
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -48,15 +47,21 @@ class RouteScope : public LocalCounted {
   RouteScope(const config::HttpServer& listener, std::shared_ptr<const route::RouteIndex> index,
              telemetry::Shard& stats);
   const route::RouteIndex& index() const { return *index_; }
-  telemetry::RouteStats& StatsOf(const config::WeightedCluster& target) const {
-    return *by_target_.at(&target);
-  }
-  telemetry::RouteStats& StatsOf(const config::Route& route) const { return *by_route_.at(&route); }
+  // Where the next request of a route that matched goes: smooth weighted round robin, which begins at a
+  // random place, so that sidecars that start together do not choose together. `random`: uniform over all
+  // 64-bit values. `cluster`: null when the route answers by itself.
+  struct Choice {
+    const config::WeightedCluster* cluster;
+    telemetry::RouteStats& stats;
+  };
+  Choice Choose(const route::Match& match, uint64_t random);
 
  private:
   std::shared_ptr<const route::RouteIndex> index_;
-  std::map<const config::WeightedCluster*, telemetry::RouteStats*> by_target_;
-  std::map<const config::Route*, telemetry::RouteStats*> by_route_;  // direct responses
+  // Of the clusters of each route of the table in turn; of a route without any, one.
+  std::vector<telemetry::RouteStats*> stats_;
+  std::vector<int64_t> credits_;
+  std::vector<uint32_t> first_;  // of those, by the place of a route
 };
 
 // One listener as one worker uses it. `routes` is replaced when the table changes; running exchanges keep

@@ -185,7 +185,7 @@ Next Exchange::MatchRoute() {
   stats_ = nullptr;
   cluster_.Reset();
   error_ = {};
-  const route::Match match = routes_->index().Find(client_->request());
+  const route::Match match = routes_->index().Find(client_->request(), env_.random.Next());
   if (match.route == nullptr) {
     route_ = nullptr;
     if (client_->request().method == http::Method::kConnect) {
@@ -198,16 +198,14 @@ Next Exchange::MatchRoute() {
   }
   route_ = match.route;
   Note(Event::kRouted, static_cast<uint32_t>(match.route - match.virtual_host->routes.data()));
-  if (route_->direct) {
-    stats_ = &routes_->StatsOf(*route_);
-    stats_->started.Add();
+  const RouteScope::Choice choice = routes_->Choose(match, env_.random.Next());
+  stats_ = &choice.stats;
+  stats_->started.Add();
+  if (choice.cluster == nullptr) {
     step_ = Step::kRequestFilters;
     return Next::kMore;
   }
-  const config::WeightedCluster& target = route::PickCluster(*route_, env_.random.Next());
-  stats_ = &routes_->StatsOf(target);
-  stats_->started.Add();
-  cluster_ = LocalRef<upstream::ClusterState>(env_.clusters.Find(target.cluster));
+  cluster_ = LocalRef<upstream::ClusterState>(env_.clusters.Find(choice.cluster->cluster));
   if (!cluster_) {
     return Unrouted(
         {ErrorKind::kNoCluster, Side::kLocal, Outcome::kNotSent, "the route's cluster is not known"});

@@ -10,9 +10,6 @@
 
 namespace pillion::filter {
 
-// "application/grpc", alone or followed by "+subtype" or ";parameter".
-bool IsGrpcContentType(std::string_view type);
-
 // grpc-status: a number; nullopt when it is none.
 std::optional<uint32_t> ParseGrpcStatus(std::string_view text);
 // grpc-message: bytes outside of 0x20..0x7e, and '%', as %XX; and back (what is no escape stays).

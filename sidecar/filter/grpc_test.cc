@@ -7,15 +7,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(Grpc, ContentTypes) {
-  for (const char* type :
-       {"application/grpc", "application/grpc+proto", "application/grpc;x=y", "Application/gRPC"})
-    EXPECT_TRUE(IsGrpcContentType(type)) << type;
-  for (const char* type :
-       {"", "application/grpc-web", "application/grpcx", "application/json", "application/grp"})
-    EXPECT_FALSE(IsGrpcContentType(type)) << type;
-}
-
 TEST(Grpc, MessagesAreEscapedAndBack) {
   EXPECT_EQ(EncodeGrpcMessage("50% \xc3\xa9\n~ \x7f"), "50%25 %C3%A9%0A~ %7F");
   EXPECT_EQ(DecodeGrpcMessage("50%25 %c3%A9%0A~ "), "50% \xc3\xa9\n~ ");

@@ -195,6 +195,12 @@ void ResponseHead::Recycle() {
   Clear();
 }
 
+bool IsGrpcContentType(std::string_view type) {
+  constexpr std::string_view kGrpc = "application/grpc";
+  if (type.size() < kGrpc.size() || !EqualsIgnoreCase(type.substr(0, kGrpc.size()), kGrpc)) return false;
+  return type.size() == kGrpc.size() || type[kGrpc.size()] == '+' || type[kGrpc.size()] == ';';
+}
+
 std::string_view ReasonPhrase(uint16_t status) {
   const auto* const found =
       std::lower_bound(kReasons.begin(), kReasons.end(), status,

@@ -83,6 +83,9 @@ struct ResponseHead {
   void Recycle();  // as above
 };
 
+// Of gRPC: "application/grpc", alone or followed by "+subtype" or ";parameter".
+bool IsGrpcContentType(std::string_view type);
+
 // The standard reason phrase; "" for an unknown status (legal: RFC 9112 section 4).
 std::string_view ReasonPhrase(uint16_t status);
 

@@ -53,5 +53,14 @@ TEST(RemoveHopByHop, RefusesMoreOptionsThanAnybodyNeeds) {
   EXPECT_EQ(Names(headers), "connection a connection ");
 }
 
+TEST(Head, KnowsContentOfGrpc) {
+  for (const char* type :
+       {"application/grpc", "application/grpc+proto", "application/grpc;x=y", "Application/gRPC"})
+    EXPECT_TRUE(IsGrpcContentType(type)) << type;
+  for (const char* type :
+       {"", "application/grpc-web", "application/grpcx", "application/json", "application/grp"})
+    EXPECT_FALSE(IsGrpcContentType(type)) << type;
+}
+
 }  // namespace
 }  // namespace pillion::http

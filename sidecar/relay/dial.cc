@@ -4,7 +4,7 @@
 #include <string>
 
 #include "sidecar/net/proxy_protocol.h"
-#include "sidecar/route/route.h"
+#include "sidecar/route/weights.h"
 
 namespace pillion::relay {
 
@@ -16,7 +16,8 @@ Dial::Dial(const RelayParts& parts, const config::TcpServer& server, const net::
       destination_(client.local()),
       own_(client.own()),
       max_attempts_(server.max_connect_attempts) {
-  cluster_name_ = route::PickCluster(server.clusters, server.total_weight, parts_.random.Next()).cluster;
+  cluster_name_ =
+      server.clusters[route::DrawCluster(server.clusters, server.total_weight, parts_.random.Next())].cluster;
   cluster_ = LocalRef<upstream::ClusterState>(parts_.clusters.Find(cluster_name_));
   if (cluster_) {
     Start();

@@ -1,143 +1,140 @@
 #include "sidecar/route/route.h"
 
-#include <re2/re2.h>
-
 #include <algorithm>
 
 #include "sidecar/base/text.h"
-#include "sidecar/config/string_match.h"
 
 namespace pillion::route {
 namespace {
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = AsciiLower(c);
-  return lower;
-}
+// So few are tried sooner than found.
+constexpr size_t kFewRoutes = 6;
 
-re2::StringPiece Piece(std::string_view text) { return {text.data(), text.size()}; }
+enum class FoundBy : uint8_t { kPath, kPrefix, kElementPrefix, kNothing };
 
-bool MatchesPath(const config::RouteMatch& match, std::string_view path) {
-  const std::string_view bare = path.substr(0, path.find('?'));
+FoundBy WhatFinds(const config::RouteMatch& match) {
+  using Kind = config::RouteMatch::Kind;
+  if (!match.case_sensitive) return FoundBy::kNothing;
   switch (match.kind) {
-    case config::RouteMatch::Kind::kPrefix:
-      // "/" is the catch-all, so it takes the target that is no path too: OPTIONS * (RFC 9110 section 9.3.7).
-      return config::HasPrefix(path, match.text, !match.case_sensitive) || (match.text == "/" && path == "*");
-    case config::RouteMatch::Kind::kPath:
-      return match.case_sensitive ? bare == match.text : EqualsIgnoreCase(bare, match.text);
-    case config::RouteMatch::Kind::kPathSeparatedPrefix:
-      return config::HasPrefix(bare, match.text, !match.case_sensitive) &&
-             (bare.size() == match.text.size() || bare[match.text.size()] == '/');
-    case config::RouteMatch::Kind::kRegex:
-      return re2::RE2::FullMatch(Piece(bare), *match.regex);
-    case config::RouteMatch::Kind::kConnect:
-      return true;  // as Matches has seen to
+    case Kind::kPath:
+      return FoundBy::kPath;
+    case Kind::kPrefix:  // "/" takes also what does not begin with it
+      return match.text.size() > 1 ? FoundBy::kPrefix : FoundBy::kNothing;
+    case Kind::kPathSeparatedPrefix:
+      return FoundBy::kElementPrefix;
+    case Kind::kRegex:
+    case Kind::kConnect:
+      return FoundBy::kNothing;
   }
-  return false;
+  return FoundBy::kNothing;
 }
 
-bool MatchesValue(const config::HeaderMatch& match, bool present, std::string_view value) {
-  if (!match.value) return present == match.present;
-  return present && Matches(*match.value, value);
-}
-
-bool MatchesHeader(const config::HeaderMatch& match, const http::RequestHead& head) {
-  bool matched = false;
-  if (match.name.starts_with(':')) {
-    const std::string_view value = match.name == ":method"      ? std::string_view(head.method_text)
-                                   : match.name == ":path"      ? std::string_view(head.path)
-                                   : match.name == ":authority" ? std::string_view(head.authority)
-                                   : match.name == ":scheme"    ? std::string_view(head.scheme)
-                                                                : std::string_view();
-    matched = MatchesValue(match, true, value);
-  } else if (match.name == "host") {
-    matched = MatchesValue(match, head.has_authority, head.authority);
-  } else {
-    // Each field is matched by itself: joining values lets one field speak for another (CVE-2026-26308).
-    bool present = false;
-    const http::Known known = http::Lookup(match.name);
-    for (size_t i = 0; i < head.headers.size() && !(present && matched); ++i) {
-      const http::HeaderList::Field field = head.headers[i];
-      if (field.known != known || !EqualsIgnoreCase(field.name, match.name)) continue;
-      present = true;
-      matched = MatchesValue(match, true, field.value);
-    }
-    if (!present) matched = MatchesValue(match, false, {});
-  }
-  return matched != match.invert;
+bool WantsPathAlone(const config::RouteMatch& match) {
+  return match.headers.empty() && match.query.empty() && !match.grpc && !match.share;
 }
 
 }  // namespace
 
-bool Matches(const config::RouteMatch& match, const http::RequestHead& head) {
-  const bool for_connect = match.kind == config::RouteMatch::Kind::kConnect;
-  if (for_connect != (head.method == http::Method::kConnect)) return false;
-  if (!MatchesPath(match, head.path)) return false;
-  return std::all_of(match.headers.begin(), match.headers.end(),
-                     [&](const config::HeaderMatch& header) { return MatchesHeader(header, head); });
+HostRoutes::HostRoutes(const std::vector<config::Route>& routes) : routes_(&routes) {
+  for (uint32_t place = 0; place < routes.size(); ++place) {
+    const config::RouteMatch& match = routes[place].match;
+    const FoundBy found_by = routes.size() <= kFewRoutes ? FoundBy::kNothing : WhatFinds(match);
+    const Candidate candidate = {.place = place,
+                                 .path_alone = found_by != FoundBy::kNothing && WantsPathAlone(match)};
+    switch (found_by) {
+      case FoundBy::kPath:
+        paths_[match.text].push_back(candidate);
+        break;
+      case FoundBy::kPrefix:
+        prefixes_[match.text].push_back(candidate);
+        break;
+      case FoundBy::kElementPrefix:
+        element_prefixes_[match.text].push_back(candidate);
+        break;
+      case FoundBy::kNothing:
+        others_.push_back(candidate);
+        break;
+    }
+  }
+}
+
+const config::Route* HostRoutes::Find(const Request& request) const {
+  const size_t none = routes_->size();
+  size_t first = none;
+  const auto try_all = [&](const auto& candidates) {
+    for (const Candidate& one : candidates) {
+      if (one.place >= first) break;
+      if (!one.path_alone && !Matches((*routes_)[one.place].match, request)) continue;
+      first = one.place;
+      break;
+    }
+    return false;  // there may be a shorter prefix with a route before this one
+  };
+  const std::string_view path = request.path;
+  if (request.head.method != http::Method::kConnect) {  // which no path matches
+    if (!paths_.empty()) {
+      if (const auto found = paths_.find(path); found != paths_.end()) try_all(found->second);
+    }
+    prefixes_.VisitPrefixesOf(path, [](size_t) { return true; }, try_all);
+    element_prefixes_.VisitPrefixesOf(
+        path, [&](size_t length) { return path.size() == length || path[length] == '/'; }, try_all);
+  }
+  try_all(others_);
+  return first == none ? nullptr : &(*routes_)[first];
 }
 
 RouteIndex::RouteIndex(std::shared_ptr<const config::RouteTable> table) : table_(std::move(table)) {
+  hosts_.reserve(table_->virtual_hosts.size());
+  size_t place = 0;
   for (const config::VirtualHost& host : table_->virtual_hosts) {
-    for (const std::string& domain : host.domains) {
+    hosts_.push_back({&host, HostRoutes(host.routes), place});
+    place += host.routes.size();
+    for (const std::string_view domain : host.domains) {  // lower case already
       if (domain == "*") {
-        any_ = &host;
+        any_ = &hosts_.back();
       } else if (domain.starts_with('*')) {
-        suffixes_.emplace_back(Lower(domain.substr(1)), &host);
+        suffixes_[domain.substr(1)] = &hosts_.back();
       } else if (domain.ends_with('*')) {
-        prefixes_.emplace_back(Lower(domain.substr(0, domain.size() - 1)), &host);
+        prefixes_[domain.substr(0, domain.size() - 1)] = &hosts_.back();
       } else {
-        exact_.emplace(Lower(domain), &host);
+        exact_[domain] = &hosts_.back();
       }
     }
   }
-  const auto longer = [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); };
-  std::sort(suffixes_.begin(), suffixes_.end(), longer);
-  std::sort(prefixes_.begin(), prefixes_.end(), longer);
 }
 
-const config::VirtualHost* RouteIndex::FindHost(std::string_view authority) const {
+const RouteIndex::Host* RouteIndex::FindHost(std::string_view authority) const {
   if (exact_.empty() && suffixes_.empty() && prefixes_.empty()) return any_;
   const auto has_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
   std::string lowered;
-  if (std::any_of(authority.begin(), authority.end(), has_upper)) {
-    lowered = Lower(authority);
+  if (std::ranges::any_of(authority, has_upper)) {
+    lowered.assign(authority);
+    std::ranges::transform(lowered, lowered.begin(), AsciiLower);
     authority = lowered;
   }
   if (const auto found = exact_.find(authority); found != exact_.end()) return found->second;
-  for (const auto& [suffix, host] : suffixes_) {
-    if (authority.size() > suffix.size() && authority.ends_with(suffix)) return host;
-  }
-  for (const auto& [prefix, host] : prefixes_) {
-    if (authority.size() > prefix.size() && authority.starts_with(prefix)) return host;
-  }
-  return any_;
+  if (authority.empty()) return any_;
+  const Host* host = any_;
+  const auto take = [&](const Host* found) {
+    host = found;
+    return true;
+  };
+  // A '*' stands for one character at least.
+  bool found = false;
+  suffixes_.VisitSuffixesOf(authority.substr(1), [&](const Host* one) { return found = take(one); });
+  if (!found)
+    prefixes_.VisitPrefixesOf(authority.substr(0, authority.size() - 1), [](size_t) { return true; }, take);
+  return host;
 }
 
-Match RouteIndex::Find(const http::RequestHead& head) const {
-  Match match;
-  match.virtual_host = FindHost(head.authority);
-  if (match.virtual_host == nullptr) return match;
-  for (const config::Route& route : match.virtual_host->routes) {
-    if (Matches(route.match, head)) {
-      match.route = &route;
-      break;
-    }
+Match RouteIndex::Find(const http::RequestHead& head, uint64_t draw) const {
+  const Host* const host = FindHost(head.authority);
+  if (host == nullptr) return {};
+  Match match = {.virtual_host = host->host, .route = host->routes.Find(Request(head, draw)), .place = 0};
+  if (match.route != nullptr) {
+    match.place = host->first_place + static_cast<size_t>(match.route - host->host->routes.data());
   }
   return match;
-}
-
-const config::WeightedCluster& PickCluster(const std::vector<config::WeightedCluster>& clusters,
-                                           uint64_t total_weight, uint64_t random) {
-  if (clusters.size() == 1) return clusters.front();
-  // The high bits times the total: uniform without a division (Lemire, 2019).
-  auto point = static_cast<uint64_t>((static_cast<unsigned __int128>(random) * total_weight) >> 64);
-  for (const config::WeightedCluster& candidate : clusters) {
-    if (point < candidate.weight) return candidate;
-    point -= candidate.weight;
-  }
-  return clusters.back();
 }
 
 }  // namespace pillion::route

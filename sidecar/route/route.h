@@ -3,15 +3,17 @@
 #define PILLION_SIDECAR_ROUTE_ROUTE_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "sidecar/config/route_table.h"
-#include "sidecar/config/string_match.h"
 #include "sidecar/http/head.h"
+#include "sidecar/route/by_length.h"
+#include "sidecar/route/match.h"
 
 namespace pillion::route {
 
@@ -19,36 +21,56 @@ namespace pillion::route {
 struct Match {
   const config::VirtualHost* virtual_host = nullptr;  // null: no domain fits
   const config::Route* route = nullptr;               // null: no route of the host fits
+  size_t place = 0;                                   // of the route among all of the table
 };
 
-// A route table prepared for look-up by host. Built once per table, shared by all workers.
+// The routes of one virtual host. Those that name a path, or what one begins with, are found by it; all
+// others, and all when they are few, are tried one by one.
+class HostRoutes {
+ public:
+  // `routes` outlive it.
+  explicit HostRoutes(const std::vector<config::Route>& routes);
+  // The first in order that matches, or nullptr.
+  const config::Route* Find(const Request& request) const;
+
+ private:
+  struct Candidate {
+    uint32_t place;
+    bool path_alone;  // matches where its path does
+  };
+  using Candidates = absl::InlinedVector<Candidate, 1>;  // in order
+  const std::vector<config::Route>* routes_;
+  absl::flat_hash_map<std::string_view, Candidates> paths_;
+  ByLength<Candidates> prefixes_;
+  ByLength<Candidates> element_prefixes_;
+  std::vector<Candidate> others_;
+};
+
+// A route table prepared for look-up. Built once per table, shared by all workers.
 class RouteIndex {
  public:
   explicit RouteIndex(std::shared_ptr<const config::RouteTable> table);
   const config::RouteTable& table() const { return *table_; }
   // The virtual host by :authority (exact, longest "*.suffix", longest "prefix.*", "*"), then its first
-  // matching route. Case of the authority does not matter; a port in it does (Envoy's rule).
-  Match Find(const http::RequestHead& head) const;
+  // matching route. Case of the authority does not matter; a port in it does (Envoy's rule). `draw`: see
+  // Request.
+  Match Find(const http::RequestHead& head, uint64_t draw) const;
 
  private:
-  const config::VirtualHost* FindHost(std::string_view authority) const;
+  struct Host {
+    const config::VirtualHost* host;
+    HostRoutes routes;
+    size_t first_place;
+  };
+  const Host* FindHost(std::string_view authority) const;
+
   std::shared_ptr<const config::RouteTable> table_;
-  std::map<std::string, const config::VirtualHost*, std::less<>> exact_;
-  std::vector<std::pair<std::string, const config::VirtualHost*>> suffixes_;  // longest first, without '*'
-  std::vector<std::pair<std::string, const config::VirtualHost*>> prefixes_;
-  const config::VirtualHost* any_ = nullptr;
+  std::vector<Host> hosts_;
+  absl::flat_hash_map<std::string_view, const Host*> exact_;
+  ByLength<const Host*> suffixes_;  // without their '*'
+  ByLength<const Host*> prefixes_;
+  const Host* any_ = nullptr;
 };
-
-bool Matches(const config::RouteMatch& match, const http::RequestHead& head);
-using config::Matches;
-
-// Which of weighted clusters (one or more, their weights add up to `total_weight`) serves; `random` is
-// uniform over all 64-bit values.
-const config::WeightedCluster& PickCluster(const std::vector<config::WeightedCluster>& clusters,
-                                           uint64_t total_weight, uint64_t random);
-inline const config::WeightedCluster& PickCluster(const config::Route& route, uint64_t random) {
-  return PickCluster(route.clusters, route.total_weight, random);
-}
 
 }  // namespace pillion::route
 

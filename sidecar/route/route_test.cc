@@ -26,7 +26,7 @@ std::string Find(const RouteIndex& index, const std::string& host, const std::st
   head.authority = host;
   head.has_authority = true;
   head.path = path;
-  const Match match = index.Find(head);
+  const Match match = index.Find(head, 0);
   if (match.virtual_host == nullptr) return "no host";
   return match.route == nullptr ? match.virtual_host->name + ": none" : match.route->name;
 }
@@ -79,44 +79,65 @@ TEST(RouteIndex, TheFirstMatchingRouteWinsAndPathsIgnoreTheQueryWhereEnvoyDoes) 
   EXPECT_EQ(Find(index, "h", "/P"), "v: none");
 }
 
-TEST(HeaderMatch, LooksAtEachFieldByItselfAndInverts) {
-  config::RouteMatch match;
-  config::HeaderMatch header;
-  header.name = "x-version";
-  header.value = config::StringMatch{config::StringMatch::Kind::kExact, "two", false, nullptr};
-  match.headers = {header};
-  http::RequestHead head;
-  head.path = "/";
-  EXPECT_FALSE(Matches(match, head));
-  head.headers.Add("X-Version", "one");
-  EXPECT_FALSE(Matches(match, head));
-  head.headers.Add("x-version", "two");
-  EXPECT_TRUE(Matches(match, head));
-  match.headers[0].invert = true;
-  EXPECT_FALSE(Matches(match, head));
-  match.headers[0] = {"x-version", false, std::nullopt, false};
-  EXPECT_FALSE(Matches(match, head));
-  match.headers[0] = {"absent", false, std::nullopt, false};
-  EXPECT_TRUE(Matches(match, head));
-  match.headers[0] = {":method", false,
-                      config::StringMatch{config::StringMatch::Kind::kPrefix, "ge", true, nullptr}};
-  EXPECT_TRUE(Matches(match, head));
+// What the index finds is what trying one route after the other finds.
+TEST(RouteIndex, FindsWhatASearchInOrderFinds) {
+  std::mt19937_64 random(17);
+  const auto text = [&](size_t elements) {
+    std::string path;
+    for (size_t i = 0; i < elements; ++i)
+      path += "/" + std::string(random() % 3, static_cast<char>('a' + random() % 3));
+    return path.empty() ? "/" : path;
+  };
+  size_t found = 0;
+  for (int round = 0; round < 400; ++round) {
+    auto table = std::make_shared<config::RouteTable>();
+    table->virtual_hosts.push_back({"v", {"*"}, {}});
+    std::vector<config::Route>& routes = table->virtual_hosts[0].routes;
+    for (size_t i = random() % 40; i > 0; --i) {
+      config::Route route = To("c", static_cast<Kind>(random() % 3), text(1 + random() % 3));
+      if (random() % 8 == 0) route = To("c", Kind::kRegex, "/a+.*");
+      if (random() % 8 == 0) route.match.case_sensitive = false;
+      if (random() % 8 == 0) route.match.kind = Kind::kConnect;
+      if (random() % 4 == 0) route.match.headers = {{.name = "x", .present = random() % 2 == 0}};
+      if (route.match.kind == Kind::kPathSeparatedPrefix && route.match.text.ends_with('/'))
+        route.match.text += "a";
+      routes.push_back(std::move(route));
+    }
+    const RouteIndex index(table);
+    for (int i = 0; i < 50; ++i) {
+      http::RequestHead head;
+      head.path = text(random() % 5) + (random() % 3 == 0 ? "?q" : "");
+      if (random() % 10 == 0) head.path = "*";
+      if (random() % 3 == 0) head.headers.Add("x", "y");
+      const config::Route* expected = nullptr;
+      for (const config::Route& route : routes) {
+        if (expected == nullptr && Matches(route.match, Request(head, 0))) expected = &route;
+      }
+      const Match match = index.Find(head, 0);
+      ASSERT_EQ(match.route, expected) << head.path;
+      if (expected == nullptr) continue;
+      ++found;
+      ASSERT_EQ(match.place, static_cast<size_t>(expected - routes.data()));
+    }
+  }
+  EXPECT_GT(found, 5000u);
 }
 
-TEST(PickCluster, FollowsTheWeightsAndNeverPicksWeightZero) {
-  config::Route route;
-  route.clusters = {{"a", 70}, {"b", 30}, {"never", 0}};
-  route.total_weight = 100;
-  std::mt19937_64 random(7);
-  int a = 0;
-  for (int i = 0; i < 100000; ++i) {
-    const std::string& name = PickCluster(route, random()).cluster;
-    ASSERT_NE(name, "never");
-    a += name == "a";
+TEST(RouteIndex, PlacesCountOverAllHosts) {
+  auto table = std::make_shared<config::RouteTable>();
+  table->virtual_hosts.push_back({"a", {"a"}, {To("0", Kind::kPath, "/x"), To("1", Kind::kPrefix, "/")}});
+  table->virtual_hosts.push_back({"b", {"b"}, {To("2", Kind::kPath, "/x"), To("3", Kind::kPrefix, "/")}});
+  const RouteIndex index(table);
+  for (const char* host : {"a", "b"}) {
+    for (const char* path : {"/x", "/y"}) {
+      http::RequestHead head;
+      head.authority = host;
+      head.path = path;
+      const Match match = index.Find(head, 0);
+      ASSERT_NE(match.route, nullptr);
+      EXPECT_EQ(std::to_string(match.place), match.route->name);
+    }
   }
-  EXPECT_NEAR(a, 70000, 700);
-  EXPECT_EQ(PickCluster(route, 0).cluster, "a");
-  EXPECT_EQ(PickCluster(route, ~uint64_t{0}).cluster, "b");
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ using google::protobuf::FileDescriptor;
 bool EmptyInEnvoyToo(const std::string& message) {
   return message == "envoy.config.core.v3.AggregatedConfigSource" ||
          message == "envoy.config.route.v3.RouteMatch.ConnectMatcher" ||
+         message == "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions" ||
          message == "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" ||
          message == "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" ||
          message == "envoy.extensions.filters.http.cors.v3.Cors" ||

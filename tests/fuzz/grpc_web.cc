@@ -34,7 +34,7 @@ struct Case {
   bool text_out() const { return (mode & 16) != 0; }
   bool grpc_answer() const {
     const auto type = answer.head.headers.Find(Known::kContentType);
-    return type && filter::IsGrpcContentType(*type);
+    return type && http::IsGrpcContentType(*type);
   }
 };
 

@@ -42,7 +42,7 @@ class Bridge final : public filter::Transform {
     http::ResponseHead& head = response.head;
     const auto type = head.headers.Find(Known::kContentType);
     local_status_ = response.local_status;
-    grpc_ = type && filter::IsGrpcContentType(*type);
+    grpc_ = type && http::IsGrpcContentType(*type);
     if (!grpc_) return Decision::kContinue;  // not a gRPC server's: as it is
     return Decision::kHold;
   }
@@ -99,7 +99,7 @@ Decision GrpcHttp1Bridge::OnRequestHead(const filter::RequestView& request) cons
   const auto type = head.headers.Find(Known::kContentType);
   if (!type) return Decision::kContinue;
   const bool bare = bridge->upgrade_protobuf && EqualsIgnoreCase(*type, kProtobuf);
-  if (!bare && !filter::IsGrpcContentType(*type)) return Decision::kContinue;
+  if (!bare && !http::IsGrpcContentType(*type)) return Decision::kContinue;
   filter::AddTransform(request.state, std::make_unique<Bridge>(bare));
   if (bare) {
     head.headers.Set(Known::kContentType, "application/grpc");

@@ -63,7 +63,7 @@ class ReverseBridge final : public filter::Transform {
     left_.reset();
     head_put_ = false;
     const auto type = head.headers.Find(Known::kContentType);
-    if (response.local_status != 0 && type && filter::IsGrpcContentType(*type)) {
+    if (response.local_status != 0 && type && http::IsGrpcContentType(*type)) {
       mode_ = Mode::kPass;  // gRPC already
       return Decision::kContinue;
     }
@@ -145,7 +145,7 @@ Decision GrpcHttp1ReverseBridge::OnRequestHead(const filter::RequestView& reques
       options == nullptr ? nullptr : std::get_if<config::GrpcHttp1ReverseBridge>(options);
   http::RequestHead& head = request.head;
   const auto type = head.headers.Find(Known::kContentType);
-  if (bridge == nullptr || !type || !filter::IsGrpcContentType(*type)) return Decision::kContinue;
+  if (bridge == nullptr || !type || !http::IsGrpcContentType(*type)) return Decision::kContinue;
   filter::AddTransform(request.state, std::make_unique<ReverseBridge>(bridge, std::string(*type)));
   head.headers.Set(Known::kContentType, bridge->content_type);
   head.headers.Set(Known::kAccept, bridge->content_type);

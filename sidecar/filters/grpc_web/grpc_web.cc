@@ -81,7 +81,7 @@ class Web final : public filter::Transform {
   Decision OnResponseHead(const filter::ResponseHeadView& response) override {
     http::ResponseHead& head = response.head;
     const auto type = head.headers.Find(Known::kContentType);
-    const bool grpc = type && filter::IsGrpcContentType(*type);
+    const bool grpc = type && http::IsGrpcContentType(*type);
     std::string subtype(grpc ? type->substr(std::string_view("application/grpc").size()) : "");
     if (!subtype.starts_with('+')) subtype.insert(0, "+proto");
     encoder_ = {};

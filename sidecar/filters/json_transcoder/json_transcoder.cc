@@ -111,7 +111,7 @@ class Transcoded final : public filter::Transform {
     const auto type = head.headers.Find(Known::kContentType);
     local_status_ = response.local_status;
     count_ = 0;
-    if (!type || !filter::IsGrpcContentType(*type)) {
+    if (!type || !http::IsGrpcContentType(*type)) {
       mode_ = Mode::kPass;  // no gRPC answer, or one of ours that is JSON already
       return Decision::kContinue;
     }
@@ -302,7 +302,7 @@ Decision JsonTranscoder::OnRequestHead(const filter::RequestView& request) const
   const Transcoding& transcoding = **held;
   http::RequestHead& head = request.head;
   const auto type = head.headers.Find(Known::kContentType);
-  if (type && filter::IsGrpcContentType(*type)) return Decision::kContinue;
+  if (type && http::IsGrpcContentType(*type)) return Decision::kContinue;
   const size_t question = std::min(head.path.find('?'), head.path.size());
   auto match = transcoding.Find(head.method_text, std::string_view(head.path).substr(0, question));
   if (!match) {
