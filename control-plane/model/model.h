@@ -99,8 +99,9 @@ struct RankedMatch {
   size_t written = 0;  // its place in the text: within a route the first rule and match win what is left
 };
 
-// All matches of `routes`, the one to try first in front: exact path, longest prefix, method, more headers;
-// then the oldest route, its name, its rule (Gateway API, "must").
+// All matches of `routes`, the one to try first in front: exact path, longest expression, longest prefix,
+// method, more headers, more query parameters; then the oldest route, its name, its rule (Gateway API,
+// "must"; the place of expressions is left to us).
 std::vector<RankedMatch> InPrecedence(const std::vector<const MeshRoute*>& routes);
 
 }  // namespace pillion::control

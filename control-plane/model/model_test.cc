@@ -212,6 +212,19 @@ TEST(PrecedenceTest, ExactThenLongestPrefixThenMethodThenHeaders) {
             (Lines{"r/exact", "r/long", "r/method", "r/headers", "r/header", "r/one", "r/root"}));
 }
 
+TEST(PrecedenceTest, ExpressionsComeBetweenAndParametersLast) {
+  EXPECT_EQ(
+      Order(RouteYaml("r", "name: a",
+                      "{name: param, matches: [{queryParams: [{name: q, value: v}]}]}, "
+                      "{name: params, matches: [{queryParams: [{name: q, value: v}, {name: p, value: v}]}]}, "
+                      "{name: header, matches: [{headers: [{name: x, value: y}]}]}, "
+                      "{name: prefix, matches: [{path: {value: /a/long/prefix}}]}, "
+                      "{name: short, matches: [{path: {type: RegularExpression, value: /.}}]}, "
+                      "{name: long, matches: [{path: {type: RegularExpression, value: /..}}]}, "
+                      "{name: exact, matches: [{path: {type: Exact, value: /}}]}")),
+      (Lines{"r/exact", "r/long", "r/short", "r/prefix", "r/header", "r/params", "r/param"}));
+}
+
 TEST(PrecedenceTest, TiesGoToTheOldestThenTheNameThenTheFirstRule) {
   const std::string rules = "{name: x}, {name: y}";
   EXPECT_EQ(Order(RouteYaml("c", "name: a", rules) + RouteYaml("b", "name: a", rules) +

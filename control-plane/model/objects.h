@@ -74,19 +74,22 @@ struct EndpointSlice {
 };
 
 struct PathMatch {
-  bool exact = false;  // else by whole elements
+  enum class Kind : uint8_t { kExact, kRegex, kElementPrefix };
+  Kind kind = Kind::kElementPrefix;
   std::string path = "/";
 };
 
-struct HeaderValueMatch {
-  std::string name;  // lower case
+// Of a header or a query parameter.
+struct NamedValueMatch {
+  std::string name;  // of a header: lower case
   bool regex = false;
   std::string value;
 };
 
 struct HttpMatch {
   PathMatch path;
-  std::vector<HeaderValueMatch> headers;
+  std::vector<NamedValueMatch> headers;
+  std::vector<NamedValueMatch> query;
   std::string method;  // "": any
 };
 

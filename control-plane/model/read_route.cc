@@ -19,6 +19,7 @@ using kube::gateway::v1::HTTPPathMatch;
 constexpr int kMaxRules = 16;
 constexpr int kMaxMatches = 64;
 constexpr int kMaxBackends = 16;
+constexpr int kMaxQueryParams = 16;
 constexpr int32_t kMaxWeight = 1'000'000;
 constexpr size_t kMaxRegexBytes = 4096;  // as the sidecar: RE2 is linear in the text, not in the expression
 constexpr uint32_t kMaxAttempts = 10;    // ours: an operator's slip must not multiply load without end
@@ -54,53 +55,81 @@ bool IsCleanPath(std::string_view path) {
   });
 }
 
+void CheckRegex(const std::string& text, const std::string& path, Report& report) {
+  if (text.size() > kMaxRegexBytes) {
+    report.Add(path, "expected at most 4096 bytes");
+    return;
+  }
+  RE2::Options quiet;
+  quiet.set_log_errors(false);
+  if (const RE2 regex(text, quiet); !regex.ok())
+    report.Add(path, "expected a regular expression (RE2): " + regex.error());
+}
+
 PathMatch ReadPath(const HTTPPathMatch& message, const std::string& path, Report& report) {
+  using Kind = PathMatch::Kind;
+  const std::string value_path = FieldPath(path, "value");
   PathMatch match;
-  if (message.type() == HTTPPathMatch::RegularExpression) report.NotImplemented(FieldPath(path, "type"));
-  match.exact = message.type() == HTTPPathMatch::Exact;
   if (message.has_value()) match.path = message.value();
+  if (message.type() == HTTPPathMatch::RegularExpression) {
+    match.kind = Kind::kRegex;
+    if (match.path.empty()) report.Add(value_path, "expected a regular expression");
+    CheckRegex(match.path, value_path, report);
+    return match;
+  }
+  if (message.type() == HTTPPathMatch::Exact) match.kind = Kind::kExact;
   if (!IsCleanPath(match.path)) {
-    report.Add(FieldPath(path, "value"),
-               "expected a path that starts with / and has no //, /./, /../, # or %2f");
+    report.Add(value_path, "expected a path that starts with / and has no //, /./, /../, # or %2f");
   }
   // "/a/" and "/a" are one prefix.
-  if (!match.exact && match.path.size() > 1 && match.path.ends_with("/")) match.path.pop_back();
+  if (match.kind == Kind::kElementPrefix && match.path.size() > 1 && match.path.ends_with("/"))
+    match.path.pop_back();
   return match;
+}
+
+// A header's or parameter's; of two with one name the first counts.
+template <typename Message>
+void ReadNamedValue(const Message& message, std::string name, const std::string& path,
+                    std::vector<NamedValueMatch>& matches, Report& report) {
+  NamedValueMatch match{std::move(name), message.type() == Message::RegularExpression, message.value()};
+  if (match.value.empty()) report.Add(FieldPath(path, "value"), "expected a value");
+  if (match.regex) CheckRegex(match.value, FieldPath(path, "value"), report);
+  const bool again = std::any_of(matches.begin(), matches.end(),
+                                 [&](const auto& other) { return other.name == match.name; });
+  if (!again) matches.push_back(std::move(match));
+}
+
+void ReadHeader(const HTTPHeaderMatch& message, const std::string& path, HttpMatch& match, Report& report) {
+  if (!IsToken(message.name())) report.Add(FieldPath(path, "name"), "expected the name of a header");
+  std::string name = message.name();
+  std::transform(name.begin(), name.end(), name.begin(), AsciiLower);
+  // What the sidecar refuses (config/parse_route_match.cc): it does not keep the framing as fields.
+  if (name == "content-length" || name == "transfer-encoding") {
+    report.Add(FieldPath(path, "name"), "expected a header that does not frame the message");
+  }
+  ReadNamedValue(message, std::move(name), path, match.headers, report);
 }
 
 HttpMatch ReadMatch(const kube::gateway::v1::HTTPRouteMatch& message, const std::string& path,
                     Report& report) {
   HttpMatch match;
   match.path = ReadPath(message.path(), FieldPath(path, "path"), report);
-  if (message.query_params_size() > 0) report.NotImplemented(FieldPath(path, "query_params"));
   if (!message.method().empty() && !IsToken(message.method())) {
     report.Add(FieldPath(path, "method"), "expected a method");
   }
   match.method = message.method();
   for (int i = 0; i < message.headers_size(); ++i) {
-    const HTTPHeaderMatch& header = message.headers(i);
-    const std::string at = ElementPath(FieldPath(path, "headers"), static_cast<size_t>(i));
-    if (!IsToken(header.name())) report.Add(FieldPath(at, "name"), "expected the name of a header");
-    if (header.value().empty()) report.Add(FieldPath(at, "value"), "expected a value");
-    HeaderValueMatch value{header.name(), header.type() == HTTPHeaderMatch::RegularExpression,
-                           header.value()};
-    std::transform(value.name.begin(), value.name.end(), value.name.begin(), AsciiLower);
-    // What the sidecar refuses (config/parse_route_match.cc): it does not keep the framing as fields.
-    if (value.name == "content-length" || value.name == "transfer-encoding") {
-      report.Add(FieldPath(at, "name"), "expected a header that does not frame the message");
-    }
-    if (value.regex && value.value.size() > kMaxRegexBytes) {
-      report.Add(FieldPath(at, "value"), "expected at most 4096 bytes");
-    } else if (value.regex) {
-      RE2::Options quiet;
-      quiet.set_log_errors(false);
-      if (const RE2 regex(value.value, quiet); !regex.ok()) {
-        report.Add(FieldPath(at, "value"), "expected a regular expression (RE2): " + regex.error());
-      }
-    }
-    const bool again = std::any_of(match.headers.begin(), match.headers.end(),
-                                   [&](const auto& other) { return other.name == value.name; });
-    if (!again) match.headers.push_back(std::move(value));
+    ReadHeader(message.headers(i), ElementPath(FieldPath(path, "headers"), static_cast<size_t>(i)), match,
+               report);
+  }
+  const std::string query_path = FieldPath(path, "query_params");
+  if (message.query_params_size() > kMaxQueryParams)
+    report.Add(query_path, "expected at most " + std::to_string(kMaxQueryParams));
+  for (int i = 0; i < message.query_params_size(); ++i) {
+    const std::string at = ElementPath(query_path, static_cast<size_t>(i));
+    const std::string& name = message.query_params(i).name();
+    if (name.empty()) report.Add(FieldPath(at, "name"), "expected the name of a parameter");
+    ReadNamedValue(message.query_params(i), name, at, match.query, report);
   }
   return match;
 }

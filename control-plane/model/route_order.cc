@@ -14,10 +14,11 @@ std::vector<RankedMatch> InPrecedence(const std::vector<const MeshRoute*>& route
   }
   const auto rank = [](const RankedMatch& r) {
     const HttpMatch& match = *r.match;
-    return std::make_tuple(!match.path.exact,
-                           match.path.exact ? 0 : -static_cast<int64_t>(match.path.path.size()),
+    const bool exact = match.path.kind == PathMatch::Kind::kExact;
+    return std::make_tuple(match.path.kind, exact ? 0 : -static_cast<int64_t>(match.path.path.size()),
                            match.method.empty(), -static_cast<int64_t>(match.headers.size()),
-                           r.route->created, std::tie(r.route->name.ns, r.route->name.name), r.written);
+                           -static_cast<int64_t>(match.query.size()), r.route->created,
+                           std::tie(r.route->name.ns, r.route->name.name), r.written);
   };
   std::sort(ranked.begin(), ranked.end(),
             [&](const RankedMatch& a, const RankedMatch& b) { return rank(a) < rank(b); });

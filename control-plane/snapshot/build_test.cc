@@ -176,6 +176,19 @@ TEST(BuildTest, MatchesAndWeightsOfARouteArrive) {
   EXPECT_EQ(Host(*set, "orders.shop.svc.cluster.local:9000").routes_size(), 2) << "no port: all ports";
 }
 
+TEST(BuildTest, ExpressionsAndQueryParametersArrive) {
+  const auto set = Build(RouteYaml(
+      "{name: x, matches: [{path: {type: RegularExpression, value: '/a+'}, queryParams: [{name: animal, "
+      "value: whale}, {name: n, type: RegularExpression, value: 'b+'}, {name: animal, value: dog}]}], "
+      "backendRefs: [{name: orders, port: 80}]}"));
+  const auto match = Host(*set, kOrders80).routes(0).match();
+  EXPECT_EQ(match.safe_regex().regex(), "/a+");
+  ASSERT_EQ(match.query_parameters_size(), 2) << "of one name the first counts";
+  EXPECT_EQ(match.query_parameters(0).name(), "animal");
+  EXPECT_EQ(match.query_parameters(0).string_match().exact(), "whale");
+  EXPECT_EQ(match.query_parameters(1).string_match().safe_regex().regex(), "b+");
+}
+
 TEST(BuildTest, WithoutAValidBackendARuleAnswers500) {
   for (const char* backends :
        {"", "backendRefs: [{name: nowhere, port: 80}]", "backendRefs: [{name: v2, port: 8080, weight: 0}]"}) {

@@ -13,27 +13,48 @@ using envoy::config::route::v3::VirtualHost;
 
 constexpr uint32_t kNoBackendStatus = 500;
 
-void SetMatch(envoy::config::route::v3::RouteMatch& to, const HttpMatch& from) {
-  if (from.path.exact) {
-    to.set_path(from.path.path);
-  } else if (from.path.path == "/") {
-    to.set_prefix("/");
-  } else {
-    to.set_path_separated_prefix(from.path.path);
+void SetPath(envoy::config::route::v3::RouteMatch& to, const PathMatch& from) {
+  switch (from.kind) {
+    case PathMatch::Kind::kExact:
+      to.set_path(from.path);
+      break;
+    case PathMatch::Kind::kRegex:
+      to.mutable_safe_regex()->set_regex(from.path);
+      break;
+    case PathMatch::Kind::kElementPrefix:
+      if (from.path == "/") {
+        to.set_prefix("/");
+      } else {
+        to.set_path_separated_prefix(from.path);
+      }
+      break;
   }
+}
+
+void SetValue(envoy::type::matcher::v3::StringMatcher& to, const NamedValueMatch& from) {
+  if (from.regex) {
+    to.mutable_safe_regex()->set_regex(from.value);
+  } else {
+    to.set_exact(from.value);
+  }
+}
+
+void SetMatch(envoy::config::route::v3::RouteMatch& to, const HttpMatch& from) {
+  SetPath(to, from.path);
   if (!from.method.empty()) {
     auto& header = *to.add_headers();
     header.set_name(":method");
     header.mutable_string_match()->set_exact(from.method);
   }
-  for (const HeaderValueMatch& value : from.headers) {
+  for (const NamedValueMatch& value : from.headers) {
     auto& header = *to.add_headers();
     header.set_name(value.name);
-    if (value.regex) {
-      header.mutable_string_match()->mutable_safe_regex()->set_regex(value.value);
-    } else {
-      header.mutable_string_match()->set_exact(value.value);
-    }
+    SetValue(*header.mutable_string_match(), value);
+  }
+  for (const NamedValueMatch& value : from.query) {
+    auto& parameter = *to.add_query_parameters();
+    parameter.set_name(value.name);
+    SetValue(*parameter.mutable_string_match(), value);
   }
 }
 
