@@ -1,0 +1,415 @@
+#!/usr/bin/python3
+"""Gateway API for meshes: the conformance cases of the Gateway API project, told anew without a cluster. YAML goes into the real
+control plane, requests into the client's sidecar, and echo apps say what they saw. Each case runs with apps that have no sidecar,
+and with apps behind one each.
+
+Usage: gateway_test.py <pillion-control-plane> <pillion-sidecar>
+"""
+import collections
+import http.client
+import http.server
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "integration"))
+import mesh  # noqa: E402
+from mesh import HOST  # noqa: E402
+
+CONTROL_PLANE, SIDECAR = (os.path.abspath(a) for a in sys.argv[1:3])
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers with what it saw, as the request's `x-...` fields want it:
+    x-fail: STATUS TIMES ID   that status, until so many of that ID have come
+    x-reset: TIMES ID         the connection is reset instead
+    x-delay: SECONDS TIMES ID the answer comes late"""
+    protocol_version = "HTTP/1.1"
+
+    def seen(self, identity):
+        with self.server.lock:
+            self.server.counts[identity] += 1
+            return self.server.counts[identity]
+
+    def do_GET(self):
+        status = 200
+        if "x-fail" in self.headers:
+            code, times, identity = self.headers["x-fail"].split()
+            if self.seen(identity) <= int(times):
+                status = int(code)
+        if "x-reset" in self.headers:
+            times, identity = self.headers["x-reset"].split()
+            if self.seen(identity) <= int(times):
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+                self.close_connection = True
+                return
+        if "x-delay" in self.headers:
+            seconds, times, identity = self.headers["x-delay"].split()
+            if self.seen(identity) <= int(times):
+                time.sleep(float(seconds))
+        body = json.dumps({"backend": self.server.backend, "method": self.command, "path": self.path,
+                           "fields": self.headers.items()}).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        try:
+            self.wfile.write(body)
+        except OSError:
+            pass  # nobody waits any more
+
+    do_POST = do_DELETE = do_PUT = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+class App:
+    def __init__(self, backend):
+        self.server = http.server.ThreadingHTTPServer((HOST, mesh.free_port()), Echo)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # a client that has gone
+        self.server.backend = backend
+        self.server.lock = threading.Lock()
+        self.server.counts = collections.Counter()
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def service(name, ends, namespace="default"):
+    """`ends`: (port, is it a sidecar's?) of each endpoint."""
+    return f"""
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  selector: {{app: {name}}}
+  ports: [{{name: http, port: 80, targetPort: 8080}}, {{name: alt, port: 8080, targetPort: 8080}}]
+""" + "".join(f"""
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: {name}-{number}
+  namespace: {namespace}
+  labels: {{kubernetes.io/service-name: {name}, pillion/sidecar: "{str(sidecar).lower()}"}}
+addressType: IPv4
+endpoints: [{{addresses: [{HOST}], conditions: {{ready: true}}}}]
+ports: [{{name: http, port: {port}, protocol: TCP}}, {{name: alt, port: {port}, protocol: TCP}}]
+""" for number, (port, sidecar) in enumerate(ends))
+
+
+def route(name, rules, namespace="default", port=None):
+    parent = f'{{group: "", kind: Service, name: echo, namespace: default{f", port: {port}" if port else ""}}}'
+    return f"""
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  parentRefs: [{parent}]
+  rules:
+""" + "".join(f"  - {rule}\n" for rule in rules)
+
+
+def to(backend, matches="", more=""):
+    if matches:
+        matches = f"matches: [{matches}], "
+    return f"{{{matches}backendRefs: [{{name: echo-{backend}, port: 80}}]{', ' + more if more else ''}}}"
+
+
+class Gateway(unittest.TestCase):
+    behind_sidecars = False
+    applied = 0
+    identity = 0
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
+        cls.config = os.path.join(cls.directory, "mesh")
+        os.makedirs(cls.config)
+        cls.processes = []
+        cls.stderrs = []
+        cls.apps = {one: App(one) for one in ("v1", "v2")}
+        cls.addClassCleanup(cls.stop)
+        cls.control = mesh.free_port()
+        inbound = {one: mesh.free_port() if cls.behind_sidecars else app.port for one, app in cls.apps.items()}
+        ends = {one: (port, cls.behind_sidecars) for one, port in inbound.items()}
+        cls.write("services", service("echo", ends.values()) + "".join(
+            service("echo-" + one, [end], namespace) for one, end in ends.items() for namespace in ("default", "other")))
+        cls.spawn(CONTROL_PLANE, "--config-dir", cls.config, "--listen", f"{HOST}:{cls.control}")
+        mesh.wait_until(lambda: mesh.listens(cls.control), "the control plane listens")
+        cls.outbound = {one: mesh.free_port() for one in ("default", "other")}
+        for namespace, port in cls.outbound.items():
+            cls.sidecar("client-" + namespace, namespace, outbound_listener=f"{HOST}:{port}")
+        if cls.behind_sidecars:
+            for one, app in cls.apps.items():
+                cls.sidecar("echo-" + one, "default", outbound_listener="none", inbound_listener=f"{HOST}:{inbound[one]}",
+                            app=f"{HOST}:{app.port}")
+        for port in [*cls.outbound.values(), *inbound.values()]:
+            mesh.wait_until(lambda port=port: mesh.listens(port), f"somebody listens at {port}")
+
+    @classmethod
+    def stop(cls):
+        for process in reversed(cls.processes):
+            process.send_signal(signal.SIGTERM)
+        ended = [process.wait(timeout=mesh.WAIT) for process in reversed(cls.processes)]
+        for app in cls.apps.values():
+            app.stop()
+        said = []
+        for stderr in cls.stderrs:
+            stderr.seek(0)
+            said.append(stderr.read())
+            stderr.close()
+        shutil.rmtree(cls.directory)
+        assert ended == [0] * len(ended), (ended, said)
+
+    @classmethod
+    def write(cls, name, text):
+        with open(os.path.join(cls.config, name + ".new"), "w") as file:
+            file.write(text)
+        os.rename(os.path.join(cls.config, name + ".new"), os.path.join(cls.config, name + ".yaml"))
+
+    @classmethod
+    def spawn(cls, *command):
+        cls.stderrs.append(tempfile.TemporaryFile("w+"))
+        cls.processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=cls.stderrs[-1]))
+
+    @classmethod
+    def sidecar(cls, name, namespace, **metadata):
+        ads = {"ads": {}, "resource_api_version": "V3"}
+        path = os.path.join(cls.directory, name + ".json")
+        service_name = name if name.startswith("echo") else "shop"
+        with open(path, "w") as file:
+            json.dump({
+                "node": {"id": name, "cluster": service_name,
+                         "metadata": {"namespace": namespace, "service": service_name, **metadata}},
+                "dynamic_resources": {"lds_config": ads, "cds_config": ads, "ads_config": {
+                    "api_type": "GRPC", "transport_api_version": "V3",
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": "control"}}]}},
+                "static_resources": {"clusters": [mesh.cluster("control", [(HOST, cls.control)], http2=True)]}}, file)
+        state = os.path.join(cls.directory, "state-" + name)
+        os.makedirs(state)
+        cls.spawn(SIDECAR, "-c", path, "--concurrency", "1", "--state-dir", state, "--drain-time-s", "1")
+
+    def tearDown(self):
+        self.remove_routes()
+
+    def remove_routes(self):
+        path = os.path.join(self.config, "routes.yaml")
+        if os.path.exists(path):
+            os.unlink(path)
+        for namespace in self.outbound:
+            mesh.wait_until(lambda namespace=namespace: self.ask("/none", namespace=namespace, host="echo.default")[0] == 200,
+                            "without a route everything goes to the Service")
+
+    def apply(self, *routes, port=None):
+        """They are in force when this returns: one more rule comes with them, at that port, whose 500 is waited for."""
+        Gateway.applied += 1
+        mark = f"/applied-{Gateway.applied}"
+        namespaces = ["default"] + ["other"] * any("namespace: other" in one for one in routes)
+        self.write("routes", "".join(routes) + "".join(
+            route("mark", [f"{{matches: [{{path: {{type: Exact, value: {mark}}}}}]}}"], one, port) for one in namespaces))
+        for namespace in self.outbound:
+            mesh.wait_until(lambda namespace=namespace: self.ask(mark, namespace=namespace, host="echo.default")[0] == 500,
+                            "the routes are in force")
+
+    def fresh(self):
+        Gateway.identity += 1
+        return f"id-{Gateway.identity}"
+
+    def ask(self, path="/", method="GET", host="echo", namespace="default", **fields):
+        """(status, what the app saw or None)."""
+        connection = http.client.HTTPConnection(HOST, self.outbound[namespace], timeout=mesh.WAIT)
+        try:
+            connection.request(method, path, headers={"Host": host, **{name.replace("_", "-"): v for name, v in fields.items()}})
+            answer = connection.getresponse()
+            body = answer.read()
+            try:
+                return answer.status, json.loads(body)
+            except ValueError:
+                return answer.status, None
+        finally:
+            connection.close()
+
+    def goes_to(self, backend, *request, **more):
+        status, seen = self.ask(*request, **more)
+        self.assertEqual((status, seen and seen["backend"]), (200, backend), (request, more))
+
+    def answers(self, status, *request, **more):
+        self.assertEqual(self.ask(*request, **more)[0], status, (request, more))
+
+
+class Cases:
+    def test_mesh_basic(self):
+        self.apply(route("r", [to("v1", "{path: {value: /only}}")]))
+        self.answers(404, "/x")
+        self.remove_routes()
+        self.answers(200, "/x")
+        self.goes_to("v2", "/x", host="echo-v2")
+
+    def test_mesh_traffic_split(self):
+        self.apply(route("r", [to(one, f"{{path: {{type: Exact, value: /{one}}}}}") for one in ("v1", "v2")]))
+        self.goes_to("v1", "/v1")
+        self.goes_to("v2", "/v2")
+        self.answers(404, "/v3")
+        self.answers(404, "/v1/")
+
+    def test_mesh_http_route_simple_same_namespace(self):
+        self.apply(route("r", [to("v1")]))
+        self.goes_to("v1", "/")
+
+    def test_mesh_http_route_matching(self):
+        self.apply(route("r", [to("v1", "{path: {value: /}}, {headers: [{name: version, value: one}]}"),
+                               to("v2", "{path: {value: /v2}}, {headers: [{name: version, value: two}]}")]))
+        for path in ("/", "/example", "/v2example", "/foo/v2/example"):
+            self.goes_to("v1", path)
+        self.goes_to("v1", "/", Version="one")
+        for path in ("/v2", "/v2/", "/v2/example"):
+            self.goes_to("v2", path)
+        self.goes_to("v2", "/", Version="two")
+
+    def test_mesh_http_route_query_param_matching(self):
+        def param(*values):
+            return "queryParams: [" + ", ".join(f"{{name: animal, value: {value}}}" for value in values) + "]"
+        self.apply(route("r", [
+            to("v1", f"{{{param('whale')}}}"), to("v2", f"{{{param('dolphin')}}}"),
+            to("v1", f"{{path: {{value: /path1}}, {param('whale')}}}"),
+            to("v2", "{headers: [{name: version, value: one}], " + param("whale") + "}"),
+            to("v1", f"{{path: {{value: /path3}}, {param('shark')}}}, "
+                     f"{{path: {{value: /path4}}, headers: [{{name: version, value: three}}], {param('kraken')}}}"),
+            to("v1", "{path: {value: /path5}}"), to("v2", f"{{{param('hydra')}}}")]))
+        self.goes_to("v1", "/?animal=whale")
+        self.goes_to("v2", "/?animal=dolphin")
+        self.goes_to("v2", "/?animal=dolphin&color=blue")
+        for none in ("/?color=blue", "/?animal=dog", "/?animal=whaledolphin", "/"):
+            self.answers(404, none)
+        self.goes_to("v1", "/path1?animal=whale")
+        self.goes_to("v2", "/?animal=whale", version="one")
+        self.goes_to("v1", "/path3?animal=shark")
+        self.goes_to("v1", "/path4?animal=kraken", version="three")
+        self.answers(404, "/path3")
+        self.answers(404, "/path4?animal=kraken")
+        self.answers(404, "/path4", version="three")
+        self.goes_to("v1", "/path5?animal=hydra")
+        self.goes_to("v2", "/?animal=hydra")
+
+    def test_regular_expressions(self):
+        self.apply(route("r", [
+            to("v1", "{path: {type: RegularExpression, value: '/[0-9]+/x'}}"),
+            to("v2", "{queryParams: [{name: n, type: RegularExpression, value: '[a-c]+'}]}"),
+            to("v2", "{headers: [{name: h, type: RegularExpression, value: '.*z'}]}")]))
+        self.goes_to("v1", "/17/x?n=abc")
+        self.goes_to("v2", "/17/x/y?n=abc")
+        self.goes_to("v2", "/", h="abcz")
+        self.answers(404, "/?n=abcd")
+        self.answers(404, "/", h="za")
+
+    def test_mesh_http_route_weight(self):
+        self.apply(route("r", ["{backendRefs: [{name: echo-v1, port: 80, weight: 70}, {name: echo-v2, port: 80, weight: 30}]}"]))
+        seen = collections.Counter(self.ask()[1]["backend"] for _ in range(500))
+        self.assertAlmostEqual(seen["v1"], 350, delta=5)  # the Gateway API's own bound: 25
+        self.assertEqual(seen["v1"] + seen["v2"], 500)
+
+    def test_mesh_ports(self):
+        self.apply(route("r", [to("v1")], port=80), port=80)
+        self.goes_to("v1", "/")
+        self.goes_to("v1", "/", host="echo:80")
+        seen = {self.ask("/", host="echo:8080")[1]["backend"] for _ in range(8)}
+        self.assertEqual(seen, {"v1", "v2"}, "port 8080 has no route")
+
+    def test_mesh_consumer_route(self):
+        self.apply(route("producer", [to("v1")]), route("consumer", [to("v2")], namespace="other"))
+        self.goes_to("v1", "/", host="echo.default")
+        self.goes_to("v2", "/", host="echo.default", namespace="other")
+
+    def test_http_route_method_matching(self):
+        self.apply(route("r", [to("v1", "{method: POST}, {method: GET, path: {value: /a}}"), to("v2", "{method: DELETE}")]))
+        self.goes_to("v1", "/", "POST")
+        self.goes_to("v1", "/a", "GET")
+        self.goes_to("v2", "/a", "DELETE")
+        self.answers(404, "/", "GET")
+
+    def test_http_route_header_matching(self):
+        self.apply(route("r", [to("v1", "{headers: [{name: version, value: one}]}"),
+                               to("v2", "{headers: [{name: version, value: one}, {name: color, value: blue}]}"),
+                               to("v1", "{headers: [{name: color, value: blue}]}, {headers: [{name: color, value: green}]}")]))
+        self.goes_to("v1", "/", Version="one")
+        self.goes_to("v2", "/", Version="one", Color="blue")
+        self.goes_to("v1", "/", Color="green")
+        self.answers(404, "/", Color="red")
+        self.answers(404, "/", Version="one,two")
+        self.answers(404, "/")
+
+    def test_http_route_invalid_backend_ref(self):
+        self.apply(route("r", ["{backendRefs: [{name: nowhere, port: 80}]}"]))
+        self.answers(500, "/")
+
+    def test_http_route_retry(self):
+        self.apply(route("r", [
+            to("v1", "{path: {value: /500}}", "retry: {codes: [500], attempts: 3, backoff: 1ms}"),
+            to("v1", "{path: {value: /all}}", "retry: {codes: [500, 502, 503, 504], attempts: 2, backoff: 1ms}")]))
+        self.answers(200, "/500", x_fail=f"500 2 {self.fresh()}")
+        self.answers(500, "/500", x_fail=f"500 4 {self.fresh()}")
+        self.answers(503, "/500", x_fail=f"503 1 {self.fresh()}")
+        for code in (500, 502, 503, 504):
+            self.answers(200, "/all", x_fail=f"{code} 1 {self.fresh()}")
+            self.answers(code, "/all", x_fail=f"{code} 3 {self.fresh()}")
+
+    def test_http_route_retry_connection_error(self):
+        self.apply(route("r", [to("v1", more="retry: {attempts: 3, backoff: 1ms}")]))
+        self.answers(200, "/", x_reset=f"2 {self.fresh()}")
+        self.assertIn(self.ask("/", x_reset=f"9 {self.fresh()}")[0], (500, 502, 503))
+
+    def test_http_route_retry_with_timeouts(self):
+        self.apply(route("r", [
+            to("v1", "{path: {value: /backend}}", "timeouts: {backendRequest: 400ms}, retry: {attempts: 2, backoff: 1ms}"),
+            to("v1", "{path: {value: /request}}", "timeouts: {request: 1s}, retry: {codes: [500], attempts: 5, backoff: 1ms}")]))
+        self.answers(200, "/backend", x_delay=f"1.5 2 {self.fresh()}")
+        self.answers(504, "/backend", x_delay=f"1.5 3 {self.fresh()}")
+        identity = self.fresh()
+        self.answers(200, "/request", x_fail=f"500 2 {identity}")
+        self.answers(504, "/request", x_delay=f"0.4 9 {self.fresh()}", x_fail=f"500 9 {self.fresh()}")
+
+    def test_http_route_timeouts(self):
+        self.apply(route("r", [
+            to("v1", "{path: {value: /request}}", "timeouts: {request: 300ms}"),
+            to("v1", "{path: {value: /backend}}", "timeouts: {backendRequest: 300ms}"),
+            to("v1", "{path: {value: /none}}", "timeouts: {request: 0s}")]))
+        for path in ("/request", "/backend"):
+            self.answers(504, path, x_delay=f"2 1 {self.fresh()}")
+            self.answers(200, path)
+        self.answers(200, "/none", x_delay=f"1 1 {self.fresh()}")
+
+
+class ToApps(Cases, Gateway):
+    pass
+
+
+class BetweenSidecars(Cases, Gateway):
+    behind_sidecars = True
+
+    # The far sidecar answers 502 for its app, and does not tell yet that the request may not have run (ROADMAP.md).
+    @unittest.expectedFailure
+    def test_http_route_retry_connection_error(self):
+        super().test_http_route_retry_connection_error()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
