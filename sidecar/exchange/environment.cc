@@ -18,14 +18,14 @@ RouteScope::RouteScope(const config::HttpServer& listener, std::shared_ptr<const
   credits_.resize(stats_.size());
 }
 
-RouteScope::Choice RouteScope::Choose(const route::Match& match, uint64_t random) {
+RouteScope::Choice RouteScope::Choose(const route::Match& match, Random& random) {
   const config::Route& route = *match.route;
   const size_t first = first_[match.place];
   if (route.clusters.empty()) return {nullptr, *stats_[first]};
   size_t chosen = 0;
   if (route.clusters.size() > 1) {
     chosen = route::TakeTurn(route.clusters, route.total_weight,
-                             std::span(credits_).subspan(first, route.clusters.size()), random);
+                             std::span(credits_).subspan(first, route.clusters.size()), random.Next());
   }
   return {&route.clusters[chosen], *stats_[first + chosen]};
 }

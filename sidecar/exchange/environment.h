@@ -48,13 +48,13 @@ class RouteScope : public LocalCounted {
              telemetry::Shard& stats);
   const route::RouteIndex& index() const { return *index_; }
   // Where the next request of a route that matched goes: smooth weighted round robin, which begins at a
-  // random place, so that sidecars that start together do not choose together. `random`: uniform over all
-  // 64-bit values. `cluster`: null when the route answers by itself.
+  // random place, so that sidecars that start together do not choose together. `cluster`: null when the route
+  // answers by itself.
   struct Choice {
     const config::WeightedCluster* cluster;
     telemetry::RouteStats& stats;
   };
-  Choice Choose(const route::Match& match, uint64_t random);
+  Choice Choose(const route::Match& match, Random& random);
 
  private:
   std::shared_ptr<const route::RouteIndex> index_;

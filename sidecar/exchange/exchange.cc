@@ -185,7 +185,10 @@ Next Exchange::MatchRoute() {
   stats_ = nullptr;
   cluster_.Reset();
   error_ = {};
-  const route::Match match = routes_->index().Find(client_->request(), env_.random.Next());
+  const route::RouteIndex& index = routes_->index();
+  // Drawn once: what matched by a share matches again.
+  if (index.has_shares() && share_draw_ == 0) share_draw_ = static_cast<uint32_t>(env_.random.Next());
+  const route::Match match = index.Find(client_->request(), uint64_t{share_draw_} << 32);
   if (match.route == nullptr) {
     route_ = nullptr;
     if (client_->request().method == http::Method::kConnect) {
@@ -198,7 +201,7 @@ Next Exchange::MatchRoute() {
   }
   route_ = match.route;
   Note(Event::kRouted, static_cast<uint32_t>(match.route - match.virtual_host->routes.data()));
-  const RouteScope::Choice choice = routes_->Choose(match, env_.random.Next());
+  const RouteScope::Choice choice = routes_->Choose(match, env_.random);
   stats_ = &choice.stats;
   stats_->started.Add();
   if (choice.cluster == nullptr) {

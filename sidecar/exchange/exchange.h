@@ -166,9 +166,10 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   time::MonotonicTime deadline_{};  // of the whole exchange; zero: none
   uint16_t status_ = 0;             // sent to the client
   uint16_t local_status_ = 0;       // of local_head_, as if the request were not gRPC
-  uint8_t next_filter_ = 0;         // whose OnRequestHead comes next
+  uint32_t share_draw_ = 0;         // for routes that take a share of requests; 0: not drawn
   uint64_t response_bytes_ = 0;
   Step step_ = Step::kReceiveHead;
+  uint8_t next_filter_ = 0;  // whose OnRequestHead comes next
   // More than three booleans: each is one fact that several steps read; none is a state of its own.
   bool replayable_ = true;
   bool local_answer_ = false;

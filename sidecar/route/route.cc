@@ -38,9 +38,11 @@ bool WantsPathAlone(const config::RouteMatch& match) {
 HostRoutes::HostRoutes(const std::vector<config::Route>& routes) : routes_(&routes) {
   for (uint32_t place = 0; place < routes.size(); ++place) {
     const config::RouteMatch& match = routes[place].match;
+    has_shares_ = has_shares_ || match.share.has_value();
     const FoundBy found_by = routes.size() <= kFewRoutes ? FoundBy::kNothing : WhatFinds(match);
     const Candidate candidate = {.place = place,
                                  .path_alone = found_by != FoundBy::kNothing && WantsPathAlone(match)};
+    found_by_path_ = found_by_path_ || found_by != FoundBy::kNothing;
     switch (found_by) {
       case FoundBy::kPath:
         paths_[match.text].push_back(candidate);
@@ -71,7 +73,7 @@ const config::Route* HostRoutes::Find(const Request& request) const {
     return false;  // there may be a shorter prefix with a route before this one
   };
   const std::string_view path = request.path;
-  if (request.head.method != http::Method::kConnect) {  // which no path matches
+  if (found_by_path_ && request.head.method != http::Method::kConnect) {  // which no path matches
     if (!paths_.empty()) {
       if (const auto found = paths_.find(path); found != paths_.end()) try_all(found->second);
     }
@@ -89,6 +91,7 @@ RouteIndex::RouteIndex(std::shared_ptr<const config::RouteTable> table) : table_
   for (const config::VirtualHost& host : table_->virtual_hosts) {
     hosts_.push_back({&host, HostRoutes(host.routes), place});
     place += host.routes.size();
+    has_shares_ = has_shares_ || hosts_.back().routes.has_shares();
     for (const std::string_view domain : host.domains) {  // lower case already
       if (domain == "*") {
         any_ = &hosts_.back();

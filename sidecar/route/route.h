@@ -32,6 +32,8 @@ class HostRoutes {
   explicit HostRoutes(const std::vector<config::Route>& routes);
   // The first in order that matches, or nullptr.
   const config::Route* Find(const Request& request) const;
+  // Some of them take a share of requests.
+  bool has_shares() const { return has_shares_; }
 
  private:
   struct Candidate {
@@ -44,6 +46,8 @@ class HostRoutes {
   ByLength<Candidates> prefixes_;
   ByLength<Candidates> element_prefixes_;
   std::vector<Candidate> others_;
+  bool found_by_path_ = false;  // some of them
+  bool has_shares_ = false;
 };
 
 // A route table prepared for look-up. Built once per table, shared by all workers.
@@ -53,8 +57,9 @@ class RouteIndex {
   const config::RouteTable& table() const { return *table_; }
   // The virtual host by :authority (exact, longest "*.suffix", longest "prefix.*", "*"), then its first
   // matching route. Case of the authority does not matter; a port in it does (Envoy's rule). `draw`: see
-  // Request.
+  // Request; not looked at unless `has_shares`.
   Match Find(const http::RequestHead& head, uint64_t draw) const;
+  bool has_shares() const { return has_shares_; }
 
  private:
   struct Host {
@@ -70,6 +75,7 @@ class RouteIndex {
   ByLength<const Host*> suffixes_;  // without their '*'
   ByLength<const Host*> prefixes_;
   const Host* any_ = nullptr;
+  bool has_shares_ = false;
 };
 
 }  // namespace pillion::route
