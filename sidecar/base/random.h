@@ -9,6 +9,12 @@
 
 namespace pillion {
 
+// Of a draw that is uniform over all 64-bit values, one that is so over [0, bound), without a division
+// (Lemire 2019; the bias is less than bound / 2^64).
+inline uint64_t Below(uint64_t draw, uint64_t bound) {
+  return static_cast<uint64_t>((static_cast<unsigned __int128>(draw) * bound) >> 64);
+}
+
 class Random {
  public:
   explicit Random(uint64_t seed) {

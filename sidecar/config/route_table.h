@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/base/random.h"
 #include "sidecar/http/head.h"
 
 namespace re2 {
@@ -40,9 +41,7 @@ struct Fraction {
   uint32_t numerator = 0;
   uint32_t denominator = 100;
   // `draw` is uniform over all 64-bit values.
-  bool Holds(uint64_t draw) const {
-    return ((static_cast<unsigned __int128>(draw) * denominator) >> 64) < numerator;
-  }
+  bool Holds(uint64_t draw) const { return Below(draw, denominator) < numerator; }
 };
 
 struct HeaderMatch {

@@ -105,9 +105,4 @@ http::ResponseHead MakeGrpcAnswer(const Answer& answer, const http::RequestHead&
   return head;
 }
 
-bool IsGrpc(const http::RequestHead& head) {
-  const auto type = head.headers.Find(http::Known::kContentType);
-  return type && http::IsGrpcContentType(*type);
-}
-
 }  // namespace pillion::exchange

@@ -26,8 +26,6 @@ http::ResponseHead MakeAnswer(const Answer& answer);
 // The same for a gRPC request: HTTP 200, trailers-only, of the request's own content type.
 http::ResponseHead MakeGrpcAnswer(const Answer& answer, const http::RequestHead& request);
 
-bool IsGrpc(const http::RequestHead& head);
-
 }  // namespace pillion::exchange
 
 #endif  // PILLION_SIDECAR_EXCHANGE_ANSWERS_H_

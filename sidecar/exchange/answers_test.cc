@@ -95,7 +95,7 @@ TEST(Answers, OfGrpcHaveTheTypeOfTheRequest) {
            {"application/grpc-web", "application/grpc"}}) {
     http::RequestHead request;
     request.headers.Add(Known::kContentType, asked);
-    EXPECT_EQ(IsGrpc(request), asked == answered) << asked;
+    EXPECT_EQ(http::IsGrpc(request.headers), asked == answered) << asked;
     EXPECT_EQ(MakeGrpcAnswer({404, 12, "NR", "no route\n"}, request).headers.Find(Known::kContentType),
               answered);
   }

@@ -118,7 +118,7 @@ Next Exchange::Advance() {
 Next Exchange::ReceiveHead() {
   http::RequestHead& head = client_->request();
   Note(Event::kReceived, static_cast<uint32_t>(head.version));
-  grpc_ = IsGrpc(head);
+  grpc_ = http::IsGrpc(head.headers);
   if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
   if (!StripHead()) {
     return AnswerLocally({ErrorKind::kMalformed, Side::kClient, Outcome::kNotSent, kTooManyOptions});
@@ -267,7 +267,7 @@ Next Exchange::RequestFilters() {
   if (tunnel_) tunnel_hooks_ = std::move(filter_state_.chain);
   if (filter_state_.chain != nullptr) {
     Continue();
-    grpc_ = grpc_ || IsGrpc(client_->request());
+    grpc_ = grpc_ || http::IsGrpc(client_->request().headers);
   }
   if (error_) return AnswerLocally(error_);
   if (route_->direct) return AnswerDirectly(*route_->direct);
@@ -544,7 +544,7 @@ Next Exchange::AnswerLocally(const RequestError& error) {
   const http::RequestHead& request = client_->request();
   if (filter_state_.chain != nullptr) {
     filter_state_.chain->ForgetResponse();
-    grpc_ = grpc_ || IsGrpc(request);  // a filter has made it so, and may hold it still
+    grpc_ = grpc_ || http::IsGrpc(request.headers);  // a filter has made it so, and may hold it still
   }
   // On HTTP/1 a malformed request may be no gRPC at all: what could not be read has no content type either.
   if (grpc_ && (answer.status != 400 || request.version == http::Version::kHttp2)) {

@@ -201,6 +201,11 @@ bool IsGrpcContentType(std::string_view type) {
   return type.size() == kGrpc.size() || type[kGrpc.size()] == '+' || type[kGrpc.size()] == ';';
 }
 
+bool IsGrpc(const HeaderList& headers) {
+  const auto type = headers.Find(Known::kContentType);
+  return type && IsGrpcContentType(*type);
+}
+
 std::string_view ReasonPhrase(uint16_t status) {
   const auto* const found =
       std::lower_bound(kReasons.begin(), kReasons.end(), status,

@@ -85,6 +85,8 @@ struct ResponseHead {
 
 // Of gRPC: "application/grpc", alone or followed by "+subtype" or ";parameter".
 bool IsGrpcContentType(std::string_view type);
+// Their content-type says so.
+bool IsGrpc(const HeaderList& headers);
 
 // The standard reason phrase; "" for an unknown status (legal: RFC 9112 section 4).
 std::string_view ReasonPhrase(uint16_t status);

@@ -76,13 +76,13 @@ uint64_t ResidentBytes() {
 void HeapTrimmer::Check(time::MonotonicTime now) {
   if (now < next_) return;
   next_ = now + kEvery;
-  const int64_t free = Free();
+  const auto allocated = static_cast<int64_t>(allocated_());
+  const int64_t free = static_cast<int64_t>(resident_()) - allocated;
   lowest_ = std::min(lowest_, free);
-  const int64_t growth = std::clamp(static_cast<int64_t>(allocated_()) / kAllocatedPerGrowth,
-                                    kLeastGrowthBytes, kMostGrowthBytes);
-  if (free < lowest_ + growth) return;
+  if (free < lowest_ + std::clamp(allocated / kAllocatedPerGrowth, kLeastGrowthBytes, kMostGrowthBytes))
+    return;
   trim_();
-  lowest_ = Free();
+  lowest_ = static_cast<int64_t>(resident_()) - static_cast<int64_t>(allocated_());
 }
 
 uint64_t AllocatedBytes() {

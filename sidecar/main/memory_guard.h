@@ -85,13 +85,11 @@ class HeapTrimmer {
   static constexpr int64_t kMostGrowthBytes = int64_t{8} << 20;
 
  private:
-  int64_t Free() const { return static_cast<int64_t>(resident_()) - static_cast<int64_t>(allocated_()); }
-
   const std::function<uint64_t()> resident_;
   const std::function<uint64_t()> allocated_;
   const std::function<void()> trim_;
   time::MonotonicTime next_{};
-  int64_t lowest_ = INT64_MAX;  // Free() since the last trim
+  int64_t lowest_ = INT64_MAX;  // of what is resident and given out to nobody, since the last trim
 };
 
 }  // namespace pillion

@@ -58,11 +58,6 @@ bool MatchesQuery(const config::QueryMatch& match, std::string_view query) {
   return value && config::Matches(*match.value, *value);
 }
 
-bool IsGrpc(const http::RequestHead& head) {
-  const auto type = head.headers.Find(http::Known::kContentType);
-  return type && http::IsGrpcContentType(*type);
-}
-
 }  // namespace
 
 Request::Request(const http::RequestHead& request, uint64_t random)
@@ -117,7 +112,7 @@ bool Matches(const config::RouteMatch& match, const Request& request) {
   for (const config::QueryMatch& query : match.query) {
     if (!MatchesQuery(query, request.query)) return false;
   }
-  if (match.grpc && !IsGrpc(request.head)) return false;
+  if (match.grpc && !http::IsGrpc(request.head.headers)) return false;
   return !match.share || match.share->Holds(request.draw);
 }
 

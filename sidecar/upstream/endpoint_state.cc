@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "sidecar/base/smooth_turn.h"
+
 namespace pillion::upstream {
 
 void ClusterState::Update(config::ClusterEntry entry) {
@@ -26,14 +28,11 @@ void ClusterState::Update(config::ClusterEntry entry) {
 
 EndpointState* ClusterState::Pick(const EndpointState* avoid) {
   if (usable_.size() == 1) return usable_.front().get();
-  EndpointState* best = nullptr;
-  for (const auto& endpoint : usable_) {
-    endpoint->turn_ += endpoint->weight_;
-    if (endpoint.get() == avoid) continue;
-    if (best == nullptr || endpoint->turn_ > best->turn_) best = endpoint.get();
-  }
-  if (best != nullptr) best->turn_ -= total_weight_;
-  return best;
+  const auto turn = TakeSmoothTurn(
+      usable_.size(), total_weight_, [&](size_t i) { return usable_[i]->weight_; },
+      [&](size_t i) -> int64_t& { return usable_[i]->turn_; },
+      [&](size_t i) { return usable_[i].get() != avoid; });
+  return turn ? usable_[*turn].get() : nullptr;
 }
 
 void ClusterTable::Apply(const config::Snapshot& snapshot) {

@@ -198,6 +198,36 @@ TEST_F(Engines, AClientThatCannotBeWatchedIsClosedAndCounted) {
   EXPECT_TRUE(engine.Drained(false));
 }
 
+TEST_F(Engines, ARouteTakesItsShareOfRequests) {
+  const auto snapshot = Snapshot({}, "unused");
+  auto table = std::make_shared<config::RouteTable>();
+  config::Route some;
+  some.name = "some";
+  some.direct = config::DirectResponse{200, "some"};
+  some.match.share = config::Fraction{.numerator = 30, .denominator = 100};
+  config::Route rest;
+  rest.name = "rest";
+  rest.direct = config::DirectResponse{200, "rest"};
+  table->virtual_hosts.push_back({"all", {"*"}, {some, rest}});
+  snapshot->listeners["l"].routes = {table};
+  Apply(snapshot);
+  Client client(*peers_);
+  Travel();
+  constexpr int kRequests = 1000;
+  for (int i = 0; i < kRequests; ++i) {
+    client.Send(kGet);
+    Pass(std::chrono::milliseconds(50));
+    client.Read();
+  }
+  const auto count = [&](std::string_view body) {
+    int found = 0;
+    for (size_t at = 0; (at = client.text.find(body, at)) != std::string::npos; ++at) ++found;
+    return found;
+  };
+  EXPECT_EQ(count("some") + count("rest"), kRequests);
+  EXPECT_NEAR(count("some"), 300, 75) << "5 standard deviations; the seed is fixed";
+}
+
 TEST_F(Engines, AnAdoptedConnectionIsServedOrClosedWhenItsListenerIsGone) {
   Apply(Snapshot({}, "hi"));
   const std::unique_ptr<net::Loop> acceptor = network_.NewLoop();  // another worker's

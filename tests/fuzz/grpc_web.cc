@@ -32,10 +32,7 @@ struct Case {
   bool bare() const { return (mode & 4) != 0; }
   bool text_in() const { return (mode & 8) != 0; }
   bool text_out() const { return (mode & 16) != 0; }
-  bool grpc_answer() const {
-    const auto type = answer.head.headers.Find(Known::kContentType);
-    return type && http::IsGrpcContentType(*type);
-  }
+  bool grpc_answer() const { return http::IsGrpc(answer.head.headers); }
 };
 
 // Of groups of four.

@@ -40,9 +40,8 @@ class Bridge final : public filter::Transform {
 
   Decision OnResponseHead(const filter::ResponseHeadView& response) override {
     http::ResponseHead& head = response.head;
-    const auto type = head.headers.Find(Known::kContentType);
     local_status_ = response.local_status;
-    grpc_ = type && http::IsGrpcContentType(*type);
+    grpc_ = http::IsGrpc(head.headers);
     if (!grpc_) return Decision::kContinue;  // not a gRPC server's: as it is
     return Decision::kHold;
   }

@@ -63,7 +63,7 @@ class ReverseBridge final : public filter::Transform {
     left_.reset();
     head_put_ = false;
     const auto type = head.headers.Find(Known::kContentType);
-    if (response.local_status != 0 && type && http::IsGrpcContentType(*type)) {
+    if (response.local_status != 0 && http::IsGrpc(head.headers)) {
       mode_ = Mode::kPass;  // gRPC already
       return Decision::kContinue;
     }

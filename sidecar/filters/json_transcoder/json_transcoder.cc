@@ -108,10 +108,9 @@ class Transcoded final : public filter::Transform {
 
   Decision OnResponseHead(const filter::ResponseHeadView& response) override {
     http::ResponseHead& head = response.head;
-    const auto type = head.headers.Find(Known::kContentType);
     local_status_ = response.local_status;
     count_ = 0;
-    if (!type || !http::IsGrpcContentType(*type)) {
+    if (!http::IsGrpc(head.headers)) {
       mode_ = Mode::kPass;  // no gRPC answer, or one of ours that is JSON already
       return Decision::kContinue;
     }
@@ -301,8 +300,7 @@ Decision JsonTranscoder::OnRequestHead(const filter::RequestView& request) const
   if (held == nullptr || *held == nullptr) return Decision::kContinue;
   const Transcoding& transcoding = **held;
   http::RequestHead& head = request.head;
-  const auto type = head.headers.Find(Known::kContentType);
-  if (type && http::IsGrpcContentType(*type)) return Decision::kContinue;
+  if (http::IsGrpc(head.headers)) return Decision::kContinue;
   const size_t question = std::min(head.path.find('?'), head.path.size());
   auto match = transcoding.Find(head.method_text, std::string_view(head.path).substr(0, question));
   if (!match) {
