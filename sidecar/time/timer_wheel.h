@@ -10,6 +10,7 @@
 #define PILLION_SIDECAR_TIME_TIMER_WHEEL_H_
 
 #include <array>
+#include <bit>
 #include <cstdint>
 
 #include "sidecar/base/intrusive_list.h"
@@ -110,23 +111,27 @@ class TimerWheelOf {
     return false;
   }
 
+  // The first of these slots of a level with a timer in it; 64 when there is none.
+  uint64_t FirstOccupied(size_t level, uint64_t slots) {
+    for (slots &= bits_[level]; slots != 0; slots &= slots - 1) {
+      const auto slot = static_cast<uint64_t>(std::countr_zero(slots));
+      if (Occupied(level, slot)) return slot;
+    }
+    return kMask + 1;
+  }
+
   // The next tick after tick_ at which a slot must be looked at.
   uint64_t NextTick() {
     for (size_t level = 0; level < kLevels; ++level) {
       const uint64_t here = tick_ >> (kBits * level);
-      for (uint64_t slot = (here & kMask) + 1; slot <= kMask; ++slot) {
-        if ((bits_[level] >> slot) == 0) break;
-        if (Occupied(level, slot)) return ((here & ~kMask) | slot) << (kBits * level);
-      }
+      const uint64_t slot = FirstOccupied(level, ~uint64_t{1} << (here & kMask));
+      if (slot <= kMask) return ((here & ~kMask) | slot) << (kBits * level);
     }
     // Timers beyond the reach of the top level's current turn wrap around.
-    for (uint64_t slot = 0; slot <= kMask; ++slot) {
-      if (Occupied(kLevels - 1, slot)) {
-        const uint64_t here = tick_ >> (kBits * (kLevels - 1));
-        return ((here & ~kMask) + 64 + slot) << (kBits * (kLevels - 1));
-      }
-    }
-    return kNever;
+    const uint64_t slot = FirstOccupied(kLevels - 1, ~uint64_t{0});
+    if (slot > kMask) return kNever;
+    const uint64_t here = tick_ >> (kBits * (kLevels - 1));
+    return ((here & ~kMask) + 64 + slot) << (kBits * (kLevels - 1));
   }
 
   // On entering a slot of a higher level its timers move down.
