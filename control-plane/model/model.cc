@@ -139,7 +139,11 @@ void Builder::AddSlice(const EndpointSlice& slice) {
 }
 
 MeshBackend Builder::Resolve(const HttpRoute& route, const BackendRef& backend) {
-  MeshBackend mesh{backend.service, backend.port, backend.weight, false};
+  MeshBackend mesh{.service = backend.service,
+                   .port = backend.port,
+                   .weight = backend.weight,
+                   .filters = backend.filters,
+                   .valid = false};
   const bool own = backend.service.ns == route.metadata.name.ns;
   // A route may send what was addressed to a Service on to that Service; elsewhere it needs leave.
   const bool parent = std::any_of(route.parents.begin(), route.parents.end(),
@@ -169,6 +173,7 @@ void Builder::AddRoute(const HttpRoute& route) {
     MeshRule built{
         .name = route.metadata.name.ToString() + "/" + (rule.name.empty() ? std::to_string(i) : rule.name),
         .matches = rule.matches,
+        .filters = rule.filters,
         .backends = {},
         .request_timeout = rule.request_timeout,
         .backend_request_timeout = rule.backend_request_timeout,

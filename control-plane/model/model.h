@@ -33,12 +33,14 @@ struct MeshBackend {
   ObjectName service;
   uint16_t port = 0;
   uint32_t weight = 1;
+  HttpFilters filters;
   bool valid = true;  // false: this share of the requests gets an error, as Gateway API has it
 };
 
 struct MeshRule {
   std::string name;  // "<namespace>/<route>/<rule>"
   std::vector<HttpMatch> matches;
+  HttpFilters filters;
   std::vector<MeshBackend> backends;
   std::chrono::milliseconds request_timeout{0};
   std::chrono::milliseconds backend_request_timeout{0};

@@ -93,10 +93,50 @@ struct HttpMatch {
   std::string method;  // "": any
 };
 
+struct NamedValue {
+  std::string name;  // lower case
+  std::string value;
+};
+
+// What becomes of the fields of a message; no name is in two of the lists.
+struct HeaderModifier {
+  std::vector<NamedValue> set;
+  std::vector<NamedValue> add;
+  std::vector<std::string> remove;
+  bool empty() const { return set.empty() && add.empty() && remove.empty(); }
+};
+
+struct PathModifier {
+  bool prefix = false;  // what the match's prefix names is replaced, else the whole path
+  std::string path;     // without a '/' at its end, but for "/"
+};
+
+struct RedirectRule {
+  uint32_t status = 302;
+  std::string scheme;    // "": the request's
+  std::string hostname;  // likewise
+  std::optional<uint16_t> port;
+  std::optional<PathModifier> path;
+};
+
+struct RewriteRule {
+  std::string hostname;  // "": stays
+  std::optional<PathModifier> path;
+};
+
+// What a rule, or a backend of it, makes of messages.
+struct HttpFilters {
+  HeaderModifier request;
+  HeaderModifier response;
+  std::optional<RedirectRule> redirect;  // of rules only, as the next
+  std::optional<RewriteRule> rewrite;
+};
+
 struct BackendRef {
   ObjectName service;
   uint16_t port = 0;
   uint32_t weight = 1;
+  HttpFilters filters;
   std::string path;  // in the document
 };
 
@@ -112,6 +152,7 @@ struct RetryRule {
 struct HttpRule {
   std::string name;
   std::vector<HttpMatch> matches;  // never empty
+  HttpFilters filters;
   std::vector<BackendRef> backends;
   std::chrono::milliseconds request_timeout{0};  // 0: none
   std::chrono::milliseconds backend_request_timeout{0};

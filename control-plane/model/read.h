@@ -23,6 +23,12 @@ std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& messa
 std::optional<TracingPolicy> Read(const kube::policy::v1alpha1::TracingPolicy& message, Report& report);
 
 // Used by the readers of several kinds.
+// The rules that the Gateway API has for paths: nothing that another hop could read as another path.
+bool IsCleanPath(std::string_view path);
+enum class FilterPlace : uint8_t { kRule, kBackend };
+HttpFilters ReadFilters(
+    const google::protobuf::RepeatedPtrField<kube::gateway::v1::HTTPRouteFilter>& messages,
+    const std::string& path, FilterPlace place, Report& report);
 Metadata ReadMetadata(const kube::meta::v1::ObjectMeta& message, Report& report);
 // The label `pillion/sidecar`.
 std::optional<bool> ReadPeerLabel(const kube::meta::v1::ObjectMeta& message, Report& report);

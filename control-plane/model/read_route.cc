@@ -42,19 +42,6 @@ ParentRef ReadParent(const kube::gateway::v1::ParentReference& message, const st
   return parent;
 }
 
-// The rules that the Gateway API has for paths: nothing that another hop could read as another path.
-bool IsCleanPath(std::string_view path) {
-  constexpr std::string_view kSymbols = "-._~!$&'()*+,;=:@/%";
-  if (!path.starts_with("/") || path.ends_with("/..") || path.ends_with("/.")) return false;
-  for (const std::string_view bad : {"//", "/./", "/../", "%2f", "%2F", "#"}) {
-    if (path.find(bad) != std::string_view::npos) return false;
-  }
-  return std::all_of(path.begin(), path.end(), [&](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           kSymbols.find(c) != std::string_view::npos;
-  });
-}
-
 void CheckRegex(const std::string& text, const std::string& path, Report& report) {
   if (text.size() > kMaxRegexBytes) {
     report.Add(path, "expected at most 4096 bytes");
@@ -141,7 +128,7 @@ BackendRef ReadBackend(const kube::gateway::v1::HTTPBackendRef& message, const s
   if (!IsServiceRef(message.group(), message.kind().empty() ? "Service" : message.kind())) {
     report.Add(path, "expected kind: Service, other backends are not implemented yet");
   }
-  if (message.filters_size() > 0) report.NotImplemented(FieldPath(path, "filters"));
+  backend.filters = ReadFilters(message.filters(), FieldPath(path, "filters"), FilterPlace::kBackend, report);
   if (message.name().empty()) report.Add(path, "expected a name");
   backend.service = {message.namespace_().empty() ? ns : message.namespace_(), message.name()};
   if (!message.has_port()) {
@@ -192,11 +179,29 @@ void ReadTimeouts(const kube::gateway::v1::HTTPRouteTimeouts& message, const std
   }
 }
 
+// What one filter says must go with the rest of its rule.
+void CheckFilters(const HttpRule& rule, const std::string& path, Report& report) {
+  const std::string filters_path = FieldPath(path, "filters");
+  const std::optional<RedirectRule>& redirect = rule.filters.redirect;
+  const std::optional<RewriteRule>& rewrite = rule.filters.rewrite;
+  if (redirect.has_value() && rewrite.has_value())
+    report.Add(filters_path, "expected RequestRedirect or URLRewrite, not both");
+  if (redirect.has_value() && !rule.backends.empty())
+    report.Add(filters_path, "expected no backendRefs beside RequestRedirect");
+  const auto by_prefix = [](const auto& filter) {
+    return filter.has_value() && filter->path.has_value() && filter->path->prefix;
+  };
+  const bool all_prefixes = std::ranges::all_of(rule.matches, [](const HttpMatch& match) {
+    return match.path.kind == PathMatch::Kind::kElementPrefix;
+  });
+  if ((by_prefix(redirect) || by_prefix(rewrite)) && !all_prefixes)
+    report.Add(filters_path, "expected matches by PathPrefix only, beside ReplacePrefixMatch");
+}
+
 HttpRule ReadRule(const kube::gateway::v1::HTTPRouteRule& message, const std::string& path,
                   const std::string& ns, Report& report) {
   HttpRule rule;
   rule.name = message.name();
-  if (message.filters_size() > 0) report.NotImplemented(FieldPath(path, "filters"));
   if (message.has_session_persistence()) report.NotImplemented(FieldPath(path, "session_persistence"));
   if (message.matches_size() > kMaxMatches) report.Add(FieldPath(path, "matches"), "expected at most 64");
   if (message.backend_refs_size() > kMaxBackends) {
@@ -207,11 +212,13 @@ HttpRule ReadRule(const kube::gateway::v1::HTTPRouteRule& message, const std::st
         message.matches(i), ElementPath(FieldPath(path, "matches"), static_cast<size_t>(i)), report));
   }
   if (rule.matches.empty()) rule.matches.emplace_back();
+  rule.filters = ReadFilters(message.filters(), FieldPath(path, "filters"), FilterPlace::kRule, report);
   for (int i = 0; i < message.backend_refs_size(); ++i) {
     rule.backends.push_back(ReadBackend(message.backend_refs(i),
                                         ElementPath(FieldPath(path, "backend_refs"), static_cast<size_t>(i)),
                                         ns, report));
   }
+  CheckFilters(rule, path, report);
   ReadTimeouts(message.timeouts(), FieldPath(path, "timeouts"), rule, report);
   if (message.has_retry()) rule.retry = ReadRetry(message.retry(), FieldPath(path, "retry"), report);
   return rule;

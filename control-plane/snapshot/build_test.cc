@@ -22,6 +22,7 @@ using envoy::config::core::v3::Node;
 using envoy::config::endpoint::v3::ClusterLoadAssignment;
 using envoy::config::listener::v3::Listener;
 using envoy::config::route::v3::Route;
+using envoy::config::route::v3::RouteAction;
 using envoy::config::route::v3::RouteConfiguration;
 using envoy::config::route::v3::VirtualHost;
 using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
@@ -270,6 +271,93 @@ TEST(BuildTest, ASidecarBesideAnAppGetsAnInboundListenerForPeers) {
   const auto& address =
       cluster.load_assignment().endpoints(0).lb_endpoints(0).endpoint().address().socket_address();
   EXPECT_EQ(address.address() + ":" + std::to_string(address.port_value()), "127.0.0.1:50051");
+}
+
+Route OnlyRoute(const std::string& rule) {
+  return Host(*Build(RouteYaml("{" + rule + "}")), kOrders80).routes(0);
+}
+// "+name value", "=name value" and "-name", as they follow each other.
+template <typename Added, typename Removed>
+Lines Edits(const Added& added, const Removed& removed) {
+  using Option = envoy::config::core::v3::HeaderValueOption;
+  Lines lines;
+  for (const std::string& name : removed) lines.push_back("-" + name);
+  for (const Option& option : added) {
+    const bool set = option.append_action() == Option::OVERWRITE_IF_EXISTS_OR_ADD;
+    lines.push_back((set ? "=" : "+") + option.header().key() + " " + option.header().value());
+  }
+  return lines;
+}
+
+TEST(BuildTest, FiltersOfARuleEditFields) {
+  const Route route = OnlyRoute(
+      "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: A, value: '5%'}], add: "
+      "[{name: b, "
+      "value: b}], remove: [c]}}, {type: ResponseHeaderModifier, responseHeaderModifier: {remove: [d]}}], "
+      "backendRefs: [{name: v2, port: 8080}]");
+  EXPECT_EQ(Edits(route.request_headers_to_add(), route.request_headers_to_remove()),
+            (Lines{"-c", "=a 5%%", "+b b"}));
+  EXPECT_EQ(Edits(route.response_headers_to_add(), route.response_headers_to_remove()), Lines{"-d"});
+  EXPECT_EQ(route.route().cluster(), "outbound|8080||v2.shop.svc.cluster.local");
+}
+
+TEST(BuildTest, FiltersOfABackendAreForItsShare) {
+  const auto set =
+      Build(RouteYaml("{backendRefs: [{name: v2, port: 8080, filters: [{type: ResponseHeaderModifier, "
+                      "responseHeaderModifier: {add: [{name: a, value: b}]}}]}]}"));
+  const Route route = Host(*set, kOrders80).routes(0);
+  ASSERT_EQ(route.route().weighted_clusters().clusters_size(), 1);
+  const auto& share = route.route().weighted_clusters().clusters(0);
+  EXPECT_EQ(Edits(share.response_headers_to_add(), share.response_headers_to_remove()), Lines{"+a b"});
+  EXPECT_TRUE(Get<RouteConfiguration>(*set, kRoutes, "outbound").most_specific_header_mutations_wins());
+}
+
+TEST(BuildTest, ARedirectTellsThePortThatWasAskedUnlessItKnowsBetter) {
+  const auto redirect = [](const std::string& fields, const std::string& matches = "", uint32_t port = 80) {
+    const auto set = Build(
+        RouteYaml("{" + matches + "filters: [{type: RequestRedirect, requestRedirect: {" + fields + "}}]}"));
+    return Host(*set, "orders.shop.svc.cluster.local:" + std::to_string(port)).routes(0).redirect();
+  };
+  using envoy::config::route::v3::RedirectAction;
+  const RedirectAction host = redirect("hostname: a.b", "", 9000);
+  EXPECT_EQ(host.host_redirect(), "a.b");
+  EXPECT_EQ(host.port_redirect(), 9000u);
+  EXPECT_EQ(host.scheme_redirect(), "");
+  EXPECT_EQ(host.response_code(), RedirectAction::FOUND);
+  EXPECT_EQ(redirect("scheme: https").port_redirect(), 443u);
+  EXPECT_EQ(redirect("scheme: https").scheme_redirect(), "https");
+  EXPECT_EQ(redirect("scheme: http", "", 9000).port_redirect(), 80u);
+  EXPECT_EQ(redirect("scheme: https, port: 8443, statusCode: 301").port_redirect(), 8443u);
+  EXPECT_EQ(redirect("statusCode: 301").response_code(), RedirectAction::MOVED_PERMANENTLY);
+  EXPECT_EQ(redirect("statusCode: 303").response_code(), RedirectAction::SEE_OTHER);
+  EXPECT_EQ(redirect("statusCode: 307").response_code(), RedirectAction::TEMPORARY_REDIRECT);
+  EXPECT_EQ(redirect("statusCode: 308").response_code(), RedirectAction::PERMANENT_REDIRECT);
+  EXPECT_EQ(redirect("path: {type: ReplaceFullPath, replaceFullPath: /f}").path_redirect(), "/f");
+  EXPECT_EQ(
+      redirect("path: {type: ReplacePrefixMatch, replacePrefixMatch: /f}", "matches: [{path: {value: /e}}], ")
+          .prefix_rewrite(),
+      "/f");
+}
+
+TEST(BuildTest, PathsAreRewrittenByWhatTheMatchNames) {
+  const auto rewrite = [](const std::string& match, const std::string& path) {
+    const Route route =
+        OnlyRoute("matches: [{path: {value: " + match + "}}], filters: [{type: URLRewrite, urlRewrite: {" +
+                  path + "}}], backendRefs: [{name: v2, port: 8080}]");
+    return route.route();
+  };
+  const auto prefix = [&](const std::string& match, const std::string& by) {
+    return rewrite(match, "path: {type: ReplacePrefixMatch, replacePrefixMatch: " + by + "}");
+  };
+  EXPECT_EQ(rewrite("/", "hostname: a.b").host_rewrite_literal(), "a.b");
+  EXPECT_EQ(prefix("/a", "/b").prefix_rewrite(), "/b");
+  EXPECT_EQ(prefix("/", "/b").prefix_rewrite(), "/b/");
+  EXPECT_EQ(prefix("/", "/").prefix_rewrite(), "/");
+  EXPECT_EQ(prefix("/a.b", "/").regex_rewrite().pattern().regex(), "^\\/a\\.b/*");
+  EXPECT_EQ(prefix("/a.b", "/").regex_rewrite().substitution(), "/");
+  const RouteAction full = rewrite("/a", "path: {type: ReplaceFullPath, replaceFullPath: /f}");
+  EXPECT_EQ(full.regex_rewrite().pattern().regex(), "^.*$");
+  EXPECT_EQ(full.regex_rewrite().substitution(), "/f");
 }
 
 TEST(BuildTest, OnlyAnInboundListenerAcceptsPeerHeaders) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "control-plane/snapshot/parts.h"
+#include "control-plane/snapshot/route_filters.h"
 
 namespace pillion::control {
 namespace {
@@ -108,7 +109,7 @@ void SetBackends(Route& route, const MeshRule& rule, const MeshService& service,
     return;
   }
   RouteAction& action = *route.mutable_route();
-  if (backends.size() == 1) {
+  if (backends.size() == 1 && backends[0]->filters.request.empty() && backends[0]->filters.response.empty()) {
     action.set_cluster(OutboundCluster(backends[0]->service, backends[0]->port));
     clusters.insert(action.cluster());
   } else {
@@ -116,6 +117,7 @@ void SetBackends(Route& route, const MeshRule& rule, const MeshService& service,
       auto& share = *action.mutable_weighted_clusters()->add_clusters();
       share.set_name(backend->valid ? OutboundCluster(backend->service, backend->port) : kInvalidBackend);
       share.mutable_weight()->set_value(backend->weight);
+      SetEdits(share, backend->filters);
       clusters.insert(share.name());
     }
   }
@@ -171,7 +173,15 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
         Route& route = *host.add_routes();
         route.set_name(ranked.rule->name);
         SetMatch(*route.mutable_match(), *ranked.match);
+        SetEdits(route, ranked.rule->filters);
+        if (ranked.rule->filters.redirect.has_value()) {
+          SetRedirect(*route.mutable_redirect(), *ranked.rule->filters.redirect, ranked.match->path,
+                      port.port);
+          continue;
+        }
         SetBackends(route, *ranked.rule, service, clusters);
+        if (route.has_route() && ranked.rule->filters.rewrite.has_value())
+          SetRewrite(*route.mutable_route(), *ranked.rule->filters.rewrite, ranked.match->path);
       }
       // With a route attached, what matches none of it gets 404.
       if (!attached.empty()) continue;
@@ -183,6 +193,8 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
       SetLimits(*route.mutable_route(), nullptr, service);
     }
   }
+  // What a backend's filters say comes after what its rule's do.
+  table.set_most_specific_header_mutations_wins(true);
   // Its clusters were sent before it, and stay until it is replaced.
   table.mutable_validate_clusters()->set_value(false);
   return table;

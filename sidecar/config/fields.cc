@@ -4,6 +4,7 @@
 
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
+#include "sidecar/http/scan.h"
 
 namespace pillion::config {
 namespace {
@@ -66,6 +67,11 @@ Fraction ReadFraction(const envoy::config::core::v3::RuntimeFractionalPercent& s
   const std::string value_path = FieldPath(path, "default_value");
   if (!share.has_default_value()) Add(errors, value_path, "expected a share");
   return ReadFraction(share.default_value(), value_path, errors);
+}
+
+bool IsFieldName(std::string_view name) {
+  return !name.empty() &&
+         http::SkipToken(name.data(), name.data() + name.size()) == name.data() + name.size();
 }
 
 void RequireText(const std::string& text, const std::string& path, ConfigErrors& errors) {

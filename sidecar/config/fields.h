@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "envoy/config/core/v3/core.pb.h"
 #include "sidecar/config/keep_alive.h"
@@ -46,6 +47,9 @@ Fraction ReadFraction(const envoy::type::v3::FractionalPercent& share, const std
 // What a running process can be told otherwise elsewhere; here the default holds.
 Fraction ReadFraction(const envoy::config::core::v3::RuntimeFractionalPercent& share, const std::string& path,
                       ConfigErrors& errors);
+
+// RFC 9110 section 5.1.
+bool IsFieldName(std::string_view name);
 
 void RequireText(const std::string& text, const std::string& path, ConfigErrors& errors);
 

@@ -6,6 +6,7 @@
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/config/parse_edits.h"
 #include "sidecar/config/parse_filters.h"
 
 namespace pillion::config {
@@ -13,13 +14,62 @@ namespace {
 
 namespace route = envoy::config::route::v3;
 
-void ReadWeights(const route::WeightedCluster& proto, const std::string& path, Route& result,
-                 ConfigErrors& errors) {
+// What one level says.
+struct Level {
+  HeaderEdits request;
+  HeaderEdits response;
+};
+
+template <typename Message>
+Level ReadLevel(const Message& proto, const std::string& path, ConfigErrors& errors) {
+  return {.request = ReadEdits(proto.request_headers_to_add(), proto.request_headers_to_remove(), path,
+                               "request", errors),
+          .response = ReadEdits(proto.response_headers_to_add(), proto.response_headers_to_remove(), path,
+                                "response", errors)};
+}
+
+// The levels that a route stands under, from the most general.
+class Levels {
+ public:
+  explicit Levels(bool special_wins) : special_wins_(special_wins) {}
+  Levels(const Levels& above, Level own)
+      : special_wins_(above.special_wins_), levels_(above.levels_), joined_(above.joined_) {
+    if (own.request.empty() && own.response.empty()) return;  // shares what is above
+    levels_.push_back(std::make_shared<const Level>(std::move(own)));
+    joined_ = {.request = Join(&Level::request), .response = Join(&Level::response)};
+  }
+  const Edits& joined() const { return joined_; }
+
+ private:
+  std::shared_ptr<const HeaderEdits> Join(HeaderEdits Level::* side) const {
+    HeaderEdits all;
+    const auto append = [&](const std::shared_ptr<const Level>& level) {
+      all.insert(all.end(), ((*level).*side).begin(), ((*level).*side).end());
+    };
+    // Who comes last has the last word.
+    if (special_wins_) {
+      std::for_each(levels_.begin(), levels_.end(), append);
+    } else {
+      std::for_each(levels_.rbegin(), levels_.rend(), append);
+    }
+    return all.empty() ? nullptr : std::make_shared<const HeaderEdits>(std::move(all));
+  }
+
+  bool special_wins_;
+  std::vector<std::shared_ptr<const Level>> levels_;
+  Edits joined_;
+};
+
+void ReadWeights(const route::WeightedCluster& proto, const std::string& path, const Levels& above,
+                 Route& result, ConfigErrors& errors) {
   const std::string clusters_path = FieldPath(path, "clusters");
   for (int i = 0; i < proto.clusters_size(); ++i) {
     const auto& one = proto.clusters(i);
-    RequireText(one.name(), FieldPath(ElementPath(clusters_path, static_cast<size_t>(i)), "name"), errors);
-    result.clusters.push_back({.cluster = one.name(), .weight = one.weight().value()});
+    const std::string one_path = ElementPath(clusters_path, static_cast<size_t>(i));
+    RequireText(one.name(), FieldPath(one_path, "name"), errors);
+    result.clusters.push_back({.cluster = one.name(),
+                               .weight = one.weight().value(),
+                               .edits = Levels(above, ReadLevel(one, one_path, errors)).joined()});
     result.total_weight += one.weight().value();
   }
   if (result.total_weight < 1 || result.total_weight > UINT32_MAX) {
@@ -57,15 +107,18 @@ void ReadUpgrades(const route::RouteAction& proto, const std::string& path, Rout
   }
 }
 
-void ReadAction(const route::RouteAction& proto, const std::string& path, Route& result,
+void ReadAction(const route::RouteAction& proto, const std::string& path, const Levels& levels, Route& result,
                 ConfigErrors& errors) {
   if (proto.has_weighted_clusters()) {
-    ReadWeights(proto.weighted_clusters(), FieldPath(path, "weighted_clusters"), result, errors);
+    ReadWeights(proto.weighted_clusters(), FieldPath(path, "weighted_clusters"), levels, result, errors);
   } else {
     RequireText(proto.cluster(), FieldPath(path, "cluster"), errors);
-    result.clusters.push_back({.cluster = proto.cluster(), .weight = 1});
+    result.clusters.push_back({.cluster = proto.cluster(), .weight = 1, .edits = levels.joined()});
     result.total_weight = 1;
   }
+  result.path_rewrite = ReadPathRewrite(proto, result.match, path, errors);
+  result.host_rewrite = ReadHostRewrite(proto, path, errors);
+  result.append_forwarded_host = proto.append_x_forwarded_host();
   if (proto.has_timeout()) {
     result.timeout = ReadDuration(proto.timeout(), FieldPath(path, "timeout"), errors);
   }
@@ -99,16 +152,21 @@ DirectResponse ReadDirectResponse(const route::DirectResponseAction& proto, cons
   return result;
 }
 
-Route ReadRoute(const route::Route& proto, const std::string& path, ConfigErrors& errors) {
+Route ReadRoute(const route::Route& proto, const std::string& path, const Levels& above,
+                ConfigErrors& errors) {
   Route result;
+  const Levels levels(above, ReadLevel(proto, path, errors));
+  result.edits = levels.joined();
   result.name = proto.name();
   result.match = ReadRouteMatch(proto.match(), FieldPath(path, "match"), errors);
   if (proto.has_direct_response()) {
     result.direct = ReadDirectResponse(proto.direct_response(), FieldPath(path, "direct_response"), errors);
+  } else if (proto.has_redirect()) {
+    result.redirect = ReadRedirect(proto.redirect(), FieldPath(path, "redirect"), errors);
   } else if (proto.has_route()) {
-    ReadAction(proto.route(), FieldPath(path, "route"), result, errors);
+    ReadAction(proto.route(), FieldPath(path, "route"), levels, result, errors);
   } else {
-    Add(errors, path, "expected route or direct_response");
+    Add(errors, path, "expected route, redirect or direct_response");
   }
   return result;
 }
@@ -139,7 +197,7 @@ void ReadDomains(const route::VirtualHost& proto, const std::string& path, std::
 using Overrides = std::shared_ptr<const std::vector<FilterEntry>>;
 
 VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& path, const Overrides& above,
-                            std::set<std::string>& all_domains, ConfigErrors& errors) {
+                            const Levels& table, std::set<std::string>& all_domains, ConfigErrors& errors) {
   constexpr std::string_view kFilters = "typed_per_filter_config";
   VirtualHost result;
   result.name = proto.name();
@@ -151,14 +209,15 @@ VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& 
   }
   const Overrides filters =
       ReadPerFilterConfig(proto.typed_per_filter_config(), above, FieldPath(path, kFilters), errors);
+  const Levels levels(table, ReadLevel(proto, path, errors));
   for (int i = 0; i < proto.routes_size(); ++i) {
     const std::string route_path = ElementPath(FieldPath(path, "routes"), static_cast<size_t>(i));
-    Route one = ReadRoute(proto.routes(i), route_path, errors);
+    Route one = ReadRoute(proto.routes(i), route_path, levels, errors);
     one.filters = ReadPerFilterConfig(proto.routes(i).typed_per_filter_config(), filters,
                                       FieldPath(route_path, kFilters), errors);
     if (one.name.empty()) one.name = result.name + "/" + std::to_string(i);
     // As a whole, not field by field, and only where there is something to retry.
-    if (!one.retry && !one.direct) one.retry = retry;
+    if (!one.retry && !one.answers()) one.retry = retry;
     result.routes.push_back(std::move(one));
   }
   return result;
@@ -174,13 +233,14 @@ RouteTable ReadRouteTable(const route::RouteConfiguration& proto, const std::str
   std::set<std::string> names;
   const Overrides filters = ReadPerFilterConfig(proto.typed_per_filter_config(), nullptr,
                                                 FieldPath(path, "typed_per_filter_config"), errors);
+  const Levels levels(Levels(proto.most_specific_header_mutations_wins()), ReadLevel(proto, path, errors));
   for (int i = 0; i < proto.virtual_hosts_size(); ++i) {
     const std::string host_path = ElementPath(FieldPath(path, "virtual_hosts"), static_cast<size_t>(i));
     const auto& host = proto.virtual_hosts(i);
     if (!host.name().empty() && !names.insert(host.name()).second) {
       Add(errors, FieldPath(host_path, "name"), "expected each name once in the table");
     }
-    result.virtual_hosts.push_back(ReadVirtualHost(host, host_path, filters, all_domains, errors));
+    result.virtual_hosts.push_back(ReadVirtualHost(host, host_path, filters, levels, all_domains, errors));
   }
   if (origin == Origin::kPushed && proto.validate_clusters().value()) {
     Add(errors, FieldPath(path, "validate_clusters"), "expected false; clusters may come after their routes");

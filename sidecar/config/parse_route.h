@@ -2,6 +2,7 @@
 #ifndef PILLION_SIDECAR_CONFIG_PARSE_ROUTE_H_
 #define PILLION_SIDECAR_CONFIG_PARSE_ROUTE_H_
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,16 @@ RouteMatch ReadRouteMatch(const envoy::config::route::v3::RouteMatch& proto, con
                           ConfigErrors& errors);
 StringMatch ReadStringMatch(const envoy::type::matcher::v3::StringMatcher& proto, const std::string& path,
                             ConfigErrors& errors);
+std::shared_ptr<const re2::RE2> ReadRegex(const envoy::type::matcher::v3::RegexMatcher& proto,
+                                          const std::string& path, ConfigErrors& errors);
+// Null: as it is.
+std::shared_ptr<const PathRewrite> ReadPathRewrite(const envoy::config::route::v3::RouteAction& proto,
+                                                   const RouteMatch& match, const std::string& path,
+                                                   ConfigErrors& errors);
+std::shared_ptr<const HostRewrite> ReadHostRewrite(const envoy::config::route::v3::RouteAction& proto,
+                                                   const std::string& path, ConfigErrors& errors);
+std::shared_ptr<const Redirect> ReadRedirect(const envoy::config::route::v3::RedirectAction& proto,
+                                             const std::string& path, ConfigErrors& errors);
 RetryPolicy ReadRetryPolicy(const envoy::config::route::v3::RetryPolicy& proto, const std::string& path,
                             ConfigErrors& errors);
 

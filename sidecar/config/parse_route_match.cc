@@ -33,10 +33,14 @@ std::shared_ptr<const re2::RE2> MakeRegex(const std::string& text, const std::st
   return regex;
 }
 
+}  // namespace
+
 std::shared_ptr<const re2::RE2> ReadRegex(const matcher::RegexMatcher& proto, const std::string& path,
                                           ConfigErrors& errors) {
   return MakeRegex(proto.regex(), FieldPath(path, "regex"), errors);
 }
+
+namespace {
 
 StringMatch TextMatch(StringMatch::Kind kind, const std::string& text, const std::string& path,
                       ConfigErrors& errors) {
@@ -90,14 +94,6 @@ StringMatch ReadStringMatch(const matcher::StringMatcher& proto, const std::stri
 }
 
 namespace {
-
-bool IsFieldName(std::string_view name) {
-  return !name.empty() && std::ranges::all_of(name, [](char c) {
-    const char lower = AsciiLower(c);
-    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
-}
 
 std::string ReadHeaderName(const std::string& name, const std::string& path, ConfigErrors& errors) {
   std::string lower = name;
@@ -207,6 +203,7 @@ void ReadTemplate(const envoy::config::core::v3::TypedExtensionConfig& proto, co
                   RouteMatch& result, ConfigErrors& errors) {
   namespace uri_template = envoy::extensions::path::match::uri_template::v3;
   result.kind = RouteMatch::Kind::kRegex;
+  result.is_template = true;
   const std::string config_path = FieldPath(path, "typed_config");
   const auto config = Unpack<uri_template::UriTemplateMatchConfig>(proto.typed_config(), config_path, errors);
   if (config == nullptr) return;

@@ -294,7 +294,7 @@ TEST(ParseRouteTest, WrongWeightsAreRefused) {
 
 TEST(ParseRouteTest, ARouteNeedsAnAction) {
   EXPECT_EQ(ToLines(Parse(Table("{match: {prefix: /}}")).errors),
-            Lines{"virtual_hosts[0].routes[0]: expected route or direct_response"});
+            Lines{"virtual_hosts[0].routes[0]: expected route, redirect or direct_response"});
   EXPECT_EQ(RouteErrors("{match: {prefix: /}, route: {}}"),
             Lines{"route.cluster: expected at least 1 character"});
 }

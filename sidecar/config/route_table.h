@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sidecar/base/random.h"
+#include "sidecar/config/header_edits.h"
 #include "sidecar/http/head.h"
 
 namespace re2 {
@@ -67,7 +68,8 @@ struct RouteMatch {
   Kind kind = Kind::kPrefix;
   std::string text;
   bool case_sensitive = true;
-  std::shared_ptr<const re2::RE2> regex;  // kRegex: the path without its query; groups have names
+  std::shared_ptr<const re2::RE2> regex;  // kRegex: the path without its query
+  bool is_template = false;               // kRegex: its groups have the names that a template gives them
   std::vector<HeaderMatch> headers;       // all must match
   std::vector<QueryMatch> query;          // likewise
   bool grpc = false;                      // gRPC requests only, by their content-type
@@ -110,9 +112,48 @@ struct UpgradeRule {
   bool enabled = true;
 };
 
+// What is written into messages; null: nothing. Those of all levels, one behind the other.
+struct Edits {
+  std::shared_ptr<const HeaderEdits> request = nullptr;
+  std::shared_ptr<const HeaderEdits> response = nullptr;
+};
+
 struct WeightedCluster {
   std::string cluster;
   uint32_t weight = 0;
+  Edits edits = {};
+};
+
+// What becomes of a request's path on its way to the upstream.
+struct PathRewrite {
+  enum class Kind : uint8_t { kMatched, kRegex, kTemplate };
+  struct Part {
+    std::string text;
+    size_t group = 0;  // of the match's expression, whose find comes behind the text; 0: none
+  };
+  Kind kind = Kind::kMatched;
+  std::string
+      text;  // kMatched: in the place of what the match names; kRegex: of each find, with \1 for groups
+  std::shared_ptr<const re2::RE2> regex;
+  std::vector<Part> parts;  // kTemplate: the match is one too
+};
+
+// What host the upstream is asked for.
+struct HostRewrite {
+  enum class Kind : uint8_t { kLiteral, kHeader, kPathRegex };
+  Kind kind = Kind::kLiteral;
+  std::string text;  // the host; the field that says it; what becomes of each find in the path
+  std::shared_ptr<const re2::RE2> regex;
+};
+
+struct Redirect {
+  uint16_t status = 301;
+  std::string scheme = "";                            // "": the request's
+  std::string host = "";                              // likewise; maybe with a port
+  uint16_t port = 0;                                  // 0: that of the host
+  std::optional<std::string> path = std::nullopt;     // maybe with a query
+  std::optional<PathRewrite> rewrite = std::nullopt;  // else
+  bool strip_query = false;
 };
 
 struct DirectResponse {
@@ -123,9 +164,16 @@ struct DirectResponse {
 struct Route {
   std::string name;  // for metrics and logs; "" in config gets "<virtual host>/<index>"
   RouteMatch match;
-  std::vector<WeightedCluster> clusters;  // one or more, unless `direct` is set
-  uint64_t total_weight = 0;              // > 0 unless `direct` is set
+  // One or more, unless the route answers by itself.
+  std::vector<WeightedCluster> clusters;
+  uint64_t total_weight = 0;
   std::optional<DirectResponse> direct;
+  std::shared_ptr<const Redirect> redirect;
+  bool answers() const { return direct.has_value() || redirect != nullptr; }
+  Edits edits;  // of an answer made here; those of requests for a cluster are with it
+  std::shared_ptr<const PathRewrite> path_rewrite;  // null: none
+  std::shared_ptr<const HostRewrite> host_rewrite;
+  bool append_forwarded_host = false;
   // Whole exchange, from the end of the request to the end of the response; 0: none. Envoy's default: 15 s.
   std::chrono::nanoseconds timeout = std::chrono::seconds(15);
   // Overrides the listener's stream idle time-out when set; 0: none.

@@ -47,19 +47,20 @@ class RouteScope : public LocalCounted {
   RouteScope(const config::HttpServer& listener, std::shared_ptr<const route::RouteIndex> index,
              telemetry::Shard& stats);
   const route::RouteIndex& index() const { return *index_; }
-  // Where the next request of a route that matched goes: smooth weighted round robin, which begins at a
-  // random place, so that sidecars that start together do not choose together. `cluster`: null when the route
-  // answers by itself.
-  struct Choice {
-    const config::WeightedCluster* cluster;
+  // Where a route sends its requests.
+  struct Target {
+    const std::string* cluster;  // null: the route answers by itself
+    const config::Edits* edits;  // of the messages that take it; null: none
     telemetry::RouteStats& stats;
   };
-  Choice Choose(const route::Match& match, Random& random);
+  // The next request's, of a route that matched: smooth weighted round robin, which begins at a random place,
+  // so that sidecars that start together do not choose together. It lives as long as the scope.
+  const Target& Choose(const route::Match& match, Random& random);
 
  private:
   std::shared_ptr<const route::RouteIndex> index_;
-  // Of the clusters of each route of the table in turn; of a route without any, one.
-  std::vector<telemetry::RouteStats*> stats_;
+  // Those of each route of the table in turn: one for each of its clusters, or just one.
+  std::vector<Target> targets_;
   std::vector<int64_t> credits_;
   std::vector<uint32_t> first_;  // of those, by the place of a route
 };

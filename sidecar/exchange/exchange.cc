@@ -181,8 +181,8 @@ RequestError Exchange::PrepareTunnel() {
 }
 
 Next Exchange::MatchRoute() {
-  if (stats_ != nullptr) stats_->started.Subtract();  // matched again: it counts for the new route
-  stats_ = nullptr;
+  if (target_ != nullptr) target_->stats.started.Subtract();  // matched again: it counts for the new route
+  target_ = nullptr;
   cluster_.Reset();
   error_ = {};
   const route::RouteIndex& index = routes_->index();
@@ -201,14 +201,13 @@ Next Exchange::MatchRoute() {
   }
   route_ = match.route;
   Note(Event::kRouted, static_cast<uint32_t>(match.route - match.virtual_host->routes.data()));
-  const RouteScope::Choice choice = routes_->Choose(match, env_.random);
-  stats_ = &choice.stats;
-  stats_->started.Add();
-  if (choice.cluster == nullptr) {
+  target_ = &routes_->Choose(match, env_.random);
+  target_->stats.started.Add();
+  if (target_->cluster == nullptr) {
     step_ = Step::kRequestFilters;
     return Next::kMore;
   }
-  cluster_ = LocalRef<upstream::ClusterState>(env_.clusters.Find(choice.cluster->cluster));
+  cluster_ = LocalRef<upstream::ClusterState>(env_.clusters.Find(*target_->cluster));
   if (!cluster_) {
     return Unrouted(
         {ErrorKind::kNoCluster, Side::kLocal, Outcome::kNotSent, "the route's cluster is not known"});
@@ -270,11 +269,12 @@ Next Exchange::RequestFilters() {
     grpc_ = grpc_ || http::IsGrpc(client_->request().headers);
   }
   if (error_) return AnswerLocally(error_);
-  if (route_->direct) return AnswerDirectly(*route_->direct);
+  if (route_->answers()) return AnswerByRoute();
   if (tunnel_) {
     if (const RequestError error = PrepareTunnel()) return AnswerLocally(error);
   }
   SetDeadline();
+  ApplyRoute();
   step_ = Step::kAttempt;
   // What is here already goes through first: whether more follows decides on the framing of the head, and
   // what cannot be read needs no attempt. DriveAttempt looks at what comes of it.
@@ -363,9 +363,12 @@ Next Exchange::DriveAttempt() {
 Next Exchange::ResponseFilters() {
   http::ResponseHead& head = local_answer_ ? local_head_ : attempt_->stream()->response();
   filter::Chain* const chain = filter_state_.chain.get();
-  if ((chain == nullptr || !chain->response_begun()) && !StripResponse(head)) {
-    attempt_->Fail({ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, kTooManyOptions});
-    return AnswerLocally(attempt_->error());
+  if (chain == nullptr || !chain->response_begun()) {
+    if (!StripResponse(head)) {
+      attempt_->Fail({ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, kTooManyOptions});
+      return AnswerLocally(attempt_->error());
+    }
+    EditResponse(head);
   }
   if (chain != nullptr) {
     if (const auto next = HeadThroughFilters(head)) return *next;
@@ -520,6 +523,7 @@ Next Exchange::Finish() {
   const bool upload_wanted = !local_answer_ && !attempt_->request_finished && !attempt_->error() &&
                              !attempt_->stream()->in().stopped && !client_->in().error;
   if (upload_wanted) return Next::kWait;
+  if (client_->in().ended) client_->in().content.Clear();  // all of it is here, and nobody takes it
   if (!ClientSideOver()) client_->EndEarly();
   if (attempt_ != nullptr) RememberAttempt();
   Note(Event::kEnded, 0);
@@ -564,17 +568,6 @@ Next Exchange::AnswerFromFilter() {
   local_answer_ = true;
   local_status_ = local_head_.status;
   if (filter_state_.chain != nullptr) filter_state_.chain->ForgetResponse();
-  step_ = Step::kResponseFilters;
-  return Next::kMore;
-}
-
-Next Exchange::AnswerDirectly(const config::DirectResponse& direct) {
-  Note(Event::kAnsweredHere, direct.status);
-  local_answer_ = true;
-  local_head_.status = direct.status;
-  local_status_ = direct.status;
-  local_head_.content = {http::ContentLength::Kind::kSized, direct.body.size()};
-  local_body_.AppendCopy(direct.body);
   step_ = Step::kResponseFilters;
   return Next::kMore;
 }

@@ -38,6 +38,9 @@ namespace pillion::exchange {
 // uploads.
 inline constexpr size_t kMaxReplayBytes = size_t{64} * 1024;
 
+// What a client asked for, when the upstream is asked for another path.
+inline constexpr std::string_view kOriginalPath = "x-envoy-original-path";
+
 // What a request's filters may find.
 inline constexpr RequestError kNotUnderstood = {ErrorKind::kMalformed, Side::kClient, Outcome::kNotSent,
                                                 "a filter cannot read the request"};
@@ -101,7 +104,11 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
 
   // Answers instead of an upstream; the reason is kept for explain, log and metrics.
   Next AnswerLocally(const RequestError& error);
-  Next AnswerDirectly(const config::DirectResponse& direct);
+  // route_action.cc: what the route makes of messages.
+  Next AnswerByRoute();
+  // The request's head becomes the upstream's.
+  void ApplyRoute();
+  void EditResponse(http::ResponseHead& head);
   // A filter has filled in local_head_ and local_body_.
   Next AnswerFromFilter();
   // Nothing serves it, so far: filters may still change that, or answer.
@@ -142,7 +149,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
 
   LocalRef<upstream::ClusterState> cluster_;
   const config::Route* route_ = nullptr;
-  telemetry::RouteStats* stats_ = nullptr;
+  const RouteScope::Target* target_ = nullptr;  // null: no route
   filter::RequestState filter_state_;
   std::unique_ptr<filter::Chain> tunnel_hooks_;  // for the answer to a request for a tunnel; null: none
   std::unique_ptr<Attempt> attempt_;

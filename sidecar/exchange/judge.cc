@@ -26,7 +26,7 @@ size_t WeighHead(const http::HeaderList& fields, size_t target) {
 
 void Exchange::StartAttempt() {
   ++attempts_;
-  stats_->attempts.Add();
+  target_->stats.attempts.Add();
   attempt_ =
       std::make_unique<Attempt>(AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_,
                                              grpc_deadline_ ? deadline_ : time::MonotonicTime(), events_,
@@ -53,7 +53,7 @@ Next Exchange::Judge() {
         facts.grpc_status = value;
     }
   }
-  stats_->attempt_duration.Record(env_.turn.now() - attempt_->started());
+  target_->stats.attempt_duration.Record(env_.turn.now() - attempt_->started());
   const config::RetryPolicy* policy = route_->retry ? &*route_->retry : nullptr;
   const upstream::Judgement judgement = upstream::JudgeAttempt(facts, policy);
   switch (judgement.verdict) {
@@ -91,7 +91,7 @@ Next Exchange::Retry(upstream::Verdict verdict) {
   if (stale) env_.stats.worker.stale_reuse.Add();
   avoid_ = LocalRef<upstream::EndpointState>(stale ? nullptr : attempt_->endpoint());
   attempt_.reset();
-  stats_->retries.Add();
+  target_->stats.retries.Add();
   Note(Event::kRetry, attempts_ + 1);
   if (verdict != upstream::Verdict::kRetryPolicy || !route_->retry) {
     ++safe_retries_;
@@ -168,7 +168,7 @@ Next Exchange::End(const RequestError& why) {
     client_->in().error = why;  // a local answer nobody reads
   if (step_ == Step::kFinish) return Next::kMore;
   if (attempt_ != nullptr && step_ == Step::kAttempt)
-    stats_->attempt_duration.Record(env_.turn.now() - attempt_->started());
+    target_->stats.attempt_duration.Record(env_.turn.now() - attempt_->started());
   return AnswerLocally(why);
 }
 

@@ -25,16 +25,14 @@ void Exchange::RememberAttempt() {
 }
 
 void Exchange::Count() {
-  if (stats_ == nullptr) {
-    stats_ = &listener_->unrouted;
-    stats_->started.Add();
-  }
-  stats_->finished.Add();
-  stats_->CountCode(status_ != 0 ? status_ : AnswerFor(error_).status);
+  telemetry::RouteStats& stats = target_ != nullptr ? target_->stats : listener_->unrouted;
+  if (target_ == nullptr) stats.started.Add();
+  stats.finished.Add();
+  stats.CountCode(status_ != 0 ? status_ : AnswerFor(error_).status);
   if (error_ && !listener_->of_side_calls) env_.stats.worker.RequestFailed(error_);
-  stats_->request_duration.Record(env_.turn.now() - client_->started());
-  stats_->request_bytes.Add(client_->in().content_bytes);
-  stats_->response_bytes.Add(response_bytes_);
+  stats.request_duration.Record(env_.turn.now() - client_->started());
+  stats.request_bytes.Add(client_->in().content_bytes);
+  stats.response_bytes.Add(response_bytes_);
   if (filter_state_.trace.sampled || listener_->config->http.access_log) Log();
 }
 
@@ -46,7 +44,8 @@ void Exchange::Log() {
   record.duration = env_.turn.now() - client_->started();
   record.method = head.method_text;
   record.authority = head.authority;
-  record.path = head.path;
+  const bool rewritten = route_ != nullptr && route_->path_rewrite != nullptr && attempts_ > 0;
+  record.path = rewritten ? head.headers.Find(kOriginalPath).value_or(head.path) : head.path;
   record.protocol = http::ToString(head.version);
   if (route_ != nullptr) record.route = route_->name;
   if (cluster_) record.cluster = cluster_->name();

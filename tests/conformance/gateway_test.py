@@ -115,8 +115,8 @@ ports: [{{name: http, port: {port}, protocol: TCP}}, {{name: alt, port: {port}, 
 """ for number, (port, sidecar) in enumerate(ends))
 
 
-def route(name, rules, namespace="default", port=None):
-    parent = f'{{group: "", kind: Service, name: echo, namespace: default{f", port: {port}" if port else ""}}}'
+def route(name, rules, namespace="default", port=None, parent="echo"):
+    parent = f'{{group: "", kind: Service, name: {parent}, namespace: default{f", port: {port}" if port else ""}}}'
     return f"""
 ---
 apiVersion: gateway.networking.k8s.io/v1
@@ -132,6 +132,42 @@ def to(backend, matches="", more=""):
     if matches:
         matches = f"matches: [{matches}], "
     return f"{{{matches}backendRefs: [{{name: echo-{backend}, port: 80}}]{', ' + more if more else ''}}}"
+
+
+def fields(values):
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def modifier(side, **lists):
+    """`set`, `add`: {name: value}; `remove`: names."""
+    return {"type": side + "HeaderModifier", side.lower() + "HeaderModifier": {
+        key: fields(value) if isinstance(value, dict) else value for key, value in lists.items()}}
+
+
+def redirect(path=None, **more):
+    return {"type": "RequestRedirect", "requestRedirect": {**({"path": path} if path else {}), **more}}
+
+
+def rewrite(path=None, **more):
+    return {"type": "URLRewrite", "urlRewrite": {**({"path": path} if path else {}), **more}}
+
+
+def whole(path):
+    return {"type": "ReplaceFullPath", "replaceFullPath": path}
+
+
+def prefix(path):
+    return {"type": "ReplacePrefixMatch", "replacePrefixMatch": path}
+
+
+def rule(path, *filters, to="v1", at_backend=(), kind="PathPrefix", name=None):
+    """A rule for a path; `to`: None for redirects. YAML reads JSON."""
+    made = {"matches": [{"path": {"type": kind, "value": path}}], "filters": list(filters)}
+    if to is not None:
+        made["backendRefs"] = [{"name": "echo-" + to, "port": 80, "filters": list(at_backend)}]
+    if name is not None:
+        made["name"] = name
+    return json.dumps(made)
 
 
 class Gateway(unittest.TestCase):
@@ -241,6 +277,7 @@ class Gateway(unittest.TestCase):
             connection.request(method, path, headers={"Host": host, **{name.replace("_", "-"): v for name, v in fields.items()}})
             answer = connection.getresponse()
             body = answer.read()
+            self.answer = answer
             try:
                 return answer.status, json.loads(body)
             except ValueError:
@@ -254,6 +291,50 @@ class Gateway(unittest.TestCase):
 
     def answers(self, status, *request, **more):
         self.assertEqual(self.ask(*request, **more)[0], status, (request, more))
+
+
+    def sees(self, path, sent, expected):
+        """`expected`: {name: what the app sees, joined, or None}."""
+        connection = http.client.HTTPConnection(HOST, self.outbound["default"], timeout=mesh.WAIT)
+        connection.request("GET", path, headers={"Host": "echo", **sent})
+        seen = json.loads(connection.getresponse().read())["fields"]
+        connection.close()
+        for name, value in expected.items():
+            values = [v for n, v in seen if n.lower() == name.lower()]
+            self.assertEqual(",".join(values) if values else None, value, (path, name))
+
+    def location(self, path, status, host="example.org", port=None, scheme="http", at=None, asked="echo"):
+        self.answers(status, path, host=asked)
+        expected = f"{scheme}://{host}{f':{port}' if port else ''}{at or path}"
+        self.assertEqual(self.answer.getheader("location"), expected)
+
+
+# One table for rules and for backends: the filter, what is sent, what the app sees.
+MODIFIERS = {
+    "/set": (dict(set={"X-Header-Set": "set-overwrites-values"}),
+             [({"Some-Other-Header": "val"}, {"Some-Other-Header": "val", "X-Header-Set": "set-overwrites-values"}),
+              ({"Some-Other-Header": "val", "X-Header-Set": "some-other-value"},
+               {"Some-Other-Header": "val", "X-Header-Set": "set-overwrites-values"})]),
+    "/add": (dict(add={"X-Header-Add": "add-appends-values"}),
+             [({"Some-Other-Header": "val"}, {"Some-Other-Header": "val", "X-Header-Add": "add-appends-values"}),
+              ({"X-Header-Add": "some-other-value"}, {"X-Header-Add": "some-other-value,add-appends-values"})]),
+    "/remove": (dict(remove=["X-Header-Remove"]),
+                [({"X-Header-Remove": "val", "Other": "1"}, {"X-Header-Remove": None, "Other": "1"})]),
+    "/multiple": (dict(set={"X-Header-Set-1": "header-set-1", "X-Header-Set-2": "header-set-2"},
+                       add={"X-Header-Add-1": "header-add-1", "X-Header-Add-2": "header-add-2", "X-Header-Add-3": "header-add-3"},
+                       remove=["X-Header-Remove-1", "X-Header-Remove-2"]),
+                  [({"X-Header-Set-2": "set-val-2", "X-Header-Add-2": "add-val-2", "X-Header-Remove-2": "remove-val-2",
+                     "Another-Header": "another-header-val"},
+                    {"X-Header-Set-1": "header-set-1", "X-Header-Set-2": "header-set-2", "X-Header-Add-1": "header-add-1",
+                     "X-Header-Add-2": "add-val-2,header-add-2", "X-Header-Add-3": "header-add-3",
+                     "Another-Header": "another-header-val", "X-Header-Remove-1": None, "X-Header-Remove-2": None})]),
+    "/case-insensitivity": (dict(set={"X-Header-Set": "header-set"}, add={"X-Header-Add": "header-add"},
+                                 remove=["X-Header-Remove"]),
+                            [({"x-header-set": "original-val-set", "x-header-add": "original-val-add",
+                               "x-header-remove": "original-val-remove", "Another-Header": "another-header-val"},
+                              {"X-Header-Set": "header-set", "X-Header-Add": "original-val-add,header-add",
+                               "x-header-remove": None, "Another-Header": "another-header-val"})]),
+}
 
 
 class Cases:
@@ -340,6 +421,122 @@ class Cases:
         self.goes_to("v1", "/", host="echo:80")
         seen = {self.ask("/", host="echo:8080")[1]["backend"] for _ in range(8)}
         self.assertEqual(seen, {"v1", "v2"}, "port 8080 has no route")
+
+    def test_mesh_http_route_request_header_modifier(self):
+        self.apply(route("r", [rule(path, modifier("Request", **lists)) for path, (lists, _) in MODIFIERS.items()]))
+        self.modified()
+
+    def test_mesh_http_route_backend_request_header_modifier(self):
+        self.apply(route("r", [rule(path, at_backend=[modifier("Request", **lists)])
+                               for path, (lists, _) in MODIFIERS.items()]))
+        self.modified()
+
+    def modified(self):
+        for path, (_, cases) in MODIFIERS.items():
+            for sent, expected in cases:
+                self.sees(path, sent, expected)
+
+    def test_http_route_response_header_modifier(self):
+        self.apply(route("r", [rule("/rule", modifier("Response", set={"Server": "ours"}, add={"X-Add": "1"}, remove=["Date"])),
+                               rule("/backend", at_backend=[modifier("Response", set={"X-Set": "2"})])]))
+        self.goes_to("v1", "/rule")
+        got = {name: self.answer.getheader(name) for name in ("Server", "X-Add", "Date", "X-Set")}
+        self.assertEqual(got, {"Server": "ours", "X-Add": "1", "Date": None, "X-Set": None})
+        self.goes_to("v1", "/backend")
+        self.assertIsNotNone(self.answer.getheader("Date"))
+        self.assertEqual(self.answer.getheader("X-Set"), "2")
+
+    def test_a_backends_filters_come_after_its_rules(self):
+        self.apply(route("r", [rule("/", modifier("Request", set={"X-A": "rule"}),
+                                    at_backend=[modifier("Request", add={"X-A": "backend"})])]))
+        self.sees("/", {"X-A": "client"}, {"X-A": "rule,backend"})
+
+    def test_mesh_http_route_redirect_host_and_status(self):
+        self.apply(route("r", [rule("/hostname-redirect", redirect(hostname="example.org"), to=None),
+                               rule("/host-and-status", redirect(hostname="example.org", statusCode=301), to=None)]))
+        self.location("/hostname-redirect", 302)
+        self.location("/host-and-status", 301)
+        self.location("/hostname-redirect", 302, port=8080, asked="echo:8080")
+
+    def test_mesh_http_route_redirect_path(self):
+        self.apply(route("r", [
+            rule("/original-prefix", redirect(prefix("/replacement-prefix")), to=None),
+            rule("/full", redirect(whole("/full-path-replacement")), to=None),
+            rule("/prefix-and-host", redirect(prefix("/replacement-prefix"), hostname="example.org"), to=None),
+            rule("/full-and-host", redirect(whole("/replacement-full"), hostname="example.org"), to=None),
+            rule("/full-and-status", redirect(whole("/replacement-full"), statusCode=301), to=None),
+            rule("/gone", redirect(prefix("/")), to=None)]))
+        self.location("/original-prefix/lemon", 302, "echo", at="/replacement-prefix/lemon")
+        self.location("/full/path/original", 302, "echo", at="/full-path-replacement")
+        self.location("/prefix-and-host/lemon?a=b", 302, at="/replacement-prefix/lemon?a=b")
+        self.location("/full-and-host/a", 302, at="/replacement-full")
+        self.location("/full-and-status", 301, "echo", at="/replacement-full")
+        self.location("/gone//example.org", 302, "echo", at="/example.org")
+
+    def test_mesh_http_route_redirect_port(self):
+        self.apply(route("r", [rule("/port", redirect(port=8083), to=None),
+                               rule("/port-and-host", redirect(port=8083, hostname="example.org"), to=None),
+                               rule("/port-and-status", redirect(port=8083, statusCode=301), to=None)]))
+        self.location("/port", 302, "echo", 8083)
+        self.location("/port-and-host", 302, port=8083)
+        self.location("/port-and-status", 301, "echo", 8083)
+
+    def test_mesh_http_route_scheme_redirect(self):
+        self.apply(route("r", [rule("/scheme", redirect(scheme="https"), to=None),
+                               rule("/scheme-and-host", redirect(scheme="https", hostname="example.org"), to=None),
+                               rule("/scheme-and-status", redirect(scheme="https", statusCode=301), to=None)]))
+        self.location("/scheme", 302, "echo", scheme="https")
+        self.location("/scheme", 302, "echo", scheme="https", asked="echo:8080")
+        self.location("/scheme-and-host", 302, scheme="https")
+        self.location("/scheme-and-status", 301, "echo", scheme="https")
+
+    def test_mesh_http_route_303_307_308_redirect(self):
+        self.apply(route("r", [rule(f"/{status}", redirect(hostname="example.org", statusCode=status), to=None)
+                               for status in (303, 307, 308)]))
+        for status in (303, 307, 308):
+            self.location(f"/{status}", status)
+
+    def test_mesh_http_route_rewrite_path(self):
+        both = [modifier("Request", set={"X-Header-Set": "set"}, add={"X-Header-Add": "add"}, remove=["X-Header-Remove"])]
+        self.apply(route("r", [
+            rule("/prefix/one", rewrite(prefix("/one"))), rule("/strip-prefix", rewrite(prefix("/"))),
+            rule("/full/one", rewrite(whole("/one"))),
+            rule("/full/rewrite-path-and-modify-headers", rewrite(whole("/test")), *both),
+            rule("/prefix/rewrite-path-and-modify-headers", rewrite(prefix("/prefix")), *both),
+            rule("/host", rewrite(hostname="example.org"))]))
+        for path, seen in (("/prefix/one/two", "/one/two"), ("/prefix/one", "/one"), ("/strip-prefix/three", "/three"),
+                           ("/strip-prefix", "/"), ("/strip-prefix/", "/"), ("/full/one/two", "/one"),
+                           ("/full/one?a=/b", "/one?a=/b"), ("/full/rewrite-path-and-modify-headers/test", "/test"),
+                           ("/prefix/rewrite-path-and-modify-headers/one", "/prefix/one")):
+            self.assertEqual(self.ask(path)[1]["path"], seen)
+        for path in ("/full/rewrite-path-and-modify-headers", "/prefix/rewrite-path-and-modify-headers"):
+            self.sees(path, {"X-Header-Remove": "1", "X-Header-Add": "old", "X-Header-Set": "old"},
+                      {"X-Header-Remove": None, "X-Header-Add": "old,add", "X-Header-Set": "set"})
+        self.sees("/host", {}, {"Host": "example.org"})
+
+    def test_mesh_http_route_named_rule(self):
+        self.apply(route("r", [rule("/named", name="named-rule"), rule("/unnamed", to="v2")]))
+        self.goes_to("v1", "/named")
+        self.goes_to("v2", "/unnamed")
+
+    def test_mesh_frontend(self):
+        """The half of it that needs no packets sent to addresses: a route is of the Service that was asked for, and not of
+        one whose endpoints it shares."""
+        self.apply(route("r", [rule("/", modifier("Response", set={"X-Header-Set": "it-works"}), to="v2")], parent="echo-v2"),
+                   route("s", [to("v2")]))
+        self.goes_to("v2", "/", host="echo-v2")
+        self.assertEqual(self.answer.getheader("X-Header-Set"), "it-works")
+        self.goes_to("v2", "/", host="echo")
+        self.assertIsNone(self.answer.getheader("X-Header-Set"))
+
+    def test_mesh_consumer_route_header(self):
+        consumer = json.dumps({"filters": [modifier("Response", set={"X-Header-Set": "it-works"})],
+                               "backendRefs": [{"name": "echo", "namespace": "default", "port": 80}]})
+        self.apply(route("producer", [to("v1")]), route("consumer", [consumer], namespace="other"))
+        self.answers(200, "/", host="echo.default", namespace="other")
+        self.assertEqual(self.answer.getheader("X-Header-Set"), "it-works")
+        self.answers(200, "/", host="echo.default")
+        self.assertIsNone(self.answer.getheader("X-Header-Set"))
 
     def test_mesh_consumer_route(self):
         self.apply(route("producer", [to("v1")]), route("consumer", [to("v2")], namespace="other"))

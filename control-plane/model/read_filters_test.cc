@@ -1,0 +1,200 @@
+// The filters of routes, read from YAML as they come.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "control-plane/model/objects.h"
+#include "control-plane/source/file/decode.h"
+
+namespace pillion::control {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+DecodedFile DecodeRule(const std::string& rule) {
+  return DecodeFile(
+      "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: "
+      "[{group: "
+      "'', kind: Service, name: a}], rules: [" +
+          rule + "]}}",
+      "f");
+}
+// Without the path of the rule.
+Lines RuleProblems(const std::string& rule) {
+  Lines lines;
+  for (const Problem& problem : DecodeRule(rule).problems) {
+    EXPECT_GT(problem.position.line, 0);
+    std::string line = problem.path + ": " + problem.message;
+    const std::string common = "spec.rules[0].";
+    if (line.starts_with(common)) line.erase(0, common.size());
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+Lines Problems(const std::string& filters) { return RuleProblems("{filters: [" + filters + "]}"); }
+HttpRule Rule(const std::string& rule) {
+  const DecodedFile file = DecodeRule(rule);
+  EXPECT_EQ(RuleProblems(rule), Lines{});
+  return file.objects.empty() ? HttpRule() : std::get<HttpRoute>(*file.objects[0]).rules[0];
+}
+HttpFilters Filters(const std::string& filters) { return Rule("{filters: [" + filters + "]}").filters; }
+
+Lines Show(const std::vector<NamedValue>& fields) {
+  Lines lines;
+  for (const NamedValue& field : fields) lines.push_back(field.name + "=" + field.value);
+  return lines;
+}
+
+TEST(ReadFilters, HeaderModifiersAreRead) {
+  const HttpFilters filters = Filters(
+      "{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-A, value: a}, {name: x-a, value: "
+      "b}], "
+      "add: [{name: b, value: '1 %'}], remove: [X-C]}}, "
+      "{type: ResponseHeaderModifier, responseHeaderModifier: {add: [{name: d, value: d}]}}");
+  EXPECT_EQ(Show(filters.request.set), Lines{"x-a=a"}) << "the first of one name counts";
+  EXPECT_EQ(Show(filters.request.add), Lines{"b=1 %"});
+  EXPECT_EQ(filters.request.remove, Lines{"x-c"});
+  EXPECT_EQ(Show(filters.response.add), Lines{"d=d"});
+  EXPECT_FALSE(filters.redirect || filters.rewrite);
+}
+
+TEST(ReadFilters, WhatIsRemovedIsNotWrittenFirst) {
+  const HttpFilters filters = Filters(
+      "{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: a}], add: [{name: B, "
+      "value: b}], "
+      "remove: [A, b]}}");
+  EXPECT_EQ(Show(filters.request.set), Lines{});
+  EXPECT_EQ(Show(filters.request.add), Lines{});
+  EXPECT_EQ(filters.request.remove, (Lines{"a", "b"}));
+}
+
+TEST(ReadFilters, WrongHeaderModifiersAreReported) {
+  EXPECT_EQ(
+      Problems("{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: 'a b', value: c}, {name: "
+               "Host, value: c}, {name: te, value: c}, {name: d, value: ''}, {name: e, value: \"a\\nb\"}, "
+               "{name: f, value: ' f'}], add: [{name: g, value: " +
+               std::string(4097, 'g') + "}], remove: [Content-Length, '']}}"),
+      (Lines{"filters[0].requestHeaderModifier.set[0].name: expected the name of a header",
+             "filters[0].requestHeaderModifier.set[1].name: expected a field; the target is changed by the "
+             "route's "
+             "rewrites and redirects",
+             "filters[0].requestHeaderModifier.set[2].name: expected a field that does not belong to the "
+             "connection, the framing or to sidecars",
+             "filters[0].requestHeaderModifier.set[3].value: expected 1 to 4096 bytes without control "
+             "characters",
+             "filters[0].requestHeaderModifier.set[4].value: expected 1 to 4096 bytes without control "
+             "characters",
+             "filters[0].requestHeaderModifier.set[5].value: expected 1 to 4096 bytes without control "
+             "characters",
+             "filters[0].requestHeaderModifier.add[0].value: expected 1 to 4096 bytes without control "
+             "characters",
+             "filters[0].requestHeaderModifier.remove[0]: expected a field that does not belong to the "
+             "connection, the framing or to sidecars",
+             "filters[0].requestHeaderModifier.remove[1]: expected the name of a header"}));
+  std::string many;
+  for (int i = 0; i < 17; ++i) many += "{name: a" + std::to_string(i) + ", value: b}, ";
+  EXPECT_EQ(Problems("{type: RequestHeaderModifier, requestHeaderModifier: {add: [" + many + "]}}"),
+            Lines{"filters[0].requestHeaderModifier.add: expected at most 16"});
+}
+
+TEST(ReadFilters, RedirectsAreRead) {
+  const HttpFilters plain = Filters("{type: RequestRedirect, requestRedirect: {}}");
+  EXPECT_EQ(plain.redirect->status, 302u);
+  EXPECT_EQ(plain.redirect->scheme + plain.redirect->hostname, "");
+  EXPECT_FALSE(plain.redirect->port || plain.redirect->path);
+  const HttpFilters all = Filters(
+      "{type: RequestRedirect, requestRedirect: {scheme: https, hostname: a.b, port: 65535, statusCode: 308, "
+      "path: "
+      "{type: ReplacePrefixMatch, replacePrefixMatch: /c/}}}");
+  EXPECT_EQ(all.redirect->scheme, "https");
+  EXPECT_EQ(all.redirect->hostname, "a.b");
+  EXPECT_EQ(all.redirect->port, 65535);
+  EXPECT_EQ(all.redirect->status, 308u);
+  EXPECT_TRUE(all.redirect->path->prefix);
+  EXPECT_EQ(all.redirect->path->path, "/c");
+}
+
+TEST(ReadFilters, WrongRedirectsAreReported) {
+  EXPECT_EQ(
+      Problems("{type: RequestRedirect, requestRedirect: {scheme: ftp, hostname: 'a:1', port: 0, statusCode: "
+               "304, path: {}}}"),
+      (Lines{"filters[0].requestRedirect.scheme: expected http or https",
+             "filters[0].requestRedirect.hostname: expected a host name without a port",
+             "filters[0].requestRedirect.path.type: expected ReplaceFullPath or ReplacePrefixMatch",
+             "filters[0].requestRedirect.port: expected a port, 1 to 65535",
+             "filters[0].requestRedirect.statusCode: expected 301, 302, 303, 307 or 308"}));
+  EXPECT_EQ(
+      RuleProblems("{filters: [{type: RequestRedirect, requestRedirect: {}}, {type: URLRewrite, urlRewrite: "
+                   "{}}], backendRefs: [{name: a, port: 80}]}"),
+      (Lines{"filters: expected RequestRedirect or URLRewrite, not both",
+             "filters: expected no backendRefs beside RequestRedirect"}));
+}
+
+TEST(ReadFilters, RewritesAreRead) {
+  const HttpFilters full = Filters(
+      "{type: URLRewrite, urlRewrite: {hostname: a.b, path: {type: ReplaceFullPath, replaceFullPath: /c/}}}");
+  EXPECT_EQ(full.rewrite->hostname, "a.b");
+  EXPECT_FALSE(full.rewrite->path->prefix);
+  EXPECT_EQ(full.rewrite->path->path, "/c/");
+  const HttpFilters nothing =
+      Filters("{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: ''}}}");
+  EXPECT_TRUE(nothing.rewrite->path->prefix);
+  EXPECT_EQ(nothing.rewrite->path->path, "/");
+}
+
+TEST(ReadFilters, WrongRewritesAreReported) {
+  const auto path = [](const std::string& modifier) {
+    return Problems("{type: URLRewrite, urlRewrite: {path: {" + modifier + "}}}");
+  };
+  const std::string at = "filters[0].urlRewrite.path";
+  EXPECT_EQ(path("type: ReplaceFullPath, replacePrefixMatch: /a"),
+            Lines{at + ": expected replaceFullPath or replacePrefixMatch, the one that type names"});
+  EXPECT_EQ(path("type: ReplacePrefixMatch"),
+            Lines{at + ": expected replaceFullPath or replacePrefixMatch, the one that type names"});
+  for (const char* bad : {"a", "/a?b", "/a//b", "/a/../b", "/a#b"}) {
+    EXPECT_EQ(
+        path("type: ReplaceFullPath, replaceFullPath: '" + std::string(bad) + "'"),
+        Lines{at + ".replaceFullPath: expected a path that starts with / and has no //, /./, /../, # or %2f"})
+        << bad;
+  }
+  EXPECT_EQ(Problems("{type: URLRewrite, urlRewrite: {hostname: '*.a'}}"),
+            Lines{"filters[0].urlRewrite.hostname: expected a host name without a port"});
+  for (const char* match :
+       {"{path: {type: Exact, value: /a}}", "{}, {path: {type: RegularExpression, value: a}}"}) {
+    EXPECT_EQ(RuleProblems("{matches: [" + std::string(match) +
+                           "], filters: [{type: URLRewrite, urlRewrite: {path: {type: "
+                           "ReplacePrefixMatch, replacePrefixMatch: /b}}}]}"),
+              Lines{"filters: expected matches by PathPrefix only, beside ReplacePrefixMatch"});
+  }
+}
+
+TEST(ReadFilters, TypeAndFieldBelongTogether) {
+  EXPECT_EQ(Problems("{}"), Lines{"filters[0].type: expected a type"});
+  EXPECT_EQ(Problems("{type: RequestHeaderModifier}"),
+            Lines{"filters[0]: expected the field of type RequestHeaderModifier and no other"});
+  EXPECT_EQ(Problems("{type: URLRewrite, urlRewrite: {}, requestRedirect: {}}"),
+            Lines{"filters[0]: expected the field of type URLRewrite and no other"});
+  EXPECT_EQ(Problems("{type: URLRewrite, urlRewrite: {}}, {type: URLRewrite, urlRewrite: {}}"),
+            Lines{"filters[1].type: expected each type once"});
+  for (const char* type : {"RequestMirror", "ExtensionRef", "CORS", "ExternalAuth"}) {
+    EXPECT_EQ(Problems("{type: " + std::string(type) + "}"),
+              Lines{"filters[0].type: " + std::string(type) + " is not implemented yet"});
+  }
+}
+
+TEST(ReadFilters, ABackendMayEditFieldsOnly) {
+  const HttpRule rule = Rule(
+      "{backendRefs: [{name: a, port: 80, filters: [{type: RequestHeaderModifier, requestHeaderModifier: "
+      "{remove: "
+      "[a]}}]}]}");
+  EXPECT_EQ(rule.backends[0].filters.request.remove, Lines{"a"});
+  EXPECT_TRUE(rule.filters.request.empty());
+  EXPECT_EQ(
+      RuleProblems("{backendRefs: [{name: a, port: 80, filters: [{type: URLRewrite, urlRewrite: {}}]}]}"),
+      Lines{"backendRefs[0].filters[0].type: expected RequestHeaderModifier or ResponseHeaderModifier at a "
+            "backend"});
+}
+
+}  // namespace
+}  // namespace pillion::control

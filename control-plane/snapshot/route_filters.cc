@@ -1,0 +1,104 @@
+#include "control-plane/snapshot/route_filters.h"
+
+#include <re2/re2.h>
+
+#include <string>
+
+namespace pillion::control {
+namespace {
+
+using envoy::config::core::v3::HeaderValueOption;
+using envoy::config::route::v3::RedirectAction;
+using envoy::config::route::v3::RouteAction;
+
+using Added = google::protobuf::RepeatedPtrField<HeaderValueOption>;
+using Removed = google::protobuf::RepeatedPtrField<std::string>;
+
+// In xDS a % begins a value of the request.
+std::string Escape(const std::string& value) {
+  std::string escaped;
+  for (const char c : value) escaped.append(c == '%' ? 2 : 1, c);
+  return escaped;
+}
+
+void SetModifier(const HeaderModifier& from, Added& added, Removed& removed) {
+  const auto add = [&](const NamedValue& field, HeaderValueOption::HeaderAppendAction action) {
+    HeaderValueOption& option = *added.Add();
+    option.mutable_header()->set_key(field.name);
+    option.mutable_header()->set_value(Escape(field.value));
+    option.set_append_action(action);
+  };
+  for (const NamedValue& field : from.set) add(field, HeaderValueOption::OVERWRITE_IF_EXISTS_OR_ADD);
+  for (const NamedValue& field : from.add) add(field, HeaderValueOption::APPEND_IF_EXISTS_OR_ADD);
+  for (const std::string& name : from.remove) *removed.Add() = name;
+}
+
+template <typename Message>
+void SetBoth(Message& to, const HttpFilters& from) {
+  SetModifier(from.request, *to.mutable_request_headers_to_add(), *to.mutable_request_headers_to_remove());
+  SetModifier(from.response, *to.mutable_response_headers_to_add(), *to.mutable_response_headers_to_remove());
+}
+
+// `Message`: RouteAction or RedirectAction, which say it alike. A backslash would name a group; a clean path
+// has none.
+template <typename Message>
+void SetPath(Message& to, const PathModifier& from, const PathMatch& match) {
+  const auto by_regex = [&](const std::string& regex) {
+    to.mutable_regex_rewrite()->mutable_pattern()->set_regex(regex);
+    to.mutable_regex_rewrite()->set_substitution(from.path);
+  };
+  if (!from.prefix) {
+    by_regex("^.*$");
+  } else if (match.path == "/") {
+    to.set_prefix_rewrite(from.path == "/" ? "/" : from.path + "/");
+  } else if (from.path == "/") {
+    by_regex("^" + RE2::QuoteMeta(match.path) + "/*");  // "//a" would name another host
+  } else {
+    to.set_prefix_rewrite(from.path);
+  }
+}
+
+RedirectAction::RedirectResponseCode Code(uint32_t status) {
+  switch (status) {
+    case 301:
+      return RedirectAction::MOVED_PERMANENTLY;
+    case 303:
+      return RedirectAction::SEE_OTHER;
+    case 307:
+      return RedirectAction::TEMPORARY_REDIRECT;
+    case 308:
+      return RedirectAction::PERMANENT_REDIRECT;
+    default:
+      return RedirectAction::FOUND;
+  }
+}
+
+}  // namespace
+
+void SetEdits(envoy::config::route::v3::Route& to, const HttpFilters& from) { SetBoth(to, from); }
+
+void SetEdits(envoy::config::route::v3::WeightedCluster::ClusterWeight& to, const HttpFilters& from) {
+  SetBoth(to, from);
+}
+
+void SetRedirect(RedirectAction& to, const RedirectRule& from, const PathMatch& match, uint16_t port) {
+  to.set_host_redirect(from.hostname);
+  if (!from.scheme.empty()) to.set_scheme_redirect(from.scheme);
+  // The port of the scheme that is given, else the one that was asked (Gateway API).
+  const uint16_t of_scheme = from.scheme == "https" ? 443 : 80;
+  to.set_port_redirect(from.port.value_or(from.scheme.empty() ? port : of_scheme));
+  to.set_response_code(Code(from.status));
+  if (!from.path.has_value()) return;
+  if (from.path->prefix) {
+    SetPath(to, *from.path, match);
+  } else {
+    to.set_path_redirect(from.path->path);
+  }
+}
+
+void SetRewrite(RouteAction& to, const RewriteRule& from, const PathMatch& match) {
+  if (!from.hostname.empty()) to.set_host_rewrite_literal(from.hostname);
+  if (from.path.has_value()) SetPath(to, *from.path, match);
+}
+
+}  // namespace pillion::control

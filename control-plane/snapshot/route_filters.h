@@ -1,0 +1,21 @@
+// What the filters of a route become in xDS.
+#ifndef PILLION_CONTROL_PLANE_SNAPSHOT_ROUTE_FILTERS_H_
+#define PILLION_CONTROL_PLANE_SNAPSHOT_ROUTE_FILTERS_H_
+
+#include <cstdint>
+
+#include "control-plane/model/objects.h"
+#include "envoy/config/route/v3/route.pb.h"
+
+namespace pillion::control {
+
+void SetEdits(envoy::config::route::v3::Route& to, const HttpFilters& from);
+void SetEdits(envoy::config::route::v3::WeightedCluster::ClusterWeight& to, const HttpFilters& from);
+// `match`: of the route; `port`: that its requests are for.
+void SetRedirect(envoy::config::route::v3::RedirectAction& to, const RedirectRule& from,
+                 const PathMatch& match, uint16_t port);
+void SetRewrite(envoy::config::route::v3::RouteAction& to, const RewriteRule& from, const PathMatch& match);
+
+}  // namespace pillion::control
+
+#endif  // PILLION_CONTROL_PLANE_SNAPSHOT_ROUTE_FILTERS_H_

@@ -1,0 +1,346 @@
+#include <gtest/gtest.h>
+#include <re2/re2.h>
+
+#include <memory>
+#include <string>
+
+#include "sidecar/config/parse_route.h"
+#include "sidecar/config/parse_test_yaml.h"
+
+namespace pillion::config {
+namespace {
+
+using Proto = envoy::config::route::v3::RouteConfiguration;
+
+Validated<RouteTable> Parse(const std::string& yaml) {
+  return ParseRouteTable(FromYaml<Proto>(yaml), "3", Origin::kPushed);
+}
+
+std::string Table(const std::string& route) {
+  return "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [" + route + "]}]}";
+}
+
+Route OneRoute(const std::string& route) {
+  const auto parsed = Parse(Table(route));
+  EXPECT_EQ(ToLines(parsed.errors), Lines{}) << route;
+  return parsed.value == nullptr ? Route() : parsed.value->virtual_hosts[0].routes[0];
+}
+// Without their common path.
+Lines RouteErrors(const std::string& route) {
+  Lines lines = ToLines(Parse(Table(route)).errors);
+  const std::string common = "virtual_hosts[0].routes[0].";
+  for (std::string& line : lines) {
+    if (line.starts_with(common)) line.erase(0, common.size());
+  }
+  return lines;
+}
+// Of an action with those fields.
+Route Action(const std::string& fields, const std::string& match = "{prefix: /a}") {
+  return OneRoute("{match: " + match + ", route: {cluster: c, " + fields + "}}");
+}
+Lines ActionErrors(const std::string& fields, const std::string& match = "{prefix: /a}") {
+  return RouteErrors("{match: " + match + ", route: {cluster: c, " + fields + "}}");
+}
+Redirect RedirectOf(const std::string& fields) {
+  const Route route = OneRoute("{match: {prefix: /a}, redirect: {" + fields + "}}");
+  return route.redirect == nullptr ? Redirect() : *route.redirect;
+}
+Lines RedirectErrors(const std::string& fields) {
+  return RouteErrors("{match: {prefix: /a}, redirect: {" + fields + "}}");
+}
+
+// Edits as text, one per line's worth.
+Lines Show(const std::shared_ptr<const HeaderEdits>& edits) {
+  Lines lines;
+  if (edits == nullptr) return lines;
+  for (const HeaderEdit& edit : *edits) {
+    const char* const sign = std::array{"-", "+", "?", "=", "!"}.at(static_cast<size_t>(edit.action));
+    std::string line = sign + edit.name;
+    for (const TextFormat::Piece& piece : edit.value.pieces) {
+      line += piece.kind == TextFormat::Kind::kText
+                  ? " '" + piece.text + "'"
+                  : " <" + std::to_string(static_cast<int>(piece.kind)) + piece.text +
+                        (piece.otherwise.empty() ? "" : "|" + piece.otherwise) +
+                        (piece.most == std::string::npos ? "" : ":" + std::to_string(piece.most)) + ">";
+    }
+    if (edit.keep_empty) line += " keep";
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+constexpr const char* kByTemplate =
+    "{path_match_policy: {name: t, typed_config: {'@type': "
+    "type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig, "
+    "path_template: '/a/{one}/{rest=**}'}}}";
+
+std::string TemplateRewrite(const std::string& text) {
+  return "path_rewrite_policy: {name: t, typed_config: {'@type': "
+         "type.googleapis.com/envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig, "
+         "path_template_rewrite: '" +
+         text + "'}}";
+}
+
+TEST(ParseRouteAction, ARouteWithoutRewritesHasNone) {
+  const Route route = Action("timeout: 0s");
+  EXPECT_EQ(route.path_rewrite, nullptr);
+  EXPECT_EQ(route.host_rewrite, nullptr);
+  EXPECT_EQ(route.redirect, nullptr);
+  EXPECT_FALSE(route.append_forwarded_host);
+  EXPECT_EQ(route.edits.request, nullptr);
+  EXPECT_EQ(route.clusters[0].edits.response, nullptr);
+}
+
+TEST(ParseRouteAction, PathsAreRewrittenInThreeWays) {
+  using Kind = PathRewrite::Kind;
+  const Route prefix = Action("prefix_rewrite: /b");
+  EXPECT_EQ(prefix.path_rewrite->kind, Kind::kMatched);
+  EXPECT_EQ(prefix.path_rewrite->text, "/b");
+  const Route regex = Action("regex_rewrite: {pattern: {regex: '^/(.*)$'}, substitution: '/x/\\1'}");
+  EXPECT_EQ(regex.path_rewrite->kind, Kind::kRegex);
+  EXPECT_EQ(regex.path_rewrite->text, "/x/\\1");
+  EXPECT_TRUE(re2::RE2::FullMatch("/any", *regex.path_rewrite->regex));
+  const Route by_template = Action(TemplateRewrite("/b/{rest}/{one}.html"), kByTemplate);
+  EXPECT_EQ(by_template.path_rewrite->kind, Kind::kTemplate);
+  ASSERT_EQ(by_template.path_rewrite->parts.size(), 3u);
+  EXPECT_EQ(by_template.path_rewrite->parts[0].text, "/b/");
+  EXPECT_EQ(by_template.path_rewrite->parts[0].group, 2u);
+  EXPECT_EQ(by_template.path_rewrite->parts[1].text, "/");
+  EXPECT_EQ(by_template.path_rewrite->parts[1].group, 1u);
+  EXPECT_EQ(by_template.path_rewrite->parts[2].text, ".html");
+  EXPECT_EQ(by_template.path_rewrite->parts[2].group, 0u);
+}
+
+TEST(ParseRouteAction, WrongPathRewritesAreRefused) {
+  constexpr const char* kPath = "expected a path: / and visible ASCII without #";
+  for (const char* text : {"b", "'/b#c'", "'/b c'"})
+    EXPECT_EQ(ActionErrors("prefix_rewrite: " + std::string(text)),
+              Lines{std::string("route.prefix_rewrite: ") + kPath});
+  EXPECT_EQ(ActionErrors("prefix_rewrite: /b, regex_rewrite: {pattern: {regex: a}, substitution: b}"),
+            Lines{"route: expected one of prefix_rewrite, regex_rewrite and path_rewrite_policy"});
+  EXPECT_EQ(ActionErrors("regex_rewrite: {pattern: {regex: '('}, substitution: b}"),
+            Lines{"route.regex_rewrite.pattern.regex: expected a regular expression of RE2: missing ): ("});
+  const Lines group = ActionErrors("regex_rewrite: {pattern: {regex: a}, substitution: '\\1'}");
+  ASSERT_EQ(group.size(), 1u);
+  EXPECT_TRUE(group[0].starts_with("route.regex_rewrite.substitution: expected text with groups as \\1: "));
+  EXPECT_EQ(ActionErrors("regex_rewrite: {pattern: {regex: a}, substitution: \"b\\r\\nc\"}"),
+            Lines{"route.regex_rewrite.substitution: expected visible ASCII without #"});
+  EXPECT_EQ(ActionErrors(TemplateRewrite("/b")),
+            Lines{"route.path_rewrite_policy: expected only with a path_match_policy"});
+  const std::string text_path = "route.path_rewrite_policy.typed_config.path_template_rewrite: ";
+  for (const char* text : {"/b/{two}", "/b/{one", "/b/one}"}) {
+    EXPECT_EQ(ActionErrors(TemplateRewrite(text), kByTemplate),
+              Lines{text_path + "expected only names of the path_match_policy between { and }"})
+        << text;
+  }
+  EXPECT_EQ(ActionErrors(TemplateRewrite("{one}"), kByTemplate), Lines{text_path + kPath});
+}
+
+TEST(ParseRouteAction, HostsAreRewrittenInThreeWays) {
+  using Kind = HostRewrite::Kind;
+  const Route literal = Action("host_rewrite_literal: 'b.example:80', append_x_forwarded_host: true");
+  EXPECT_EQ(literal.host_rewrite->kind, Kind::kLiteral);
+  EXPECT_EQ(literal.host_rewrite->text, "b.example:80");
+  EXPECT_TRUE(literal.append_forwarded_host);
+  const Route header = Action("host_rewrite_header: X-Host");
+  EXPECT_EQ(header.host_rewrite->kind, Kind::kHeader);
+  EXPECT_EQ(header.host_rewrite->text, "x-host");
+  const Route regex = Action("host_rewrite_path_regex: {pattern: {regex: '^/(.*)$'}, substitution: '\\1'}");
+  EXPECT_EQ(regex.host_rewrite->kind, Kind::kPathRegex);
+  EXPECT_EQ(regex.host_rewrite->text, "\\1");
+  EXPECT_NE(regex.host_rewrite->regex, nullptr);
+}
+
+TEST(ParseRouteAction, WrongHostRewritesAreRefused) {
+  EXPECT_EQ(ActionErrors("host_rewrite_literal: 'a b'"),
+            Lines{"route.host_rewrite_literal: expected a host, maybe with a port"});
+  EXPECT_EQ(ActionErrors("host_rewrite_header: 'a b'"),
+            Lines{"route.host_rewrite_header: expected a field name"});
+  EXPECT_EQ(
+      ActionErrors("host_rewrite_path_regex: {pattern: {regex: '('}, substitution: b}"),
+      Lines{"route.host_rewrite_path_regex.pattern.regex: expected a regular expression of RE2: missing "
+            "): ("});
+}
+
+TEST(ParseRouteAction, RedirectsAreRead) {
+  const Redirect plain = RedirectOf("");
+  EXPECT_EQ(plain.status, 301);
+  EXPECT_EQ(plain.scheme + plain.host, "");
+  EXPECT_EQ(plain.port, 0);
+  EXPECT_FALSE(plain.path || plain.rewrite || plain.strip_query);
+  const Redirect all = RedirectOf(
+      "scheme_redirect: https, host_redirect: b.example, port_redirect: 65535, path_redirect: '/b?c', "
+      "strip_query: true, response_code: PERMANENT_REDIRECT");
+  EXPECT_EQ(all.status, 308);
+  EXPECT_EQ(all.scheme, "https");
+  EXPECT_EQ(all.host, "b.example");
+  EXPECT_EQ(all.port, 65535);
+  EXPECT_EQ(all.path, "/b?c");
+  EXPECT_TRUE(all.strip_query);
+  EXPECT_EQ(RedirectOf("https_redirect: true, response_code: SEE_OTHER").scheme, "https");
+  EXPECT_EQ(RedirectOf("https_redirect: false, response_code: SEE_OTHER").scheme, "");
+  EXPECT_EQ(RedirectOf("response_code: FOUND").status, 302);
+  EXPECT_EQ(RedirectOf("response_code: SEE_OTHER").status, 303);
+  EXPECT_EQ(RedirectOf("response_code: TEMPORARY_REDIRECT").status, 307);
+  EXPECT_EQ(RedirectOf("prefix_rewrite: /b").rewrite->text, "/b");
+  const Redirect regex = RedirectOf("regex_rewrite: {pattern: {regex: a}, substitution: b}");
+  EXPECT_EQ(regex.rewrite->kind, PathRewrite::Kind::kRegex);
+  EXPECT_EQ(regex.rewrite->text, "b");
+}
+
+TEST(ParseRouteAction, WrongRedirectsAreRefused) {
+  EXPECT_EQ(RedirectErrors("scheme_redirect: ftp, host_redirect: 'a/b', port_redirect: 65536, "
+                           "path_redirect: b"),
+            (Lines{"redirect.scheme_redirect: expected http or https",
+                   "redirect.host_redirect: expected a host, maybe with a port",
+                   "redirect.port_redirect: expected at most 65535",
+                   "redirect.path_redirect: expected a path: / and visible ASCII without #"}));
+  EXPECT_EQ(RedirectErrors("host_redirect: 'a:1', port_redirect: 2"),
+            Lines{"redirect.port_redirect: expected a host_redirect without a port beside it"});
+  EXPECT_EQ(RedirectErrors("prefix_rewrite: ''"),
+            Lines{"redirect.prefix_rewrite: expected a path: / and visible ASCII without #"});
+}
+
+TEST(ParseRouteAction, FieldsAreEditedInFiveWays) {
+  const Route route = OneRoute(R"({match: {prefix: /}, route: {cluster: c},
+    request_headers_to_remove: [X-Gone],
+    request_headers_to_add: [
+      {header: {key: X-A, value: a}},
+      {header: {key: b, value: b}, append_action: ADD_IF_ABSENT},
+      {header: {key: c, value: c}, append_action: OVERWRITE_IF_EXISTS_OR_ADD},
+      {header: {key: d, value: d}, append_action: OVERWRITE_IF_EXISTS},
+      {header: {key: e, value: ""}, keep_empty_value: true},
+      {header: {key: f, value: f}, append: false},
+      {header: {key: g, raw_value: gP8=}, append: true}],
+    response_headers_to_add: [{header: {key: h, value: h}}], response_headers_to_remove: [i, j]})");
+  EXPECT_EQ(Show(route.edits.request), (Lines{"-x-gone", "+x-a 'a'", "?b 'b'", "=c 'c'", "!d 'd'", "+e keep",
+                                              "=f 'f'", "+g '\x80\xff'"}));
+  EXPECT_EQ(Show(route.edits.response), (Lines{"-i", "-j", "+h 'h'"}));
+  EXPECT_EQ(route.clusters[0].edits.request, route.edits.request) << "shared";
+}
+
+TEST(ParseRouteAction, ValuesAreFilledIn) {
+  const auto value = [](const std::string& text) {
+    const Route route = OneRoute(
+        "{match: {prefix: /}, route: {cluster: c}, response_headers_to_add: [{header: {key: x, value: '" +
+        text + "'}}]}");
+    return Show(route.edits.response).at(0);
+  };
+  EXPECT_EQ(value("100%%"), "+x '100%'");
+  EXPECT_EQ(value("a%REQ(:Path)%b%RESP(X-Y?Z):12%"), "+x 'a' <1:path> 'b' <2x-y|z:12>");
+  EXPECT_EQ(value("%DOWNSTREAM_REMOTE_ADDRESS%%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"), "+x <3> <4>");
+  EXPECT_EQ(value("%PROTOCOL% %ROUTE_NAME% %UPSTREAM_CLUSTER:3%"), "+x <5> ' ' <6> ' ' <7:3>");
+}
+
+TEST(ParseRouteAction, WrongEditsAreRefused) {
+  const auto errors = [](const std::string& edit) {
+    return RouteErrors("{match: {prefix: /}, route: {cluster: c}, request_headers_to_add: [" + edit + "]}");
+  };
+  const std::string at = "request_headers_to_add[0].";
+  constexpr const char* kNot =
+      "expected a field that does not belong to the connection, the framing or to sidecars";
+  EXPECT_EQ(errors("{}"), Lines{at + "header.key: expected a field name"});
+  EXPECT_EQ(errors("{header: {key: 'a b', value: c}}"), Lines{at + "header.key: expected a field name"});
+  for (const char* name : {":path", "Host", ":x"}) {
+    EXPECT_EQ(
+        errors("{header: {key: '" + std::string(name) + "', value: c}}"),
+        Lines{at +
+              "header.key: expected a field; the target is changed by the route's rewrites and redirects"})
+        << name;
+  }
+  for (const char* name : {"content-length", "Transfer-Encoding", "connection", "keep-alive",
+                           "proxy-connection", "upgrade", "te", "trailer", "http2-settings", "pillion-h1"}) {
+    EXPECT_EQ(errors("{header: {key: " + std::string(name) + ", value: c}}"),
+              Lines{at + "header.key: " + kNot})
+        << name;
+  }
+  EXPECT_EQ(errors("{header: {key: a, value: \"b\\r\\nc\"}}"),
+            Lines{at + "header.value: expected no control bytes"});
+  EXPECT_EQ(errors("{header: {key: a, value: " + std::string(16385, 'b') + "}}"),
+            Lines{at + "header.value: expected at most 16384 bytes"});
+  EXPECT_EQ(errors("{header: {key: a, value: '50%'}}"),
+            Lines{at + "header.value: expected a second % (%% for a % itself)"});
+  EXPECT_EQ(errors("{header: {key: a, value: '%REQ(b%'}}"),
+            Lines{at + "header.value: expected a ) after %REQ(b"});
+  EXPECT_EQ(errors("{header: {key: a, value: '%REQ%'}}"), Lines{at + "header.value: expected %REQ(FIELD)%"});
+  EXPECT_EQ(errors("{header: {key: a, value: '%PROTOCOL(b)%'}}"),
+            Lines{at + "header.value: expected %PROTOCOL% without (...)"});
+  for (const char* length : {":", ":a", ":-1", ":99999999999999999999", "x"}) {
+    EXPECT_EQ(errors("{header: {key: a, value: '%REQ(b)" + std::string(length) + "%'}}"),
+              Lines{at + "header.value: expected :LENGTH behind %REQ"})
+        << length;
+  }
+  const Lines unknown = errors("{header: {key: a, value: '%START_TIME%'}}");
+  ASSERT_EQ(unknown.size(), 1u);
+  EXPECT_TRUE(unknown[0].ends_with(", not %START_TIME%")) << unknown[0];
+  EXPECT_EQ(errors("{header: {key: a, value: b}, append: true, append_action: ADD_IF_ABSENT}"),
+            Lines{at + "append: expected append or append_action, not both"});
+  EXPECT_EQ(
+      RouteErrors("{match: {prefix: /}, route: {cluster: c}, response_headers_to_remove: [':status', '']}"),
+      (Lines{"response_headers_to_remove[0]: expected a field; the target is changed by the route's "
+             "rewrites and redirects",
+             "response_headers_to_remove[1]: expected a field name"}));
+}
+
+// A control plane may know more of them than we do; YAML cannot say them.
+TEST(ParseRouteAction, UnknownEnumsAreRefused) {
+  auto proto =
+      FromYaml<Proto>(Table("{match: {prefix: /}, redirect: {}, request_headers_to_add: [{header: "
+                            "{key: a}}]}"));
+  auto& route = *proto.mutable_virtual_hosts(0)->mutable_routes(0);
+  using envoy::config::core::v3::HeaderValueOption;
+  route.mutable_request_headers_to_add(0)->set_append_action(
+      static_cast<HeaderValueOption::HeaderAppendAction>(4));
+  using envoy::config::route::v3::RedirectAction;
+  route.mutable_redirect()->set_response_code(static_cast<RedirectAction::RedirectResponseCode>(5));
+  const std::string at = "virtual_hosts[0].routes[0].";
+  EXPECT_EQ(ToLines(ParseRouteTable(proto, "3", Origin::kPushed).errors),
+            (Lines{at + "request_headers_to_add[0].append_action: expected a HeaderAppendAction",
+                   at + "redirect.response_code: expected a RedirectResponseCode"}));
+}
+
+constexpr const char* kFourLevels = R"(
+name: r
+request_headers_to_add: [{header: {key: x, value: table}}]
+response_headers_to_remove: [y]
+virtual_hosts:
+- name: v
+  domains: ["*"]
+  request_headers_to_add: [{header: {key: x, value: host}}]
+  routes:
+  - match: {prefix: /a}
+    request_headers_to_remove: [x]
+    request_headers_to_add: [{header: {key: x, value: route}}]
+    route:
+      weighted_clusters:
+        clusters:
+        - {name: c, weight: 1, request_headers_to_add: [{header: {key: x, value: cluster}}]}
+        - {name: d, weight: 1, response_headers_to_add: [{header: {key: y, value: cluster}}]}
+  - {match: {prefix: /b}, route: {cluster: c}}
+)";
+
+TEST(ParseRouteAction, TheMostGeneralLevelHasTheLastWord) {
+  const auto parsed = Parse(kFourLevels);
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  const std::vector<Route>& routes = parsed.value->virtual_hosts[0].routes;
+  EXPECT_EQ(Show(routes[0].clusters[0].edits.request),
+            (Lines{"+x 'cluster'", "-x", "+x 'route'", "+x 'host'", "+x 'table'"}));
+  EXPECT_EQ(Show(routes[0].clusters[1].edits.request),
+            (Lines{"-x", "+x 'route'", "+x 'host'", "+x 'table'"}));
+  EXPECT_EQ(Show(routes[0].clusters[1].edits.response), (Lines{"+y 'cluster'", "-y"}));
+  EXPECT_EQ(Show(routes[1].clusters[0].edits.request), (Lines{"+x 'host'", "+x 'table'"}));
+  EXPECT_EQ(Show(routes[1].clusters[0].edits.response), Lines{"-y"});
+}
+
+TEST(ParseRouteAction, OrTheMostSpecialOne) {
+  const auto parsed = Parse(std::string(kFourLevels) + "most_specific_header_mutations_wins: true\n");
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  const std::vector<Route>& routes = parsed.value->virtual_hosts[0].routes;
+  EXPECT_EQ(Show(routes[0].clusters[0].edits.request),
+            (Lines{"+x 'table'", "+x 'host'", "-x", "+x 'route'", "+x 'cluster'"}));
+  EXPECT_EQ(Show(routes[0].clusters[1].edits.response), (Lines{"-y", "+y 'cluster'"}));
+  EXPECT_EQ(Show(routes[1].clusters[0].edits.request), (Lines{"+x 'table'", "+x 'host'"}));
+}
+
+}  // namespace
+}  // namespace pillion::config

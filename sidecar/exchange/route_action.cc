@@ -1,0 +1,79 @@
+// What a route makes of the messages that take it.
+#include <utility>
+
+#include "sidecar/exchange/exchange.h"
+#include "sidecar/exchange/http_policy.h"
+#include "sidecar/http/target.h"
+#include "sidecar/route/edits.h"
+#include "sidecar/route/rewrite.h"
+
+namespace pillion::exchange {
+
+using telemetry::Event;
+
+namespace {
+
+constexpr std::string_view kForwardedHost = "x-forwarded-host";
+
+}  // namespace
+
+Next Exchange::AnswerByRoute() {
+  local_answer_ = true;
+  if (const std::optional<config::DirectResponse>& direct = route_->direct) {
+    local_status_ = direct->status;
+    local_body_.AppendCopy(direct->body);
+  } else {
+    local_status_ = route_->redirect->status;
+    local_head_.headers.Add("location",
+                            route::Location(*route_->redirect, route_->match, client_->request()));
+  }
+  Note(Event::kAnsweredHere, local_status_);
+  local_head_.status = local_status_;
+  local_head_.content = {http::ContentLength::Kind::kSized, local_body_.bytes()};
+  step_ = Step::kResponseFilters;
+  return Next::kMore;
+}
+
+// Once per exchange, when its filters are through with the head: they and the match saw what the client sent,
+// all attempts see this. Fields first, so that they can tell of the target as it was (Envoy's order).
+void Exchange::ApplyRoute() {
+  http::RequestHead& head = client_->request();
+  if (target_->edits != nullptr && target_->edits->request != nullptr) {
+    const std::string client = client_->peer().ToString();
+    route::Apply(*target_->edits->request,
+                 {.request = head, .client = client, .route = route_->name, .cluster = cluster_->name()},
+                 head.headers);
+  }
+  if (route_->host_rewrite != nullptr) {
+    std::string host = route::RewrittenHost(*route_->host_rewrite, head);
+    if (http::IsAuthority(host)) {
+      if (route_->append_forwarded_host && !head.authority.empty())
+        head.headers.Add(kForwardedHost, head.authority);
+      head.authority = std::move(host);
+      head.has_authority = true;
+    }
+  }
+  if (route_->path_rewrite != nullptr && head.path.starts_with('/')) {
+    std::string path = route::RewrittenPath(*route_->path_rewrite, route_->match, head.path);
+    if (!http::IsOriginForm(path)) return;
+    head.headers.Remove(kOriginalPath);
+    head.headers.Add(kOriginalPath, head.path);
+    head.path = std::move(path);
+  }
+}
+
+// Of an upstream's answer, or one that the route makes; not of errors, nor of filters' answers.
+void Exchange::EditResponse(http::ResponseHead& head) {
+  if (target_ == nullptr || target_->edits == nullptr || target_->edits->response == nullptr) return;
+  if (local_answer_ && (error_ || !route_->answers())) return;
+  const std::string client = client_->peer().ToString();
+  route::Apply(*target_->edits->response,
+               {.request = client_->request(),
+                .response = &head.headers,
+                .client = client,
+                .route = route_->name,
+                .cluster = cluster_ ? std::string_view(cluster_->name()) : std::string_view()},
+               head.headers);
+}
+
+}  // namespace pillion::exchange

@@ -1,0 +1,81 @@
+#include "sidecar/route/edits.h"
+
+namespace pillion::route {
+namespace {
+
+std::string_view FieldOf(const http::RequestHead& head, std::string_view name) {
+  if (name == ":method") return head.method_text;
+  if (name == ":path") return head.path;
+  if (name == ":authority") return head.authority;
+  if (name == ":scheme") return head.scheme;
+  return head.headers.Find(name).value_or("");
+}
+
+std::string_view WithoutPort(std::string_view address) {
+  if (address.starts_with('[')) return address.substr(1, address.find(']') - 1);
+  return address.substr(0, address.rfind(':'));
+}
+
+}  // namespace
+
+std::string FillIn(const config::TextFormat& format, const EditFacts& facts) {
+  using Kind = config::TextFormat::Kind;
+  std::string text;
+  for (const config::TextFormat::Piece& piece : format.pieces) {
+    std::string_view value;
+    switch (piece.kind) {
+      case Kind::kText:
+        value = piece.text;
+        break;
+      case Kind::kRequestField:
+        value = FieldOf(facts.request, piece.text);
+        if (value.empty() && !piece.otherwise.empty()) value = FieldOf(facts.request, piece.otherwise);
+        break;
+      case Kind::kResponseField:
+        if (facts.response == nullptr) break;
+        value = facts.response->Find(piece.text).value_or("");
+        if (value.empty() && !piece.otherwise.empty())
+          value = facts.response->Find(piece.otherwise).value_or("");
+        break;
+      case Kind::kClient:
+        value = facts.client;
+        break;
+      case Kind::kClientWithoutPort:
+        value = WithoutPort(facts.client);
+        break;
+      case Kind::kProtocol:
+        value = http::ToString(facts.request.version);
+        break;
+      case Kind::kRoute:
+        value = facts.route;
+        break;
+      case Kind::kCluster:
+        value = facts.cluster;
+        break;
+    }
+    text.append(value.substr(0, piece.most));
+  }
+  return text;
+}
+
+void Apply(const config::HeaderEdits& edits, const EditFacts& facts, http::HeaderList& fields) {
+  using Action = config::HeaderEdit::Action;
+  for (const config::HeaderEdit& edit : edits) {
+    if (edit.action == Action::kRemove) {
+      fields.Remove(edit.name);
+      continue;
+    }
+    const bool there = fields.Find(edit.name).has_value();
+    if (there ? edit.action == Action::kAddIfAbsent : edit.action == Action::kOverwriteIfExists) continue;
+    const std::string value = FillIn(edit.value, facts);
+    if (value.empty() && !edit.keep_empty) continue;
+    if (edit.action == Action::kAppend || !there) {
+      fields.Add(edit.name, value);
+    } else {
+      fields.Remove(edit.name);
+      fields.Add(edit.name, value);
+    }
+  }
+}
+
+}  // namespace pillion::route
