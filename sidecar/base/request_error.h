@@ -16,6 +16,8 @@ enum class Outcome : uint8_t {
   kAnswered,   // the peer answered
 };
 
+inline constexpr size_t kOutcomes = static_cast<size_t>(Outcome::kAnswered) + 1;
+
 enum class Side : uint8_t { kClient, kUpstream, kLocal };
 inline constexpr size_t kSides = static_cast<size_t>(Side::kLocal) + 1;
 

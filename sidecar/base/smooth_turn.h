@@ -1,5 +1,6 @@
-// Smooth weighted round robin (as nginx does it): each candidate's credit grows by its weight, who has the
-// most takes the turn and pays the total. Pure.
+// Smooth weighted round robin (as nginx does it): the credit of each who may take the turn grows by his
+// weight, who has the most takes it and pays what all of them got. Who may not neither saves up nor pays.
+// Pure.
 #ifndef PILLION_SIDECAR_BASE_SMOOTH_TURN_H_
 #define PILLION_SIDECAR_BASE_SMOOTH_TURN_H_
 
@@ -10,13 +11,16 @@
 namespace pillion {
 
 // Whose turn it is among `count`, the first of those with the most; nullopt when `may(i)` is true of none.
-// `weight(i)` adds up to `total`; `credit(i)` is an int64_t& that begins as 0 and is kept between turns.
+// `credit(i)` is an int64_t& that begins as 0 and is kept between turns.
 template <typename Weight, typename Credit, typename May>
-std::optional<size_t> TakeSmoothTurn(size_t count, int64_t total, Weight weight, Credit credit, May may) {
+std::optional<size_t> TakeSmoothTurn(size_t count, Weight weight, Credit credit, May may) {
   std::optional<size_t> chosen;
+  int64_t total = 0;
   for (size_t i = 0; i < count; ++i) {
+    if (!may(i)) continue;
     credit(i) += weight(i);
-    if (may(i) && (!chosen || credit(i) > credit(*chosen))) chosen = i;
+    total += weight(i);
+    if (!chosen || credit(i) > credit(*chosen)) chosen = i;
   }
   if (chosen) credit(*chosen) -= total;
   return chosen;

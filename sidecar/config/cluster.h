@@ -33,6 +33,12 @@ struct Assignment {
   std::vector<Endpoint> endpoints;
 };
 
+// Of a cluster's requests, what share may be retries, and how many there may be in any case.
+struct RetryBudget {
+  double share = 0.1;
+  double per_second = 1;
+};
+
 struct Cluster {
   enum class Discovery : uint8_t { kStatic, kEds };
   std::string name;
@@ -56,6 +62,7 @@ struct Cluster {
   uint32_t stream_window_bytes = 256 * 1024;
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   std::optional<KeepAlive> keep_alive;
+  RetryBudget retry_budget;
 };
 
 }  // namespace pillion::config

@@ -98,6 +98,34 @@ void ReadStatic(const cluster::Cluster& proto, const std::string& path, Cluster&
       std::make_shared<const Assignment>(ReadAssignment(proto.load_assignment(), assignment_path, errors));
 }
 
+RetryBudget ReadRetryBudget(const cluster::CircuitBreakers::Thresholds::RetryBudget& proto,
+                            const std::string& path, ConfigErrors& errors) {
+  constexpr double kPercent = 20;
+  constexpr uint32_t kPerSecond = 3;
+  RetryBudget result;
+  const double percent = proto.has_budget_percent() ? proto.budget_percent().value() : kPercent;
+  if (!(percent >= 0 && percent <= 100)) Add(errors, FieldPath(path, "budget_percent"), "expected 0 to 100");
+  result.share = percent / 100;
+  result.per_second = proto.has_min_retry_concurrency() ? proto.min_retry_concurrency().value() : kPerSecond;
+  return result;
+}
+
+void ReadCircuits(const cluster::CircuitBreakers& proto, const std::string& path, Cluster& result,
+                  ConfigErrors& errors) {
+  const std::string thresholds_path = FieldPath(path, "thresholds");
+  if (proto.thresholds_size() > 1) Add(errors, thresholds_path, "expected at most one");
+  for (int i = 0; i < proto.thresholds_size(); ++i) {
+    const auto& thresholds = proto.thresholds(i);
+    const std::string one_path = ElementPath(thresholds_path, static_cast<size_t>(i));
+    if (thresholds.priority() != envoy::config::core::v3::DEFAULT)
+      Add(errors, FieldPath(one_path, "priority"), "expected DEFAULT; others are not implemented");
+    if (thresholds.has_retry_budget()) {
+      result.retry_budget =
+          ReadRetryBudget(thresholds.retry_budget(), FieldPath(one_path, "retry_budget"), errors);
+    }
+  }
+}
+
 }  // namespace
 
 Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, ConfigErrors& errors) {
@@ -112,6 +140,7 @@ Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, Conf
     Add(errors, FieldPath(path, "lb_policy"), "expected ROUND_ROBIN; others are not implemented");
   }
   ReadProtocol(proto, path, result, errors);
+  ReadCircuits(proto.circuit_breakers(), FieldPath(path, "circuit_breakers"), result, errors);
   if (proto.has_transport_socket()) {
     const std::string transport_path = FieldPath(path, "transport_socket");
     UpstreamTransport transport = ReadUpstreamTransport(proto.transport_socket(), transport_path, errors);

@@ -134,14 +134,41 @@ TEST(ParseClusterTest, WrongProtocolOptionsAreRefused) {
              "http2_protocol_options: expected only one of this and typed_extension_protocol_options"}));
 }
 
+TEST(ParseClusterTest, RetryBudgetsAreRead) {
+  const auto budget = [](const std::string& circuits) {
+    const auto parsed = ParseCluster(
+        FromYaml<ClusterProto>("{name: a, load_assignment: {cluster_name: a}, circuit_breakers: {" +
+                               circuits + "}}"),
+        "");
+    EXPECT_EQ(ToLines(parsed.errors), Lines{});
+    return parsed.value->retry_budget;
+  };
+  EXPECT_EQ(budget("").share, 0.1);
+  EXPECT_EQ(budget("thresholds: [{}]").per_second, 1);
+  EXPECT_EQ(budget("thresholds: [{retry_budget: {}}]").share, 0.2);
+  EXPECT_EQ(budget("thresholds: [{retry_budget: {}}]").per_second, 3);
+  const RetryBudget all =
+      budget("thresholds: [{retry_budget: {budget_percent: {value: 0.5}, min_retry_concurrency: 0}}]");
+  EXPECT_EQ(all.share, 0.005);
+  EXPECT_EQ(all.per_second, 0);
+  EXPECT_EQ(
+      Errors("{name: a, load_assignment: {cluster_name: a}, circuit_breakers: {thresholds: [{priority: HIGH, "
+             "retry_budget: {budget_percent: {value: 100.1}}}, {retry_budget: {budget_percent: {value: "
+             ".nan}}}]}}"),
+      (Lines{"circuit_breakers.thresholds: expected at most one",
+             "circuit_breakers.thresholds[0].priority: expected DEFAULT; others are not implemented",
+             "circuit_breakers.thresholds[0].retry_budget.budget_percent: expected 0 to 100",
+             "circuit_breakers.thresholds[1].retry_budget.budget_percent: expected 0 to 100"}));
+}
+
 TEST(ParseClusterTest, UnknownFieldsAreListedApart) {
   ClusterProto proto = FromYaml<ClusterProto>("{name: a, load_assignment: {cluster_name: a}}");
-  proto.GetReflection()->MutableUnknownFields(&proto)->AddVarint(10, 1);
+  proto.GetReflection()->MutableUnknownFields(&proto)->AddVarint(13, 1);
   const auto parsed = ParseCluster(proto, "");
   EXPECT_NE(parsed.value, nullptr);
   EXPECT_FALSE(parsed.ok());
   EXPECT_EQ(ToLines(parsed.unsupported),
-            Lines{"10: field circuit_breakers of envoy.config.cluster.v3.Cluster is not implemented"});
+            Lines{"13: field http_protocol_options of envoy.config.cluster.v3.Cluster is not implemented"});
 }
 
 TEST(ParseEndpointsTest, EndpointsAreRead) {

@@ -1,6 +1,7 @@
 #include "sidecar/exchange/attempt.h"
 
 #include "sidecar/exchange/origin_header.h"
+#include "sidecar/exchange/peer_outcome.h"
 #include "sidecar/filter/chain.h"
 #include "sidecar/filter/grpc.h"
 #include "sidecar/net/proxy_protocol.h"
@@ -49,7 +50,7 @@ Next Attempt::Advance() {
 }
 
 Next Attempt::Pick() {
-  endpoint_ = LocalRef<upstream::EndpointState>(order_.cluster.Pick(avoid_));
+  endpoint_ = LocalRef<upstream::EndpointState>(order_.cluster.Pick(avoid_, order_.env.turn.now()));
   if (!endpoint_)
     return End(
         {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});
@@ -93,10 +94,14 @@ Next Attempt::Acquire() {
     if (!ticket_.settled()) order_.events.Note(Event::kWaitedForStream, 0, order_.env.turn.now());
   }
   if (!ticket_.settled()) return Next::kWait;
-  if (ticket_.error) return End(ticket_.error);
+  if (ticket_.error) {
+    LearnOf(ticket_.error.kind);
+    return End(ticket_.error);
+  }
   stream_ = std::move(ticket_.stream);
   stream_->set_owner(&order_.owner);
   reused_ = stream_->reused();
+  if (!reused_) endpoint_->Reached();
   order_.events.Note(Event::kAcquired, reused_ ? 1 : 0, order_.env.turn.now());
   step_ = Step::kSendHead;
   return Next::kMore;
@@ -137,9 +142,14 @@ Next Attempt::SendHead() {
   }
   span_ = order_.filter_state.trace.attempt;
   head.headers.Remove(http::Known::kPillionOrigin);
-  upgraded_ = http2 && head.version != http::Version::kHttp2 && endpoint_->pillion_sidecar() &&
-              order_.listener.config->direction == config::Direction::kOutbound;
-  if (upgraded_) head.headers.Add(http::Known::kPillionOrigin, DescribeOrigin(head));
+  to_sidecar_ = http2 && endpoint_->pillion_sidecar() &&
+                order_.listener.config->direction == config::Direction::kOutbound;
+  upgraded_ = to_sidecar_ && head.version != http::Version::kHttp2;
+  if (upgraded_) {
+    head.headers.Add(http::Known::kPillionOrigin, DescribeOrigin(head));
+  } else if (to_sidecar_) {
+    head.headers.Add(http::Known::kPillionOrigin, kHttp2Origin);
+  }
   // Chunked content that is empty stays chunked: the app must see what was sent.
   using Kind = http::ContentLength::Kind;
   const bool end = (order_.tunnel && head.content.kind == Kind::kNone) ||
@@ -176,6 +186,14 @@ Next Attempt::SendHead() {
   return Next::kMore;
 }
 
+void Attempt::LearnOf(ErrorKind kind) {
+  if (kind == ErrorKind::kConnectFailed || kind == ErrorKind::kConnectTimeout) {
+    endpoint_->CouldNotConnect(order_.env.turn.now());
+  } else if (kind == ErrorKind::kNone) {
+    endpoint_->Reached();
+  }
+}
+
 // The far sidecar speaks HTTP/1.1 too, with other limits; another HTTP/2 upstream need not.
 Next Attempt::FallBackToHttp1(const RequestError& otherwise) {
   if (stream_->wire_version() != http::Version::kHttp2 ||
@@ -193,6 +211,9 @@ Next Attempt::AwaitHead() {
   if (stream_->in().head) {
     answered_ = true;
     if (upgraded_ && order_.tunnel) RestoreStatus(stream_->response());
+    error_ = TakeOutcome(stream_->response(), to_sidecar_);
+    is_told_ = static_cast<bool>(error_);
+    LearnOf(error_.kind);
     order_.events.Note(Event::kHeadReceived, stream_->response().status, order_.env.turn.now());
     step_ = Step::kRelay;
     return Next::kMore;
@@ -213,9 +234,16 @@ Next Attempt::Relay() {
 
 Next Attempt::End(const RequestError& error) {
   error_ = error;
+  is_told_ = false;
   order_.events.Note(Event::kAttemptFailed, static_cast<uint32_t>(error.kind), order_.env.turn.now());
   step_ = Step::kEnded;
   return Next::kDone;
+}
+
+Outcome Attempt::outcome() const {
+  if (error_) return error_.outcome;
+  if (has_head()) return Outcome::kAnswered;
+  return head_sent_ ? Outcome::kAmbiguous : Outcome::kNotSent;
 }
 
 void Attempt::Fail(const RequestError& error) {

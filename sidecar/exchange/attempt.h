@@ -67,11 +67,16 @@ class Attempt final : public Recycled<Attempt> {
   Step step() const { return step_; }
   uint32_t number() const { return number_; }
   bool has_head() const { return step_ == Step::kRelay || (step_ == Step::kEnded && answered_); }
-  const RequestError& error() const { return error_; }
+  RequestError error() const { return is_told_ ? RequestError() : error_; }
   // Null before kSendHead and after a failure.
   stream::UpstreamStream* stream() { return stream_.get(); }
   upstream::EndpointState* endpoint() const { return endpoint_.get(); }
   bool upgraded() const { return upgraded_; }
+  // What the answer that came says of another's attempt, or of the app's own (peer_outcome.h). kNone:
+  // nothing.
+  RequestError told() const { return is_told_ ? error_ : RequestError(); }
+  // As far as it has come.
+  Outcome outcome() const;
   bool reused() const { return reused_; }
   bool head_sent() const { return head_sent_; }
   time::MonotonicTime started() const { return started_; }
@@ -92,6 +97,8 @@ class Attempt final : public Recycled<Attempt> {
   bool reused_ = false;
   bool head_sent_ = false;
   bool answered_ = false;
+  bool to_sidecar_ = false;  // and it was told that we are one
+  bool is_told_ = false;     // error_
 
   Next Pick();
   Next Acquire();
@@ -99,6 +106,8 @@ class Attempt final : public Recycled<Attempt> {
   Next AwaitHead();
   Next Relay();
   Next End(const RequestError& error);
+  // Whether the app behind the endpoint can be reached.
+  void LearnOf(ErrorKind kind);
   bool WantsHttp2() const;
   bool OpensRaw() const { return order_.ends_connect && order_.head.method == http::Method::kConnect; }
   Next FallBackToHttp1(const RequestError& otherwise);

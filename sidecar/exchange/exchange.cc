@@ -7,6 +7,7 @@
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/http_policy.h"
 #include "sidecar/exchange/origin_header.h"
+#include "sidecar/exchange/peer_outcome.h"
 #include "sidecar/exchange/websocket.h"
 #include "sidecar/filter/grpc.h"
 #include "sidecar/http/scan.h"
@@ -156,8 +157,10 @@ bool Exchange::StripHead() {
   if (const auto origin = head.headers.Find(http::Known::kPillionOrigin)) {
     const std::string description(*origin);
     head.headers.Remove(http::Known::kPillionOrigin);
-    from_peer_ = options.accept_peer_headers && head.version == http::Version::kHttp2 &&
-                 RestoreOrigin(description, head);
+    if (options.accept_peer_headers && head.version == http::Version::kHttp2) {
+      from_peer_ = RestoreOrigin(description, head);
+      by_sidecar_ = from_peer_ || description == kHttp2Origin;
+    }
   }
   if (head.upgrade.empty()) head.upgrade = AskedUpgrade(head);
   tunnel_ = !head.upgrade.empty() || head.method == http::Method::kConnect;
@@ -493,6 +496,10 @@ void Exchange::DescribeResponse(http::ResponseHead& head) {
     head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head, !client_->request().upgrade.empty()));
     if (!client_->request().upgrade.empty() && head.status / 100 == 2) head.status = kNotSwitched;
   }
+  if (by_sidecar_ && local_answer_ && error_) {
+    if (const std::string outcome = DescribeOutcome(error_); !outcome.empty())
+      head.headers.Set(http::Known::kPillionOutcome, outcome);
+  }
   if (explain_) head.headers.Set(http::Known::kPillionExplain, Explain());
 }
 
@@ -533,6 +540,9 @@ Next Exchange::Finish() {
 
 Next Exchange::AnswerLocally(const RequestError& error) {
   error_ = error;
+  // What is proven of the last attempt holds for the request only when it holds for all of them.
+  if (may_have_run_ && (error.outcome == Outcome::kNotSent || error.outcome == Outcome::kRefused))
+    error_.outcome = Outcome::kAmbiguous;
   const Answer answer = AnswerFor(error);
   Note(Event::kAnsweredHere, answer.status);
   if (error.side == Side::kClient && (error.kind == ErrorKind::kReset || error.kind == ErrorKind::kClosed ||
@@ -595,7 +605,7 @@ Next Exchange::BreakOff(const RequestError& error) {
   if (attempt_ != nullptr && attempt_->stream() != nullptr)
     client_->TellCode(attempt_->stream()->in().reset_code);
   client_->Reset(error_);
-  RememberAttempt();
+  if (attempt_ != nullptr) RememberAttempt();
   Count();
   return Next::kDone;
 }

@@ -83,6 +83,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   Next Judge();
   void StartAttempt();
   Next Retry(upstream::Verdict verdict);
+  void GiveUpRetrying(NoRetry reason);
   Next CheckTimers();
   RequestError FindLate() const;
   Next End(const RequestError& why);
@@ -177,12 +178,15 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   uint64_t response_bytes_ = 0;
   Step step_ = Step::kReceiveHead;
   uint8_t next_filter_ = 0;  // whose OnRequestHead comes next
+  NoRetry no_retry_ = NoRetry::kNone;
   // More than three booleans: each is one fact that several steps read; none is a state of its own.
   bool replayable_ = true;
   bool local_answer_ = false;
-  bool made_key_ = false;   // a WebSocket key, for an app that wants one (websocket.h)
-  bool tunnel_ = false;     // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
-  bool from_peer_ = false;  // came by HTTP/2 from a sidecar that described an HTTP/1 origin
+  bool made_key_ = false;      // a WebSocket key, for an app that wants one (websocket.h)
+  bool tunnel_ = false;        // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
+  bool by_sidecar_ = false;    // came by HTTP/2 from a sidecar
+  bool from_peer_ = false;     // likewise, which described an HTTP/1 origin
+  bool may_have_run_ = false;  // an attempt before this one
   bool grpc_ = false;
   bool grpc_deadline_ = false;  // deadline_ is the request's grpc-timeout
   bool explain_ = false;

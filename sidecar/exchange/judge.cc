@@ -22,10 +22,15 @@ size_t WeighHead(const http::HeaderList& fields, size_t target) {
   return bytes > kSmallBytes ? bytes : 0;
 }
 
+bool MayHaveRun(const upstream::AttemptFacts& facts) {
+  return !facts.error || facts.answered ||
+         (facts.error.outcome != Outcome::kNotSent && facts.error.outcome != Outcome::kRefused);
+}
+
 }  // namespace
 
 void Exchange::StartAttempt() {
-  ++attempts_;
+  if (++attempts_ == 1) cluster_->retry_budget.OnRequest(env_.turn.now());
   target_->stats.attempts.Add();
   attempt_ =
       std::make_unique<Attempt>(AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_,
@@ -37,14 +42,15 @@ void Exchange::StartAttempt() {
 Next Exchange::Judge() {
   upstream::AttemptFacts facts;
   facts.method = client_->request().method;
-  facts.error = attempt_->error();
-  facts.answered = attempt_->has_head();
+  facts.told = !attempt_->error() && attempt_->told();
+  facts.error = facts.told ? attempt_->told() : attempt_->error();
+  facts.answered = attempt_->has_head() && !facts.told;
   facts.body_replayable = replayable_;
   facts.reused_connection = attempt_->reused();
   facts.other_endpoints = cluster_->endpoints().size() > 1;
   facts.policy_retries = policy_retries();
   facts.safe_retries = safe_retries_;
-  if (!facts.error) {
+  if (!attempt_->error()) {
     const http::ResponseHead& head = attempt_->stream()->response();
     facts.status = head.status;
     if (const auto grpc = head.headers.Find(http::Known::kGrpcStatus); grpc && grpc_) {
@@ -56,22 +62,39 @@ Next Exchange::Judge() {
   target_->stats.attempt_duration.Record(env_.turn.now() - attempt_->started());
   const config::RetryPolicy* policy = route_->retry ? &*route_->retry : nullptr;
   const upstream::Judgement judgement = upstream::JudgeAttempt(facts, policy);
-  switch (judgement.verdict) {
+  upstream::Verdict verdict = judgement.verdict;
+  NoRetry reason = judgement.reason;
+  // Free of charge is one retry alone: it makes good what was lost before the request came.
+  const bool paid = verdict == upstream::Verdict::kRetrySafe || verdict == upstream::Verdict::kRetryPolicy;
+  if (paid && !cluster_->retry_budget.Spend(env_.turn.now())) {
+    verdict = upstream::Verdict::kDeliver;
+    reason = NoRetry::kBudget;
+  }
+  switch (verdict) {
     case upstream::Verdict::kDeliver:
+      GiveUpRetrying(reason);
       break;
     case upstream::Verdict::kRetryFree:
     case upstream::Verdict::kRetrySafe:
     case upstream::Verdict::kRetryPolicy:
-      return Retry(judgement.verdict);
+      may_have_run_ = may_have_run_ || MayHaveRun(facts);
+      return Retry(verdict);
   }
-  if (!facts.error && facts.status == 101 && client_->request().upgrade.empty()) {
+  if (!attempt_->error() && facts.status == 101 && client_->request().upgrade.empty()) {
     attempt_->Fail(
         {ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, "101 without having been asked"});
-    facts.error = attempt_->error();
   }
-  if (facts.error) return TellsReset() ? BreakOff(facts.error) : AnswerLocally(facts.error);
+  if (const RequestError error = attempt_->error())
+    return TellsReset() ? BreakOff(error) : AnswerLocally(error);
   step_ = Step::kResponseFilters;
   return Next::kMore;
+}
+
+void Exchange::GiveUpRetrying(NoRetry reason) {
+  no_retry_ = reason;
+  if (reason == NoRetry::kNone) return;
+  target_->stats.not_retried[static_cast<size_t>(reason)].Add();
+  Note(Event::kNotRetried, static_cast<uint32_t>(reason));
 }
 
 // A client that speaks HTTP/2 hears of a reset as one, unless something between translates, or it is an

@@ -2,7 +2,7 @@
 // between two sidecars, so that the far one can restore it. Neither application ever sees it.
 //
 //   pillion-h1: 1.1;t;abs;x=X-B3-traceID,ETag
-//     1.1     version
+//     1.1     version; "2" alone: it came by HTTP/2, and there is nothing to restore
 //     t, l    how names are spelled: Title-Case, lower case
 //     f       Host, Content-Length and Transfer-Encoding are spelled the other way
 //     abs     absolute-form target
@@ -21,6 +21,9 @@
 #include "sidecar/http/head.h"
 
 namespace pillion::exchange {
+
+// What a sidecar says to another of a request that came to it by HTTP/2: no more than that it is a sidecar.
+inline constexpr std::string_view kHttp2Origin = "2";
 
 std::string DescribeOrigin(const http::RequestHead& head);
 // `to_upgrade`: it answers a request to switch protocols. One that does not switch though it is a 2xx must go

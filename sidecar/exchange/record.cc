@@ -9,6 +9,7 @@
 namespace pillion::exchange {
 
 void Exchange::RememberAttempt() {
+  target_->stats.outcomes[static_cast<size_t>(attempt_->outcome())].Add();
   if (!filter_state_.trace.sampled && !listener_->config->http.access_log) return;
   telemetry::AttemptRecord record;
   record.span = attempt_->span();
@@ -19,7 +20,9 @@ void Exchange::RememberAttempt() {
     record.protocol = http::ToString(attempt_->stream()->wire_version());
     if (attempt_->has_head()) record.status = attempt_->stream()->response().status;
   }
-  record.error = attempt_->error().detail;
+  const RequestError error = attempt_->error() ? attempt_->error() : attempt_->told();
+  record.error = error.detail;
+  record.outcome = attempt_->outcome();
   record.reused_connection = attempt_->reused();
   past_attempts_.push_back(std::move(record));
 }
@@ -62,6 +65,7 @@ void Exchange::Log() {
   record.request_bytes = client_->in().content_bytes;
   record.response_bytes = response_bytes_;
   record.attempts = std::move(past_attempts_);
+  record.no_retry = no_retry_;
   record.sampled = filter_state_.trace.sampled;
   record.trace = filter_state_.trace.trace;
   record.server_span = filter_state_.trace.server_span;

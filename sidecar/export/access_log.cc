@@ -57,6 +57,8 @@ std::string AccessLogLine(const telemetry::RequestRecord& record) {
   json.Field("cluster", record.cluster);
   json.Field("upstream_host", record.attempts.empty() ? "" : record.attempts.back().endpoint);
   json.NumberField("attempts", record.attempts.size());
+  if (!record.attempts.empty()) json.Field("outcome", ToString(record.attempts.back().outcome));
+  if (record.no_retry != NoRetry::kNone) json.Field("not_retried", ToString(record.no_retry));
   json.Field("client", record.client);
   json.Field("user_agent", std::string_view(record.user_agent).substr(0, kCut));
   json.Field("request_id", std::string_view(record.request_id).substr(0, kCut));

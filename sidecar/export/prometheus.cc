@@ -42,6 +42,8 @@ struct Row {
   uint64_t finished = 0;
   uint64_t attempts = 0;
   uint64_t retries = 0;
+  std::array<uint64_t, kOutcomes> outcomes{};
+  std::array<uint64_t, kNoRetryReasons> not_retried{};
   uint64_t request_bytes = 0;
   uint64_t response_bytes = 0;
   Durations requests;
@@ -81,6 +83,8 @@ std::vector<Row> CollectRows(const telemetry::Registry& registry) {
       row.started += stats->started.value();
       row.attempts += stats->attempts.value();
       row.retries += stats->retries.value();
+      for (size_t i = 0; i < kOutcomes; ++i) row.outcomes[i] += stats->outcomes[i].value();
+      for (size_t i = 0; i < kNoRetryReasons; ++i) row.not_retried[i] += stats->not_retried[i].value();
       row.request_bytes += stats->request_bytes.value();
       row.response_bytes += stats->response_bytes.value();
       row.requests.Add(stats->request_duration);
@@ -174,6 +178,27 @@ void RoutePart(Page& page, const std::vector<Row>& rows) {
   for (const auto& total : totals) {
     page.Family(total.name, "counter", total.help);
     for (const Row& row : rows) page.Sample(row.labels, row.*total.value);
+  }
+}
+
+// Only what has happened: most routes know one outcome and no reason.
+void RetryPart(Page& page, const std::vector<Row>& rows) {
+  page.Family("pillion_attempt_outcomes_total", "counter", "Attempts that ended, by what is proven of them.");
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < kOutcomes; ++i) {
+      if (row.outcomes[i] == 0) continue;
+      page.Sample(row.labels + ",outcome=\"" + std::string(ToString(static_cast<Outcome>(i))) + "\"",
+                  row.outcomes[i]);
+    }
+  }
+  page.Family("pillion_not_retried_total", "counter",
+              "Requests that failed and were not tried again, by the reason.");
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < kNoRetryReasons; ++i) {
+      if (row.not_retried[i] == 0) continue;
+      page.Sample(row.labels + ",reason=\"" + std::string(ToString(static_cast<NoRetry>(i))) + "\"",
+                  row.not_retried[i]);
+    }
   }
 }
 
@@ -428,7 +453,9 @@ void TlsPart(Page& page, const telemetry::Registry& registry) {
 
 std::string PrometheusText(const telemetry::Registry& registry) {
   Page page;
-  RoutePart(page, CollectRows(registry));
+  const std::vector<Row> rows = CollectRows(registry);
+  RoutePart(page, rows);
+  RetryPart(page, rows);
   TcpPart(page, registry);
   WorkerPart(page, registry);
   WirePart(page, registry);

@@ -108,6 +108,7 @@ Span ServerSpan(const RequestRecord& record) {
   AddText(span, "pillion.response_flags", record.flags);
   AddText(span, "pillion.detail", record.detail);
   AddNumber(span, "pillion.attempts", static_cast<int64_t>(record.attempts.size()));
+  AddText(span, "pillion.not_retried", ToString(record.no_retry));
   if (record.status >= 500) {
     Fail(span, std::to_string(record.status), record.detail);
   } else if (record.status == 0) {
@@ -134,6 +135,7 @@ Span ClientSpan(const RequestRecord& record, size_t number, Random& random) {
   AddHostAndPort(span, "network.peer.address", "network.peer.port", attempt.endpoint);
   AddProtocol(span, attempt.protocol);
   if (number > 0) AddNumber(span, "http.request.resend_count", static_cast<int64_t>(number));
+  AddText(span, "pillion.outcome", ToString(attempt.outcome));
   if (attempt.reused_connection) AddText(span, "pillion.connection", "reused");
   if (attempt.status != 0) AddNumber(span, "http.response.status_code", attempt.status);
   if (attempt.status >= 400) {

@@ -234,7 +234,7 @@ bool ForbiddenInTrailers(Known known) {
 
 bool LeftOutOfTrailers(Known known) {
   return known == Known::kPillionOrigin || known == Known::kPillionExplain ||
-         known == Known::kForwardedClientCert;
+         known == Known::kPillionOutcome || known == Known::kForwardedClientCert;
 }
 
 namespace {

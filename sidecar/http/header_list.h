@@ -36,8 +36,10 @@ enum class Known : uint8_t {
   kHost,
   kHttp2Settings,
   kKeepAlive,
-  kPillionExplain,  // x-pillion-explain: asks for, and carries, the reason
-  kPillionOrigin,   // pillion-h1: the app's own protocol, between two sidecars only
+  kPillionExplain,      // x-pillion-explain: asks for, and carries, the reason
+  kPillionNotExecuted,  // pillion-not-executed: an app says that it has not run a request
+  kPillionOrigin,       // pillion-h1: the app's own protocol, between two sidecars only
+  kPillionOutcome,      // pillion-outcome: how the far sidecar's attempt ended, between two sidecars only
   kProxyConnection,
   kServer,
   kTe,

@@ -45,7 +45,7 @@ void Dial::Start() {
       return;
     }
     ++attempts_;
-    LocalRef<upstream::EndpointState> next(cluster_->Pick(endpoint_.get()));
+    LocalRef<upstream::EndpointState> next(cluster_->Pick(endpoint_.get(), parts_.turn.now()));
     if (!next) {
       DropEndpoint();
       state_ = State::kFailed;
@@ -74,6 +74,7 @@ void Dial::Start() {
       deadline_ = parts_.turn.now() + endpoint_->cluster().connect_timeout;
       return;
     }
+    endpoint_->CouldNotConnect(parts_.turn.now());
     error_ = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
   }
 }
@@ -81,6 +82,7 @@ void Dial::Start() {
 void Dial::Fail(const session::ConnectFailure& failure) {
   parts_.stats.worker.upstream_connections_closed.Add();
   socket_.reset();
+  endpoint_->CouldNotConnect(parts_.turn.now());
   error_ = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
   Start();
 }
@@ -94,6 +96,7 @@ Dial::State Dial::Advance() {
     if (connected == session::Connected::kWait) break;
     if (connected == session::Connected::kYes) {
       state_ = State::kConnected;
+      endpoint_->Reached();
     } else {
       Fail(failure);
     }

@@ -24,6 +24,7 @@ namespace pillion::telemetry {
   X(kHeadReceived, "head-received", "status")                     \
   X(kAttemptFailed, "attempt-failed", "error kind")               \
   X(kRetry, "retry", "attempt number")                            \
+  X(kNotRetried, "not-retried", "number of the reason")           \
   X(kBackoff, "backoff", "milliseconds")                          \
   X(kTimeout, "timeout", "error kind")                            \
   X(kDelivered, "delivered", "status")                            \

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "sidecar/base/no_retry.h"
+#include "sidecar/base/request_error.h"
 #include "sidecar/time/clock.h"
 
 namespace pillion::config {
@@ -29,6 +31,7 @@ struct AttemptRecord {
   std::string protocol;
   uint16_t status = 0;     // 0: no answer
   std::string_view error;  // static text; "" when answered
+  Outcome outcome = Outcome::kAnswered;
   time::WallTime started{};
   time::WallTime ended{};
   bool reused_connection = false;
@@ -53,6 +56,7 @@ struct RequestRecord {
   uint64_t request_bytes = 0;
   uint64_t response_bytes = 0;
   std::vector<AttemptRecord> attempts;
+  NoRetry no_retry = NoRetry::kNone;  // why the last of them was
   // Tracing.
   bool sampled = false;
   TraceId trace{};

@@ -14,6 +14,7 @@
 #include <tuple>
 #include <vector>
 
+#include "sidecar/base/no_retry.h"
 #include "sidecar/base/request_error.h"
 #include "sidecar/net/security.h"
 #include "sidecar/time/clock.h"
@@ -76,6 +77,9 @@ struct RouteStats {
   Counter finished;  // active = started - finished
   Counter retries;
   Counter attempts;
+  std::array<Counter, kOutcomes> outcomes;  // of them, by Outcome
+  std::array<Counter, kNoRetryReasons>
+      not_retried;  // requests whose last attempt a retry could have followed
   Counter request_bytes;
   Counter response_bytes;
   Histogram request_duration;  // head received .. response complete

@@ -1,5 +1,6 @@
 #include "sidecar/upstream/endpoint_state.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "sidecar/base/smooth_turn.h"
@@ -13,26 +14,42 @@ void ClusterState::Update(config::ClusterEntry entry) {
     for (const auto& endpoint : usable_) known.emplace(endpoint->address(), endpoint);
   }
   usable_.clear();
-  total_weight_ = 0;
   for (const config::Endpoint& endpoint : entry.endpoints->endpoints) {
     if (!endpoint.usable) continue;
     LocalRef<EndpointState>& state = known[endpoint.address];
     if (!state) state = LocalRef<EndpointState>(new EndpointState(endpoint.address, entry.cluster));
     state->pillion_sidecar_ = endpoint.pillion_sidecar;
     state->weight_ = endpoint.weight;
-    total_weight_ += endpoint.weight;
     usable_.push_back(state);
   }
   entry_ = std::move(entry);
+  retry_budget.set_terms(entry_.cluster->retry_budget);
 }
 
-EndpointState* ClusterState::Pick(const EndpointState* avoid) {
+void EndpointState::CouldNotConnect(time::MonotonicTime now) {
+  if (failures_ != 0 && now < paused_until_ && !tried_) return;  // one of many that failed together
+  tried_ = false;
+  const uint32_t doublings = std::min<uint32_t>(failures_++, 16);
+  paused_until_ =
+      now + std::min<time::Duration>(kFirstEndpointPause * (1 << doublings), kLongestEndpointPause);
+}
+
+EndpointState* ClusterState::Pick(const EndpointState* avoid, time::MonotonicTime now) {
   if (usable_.size() == 1) return usable_.front().get();
-  const auto turn = TakeSmoothTurn(
-      usable_.size(), total_weight_, [&](size_t i) { return usable_[i]->weight_; },
-      [&](size_t i) -> int64_t& { return usable_[i]->turn_; },
-      [&](size_t i) { return usable_[i].get() != avoid; });
-  return turn ? usable_[*turn].get() : nullptr;
+  const auto take = [&](auto may) {
+    return TakeSmoothTurn(
+        usable_.size(), [&](size_t i) { return usable_[i]->weight_; },
+        [&](size_t i) -> int64_t& { return usable_[i]->turn_; }, may);
+  };
+  const auto other = [&](size_t i) { return usable_[i].get() != avoid; };
+  const auto reachable = [&](size_t i) { return other(i) && !usable_[i]->Paused(now); };
+  bool any = false;
+  for (size_t i = 0; i < usable_.size() && !any; ++i) any = reachable(i);
+  const auto turn = any ? take(reachable) : take(other);
+  if (!turn) return nullptr;
+  EndpointState* const chosen = usable_[*turn].get();
+  if (chosen->failures_ != 0) chosen->BeginTrial(now);
+  return chosen;
 }
 
 void ClusterTable::Apply(const config::Snapshot& snapshot) {

@@ -13,8 +13,14 @@
 
 #include "sidecar/base/local_ref.h"
 #include "sidecar/config/snapshot.h"
+#include "sidecar/time/clock.h"
+#include "sidecar/upstream/retry_budget.h"
 
 namespace pillion::upstream {
+
+// How long an endpoint that could not be reached is left alone, the first time and at most.
+inline constexpr auto kFirstEndpointPause = std::chrono::milliseconds(100);
+inline constexpr auto kLongestEndpointPause = std::chrono::seconds(5);
 
 // The connections to one endpoint by one protocol. Held here so that they live as long as the endpoint does;
 // what they are is session/'s business.
@@ -34,6 +40,11 @@ class EndpointState : public LocalCounted {
   const std::shared_ptr<const config::Cluster>& shared_cluster() const { return cluster_; }
   bool pillion_sidecar() const { return pillion_sidecar_; }
 
+  // Its process cannot be reached: until the pause is over others are chosen where there are any, then it is
+  // tried by one request at a time. The pauses double until it is reached.
+  void CouldNotConnect(time::MonotonicTime now);
+  void Reached() { failures_ = 0; }
+
   uint32_t active_attempts = 0;
   std::unique_ptr<EndpointPool> http1_pool;
   std::unique_ptr<EndpointPool> http2_pool;
@@ -44,6 +55,15 @@ class EndpointState : public LocalCounted {
   std::shared_ptr<const config::Cluster> cluster_;
   bool pillion_sidecar_ = false;
   uint32_t weight_ = 1;
+  bool Paused(time::MonotonicTime now) const { return failures_ != 0 && now < paused_until_; }
+  // One request tries it; until it is over, or has had time to be, no other does.
+  void BeginTrial(time::MonotonicTime now) {
+    tried_ = true;
+    paused_until_ = now + cluster_->connect_timeout;
+  }
+  uint32_t failures_ = 0;  // to connect, one after the other
+  bool tried_ = false;
+  time::MonotonicTime paused_until_{};
   int64_t turn_ = 0;  // smooth weighted round robin
 };
 
@@ -56,16 +76,17 @@ class ClusterState : public LocalCounted {
   const config::Cluster& config() const { return *entry_.cluster; }
   const std::string& name() const { return entry_.cluster->name; }
   // The next usable endpoint by smooth weighted round robin (a share of w/sum in any run of sum picks), never
-  // `avoid` when there is another. Null when there is none.
-  EndpointState* Pick(const EndpointState* avoid);
+  // `avoid` when there is another, and none that cannot be reached when there is yet another. Null when there
+  // is none.
+  EndpointState* Pick(const EndpointState* avoid, time::MonotonicTime now);
   const std::vector<LocalRef<EndpointState>>& endpoints() const { return usable_; }
 
   uint64_t active_attempts = 0;
+  RetryBudget retry_budget;
 
  private:
   config::ClusterEntry entry_;
   std::vector<LocalRef<EndpointState>> usable_;
-  int64_t total_weight_ = 0;
 };
 
 // All clusters of one worker, by name.

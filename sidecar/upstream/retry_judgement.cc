@@ -54,28 +54,40 @@ bool SafeToRunAgain(const AttemptFacts& facts, const config::RetryPolicy& policy
   return NotProcessed(facts) || http::IsIdempotent(facts.method) || policy.non_idempotent;
 }
 
+// As if the whole request were still there.
+Judgement JudgeWithBody(const AttemptFacts& facts, const config::RetryPolicy* policy) {
+  // The only endpoint is down, or its sidecar has tried in vain: at once it would be again. Waiting a while
+  // is for a policy to want.
+  const bool hopeless =
+      !facts.other_endpoints && (facts.told || facts.error.kind == ErrorKind::kConnectFailed ||
+                                 facts.error.kind == ErrorKind::kConnectTimeout);
+  const bool safe = NotProcessed(facts) && facts.error.side == Side::kUpstream;
+  if (safe && facts.safe_retries < kMaxSafeRetries && facts.error.kind != ErrorKind::kOverflow && !hopeless) {
+    // A connection that could not be made is one of these: another endpoint may be up, and nothing has run.
+    const bool stale = !facts.told && facts.error.outcome == Outcome::kNotSent &&
+                       facts.error.kind != ErrorKind::kPeerRefused;
+    const bool free = facts.reused_connection && stale && facts.safe_retries == 0;
+    return {free ? Verdict::kRetryFree : Verdict::kRetrySafe};
+  }
+  if (policy == nullptr) {
+    if (!facts.error) return {};
+    if (!safe) return {Verdict::kDeliver, NoRetry::kNoPolicy};
+    return {Verdict::kDeliver, hopeless ? NoRetry::kNoOtherEndpoint : NoRetry::kUsedUp};
+  }
+  if (facts.error.side == Side::kClient) return {Verdict::kDeliver, NoRetry::kCannotBeSent};
+  const bool wanted = (facts.error && WantsError(*policy, facts.error)) || WantsStatus(*policy, facts);
+  if (!wanted) return {Verdict::kDeliver, facts.error ? NoRetry::kNoCondition : NoRetry::kNone};
+  if (facts.policy_retries >= policy->max_retries) return {Verdict::kDeliver, NoRetry::kUsedUp};
+  if (!SafeToRunAgain(facts, *policy)) return {Verdict::kDeliver, NoRetry::kCouldRunTwice};
+  return {Verdict::kRetryPolicy};
+}
+
 }  // namespace
 
 Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* policy) {
-  if (!facts.body_replayable) return {Verdict::kDeliver, "the request body is no longer held"};
-  // The only endpoint is down: at once it would be in vain. Waiting a while is for a policy to want.
-  const bool hopeless = !facts.other_endpoints && (facts.error.kind == ErrorKind::kConnectFailed ||
-                                                   facts.error.kind == ErrorKind::kConnectTimeout);
-  if (NotProcessed(facts) && facts.error.side == Side::kUpstream && facts.safe_retries < kMaxSafeRetries &&
-      facts.error.kind != ErrorKind::kOverflow && !hopeless) {
-    // A connection that could not be made is one of these: another endpoint may be up, and nothing has run.
-    const bool stale =
-        facts.error.outcome == Outcome::kNotSent && facts.error.kind != ErrorKind::kPeerRefused;
-    if (facts.reused_connection && stale) return {Verdict::kRetryFree, "stale connection, nothing was sent"};
-    return {Verdict::kRetrySafe, "provably not processed"};
-  }
-  if (policy == nullptr) return {Verdict::kDeliver, "no retry policy"};
-  if (facts.error.side == Side::kClient) return {Verdict::kDeliver, "the request itself cannot be sent"};
-  const bool wanted = facts.error ? WantsError(*policy, facts.error) : WantsStatus(*policy, facts);
-  if (!wanted) return {Verdict::kDeliver, "not a condition of the retry policy"};
-  if (facts.policy_retries >= policy->max_retries) return {Verdict::kDeliver, "retries used up"};
-  if (!SafeToRunAgain(facts, *policy)) return {Verdict::kDeliver, "could run twice"};
-  return {Verdict::kRetryPolicy, "retry policy"};
+  const Judgement judgement = JudgeWithBody(facts, policy);
+  if (judgement.verdict == Verdict::kDeliver || facts.body_replayable) return judgement;
+  return {Verdict::kDeliver, NoRetry::kBody};
 }
 
 std::chrono::nanoseconds Backoff(const config::RetryPolicy& policy, uint32_t retry, uint64_t random) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "sidecar/base/no_retry.h"
 #include "sidecar/base/request_error.h"
 #include "sidecar/config/route_table.h"
 #include "sidecar/http/head.h"
@@ -17,8 +18,10 @@ inline constexpr uint32_t kMaxSafeRetries = 2;
 
 struct AttemptFacts {
   http::Method method = http::Method::kGet;
-  // How the attempt failed; kNone with `status` set when it was answered.
+  // How the attempt failed; kNone when it was answered. With `told` another sidecar's attempt did, whose
+  // answer `status` is.
   RequestError error;
+  bool told = false;
   bool answered = false;  // a head had come before it failed: whatever the error says, it may have run
   uint16_t status = 0;
   std::optional<uint32_t> grpc_status;  // of a trailers-only answer
@@ -31,15 +34,14 @@ struct AttemptFacts {
 
 enum class Verdict : uint8_t {
   kDeliver,      // pass the answer, or the error, on
-  kRetryFree,    // a stale reused connection: re-pick at once, counts against nothing but kMaxSafeRetries
+  kRetryFree,    // a stale reused connection: re-pick at once, once, without a charge
   kRetrySafe,    // provably not processed: no policy needed
   kRetryPolicy,  // the policy asks for it and it is safe
 };
 
 struct Judgement {
   Verdict verdict = Verdict::kDeliver;
-  // Why, for explain; static text.
-  std::string_view reason;
+  NoRetry reason = NoRetry::kNone;  // of kDeliver
 };
 
 // `policy` may be null. Never kRetry* for what could run twice unless the method is idempotent or the policy

@@ -22,24 +22,72 @@ config::ClusterEntry Entry(const std::string& name, const std::map<uint16_t, uin
   return {cluster, assignment};
 }
 
+const time::MonotonicTime kNow(std::chrono::hours(1));
+
 TEST(RoundRobin, GivesEachEndpointItsExactShareInEveryRound) {
   ClusterState cluster(Entry("a", {{1, 1}, {2, 2}, {3, 5}}));
   for (int round = 0; round < 10; ++round) {
     std::map<uint16_t, int> picks;
-    for (int i = 0; i < 8; ++i) ++picks[cluster.Pick(nullptr)->address().port()];
+    for (int i = 0; i < 8; ++i) ++picks[cluster.Pick(nullptr, kNow)->address().port()];
     EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 1}, {2, 2}, {3, 5}}));
   }
 }
 
 TEST(RoundRobin, AvoidsTheFailedEndpointWhenThereIsAnother) {
   ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
-  EndpointState* first = cluster.Pick(nullptr);
-  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(first), first);
+  EndpointState* first = cluster.Pick(nullptr, kNow);
+  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(first, kNow), first);
   ClusterState alone(Entry("b", {{1, 1}}));
-  EndpointState* only = alone.Pick(nullptr);
-  EXPECT_EQ(alone.Pick(only), only);
+  EndpointState* only = alone.Pick(nullptr, kNow);
+  EXPECT_EQ(alone.Pick(only, kNow), only);
   ClusterState none(Entry("c", {}));
-  EXPECT_EQ(none.Pick(nullptr), nullptr);
+  EXPECT_EQ(none.Pick(nullptr, kNow), nullptr);
+}
+
+TEST(Unreachable, IsLeftAloneForAWhileAndThenTriedByOneRequest) {
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}, {3, 1}}));
+  EndpointState* const down = cluster.endpoints()[0].get();
+  time::MonotonicTime now = kNow;
+  const auto picks = [&](int count) {
+    int times = 0;
+    for (int i = 0; i < count; ++i) times += cluster.Pick(nullptr, now) == down ? 1 : 0;
+    return times;
+  };
+  time::Duration pause = kFirstEndpointPause;
+  for (int failure = 0; failure < 12; ++failure) {
+    down->CouldNotConnect(now);
+    down->CouldNotConnect(now);  // one that was under way to it as well: no second failure
+    now += pause - time::Duration(1);
+    ASSERT_EQ(picks(30), 0) << failure;
+    now += time::Duration(1);
+    ASSERT_EQ(picks(30), 1) << failure << ": a trial, and no more while it lasts";
+    pause = std::min<time::Duration>(2 * pause, kLongestEndpointPause);
+  }
+  down->Reached();
+  EXPECT_EQ(picks(30), 10);
+}
+
+TEST(Unreachable, ATrialThatNeverEndsIsFollowedByAnother) {
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
+  EndpointState* const down = cluster.endpoints()[0].get();
+  down->CouldNotConnect(kNow);
+  time::MonotonicTime now = kNow + kFirstEndpointPause;
+  const auto tried = [&] { return cluster.Pick(nullptr, now) == down || cluster.Pick(nullptr, now) == down; };
+  EXPECT_TRUE(tried());
+  EXPECT_FALSE(tried());
+  now += cluster.config().connect_timeout;
+  EXPECT_TRUE(tried());
+}
+
+TEST(Unreachable, WhereAllAreTheyAreAsked) {
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
+  for (const auto& endpoint : cluster.endpoints()) endpoint->CouldNotConnect(kNow);
+  std::map<uint16_t, int> picks;
+  for (int i = 0; i < 10; ++i) ++picks[cluster.Pick(nullptr, kNow)->address().port()];
+  EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 5}, {2, 5}}));
+  EndpointState* const first = cluster.endpoints()[0].get();
+  first->Reached();
+  EXPECT_NE(cluster.Pick(first, kNow), first) << "another than the one that just failed, even so";
 }
 
 TEST(ClusterTable, KeepsTheStateOfEndpointsThatStay) {
@@ -126,6 +174,8 @@ TEST(Judge, AStreamThatWasRefusedIsNoStaleConnection) {
   EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe);
   facts.error = Failed(ErrorKind::kClosed, Outcome::kNotSent);
   EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetryFree);
+  facts.safe_retries = 1;
+  EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe) << "once";
 }
 
 // The next hop would take it no better the second time.
@@ -138,6 +188,78 @@ TEST(Judge, WhatCannotBeSentIsNotTriedAgain) {
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
   facts.error.side = Side::kClient;
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+}
+
+// Another sidecar's attempt, which answered for it.
+TEST(Judge, WhatAnotherSidecarTellsCountsAsItsOwnAttempt) {
+  AttemptFacts facts;
+  facts.method = http::Method::kPost;
+  facts.told = true;
+  facts.status = 503;
+  facts.reused_connection = true;  // the one to the sidecar, which is not stale
+  for (const Outcome outcome : {Outcome::kNotSent, Outcome::kRefused}) {
+    facts.error = Failed(ErrorKind::kConnectFailed, outcome);
+    EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe);
+    facts.other_endpoints = false;  // it has tried what there is to try
+    EXPECT_EQ(JudgeAttempt(facts, nullptr).reason, NoRetry::kNoOtherEndpoint);
+    facts.other_endpoints = true;
+  }
+  config::RetryPolicy policy;
+  policy.max_retries = 1;
+  facts.error = Failed(ErrorKind::kReset, Outcome::kAmbiguous);
+  for (const uint32_t on : {config::kRetryReset, config::kRetryGatewayError}) {
+    policy.on = on;
+    facts.method = http::Method::kPost;
+    EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+    facts.method = http::Method::kGet;
+    EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  }
+  policy.on = config::kRetryStatusCodes;
+  policy.status_codes = {503};
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy) << "its answer counts too";
+  policy.status_codes = {502};
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+}
+
+TEST(Judge, TellsWhyThereIsNoFurtherAttempt) {
+  const auto reason = [](const AttemptFacts& facts, const config::RetryPolicy* policy) {
+    const Judgement judgement = JudgeAttempt(facts, policy);
+    EXPECT_EQ(judgement.verdict, Verdict::kDeliver);
+    return judgement.reason;
+  };
+  config::RetryPolicy policy;
+  policy.on = config::kRetry5xx;
+  policy.max_retries = 1;
+  AttemptFacts good;
+  good.status = 200;
+  EXPECT_EQ(reason(good, nullptr), NoRetry::kNone);
+  EXPECT_EQ(reason(good, &policy), NoRetry::kNone);
+  AttemptFacts error;
+  error.status = 404;
+  EXPECT_EQ(reason(error, &policy), NoRetry::kNone) << "it is the answer";
+  AttemptFacts lost;
+  lost.error = Failed(ErrorKind::kReset, Outcome::kAmbiguous);
+  EXPECT_EQ(reason(lost, nullptr), NoRetry::kNoPolicy);
+  policy.on = config::kRetryConnectFailure;
+  EXPECT_EQ(reason(lost, &policy), NoRetry::kNoCondition);
+  policy.on = config::kRetry5xx;
+  lost.policy_retries = 1;
+  EXPECT_EQ(reason(lost, &policy), NoRetry::kUsedUp);
+  lost.policy_retries = 0;
+  lost.method = http::Method::kPost;
+  EXPECT_EQ(reason(lost, &policy), NoRetry::kCouldRunTwice);
+  lost.method = http::Method::kGet;
+  lost.body_replayable = false;
+  EXPECT_EQ(reason(lost, &policy), NoRetry::kBody);
+  lost.error.side = Side::kClient;
+  EXPECT_EQ(reason(lost, &policy), NoRetry::kCannotBeSent);
+  AttemptFacts unsent;
+  unsent.error = Failed(ErrorKind::kConnectFailed, Outcome::kNotSent);
+  unsent.other_endpoints = false;
+  EXPECT_EQ(reason(unsent, nullptr), NoRetry::kNoOtherEndpoint);
+  unsent.other_endpoints = true;
+  unsent.safe_retries = kMaxSafeRetries;
+  EXPECT_EQ(reason(unsent, nullptr), NoRetry::kUsedUp);
 }
 
 TEST(Judge, TheOnlyEndpointThatIsDownIsTriedAgainOnlyByAPolicyThatWaits) {

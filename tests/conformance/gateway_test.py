@@ -609,11 +609,6 @@ class ToApps(Cases, Gateway):
 class BetweenSidecars(Cases, Gateway):
     behind_sidecars = True
 
-    # The far sidecar answers 502 for its app, and does not tell yet that the request may not have run (ROADMAP.md).
-    @unittest.expectedFailure
-    def test_http_route_retry_connection_error(self):
-        super().test_http_route_retry_connection_error()
-
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)

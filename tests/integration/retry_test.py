@@ -1,6 +1,7 @@
 """What is tried again, and above all what is not."""
 
 import select
+import socket
 import threading
 import unittest
 
@@ -216,6 +217,209 @@ class Retry(mesh.MeshTest):
 
 class RetryAtTwo(mesh.AtTwo, Retry):
     pass
+
+
+class Told(mesh.MeshTest):
+    """Two apps, each behind a sidecar: what the far one knows of an attempt, the near one acts upon."""
+
+    def begin(self, retry=None, http2=False, near=None, hcm=None):
+        """The first app is the one that fails; the second never sees what it may have run."""
+        self.other = mesh.App()
+        self.addCleanup(self.other.close)
+        self.far = [mesh.free_port(), mesh.free_port()]
+        for port, app in zip(self.far, (self.app, self.other)):
+            self.made.append(mesh.Sidecar([mesh.listener("inbound", port, "app", direction="INBOUND", peer=True)],
+                                          [mesh.cluster("app", [app.address], http2=http2)], admin=True))
+        self.port = mesh.free_port()
+        route = {"retry_policy": {"retry_back_off": {"base_interval": "0.002s"}, **retry}} if retry else {}
+        self.made.insert(0, mesh.Sidecar(
+            [mesh.listener("outbound", self.port, "next", route=route, explain=True)],
+            [mesh.cluster("next", [(mesh.HOST, port) for port in self.far], sidecar=True)], admin=True))
+
+    def until_first(self, request, then):
+        """Asks until the first app has had one: `then(its end)`. Returns the client of that request."""
+        for _ in range(4):
+            client = self.ask(request)
+            ready = select.select([self.app.sock, self.other.sock], [], [], mesh.WAIT)[0]
+            if self.app.sock in ready:
+                connection = self.app.accept()
+                connection.head()
+                then(connection)
+                return client
+            self.answer_other(client)
+        self.fail("the balancer never chose the first app")
+
+    def answer_other(self, client, answer=OK):
+        connection = self.other.accept()
+        connection.head()
+        connection.send(answer.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
+        connection.close()
+        head = client.head()
+        self.assertEqual(head.status, 200)
+        self.assertEqual(head.all("pillion-outcome"), [])
+        return head
+
+    def test_a_post_that_the_far_sidecar_could_not_send_runs_elsewhere(self):
+        self.begin()
+        self.app.sock.close()
+        for _ in range(4):  # some of them meet the dead one first
+            self.answer_other(self.ask(POST))
+        attempts = sum(v for k, v in self.made[0].metrics().items() if k.startswith("pillion_attempt_outcomes_total"))
+        told = sum(v for k, v in self.made[0].metrics().items()
+                   if k.startswith("pillion_attempt_outcomes_total") and 'outcome="not_sent"' in k)
+        self.assertGreater(told, 0)
+        self.assertEqual(attempts, 4 + told)
+
+    def test_a_post_that_the_app_may_have_run_does_not(self):
+        self.begin({"retry_on": "5xx,reset,connect-failure,refused-stream", "num_retries": 3})
+        client = self.until_first(POST, lambda app: app.reset())
+        self.assertEqual(client.head().status, 502)
+        self.assertTrue(self.other.no_connection())
+        self.assertTrue(self.app.no_connection())
+
+    def test_a_get_whose_answer_was_lost_runs_again_where_policy_wants_it(self):
+        self.begin({"retry_on": "reset", "num_retries": 1})
+        self.answer_other(self.until_first("GET / HTTP/1.1\r\nHost: shop\r\n\r\n", lambda app: app.reset()))
+
+    def test_without_a_policy_the_far_sidecars_answer_is_delivered_whole(self):
+        self.begin()
+        client = self.until_first("GET / HTTP/1.1\r\nHost: shop\r\nX-Pillion-Explain: 1\r\n\r\n", lambda app: app.reset())
+        head = client.head()
+        self.assertEqual((head.status, head.all("pillion-outcome")), (502, []))
+        self.assertIn("not-retried", head.get("x-pillion-explain"))
+        self.assertEqual(len(client.exactly(int(head.get("content-length")))), int(head.get("content-length")))
+        self.assertEqual([k.split('reason="')[1] for k in self.made[0].metrics() if k.startswith("pillion_not_retried_total")],
+                         ['no_policy"}'])
+
+    def test_an_app_is_not_believed_what_only_sidecars_say(self):
+        self.begin()
+        for value in ("not_sent;connect_failed", "refused;peer_refused"):
+            client = self.until_first(POST, lambda app: (app.exactly(3), app.send(
+                "HTTP/1.1 503 No\r\nPillion-Outcome: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % value),
+                app.close()))
+            head = client.head()
+            self.assertEqual((head.status, head.all("pillion-outcome")), (503, []))
+            self.assertTrue(self.other.no_connection())
+
+    def test_an_app_may_say_that_it_has_not_run_a_request(self):
+        self.begin()
+        client = self.until_first(POST, lambda app: (app.exactly(3), app.send(
+            "HTTP/1.1 503 No\r\nPillion-Not-Executed: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), app.close()))
+        self.served = [self.app, self.other]
+        # Its own sidecar asks it again first, and then the near one another endpoint.
+        for _ in range(9):
+            ready = select.select([self.app.sock, self.other.sock], [], [], mesh.WAIT)[0]
+            if self.other.sock in ready:
+                self.answer_other(client)
+                return
+            app = self.app.accept()
+            app.head()
+            app.exactly(3)
+            app.send("HTTP/1.1 503 No\r\nPillion-Not-Executed: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            app.close()
+        self.fail("the other app was never asked")
+
+    def test_who_is_no_sidecar_is_told_nothing(self):
+        self.begin()
+        self.app.sock.close()
+        client = mesh.Conversation(socket.create_connection((mesh.HOST, self.far[0]), timeout=mesh.WAIT))
+        self.clients.append(client)
+        client.send("GET / HTTP/1.1\r\nHost: shop\r\nPillion-H1: 1.1;t\r\n\r\n")
+        head = client.head()
+        self.assertEqual((head.status, [name for name in head.names() if name.lower().startswith("pillion")]), (503, []))
+
+
+class Answering(threading.Thread):
+    """An app that answers all that comes, and counts it."""
+
+    def __init__(self, answer=OK):
+        super().__init__(daemon=True)
+        self.app = mesh.App()
+        self.answer = answer
+        self.count = 0
+        self.start()
+
+    def run(self):
+        try:
+            while True:
+                threading.Thread(target=self.serve, args=(self.app.accept(),), daemon=True).start()
+        except (OSError, AssertionError):
+            pass  # the test is over
+
+    def serve(self, connection):
+        try:
+            while True:
+                head = connection.head()
+                connection.exactly(int(head.get("content-length") or 0))
+                self.count += 1
+                connection.send(self.answer)
+        except (OSError, AssertionError):
+            pass
+
+    def close(self):
+        self.app.sock.shutdown(socket.SHUT_RDWR)
+        self.join()
+        self.app.close()
+
+
+class Budget(mesh.MeshTest):
+    def answering(self, count, answer=OK):
+        made = [Answering(answer) for _ in range(count)]
+        for one in made:
+            self.addCleanup(one.close)
+        return made
+
+    def outcomes(self):
+        """{outcome: attempts}"""
+        return {key.split('outcome="')[1].rstrip('"}'): value for key, value in self.made[0].metrics().items()
+                if key.startswith("pillion_attempt_outcomes_total")}
+
+    def ask_many(self, count, request):
+        """The statuses, of one client after the other."""
+        client = self.client()
+        statuses = []
+        for _ in range(count):
+            self.ask(request, client)
+            head = client.head()
+            client.exactly(int(head.get("content-length")))
+            statuses.append(head.status)
+        return statuses
+
+    def test_one_of_three_endpoints_is_dead_and_nobody_notices(self):
+        apps = self.answering(2)
+        self.start(addresses=[(mesh.HOST, mesh.free_port()), *(one.app.address for one in apps)], admin=True)
+        for request in (POST, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"):
+            self.assertEqual(set(self.ask_many(1000, request)), {200})
+        outcomes = self.outcomes()
+        self.assertEqual(outcomes["answered"], 2000)
+        # It is tried again after pauses that grow to seconds, and not by every request.
+        self.assertLess(outcomes["not_sent"], 30)
+        self.assertAlmostEqual(apps[0].count, apps[1].count, delta=outcomes["not_sent"] + 1)
+
+    def test_when_all_are_dead_retries_are_a_share_of_the_requests(self):
+        self.start(addresses=[(mesh.HOST, mesh.free_port()) for _ in range(3)], admin=True)
+        self.assertEqual(set(self.ask_many(1000, POST)), {503})
+        attempts = self.outcomes()["not_sent"]
+        self.assertGreaterEqual(attempts, 1000 + 20)
+        self.assertLessEqual(attempts, 1000 + 20 + 100 + 20)  # the burst, a tenth, and one for each second
+        reasons = {key.split('reason="')[1].rstrip('"}'): value for key, value in self.made[0].metrics().items()
+                   if key.startswith("pillion_not_retried_total")}
+        self.assertGreater(reasons["budget"], 800)
+
+    def test_policy_retries_are_paid_for_too(self):
+        apps = self.answering(1, BUSY)
+        self.start(addresses=[apps[0].app.address], admin=True, **policy("5xx", 2, retry_back_off={
+            "base_interval": "0.001s", "max_interval": "0.001s"}))
+        self.assertEqual(set(self.ask_many(300, "GET / HTTP/1.1\r\nHost: shop\r\n\r\n")), {503})
+        self.assertLessEqual(apps[0].count, 300 + 20 + 30 + 20)
+        self.assertGreaterEqual(apps[0].count, 300 + 20)
+
+    def test_a_budget_is_what_the_cluster_says(self):
+        budget = {"budget_percent": {"value": 0}, "min_retry_concurrency": 0}
+        self.start(addresses=[(mesh.HOST, mesh.free_port()) for _ in range(3)], admin=True,
+                   out_cluster={"circuit_breakers": {"thresholds": [{"retry_budget": budget}]}})
+        self.assertEqual(set(self.ask_many(50, POST)), {503})
+        self.assertEqual(self.outcomes()["not_sent"], 50)
 
 
 if __name__ == "__main__":

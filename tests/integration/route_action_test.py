@@ -96,6 +96,11 @@ class Rewrites(Actions):
         head, _ = self.at_app()
         self.assertEqual((head.all("host"), head.all("x-forwarded-host")), (["elsewhere"], ["shop"]))
 
+    def test_a_request_without_a_host_gets_one(self):
+        self.begin({"host_rewrite_literal": "elsewhere"})
+        self.ask("GET / HTTP/1.0\r\n\r\n")
+        self.assertEqual(self.accept_request()[1].all("host"), ["elsewhere"])
+
     def test_a_host_of_a_field(self):
         self.begin({"host_rewrite_header": "X-Want"})
         self.assertEqual(self.at_app(fields="X-Want: wanted:82\r\n")[0].all("host"), ["wanted:82"])

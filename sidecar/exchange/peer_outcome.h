@@ -1,0 +1,31 @@
+// The internal header `pillion-outcome`: of an answer that a sidecar makes because its own attempt at the app
+// has failed, how that ended, so that the sidecar that asked can judge as if the attempt had been its own
+// (DESIGN.md section 6).
+//
+//   pillion-outcome: not_sent;connect_failed
+//
+// Said to sidecars only, taken from sidecars only, and taken off whoever it came from.
+#ifndef PILLION_SIDECAR_EXCHANGE_PEER_OUTCOME_H_
+#define PILLION_SIDECAR_EXCHANGE_PEER_OUTCOME_H_
+
+#include <string>
+#include <string_view>
+
+#include "sidecar/base/request_error.h"
+#include "sidecar/http/head.h"
+
+namespace pillion::exchange {
+
+// "": nothing is said. What another endpoint would not do better either is the answer, whoever gave it.
+std::string DescribeOutcome(const RequestError& error);
+// kNone: it is none.
+RequestError ReadOutcome(std::string_view description);
+
+// What an upstream's answer says of itself, of either kind; the internal header is taken off. `from_sidecar`:
+// it may say how an attempt of its own ended. Any upstream may say that it has not run the request:
+// `pillion-not-executed: 1`, of an error. kNone: it answered.
+RequestError TakeOutcome(http::ResponseHead& head, bool from_sidecar);
+
+}  // namespace pillion::exchange
+
+#endif  // PILLION_SIDECAR_EXCHANGE_PEER_OUTCOME_H_
