@@ -36,7 +36,7 @@ struct Assignment {
 // Of a cluster's requests, what share may be retries, and how many there may be in any case.
 struct RetryBudget {
   double share = 0.1;
-  double per_second = 1;
+  double per_second = 3;
 };
 
 struct Cluster {

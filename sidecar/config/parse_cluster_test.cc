@@ -144,7 +144,7 @@ TEST(ParseClusterTest, RetryBudgetsAreRead) {
     return parsed.value->retry_budget;
   };
   EXPECT_EQ(budget("").share, 0.1);
-  EXPECT_EQ(budget("thresholds: [{}]").per_second, 1);
+  EXPECT_EQ(budget("thresholds: [{}]").per_second, 3);
   EXPECT_EQ(budget("thresholds: [{retry_budget: {}}]").share, 0.2);
   EXPECT_EQ(budget("thresholds: [{retry_budget: {}}]").per_second, 3);
   const RetryBudget all =

@@ -110,7 +110,8 @@ bool Exchange::TellsReset() const {
 Next Exchange::Retry(upstream::Verdict verdict) {
   RememberAttempt();
   // A stale connection says nothing of its endpoint.
-  const bool stale = verdict == upstream::Verdict::kRetryFree;
+  const bool stale =
+      verdict == upstream::Verdict::kRetryFree && attempt_->error().kind != ErrorKind::kPeerRefused;
   if (stale) env_.stats.worker.stale_reuse.Add();
   avoid_ = LocalRef<upstream::EndpointState>(stale ? nullptr : attempt_->endpoint());
   attempt_.reset();

@@ -64,9 +64,9 @@ Judgement JudgeWithBody(const AttemptFacts& facts, const config::RetryPolicy* po
   const bool safe = NotProcessed(facts) && facts.error.side == Side::kUpstream;
   if (safe && facts.safe_retries < kMaxSafeRetries && facts.error.kind != ErrorKind::kOverflow && !hopeless) {
     // A connection that could not be made is one of these: another endpoint may be up, and nothing has run.
-    const bool stale = !facts.told && facts.error.outcome == Outcome::kNotSent &&
-                       facts.error.kind != ErrorKind::kPeerRefused;
-    const bool free = facts.reused_connection && stale && facts.safe_retries == 0;
+    const bool refused = facts.error.kind == ErrorKind::kPeerRefused;
+    const bool stale = facts.error.outcome == Outcome::kNotSent && facts.reused_connection;
+    const bool free = !facts.told && (refused || stale) && facts.safe_retries == 0;
     return {free ? Verdict::kRetryFree : Verdict::kRetrySafe};
   }
   if (policy == nullptr) {

@@ -34,7 +34,7 @@ struct AttemptFacts {
 
 enum class Verdict : uint8_t {
   kDeliver,      // pass the answer, or the error, on
-  kRetryFree,    // a stale reused connection: re-pick at once, once, without a charge
+  kRetryFree,    // the connection's fault: stale, or it takes no more streams; once, at once, without a charge
   kRetrySafe,    // provably not processed: no policy needed
   kRetryPolicy,  // the policy asks for it and it is safe
 };

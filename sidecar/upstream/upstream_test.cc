@@ -137,7 +137,7 @@ TEST(Judge, WhatWasNotProcessedIsRetriedForAnyMethodButNotForEver) {
   for (const Outcome outcome : {Outcome::kNotSent, Outcome::kRefused}) {
     AttemptFacts facts;
     facts.method = http::Method::kPost;
-    facts.error = Failed(ErrorKind::kPeerRefused, outcome);
+    facts.error = Failed(ErrorKind::kReset, outcome);
     EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe);
     facts.safe_retries = kMaxSafeRetries;
     EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kDeliver);
@@ -165,14 +165,13 @@ TEST(Judge, WhatWasAnsweredIsNotRetriedWhateverIsSaidOfItAfterwards) {
 }
 
 // Nearly every stream is of a connection that was used before.
-TEST(Judge, AStreamThatWasRefusedIsNoStaleConnection) {
+TEST(Judge, WhatTheConnectionAloneIsToBlameForIsFreeOnce) {
   AttemptFacts facts;
-  facts.reused_connection = true;
   facts.error = Failed(ErrorKind::kPeerRefused, Outcome::kRefused);
-  EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe);
-  facts.error = Failed(ErrorKind::kPeerRefused, Outcome::kNotSent);
-  EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe);
+  EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetryFree);
   facts.error = Failed(ErrorKind::kClosed, Outcome::kNotSent);
+  EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe) << "a new connection, and down";
+  facts.reused_connection = true;
   EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetryFree);
   facts.safe_retries = 1;
   EXPECT_EQ(JudgeAttempt(facts, nullptr).verdict, Verdict::kRetrySafe) << "once";
@@ -278,7 +277,7 @@ TEST(Judge, TheOnlyEndpointThatIsDownIsTriedAgainOnlyByAPolicyThatWaits) {
   AttemptFacts refused;  // it is there, and may take the next one
   refused.error = Failed(ErrorKind::kPeerRefused, Outcome::kRefused);
   refused.other_endpoints = false;
-  EXPECT_EQ(JudgeAttempt(refused, nullptr).verdict, Verdict::kRetrySafe);
+  EXPECT_EQ(JudgeAttempt(refused, nullptr).verdict, Verdict::kRetryFree);
 }
 
 TEST(Judge, PolicyConditionsAndCountsAreHonoured) {

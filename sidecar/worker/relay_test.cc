@@ -316,6 +316,7 @@ TEST_F(RelayTest, OtherEndpointsAreTriedAsOftenAsAllowed) {
     ASSERT_EQ(server_.taken.size(), static_cast<size_t>(i) + 1);
     server_.taken.back()->Read();
     EXPECT_EQ(server_.taken.back()->text, "hello");
+    Pass(milliseconds(500));  // it is not asked again before
   }
   EXPECT_GE(stats_.worker.upstream_connect_failures.value(), 2u);
   EXPECT_EQ(Stats().failed.value(), 0u);
