@@ -19,6 +19,9 @@ namespace pillion {
   X(kBody, "body")                         /* more than is kept of it has gone */                          \
   X(kNoOtherEndpoint, "no_other_endpoint") /* the only one cannot be reached */                            \
   X(kCannotBeSent, "cannot_be_sent")       /* the request itself */                                        \
+  X(kRequestHeaders, "request_headers")    /* the policy is not for this request */                        \
+  X(kToldToWait, "told_to_wait")           /* longer than the policy waits, or for ever */                 \
+  X(kDeadline, "deadline")                 /* what is left of it is too short */                           \
   X(kBudget, "budget")                     /* the cluster's retries are a share of its requests */
 
 enum class NoRetry : uint8_t {

@@ -3,6 +3,7 @@
 #include <array>
 #include <string_view>
 
+#include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb.h"
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
@@ -18,7 +19,7 @@ struct Condition {
   RetryOn bit;
 };
 
-constexpr std::array<Condition, 13> kConditions = {{
+constexpr std::array<Condition, 15> kConditions = {{
     {"5xx", kRetry5xx},
     {"gateway-error", kRetryGatewayError},
     {"reset", kRetryReset},
@@ -27,6 +28,8 @@ constexpr std::array<Condition, 13> kConditions = {{
     {"refused-stream", kRetryRefusedStream},
     {"retriable-4xx", kRetryRetriable4xx},
     {"retriable-status-codes", kRetryStatusCodes},
+    {"retriable-headers", kRetryHeaders},
+    {"envoy-ratelimited", kRetryRateLimited},
     {"cancelled", kRetryGrpcCancelled},
     {"deadline-exceeded", kRetryGrpcDeadlineExceeded},
     {"internal", kRetryGrpcInternal},
@@ -50,6 +53,44 @@ uint32_t ReadConditions(const std::string& list, const std::string& path, Config
   return bits;
 }
 
+std::vector<HeaderMatch> ReadHeaderMatches(
+    const google::protobuf::RepeatedPtrField<route::HeaderMatcher>& protos, const std::string& path,
+    ConfigErrors& errors) {
+  std::vector<HeaderMatch> matches;
+  matches.reserve(static_cast<size_t>(protos.size()));
+  for (int i = 0; i < protos.size(); ++i)
+    matches.push_back(ReadHeaderMatch(protos[i], ElementPath(path, static_cast<size_t>(i)), errors));
+  return matches;
+}
+
+void ReadResets(const route::RetryPolicy::RateLimitedRetryBackOff& proto, const std::string& path,
+                RetryPolicy& result, ConfigErrors& errors) {
+  const std::string headers_path = FieldPath(path, "reset_headers");
+  if (proto.reset_headers().empty()) Add(errors, headers_path, "expected at least one");
+  for (int i = 0; i < proto.reset_headers_size(); ++i) {
+    const auto& one = proto.reset_headers(i);
+    const std::string one_path = ElementPath(headers_path, static_cast<size_t>(i));
+    RetryPolicy::ResetHeader& header = result.reset_headers.emplace_back();
+    header.name = one.name();
+    std::ranges::transform(header.name, header.name.begin(), AsciiLower);
+    if (!IsFieldName(header.name)) Add(errors, FieldPath(one_path, "name"), "expected a field name");
+    if (!route::RetryPolicy::ResetHeaderFormat_IsValid(one.format()))
+      Add(errors, FieldPath(one_path, "format"), "expected a ResetHeaderFormat");
+    header.timestamp = one.format() == route::RetryPolicy::UNIX_TIMESTAMP;
+  }
+  if (proto.has_max_interval())
+    result.reset_max = ReadDuration(proto.max_interval(), FieldPath(path, "max_interval"), errors, true);
+}
+
+void CheckPredicates(const route::RetryPolicy& proto, const std::string& path, ConfigErrors& errors) {
+  using envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate;
+  for (int i = 0; i < proto.retry_host_predicate_size(); ++i) {
+    const std::string one_path = FieldPath(
+        ElementPath(FieldPath(path, "retry_host_predicate"), static_cast<size_t>(i)), "typed_config");
+    Unpack<PreviousHostsPredicate>(proto.retry_host_predicate(i).typed_config(), one_path, errors);
+  }
+}
+
 }  // namespace
 
 RetryPolicy ReadRetryPolicy(const route::RetryPolicy& proto, const std::string& path, ConfigErrors& errors) {
@@ -60,6 +101,23 @@ RetryPolicy ReadRetryPolicy(const route::RetryPolicy& proto, const std::string& 
     result.per_try_timeout =
         ReadDuration(proto.per_try_timeout(), FieldPath(path, "per_try_timeout"), errors);
   }
+  if (proto.has_per_try_idle_timeout()) {
+    result.per_try_idle_timeout =
+        ReadDuration(proto.per_try_idle_timeout(), FieldPath(path, "per_try_idle_timeout"), errors);
+  }
+  const std::string headers_path = FieldPath(path, "retriable_headers");
+  result.response_headers = ReadHeaderMatches(proto.retriable_headers(), headers_path, errors);
+  for (size_t i = 0; i < result.response_headers.size(); ++i) {
+    if (result.response_headers[i].name.starts_with(':'))
+      Add(errors, FieldPath(ElementPath(headers_path, i), "name"), "expected a field of the response");
+  }
+  result.request_headers = ReadHeaderMatches(proto.retriable_request_headers(),
+                                             FieldPath(path, "retriable_request_headers"), errors);
+  if (proto.has_rate_limited_retry_back_off()) {
+    ReadResets(proto.rate_limited_retry_back_off(), FieldPath(path, "rate_limited_retry_back_off"), result,
+               errors);
+  }
+  CheckPredicates(proto, path, errors);
   for (int i = 0; i < proto.retriable_status_codes_size(); ++i) {
     const uint32_t code = proto.retriable_status_codes(i);
     if (code < 100 || code > 599) {

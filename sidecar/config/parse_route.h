@@ -27,6 +27,8 @@ RouteTable ReadRouteTable(const envoy::config::route::v3::RouteConfiguration& pr
 // The parts below are for the files of this parser.
 RouteMatch ReadRouteMatch(const envoy::config::route::v3::RouteMatch& proto, const std::string& path,
                           ConfigErrors& errors);
+HeaderMatch ReadHeaderMatch(const envoy::config::route::v3::HeaderMatcher& proto, const std::string& path,
+                            ConfigErrors& errors);
 StringMatch ReadStringMatch(const envoy::type::matcher::v3::StringMatcher& proto, const std::string& path,
                             ConfigErrors& errors);
 std::shared_ptr<const re2::RE2> ReadRegex(const envoy::type::matcher::v3::RegexMatcher& proto,

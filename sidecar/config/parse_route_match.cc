@@ -109,6 +109,8 @@ std::string ReadHeaderName(const std::string& name, const std::string& path, Con
   return lower;
 }
 
+}  // namespace
+
 HeaderMatch ReadHeaderMatch(const route::HeaderMatcher& proto, const std::string& path,
                             ConfigErrors& errors) {
   using Kind = StringMatch::Kind;
@@ -151,6 +153,8 @@ HeaderMatch ReadHeaderMatch(const route::HeaderMatcher& proto, const std::string
   }
   return result;
 }
+
+namespace {
 
 QueryMatch ReadQueryMatch(const route::QueryParameterMatcher& proto, const std::string& path,
                           ConfigErrors& errors) {

@@ -352,6 +352,8 @@ TEST(ParseRouteTest, EveryConditionHasItsBit) {
       {"refused-stream", kRetryRefusedStream},
       {"retriable-4xx", kRetryRetriable4xx},
       {"retriable-status-codes", kRetryStatusCodes},
+      {"retriable-headers", kRetryHeaders},
+      {"envoy-ratelimited", kRetryRateLimited},
       {"cancelled", kRetryGrpcCancelled},
       {"deadline-exceeded", kRetryGrpcDeadlineExceeded},
       {"internal", kRetryGrpcInternal},
@@ -361,11 +363,11 @@ TEST(ParseRouteTest, EveryConditionHasItsBit) {
 }
 
 TEST(ParseRouteTest, WrongRetryPoliciesAreRefused) {
-  const Lines conditions = RetryErrors("{retry_on: \"5xx,retriable-headers\"}");
+  const Lines conditions = RetryErrors("{retry_on: \"5xx,http3-post-connect-failure\"}");
   ASSERT_EQ(conditions.size(), 1u);
   EXPECT_TRUE(conditions[0].starts_with("route.retry_policy.retry_on: expected conditions of 5xx, "))
       << conditions[0];
-  EXPECT_TRUE(conditions[0].ends_with("; found retriable-headers")) << conditions[0];
+  EXPECT_TRUE(conditions[0].ends_with("; found http3-post-connect-failure")) << conditions[0];
   EXPECT_EQ(RetryErrors("{per_try_timeout: -1s, retriable_status_codes: [200, 99, 600]}"),
             (Lines{"route.retry_policy.per_try_timeout: expected a duration of 0 or more",
                    "route.retry_policy.retriable_status_codes[1]: expected a status from 100 to 599",
@@ -374,6 +376,40 @@ TEST(ParseRouteTest, WrongRetryPoliciesAreRefused) {
             Lines{"route.retry_policy.retry_back_off.base_interval: expected a duration of more than 0"});
   EXPECT_EQ(RetryErrors("{retry_back_off: {base_interval: 2s, max_interval: 1s}}"),
             Lines{"route.retry_policy.retry_back_off.max_interval: expected at least base_interval"});
+}
+
+TEST(ParseRouteTest, RetryPoliciesLookAtFields) {
+  const RetryPolicy policy = Retry(R"({retriable_headers: [{name: X-Again}],
+    retriable_request_headers: [{name: ":method", string_match: {exact: GET}}, {name: y}],
+    rate_limited_retry_back_off: {reset_headers: [{name: X-Reset, format: UNIX_TIMESTAMP}, {name: retry-after}],
+      max_interval: 5s}, per_try_idle_timeout: 0.5s, host_selection_retry_max_attempts: 3,
+    retry_host_predicate: [{name: p, typed_config: {"@type":
+      type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate}}]})");
+  ASSERT_EQ(policy.response_headers.size(), 1u);
+  EXPECT_EQ(policy.response_headers[0].name, "x-again");
+  ASSERT_EQ(policy.request_headers.size(), 2u);
+  EXPECT_EQ(policy.request_headers[0].name, ":method");
+  ASSERT_EQ(policy.reset_headers.size(), 2u);
+  EXPECT_EQ(policy.reset_headers[0].name, "x-reset");
+  EXPECT_TRUE(policy.reset_headers[0].timestamp);
+  EXPECT_FALSE(policy.reset_headers[1].timestamp);
+  EXPECT_EQ(policy.reset_max, seconds(5));
+  EXPECT_EQ(policy.per_try_idle_timeout, milliseconds(500));
+  EXPECT_EQ(Retry("{}").reset_max, seconds(300));
+  EXPECT_EQ(
+      RetryErrors(R"({retriable_headers: [{name: ":method"}], retriable_request_headers: [{name: "a b"}],
+    rate_limited_retry_back_off: {max_interval: 0s}, per_try_idle_timeout: -1s,
+    retry_host_predicate: [{name: p, typed_config: {"@type": type.googleapis.com/google.protobuf.Empty}}]})"),
+      (Lines{
+          "route.retry_policy.per_try_idle_timeout: expected a duration of 0 or more",
+          "route.retry_policy.retriable_headers[0].name: expected a field of the response",
+          "route.retry_policy.retriable_request_headers[0].name: expected a field name, :authority, :method, "
+          ":path "
+          "or :scheme",
+          "route.retry_policy.rate_limited_retry_back_off.reset_headers: expected at least one",
+          "route.retry_policy.rate_limited_retry_back_off.max_interval: expected a duration of more than 0",
+          "route.retry_policy.retry_host_predicate[0].typed_config: expected a "
+          "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"}));
 }
 
 TEST(ParseRouteTest, TheHostsRetryPolicyIsForRoutesWithoutOne) {

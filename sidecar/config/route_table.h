@@ -91,6 +91,8 @@ enum RetryOn : uint32_t {
   kRetryGrpcResourceExhausted = 1 << 10,
   kRetryGrpcUnavailable = 1 << 11,
   kRetryResetBeforeRequest = 1 << 12,
+  kRetryHeaders = 1 << 13,      // response_headers below
+  kRetryRateLimited = 1 << 14,  // x-envoy-ratelimited is there
 };
 
 // Policy says what is worth retrying; whether a retry is safe is judged apart (upstream/retry_judgement.h).
@@ -98,9 +100,19 @@ struct RetryPolicy {
   uint32_t on = 0;
   uint32_t max_retries = 1;
   std::vector<uint16_t> status_codes;
-  std::chrono::nanoseconds per_try_timeout{0};  // 0: none
+  std::vector<HeaderMatch> response_headers;         // any of them
+  std::vector<HeaderMatch> request_headers;          // likewise; none: every request
+  std::chrono::nanoseconds per_try_timeout{0};       // 0: none
+  std::chrono::nanoseconds per_try_idle_timeout{0};  // likewise
   std::chrono::nanoseconds backoff_base = std::chrono::milliseconds(25);
   std::chrono::nanoseconds backoff_max = std::chrono::milliseconds(250);
+  // Where an answer says when to ask again: the first of these that is there and not longer than the limit.
+  struct ResetHeader {
+    std::string name;  // lower case
+    bool timestamp = false;
+  };
+  std::vector<ResetHeader> reset_headers;
+  std::chrono::nanoseconds reset_max = std::chrono::seconds(300);
   // Retry also requests that are not idempotent after an ambiguous or answered attempt. Only our own policy
   // sets it; Envoy's fields cannot.
   bool non_idempotent = false;

@@ -1,5 +1,8 @@
 #include "sidecar/exchange/attempt.h"
 
+#include <algorithm>
+#include <string>
+
 #include "sidecar/exchange/origin_header.h"
 #include "sidecar/exchange/peer_outcome.h"
 #include "sidecar/filter/chain.h"
@@ -10,9 +13,9 @@ namespace pillion::exchange {
 
 using telemetry::Event;
 
-Attempt::Attempt(AttemptOrder order, uint32_t number, const upstream::EndpointState* avoid,
+Attempt::Attempt(AttemptOrder order, uint32_t number, const upstream::TriedEndpoints* tried,
                  const SliceQueue& replay)
-    : number_(number), order_(order), avoid_(avoid), ticket_(&order.owner), started_(order.env.turn.now()) {
+    : number_(number), order_(order), tried_(tried), ticket_(&order.owner), started_(order.env.turn.now()) {
   pending.AppendShared(replay);
   ++order_.cluster.active_attempts;
 }
@@ -50,7 +53,8 @@ Next Attempt::Advance() {
 }
 
 Next Attempt::Pick() {
-  endpoint_ = LocalRef<upstream::EndpointState>(order_.cluster.Pick(avoid_, order_.env.turn.now()));
+  endpoint_ = LocalRef<upstream::EndpointState>(order_.cluster.Pick(
+      tried_ == nullptr ? upstream::Tried() : upstream::Tried(*tried_), order_.env.turn.now()));
   if (!endpoint_)
     return End(
         {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});
@@ -136,10 +140,7 @@ Next Attempt::SendHead() {
     order_.env.filters.all[i]->OnAttemptHead({order_.listener.config->http, nullptr, head,
                                               order_.filter_state, order_.env.random, unused, no_body});
   }
-  if (order_.grpc_deadline != time::MonotonicTime()) {
-    head.headers.Set(http::Known::kGrpcTimeout,
-                     filter::FormatGrpcTimeout(order_.grpc_deadline - order_.env.turn.now()));
-  }
+  if (order_.deadline != time::MonotonicTime()) TellDeadline();
   span_ = order_.filter_state.trace.attempt;
   head.headers.Remove(http::Known::kPillionOrigin);
   to_sidecar_ = http2 && endpoint_->pillion_sidecar() &&
@@ -184,6 +185,16 @@ Next Attempt::SendHead() {
   order_.events.Note(Event::kHeadSent, number_, head_sent_at_);
   step_ = Step::kAwaitHead;
   return Next::kMore;
+}
+
+void Attempt::TellDeadline() {
+  const time::Duration left = std::max(order_.deadline - order_.env.turn.now(), time::Duration{0});
+  if (order_.grpc) {
+    order_.head.headers.Set(http::Known::kGrpcTimeout, filter::FormatGrpcTimeout(left));
+  } else {
+    order_.head.headers.Set(http::Known::kPillionDeadline,
+                            std::to_string(left / std::chrono::milliseconds(1)));
+  }
 }
 
 void Attempt::LearnOf(ErrorKind kind) {

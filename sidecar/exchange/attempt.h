@@ -40,10 +40,11 @@ struct AttemptOrder {
   upstream::ClusterState& cluster;
   http::RequestHead& head;
   filter::RequestState& filter_state;
-  time::MonotonicTime grpc_deadline;  // what grpc-timeout is told is left until; zero: it goes as it came
+  time::MonotonicTime deadline;  // what the upstream is told is left until; zero: nothing
   telemetry::EventRing& events;
   stream::Runnable& owner;
   const stream::ClientStream& client;
+  bool grpc;          // in which way the deadline is told
   bool tunnel;        // Upgrade or CONNECT: what follows the head is sent when it was granted
   bool ends_connect;  // a CONNECT ends here: the upstream gets its bytes alone
 };
@@ -51,9 +52,9 @@ struct AttemptOrder {
 class Attempt final : public Recycled<Attempt> {
  public:
   enum class Step : uint8_t { kPick, kAcquire, kSendHead, kAwaitHead, kRelay, kEnded };
-  // `number` counts from 1. `avoid`: an endpoint that just failed. `replay`: what is already known of the
-  // request body.
-  Attempt(AttemptOrder order, uint32_t number, const upstream::EndpointState* avoid,
+  // `number` counts from 1. `tried`: the endpoints of earlier ones; null: none. `replay`: what is already
+  // known of the request body.
+  Attempt(AttemptOrder order, uint32_t number, const upstream::TriedEndpoints* tried,
           const SliceQueue& replay);
   ~Attempt();
   Attempt(const Attempt&) = delete;
@@ -108,13 +109,14 @@ class Attempt final : public Recycled<Attempt> {
   Next End(const RequestError& error);
   // Whether the app behind the endpoint can be reached.
   void LearnOf(ErrorKind kind);
+  void TellDeadline();
   bool WantsHttp2() const;
   bool OpensRaw() const { return order_.ends_connect && order_.head.method == http::Method::kConnect; }
   Next FallBackToHttp1(const RequestError& otherwise);
   bool RequestHasNoMore() const;
 
   AttemptOrder order_;
-  const upstream::EndpointState* avoid_;
+  const upstream::TriedEndpoints* tried_;
   LocalRef<upstream::EndpointState> endpoint_;
   stream::Ticket ticket_;
   std::unique_ptr<stream::UpstreamStream> stream_;

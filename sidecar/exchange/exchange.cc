@@ -1,6 +1,7 @@
 #include "sidecar/exchange/exchange.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include "sidecar/base/text.h"
@@ -41,6 +42,14 @@ std::string AskedUpgrade(const http::RequestHead& head) {
     asked += protocol;
   });
   return asked;
+}
+
+// x-pillion-deadline: milliseconds, at most nine digits. nullopt: none.
+std::optional<time::Duration> ParseDeadline(std::string_view text) {
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.size() > 9 || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return std::chrono::milliseconds(value);
 }
 
 constexpr std::string_view kTooManyOptions = "the Connection field names too many options";
@@ -277,6 +286,8 @@ Next Exchange::RequestFilters() {
     if (const RequestError error = PrepareTunnel()) return AnswerLocally(error);
   }
   SetDeadline();
+  if (deadline_ != time::MonotonicTime() && env_.turn.now() >= deadline_)
+    return AnswerLocally({ErrorKind::kDeadline, Side::kLocal, Outcome::kNotSent, "it came too late"});
   ApplyRoute();
   step_ = Step::kAttempt;
   // What is here already goes through first: whether more follows decides on the framing of the head, and
@@ -333,19 +344,23 @@ Next Exchange::DriveHeldRequest() {
   return Next::kWait;
 }
 
-// How long this exchange may take at all. What the request's own time-out says counts from its start.
+// How long this exchange may take at all: the least of what its route allows and what the request itself
+// says, which counts from its start.
 void Exchange::SetDeadline() {
-  time::Duration limit = route_->max_duration;
-  if (route_->grpc_timeout_max && grpc_) {
-    const auto text = client_->request().headers.Find(http::Known::kGrpcTimeout);
-    if (const auto asked = text ? filter::ParseGrpcTimeout(*text) : std::nullopt) {
-      const time::Duration cap = *route_->grpc_timeout_max;
-      limit = cap.count() > 0 ? std::min(*asked, cap) : *asked;
-      limit -= std::min(limit, route_->grpc_timeout_offset);
-      grpc_deadline_ = true;
-    }
+  std::optional<time::Duration> limit;
+  if (route_->max_duration.count() > 0) limit = route_->max_duration;
+  const http::HeaderList& fields = client_->request().headers;
+  const auto text = fields.Find(grpc_ ? http::Known::kGrpcTimeout : http::Known::kPillionDeadline);
+  std::optional<time::Duration> asked;
+  if (text) asked = grpc_ ? filter::ParseGrpcTimeout(*text) : ParseDeadline(*text);
+  if (asked && grpc_ && route_->grpc_timeout_max) {  // it takes the place of max_duration, as in Envoy
+    const time::Duration cap = *route_->grpc_timeout_max;
+    limit = cap.count() > 0 ? std::min(*asked, cap) : *asked;
+    *limit -= std::min(*limit, route_->grpc_timeout_offset);
+  } else if (asked) {
+    limit = std::min(limit.value_or(*asked), *asked);
   }
-  if (limit.count() > 0 || grpc_deadline_) deadline_ = client_->started() + limit;
+  if (limit) deadline_ = client_->started() + *limit;
 }
 
 Next Exchange::DriveAttempt() {
@@ -397,7 +412,7 @@ Next Exchange::ResponseFilters() {
   head_delivered_ = true;
   response_finished_ = end;
   replay_.Clear();
-  avoid_.Reset();
+  tried_.reset();
   Note(Event::kDelivered, status_);
   step_ = Step::kFinish;
   return Next::kMore;

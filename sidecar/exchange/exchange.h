@@ -82,7 +82,12 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   // judge.cc: what an attempt's end, or a timer, means.
   Next Judge();
   void StartAttempt();
-  Next Retry(upstream::Verdict verdict);
+  Next Retry(upstream::Verdict verdict, time::Duration wait);
+  void DescribeAnswer(upstream::AttemptFacts& facts);
+  bool PolicyTakesRequest() const;
+  std::optional<time::Duration> TimeLeft() const;
+  time::Duration WaitBeforeRetry(upstream::Verdict verdict, const upstream::ToldWait& told);
+  bool IsIdle(time::MonotonicTime now) const;
   void GiveUpRetrying(NoRetry reason);
   Next CheckTimers();
   RequestError FindLate() const;
@@ -154,7 +159,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   filter::RequestState filter_state_;
   std::unique_ptr<filter::Chain> tunnel_hooks_;  // for the answer to a request for a tunnel; null: none
   std::unique_ptr<Attempt> attempt_;
-  LocalRef<upstream::EndpointState> avoid_;              // the next attempt's; held until there is an answer
+  std::unique_ptr<upstream::TriedEndpoints> tried_;      // until there is an answer; null: none
   std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled
   uint32_t attempts_ = 0;
   uint32_t safe_retries_ = 0;  // of the attempts; all others but the first are the policy's
@@ -188,7 +193,6 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   bool from_peer_ = false;     // likewise, which described an HTTP/1 origin
   bool may_have_run_ = false;  // an attempt before this one
   bool grpc_ = false;
-  bool grpc_deadline_ = false;  // deadline_ is the request's grpc-timeout
   bool explain_ = false;
   bool head_delivered_ = false;
   bool response_finished_ = false;

@@ -1,12 +1,13 @@
 // What the end of an attempt, or a timer, means for its exchange.
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <utility>
 #include <vector>
 
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/exchange.h"
+#include "sidecar/filter/grpc.h"
+#include "sidecar/route/match.h"
 
 namespace pillion::exchange {
 
@@ -16,6 +17,9 @@ namespace {
 
 // What is no reason to give a request up: a small head, or all that it holds together.
 constexpr size_t kSmallBytes = 1024;
+
+constexpr RequestError kAttemptIdle = {ErrorKind::kPerTryTimeout, Side::kUpstream, Outcome::kAmbiguous,
+                                       "no byte of the attempt for too long"};
 
 size_t WeighHead(const http::HeaderList& fields, size_t target) {
   const size_t bytes = fields.held_bytes() + target;
@@ -32,11 +36,50 @@ bool MayHaveRun(const upstream::AttemptFacts& facts) {
 void Exchange::StartAttempt() {
   if (++attempts_ == 1) cluster_->retry_budget.OnRequest(env_.turn.now());
   target_->stats.attempts.Add();
-  attempt_ =
-      std::make_unique<Attempt>(AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_,
-                                             grpc_deadline_ ? deadline_ : time::MonotonicTime(), events_,
-                                             *this, *client_, tunnel_, route_->ends_connect},
-                                attempts_, avoid_.get(), replay_);
+  attempt_ = std::make_unique<Attempt>(
+      AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_, deadline_, events_, *this,
+                   *client_, grpc_, tunnel_, route_->ends_connect},
+      attempts_, tried_.get(), replay_);
+}
+
+// What the policy may look at in an answer.
+void Exchange::DescribeAnswer(upstream::AttemptFacts& facts) {
+  if (attempt_->error()) return;
+  const http::ResponseHead& head = attempt_->stream()->response();
+  facts.status = head.status;
+  if (const auto grpc = head.headers.Find(http::Known::kGrpcStatus); grpc && grpc_)
+    facts.grpc_status = filter::ParseGrpcStatus(*grpc);
+  const bool good = head.status < 400 && facts.grpc_status.value_or(0) == 0;
+  if (!route_->retry || (good && route_->retry->response_headers.empty())) return;
+  const config::RetryPolicy& policy = *route_->retry;
+  const auto matches = [&](const config::HeaderMatch& match) { return route::Matches(match, head.headers); };
+  facts.headers_match = std::ranges::any_of(policy.response_headers, matches);
+  facts.rate_limited = head.headers.Find("x-envoy-ratelimited").has_value();
+  const auto unix_now = std::chrono::duration_cast<std::chrono::seconds>(env_.turn.wall().time_since_epoch());
+  facts.told_wait = upstream::ReadToldWait(policy, head.headers, grpc_, unix_now, env_.random.Next());
+}
+
+bool Exchange::PolicyTakesRequest() const {
+  if (!route_->retry || route_->retry->request_headers.empty()) return true;
+  return std::ranges::any_of(route_->retry->request_headers, [&](const config::HeaderMatch& match) {
+    return route::Matches(match, client_->request());
+  });
+}
+
+// What remains for attempts; nullopt: as long as it takes.
+std::optional<time::Duration> Exchange::TimeLeft() const {
+  auto due = time::MonotonicTime::max();
+  if (deadline_ != time::MonotonicTime()) due = deadline_;
+  if (request_ended_ != time::MonotonicTime() && RouteTimeout().count() > 0)
+    due = std::min(due, request_ended_ + RouteTimeout());
+  if (due == time::MonotonicTime::max()) return std::nullopt;
+  return due - env_.turn.now();
+}
+
+time::Duration Exchange::WaitBeforeRetry(upstream::Verdict verdict, const upstream::ToldWait& told) {
+  if (verdict != upstream::Verdict::kRetryPolicy || !route_->retry) return {};
+  const auto backoff = upstream::Backoff(*route_->retry, attempts_ - safe_retries_, env_.random.Next());
+  return told.kind == upstream::ToldWait::Kind::kWait ? std::max(backoff, told.wait) : backoff;
 }
 
 Next Exchange::Judge() {
@@ -50,23 +93,20 @@ Next Exchange::Judge() {
   facts.other_endpoints = cluster_->endpoints().size() > 1;
   facts.policy_retries = policy_retries();
   facts.safe_retries = safe_retries_;
-  if (!attempt_->error()) {
-    const http::ResponseHead& head = attempt_->stream()->response();
-    facts.status = head.status;
-    if (const auto grpc = head.headers.Find(http::Known::kGrpcStatus); grpc && grpc_) {
-      uint32_t value = 0;
-      if (std::from_chars(grpc->data(), grpc->data() + grpc->size(), value).ec == std::errc())
-        facts.grpc_status = value;
-    }
-  }
+  facts.request_matches = PolicyTakesRequest();
   target_->stats.attempt_duration.Record(env_.turn.now() - attempt_->started());
+  DescribeAnswer(facts);
   const config::RetryPolicy* policy = route_->retry ? &*route_->retry : nullptr;
   const upstream::Judgement judgement = upstream::JudgeAttempt(facts, policy);
   upstream::Verdict verdict = judgement.verdict;
   NoRetry reason = judgement.reason;
-  // Free of charge is one retry alone: it makes good what was lost before the request came.
+  const time::Duration wait = WaitBeforeRetry(verdict, facts.told_wait);
   const bool paid = verdict == upstream::Verdict::kRetrySafe || verdict == upstream::Verdict::kRetryPolicy;
-  if (paid && !cluster_->retry_budget.Spend(env_.turn.now())) {
+  if (verdict != upstream::Verdict::kDeliver &&
+      upstream::TooLate(TimeLeft(), wait, target_->stats.attempt_duration.Median())) {
+    verdict = upstream::Verdict::kDeliver;
+    reason = NoRetry::kDeadline;
+  } else if (paid && !cluster_->retry_budget.Spend(env_.turn.now())) {
     verdict = upstream::Verdict::kDeliver;
     reason = NoRetry::kBudget;
   }
@@ -78,7 +118,7 @@ Next Exchange::Judge() {
     case upstream::Verdict::kRetrySafe:
     case upstream::Verdict::kRetryPolicy:
       may_have_run_ = may_have_run_ || MayHaveRun(facts);
-      return Retry(verdict);
+      return Retry(verdict, wait);
   }
   if (!attempt_->error() && facts.status == 101 && client_->request().upgrade.empty()) {
     attempt_->Fail(
@@ -107,13 +147,16 @@ bool Exchange::TellsReset() const {
 }
 
 // The next attempt starts when the step is taken again: at once, or when the back-off is over.
-Next Exchange::Retry(upstream::Verdict verdict) {
+Next Exchange::Retry(upstream::Verdict verdict, time::Duration wait) {
   RememberAttempt();
   // A stale connection says nothing of its endpoint.
   const bool stale =
       verdict == upstream::Verdict::kRetryFree && attempt_->error().kind != ErrorKind::kPeerRefused;
   if (stale) env_.stats.worker.stale_reuse.Add();
-  avoid_ = LocalRef<upstream::EndpointState>(stale ? nullptr : attempt_->endpoint());
+  if (!stale && attempt_->endpoint() != nullptr) {
+    if (tried_ == nullptr) tried_ = std::make_unique<upstream::TriedEndpoints>();
+    tried_->emplace_back(attempt_->endpoint());
+  }
   attempt_.reset();
   target_->stats.retries.Add();
   Note(Event::kRetry, attempts_ + 1);
@@ -121,7 +164,6 @@ Next Exchange::Retry(upstream::Verdict verdict) {
     ++safe_retries_;
     return Next::kMore;
   }
-  const auto wait = upstream::Backoff(*route_->retry, attempts_ - safe_retries_, env_.random.Next());
   Note(Event::kBackoff, static_cast<uint32_t>(wait / std::chrono::milliseconds(1)));
   retry_at_ = env_.turn.now() + wait;
   return Next::kMore;
@@ -173,9 +215,17 @@ Next Exchange::CheckTimers() {
     Note(Event::kTimeout, static_cast<uint32_t>(late.kind));
     return End(late);
   }
-  if (step_ != Step::kAttempt || attempt_ == nullptr || !attempt_->head_sent() || attempt_->has_head() ||
-      !route_->retry)
+  if (attempt_ == nullptr || local_answer_ || !attempt_->head_sent() || !route_->retry) return Next::kMore;
+  if (step_ != Step::kAttempt || attempt_->has_head()) {
+    if (!IsIdle(now)) return Next::kMore;
+    Note(Event::kTimeout, static_cast<uint32_t>(ErrorKind::kPerTryTimeout));
+    return End(kAttemptIdle);
+  }
+  if (IsIdle(now)) {
+    Note(Event::kTimeout, static_cast<uint32_t>(ErrorKind::kPerTryTimeout));
+    attempt_->Fail(kAttemptIdle);
     return Next::kMore;
+  }
   const auto per_try = route_->retry->per_try_timeout;
   const time::MonotonicTime from = std::max(attempt_->head_sent_at(), request_ended_);
   if (per_try.count() > 0 && request_ended_ != time::MonotonicTime() && now >= from + per_try) {
@@ -183,6 +233,13 @@ Next Exchange::CheckTimers() {
     attempt_->Fail({ErrorKind::kPerTryTimeout, Side::kUpstream, Outcome::kAmbiguous, "per-try time-out"});
   }
   return Next::kMore;
+}
+
+// No byte of the attempt has moved for as long as the policy allows.
+bool Exchange::IsIdle(time::MonotonicTime now) const {
+  const time::Duration idle = route_->retry->per_try_idle_timeout;
+  return idle.count() > 0 && !(tunnel_ && head_delivered_) && !response_finished_ &&
+         now >= std::max(attempt_->head_sent_at(), last_activity_) + idle;
 }
 
 // It is over for a reason of its own: no attempt follows.
@@ -237,6 +294,8 @@ void Exchange::ArmTimer() {
   } else {
     sooner(client_->started(), listener_->config->http.request_timeout);
   }
+  if (attempt_ != nullptr && attempt_->head_sent() && !local_answer_ && route_->retry)
+    sooner(std::max(attempt_->head_sent_at(), last_activity_), route_->retry->per_try_idle_timeout);
   sooner(client_->started(), listener_->config->http.max_stream_duration);
   sooner(last_activity_, IdleTimeout());
   if (deadline_ != time::MonotonicTime()) due = std::min(due, deadline_);

@@ -27,6 +27,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(Known::kCount)> kName
     "host",
     "http2-settings",
     "keep-alive",
+    "x-pillion-deadline",
     "x-pillion-explain",
     "pillion-not-executed",
     "pillion-h1",

@@ -36,6 +36,7 @@ enum class Known : uint8_t {
   kHost,
   kHttp2Settings,
   kKeepAlive,
+  kPillionDeadline,     // x-pillion-deadline: the milliseconds that a request has left
   kPillionExplain,      // x-pillion-explain: asks for, and carries, the reason
   kPillionNotExecuted,  // pillion-not-executed: an app says that it has not run a request
   kPillionOrigin,       // pillion-h1: the app's own protocol, between two sidecars only

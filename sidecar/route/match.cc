@@ -90,11 +90,15 @@ bool Matches(const config::HeaderMatch& match, const http::RequestHead& head) {
     const bool present = match.name != ":authority" || head.has_authority;
     return present ? MatchesValue(match, value) != match.invert : MatchesMissing(match);
   }
+  return Matches(match, head.headers);
+}
+
+bool Matches(const config::HeaderMatch& match, const http::HeaderList& fields) {
   // Each field is matched by itself: joining values lets one field speak for another (CVE-2026-26308).
   bool present = false;
   const http::Known known = http::Lookup(match.name);
-  for (size_t i = 0; i < head.headers.size(); ++i) {
-    const http::HeaderList::Field field = head.headers[i];
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const http::HeaderList::Field field = fields[i];
     if (field.known != known || !EqualsIgnoreCase(field.name, match.name)) continue;
     present = true;
     if (MatchesValue(match, field.value)) return !match.invert;

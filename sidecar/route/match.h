@@ -27,6 +27,8 @@ std::optional<std::string_view> FindParameter(std::string_view query, std::strin
 
 bool Matches(const config::RouteMatch& match, const Request& request);
 bool Matches(const config::HeaderMatch& match, const http::RequestHead& head);
+// Of a field; each of those of its name is matched by itself.
+bool Matches(const config::HeaderMatch& match, const http::HeaderList& fields);
 
 }  // namespace pillion::route
 

@@ -25,6 +25,19 @@ std::string_view DetailOf(Event event) {
   return "unknown";
 }
 
+time::Duration Histogram::Median() const {
+  constexpr uint64_t kEnough = 32;
+  uint64_t all = 0;
+  for (const Counter& bucket : buckets_) all += bucket.value();
+  if (all < kEnough) return {};
+  uint64_t below = 0;
+  for (size_t i = 0; i + 1 < kBuckets; ++i) {
+    below += buckets_[i].value();
+    if (2 * below >= all) return std::chrono::microseconds(UpperBoundUs(i));
+  }
+  return std::chrono::microseconds(UpperBoundUs(kBuckets - 2));
+}
+
 void RouteStats::CountCode(uint16_t code) {
   for (Code& slot : codes) {
     const uint16_t taken = slot.code.load(std::memory_order_relaxed);

@@ -6,6 +6,17 @@
 namespace pillion::telemetry {
 namespace {
 
+TEST(Histogram, TheMedianIsABoundOfHalfOfTheValues) {
+  Histogram histogram;
+  for (int i = 0; i < 31; ++i) histogram.Record(std::chrono::milliseconds(10));
+  EXPECT_EQ(histogram.Median(), time::Duration(0)) << "too few";
+  histogram.Record(std::chrono::milliseconds(10));
+  EXPECT_GE(histogram.Median(), std::chrono::milliseconds(10));
+  EXPECT_LE(histogram.Median(), std::chrono::milliseconds(15));
+  for (int i = 0; i < 40; ++i) histogram.Record(std::chrono::hours(1));
+  EXPECT_GE(histogram.Median(), std::chrono::minutes(3)) << "the last bucket has no bound of its own";
+}
+
 TEST(Histogram, EveryValueLiesUnderItsBoundAndNotUnderTheOneBefore) {
   for (uint64_t us = 0; us < 3000000; us += 1 + us / 50) {
     const size_t bucket = Histogram::BucketOf(us);

@@ -1,6 +1,7 @@
 #include "sidecar/upstream/endpoint_state.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "sidecar/base/smooth_turn.h"
@@ -34,18 +35,27 @@ void EndpointState::CouldNotConnect(time::MonotonicTime now) {
       now + std::min<time::Duration>(kFirstEndpointPause * (1 << doublings), kLongestEndpointPause);
 }
 
-EndpointState* ClusterState::Pick(const EndpointState* avoid, time::MonotonicTime now) {
+EndpointState* ClusterState::Pick(Tried tried, time::MonotonicTime now) {
   if (usable_.size() == 1) return usable_.front().get();
+  const EndpointState* const last = tried.empty() ? nullptr : tried.back().get();
   const auto take = [&](auto may) {
+    const auto found = std::ranges::find_if(usable_, [&](const auto& endpoint) { return may(*endpoint); });
+    if (found == usable_.end()) return std::optional<size_t>();
     return TakeSmoothTurn(
         usable_.size(), [&](size_t i) { return usable_[i]->weight_; },
-        [&](size_t i) -> int64_t& { return usable_[i]->turn_; }, may);
+        [&](size_t i) -> int64_t& { return usable_[i]->turn_; }, [&](size_t i) { return may(*usable_[i]); });
   };
-  const auto other = [&](size_t i) { return usable_[i].get() != avoid; };
-  const auto reachable = [&](size_t i) { return other(i) && !usable_[i]->Paused(now); };
-  bool any = false;
-  for (size_t i = 0; i < usable_.size() && !any; ++i) any = reachable(i);
-  const auto turn = any ? take(reachable) : take(other);
+  const auto other = [&](const EndpointState& endpoint) { return &endpoint != last; };
+  const auto reachable = [&](const EndpointState& endpoint) {
+    return other(endpoint) && !endpoint.Paused(now);
+  };
+  const auto untried = [&](const EndpointState& endpoint) {
+    return reachable(endpoint) &&
+           std::ranges::none_of(tried, [&](const auto& one) { return one.get() == &endpoint; });
+  };
+  std::optional<size_t> turn = take(untried);
+  if (!turn && tried.size() > 1) turn = take(reachable);
+  if (!turn) turn = take(other);
   if (!turn) return nullptr;
   EndpointState* const chosen = usable_[*turn].get();
   if (chosen->failures_ != 0) chosen->BeginTrial(now);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,10 @@ class EndpointState : public LocalCounted {
   int64_t turn_ = 0;  // smooth weighted round robin
 };
 
+// The endpoints of a request's earlier attempts, in their order.
+using TriedEndpoints = std::vector<LocalRef<EndpointState>>;
+using Tried = std::span<const LocalRef<EndpointState>>;
+
 class ClusterState : public LocalCounted {
  public:
   explicit ClusterState(config::ClusterEntry entry) { Update(std::move(entry)); }
@@ -75,10 +80,10 @@ class ClusterState : public LocalCounted {
   void Update(config::ClusterEntry entry);
   const config::Cluster& config() const { return *entry_.cluster; }
   const std::string& name() const { return entry_.cluster->name; }
-  // The next usable endpoint by smooth weighted round robin (a share of w/sum in any run of sum picks), never
-  // `avoid` when there is another, and none that cannot be reached when there is yet another. Null when there
-  // is none.
-  EndpointState* Pick(const EndpointState* avoid, time::MonotonicTime now);
+  // The next usable endpoint by smooth weighted round robin (a share of w/sum in any run of sum picks), of
+  // those that can be reached and have not been tried; where there is none, of those that can be reached but
+  // for the one that was tried last; else of all but that one. Null when there is no endpoint.
+  EndpointState* Pick(Tried tried, time::MonotonicTime now);
   const std::vector<LocalRef<EndpointState>>& endpoints() const { return usable_; }
 
   uint64_t active_attempts = 0;

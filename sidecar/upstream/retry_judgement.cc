@@ -1,9 +1,22 @@
 #include "sidecar/upstream/retry_judgement.h"
 
 #include <algorithm>
+#include <charconv>
+
+#include "sidecar/base/random.h"
 
 namespace pillion::upstream {
 namespace {
+
+// A whole number that is not too large to be counted in nanoseconds; one that is negative is one too.
+std::optional<int64_t> ReadNumber(std::optional<std::string_view> text) {
+  constexpr int64_t kMost = 4'000'000'000;
+  int64_t value = 0;
+  if (!text) return std::nullopt;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc() || end != text->data() + text->size()) return std::nullopt;
+  return std::clamp(value, -kMost, kMost);
+}
 
 bool WantsStatus(const config::RetryPolicy& policy, const AttemptFacts& facts) {
   const uint16_t status = facts.status;
@@ -15,6 +28,8 @@ bool WantsStatus(const config::RetryPolicy& policy, const AttemptFacts& facts) {
           policy.status_codes.end()) {
     return true;
   }
+  if ((policy.on & config::kRetryHeaders) != 0 && facts.headers_match) return true;
+  if ((policy.on & config::kRetryRateLimited) != 0 && facts.rate_limited) return true;
   if (!facts.grpc_status) return false;
   switch (*facts.grpc_status) {
     case 1:
@@ -77,6 +92,8 @@ Judgement JudgeWithBody(const AttemptFacts& facts, const config::RetryPolicy* po
   if (facts.error.side == Side::kClient) return {Verdict::kDeliver, NoRetry::kCannotBeSent};
   const bool wanted = (facts.error && WantsError(*policy, facts.error)) || WantsStatus(*policy, facts);
   if (!wanted) return {Verdict::kDeliver, facts.error ? NoRetry::kNoCondition : NoRetry::kNone};
+  if (!facts.request_matches) return {Verdict::kDeliver, NoRetry::kRequestHeaders};
+  if (facts.told_wait.kind == ToldWait::Kind::kNever) return {Verdict::kDeliver, NoRetry::kToldToWait};
   if (facts.policy_retries >= policy->max_retries) return {Verdict::kDeliver, NoRetry::kUsedUp};
   if (!SafeToRunAgain(facts, *policy)) return {Verdict::kDeliver, NoRetry::kCouldRunTwice};
   return {Verdict::kRetryPolicy};
@@ -88,6 +105,30 @@ Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* pol
   const Judgement judgement = JudgeWithBody(facts, policy);
   if (judgement.verdict == Verdict::kDeliver || facts.body_replayable) return judgement;
   return {Verdict::kDeliver, NoRetry::kBody};
+}
+
+ToldWait ReadToldWait(const config::RetryPolicy& policy, const http::HeaderList& fields, bool grpc,
+                      std::chrono::seconds unix_now, uint64_t random) {
+  using Kind = ToldWait::Kind;
+  for (const config::RetryPolicy::ResetHeader& header : policy.reset_headers) {
+    const std::optional<int64_t> value = ReadNumber(fields.Find(header.name));
+    if (!value) continue;
+    const std::chrono::seconds wait(*value - (header.timestamp ? unix_now.count() : 0));
+    if (wait > policy.reset_max || wait.count() < 0) continue;
+    const auto half = static_cast<uint64_t>(std::chrono::nanoseconds(wait).count() / 2);
+    return {Kind::kWait, wait + std::chrono::nanoseconds(Below(random, half + 1))};
+  }
+  if (const auto text = fields.Find("grpc-retry-pushback-ms"); text && grpc) {
+    // What is none stops retries as well (A6).
+    const std::chrono::milliseconds wait(ReadNumber(text).value_or(-1));
+    return wait.count() < 0 || wait > policy.reset_max ? ToldWait{Kind::kNever} : ToldWait{Kind::kWait, wait};
+  }
+  if (const std::optional<int64_t> seconds = ReadNumber(fields.Find("retry-after"));
+      seconds && *seconds >= 0) {
+    const std::chrono::seconds wait(*seconds);
+    return wait > policy.backoff_max ? ToldWait{Kind::kNever} : ToldWait{Kind::kWait, wait};
+  }
+  return {};
 }
 
 std::chrono::nanoseconds Backoff(const config::RetryPolicy& policy, uint32_t retry, uint64_t random) {

@@ -16,6 +16,19 @@ namespace pillion::upstream {
 // Retries of provably unsent or refused requests that need no policy.
 inline constexpr uint32_t kMaxSafeRetries = 2;
 
+// What an answer says of when to ask again.
+struct ToldWait {
+  enum class Kind : uint8_t { kNothing, kWait, kNever };
+  Kind kind = Kind::kNothing;
+  std::chrono::nanoseconds wait{0};
+};
+
+// RFC 9110 section 10.2.3 (Retry-After: seconds; a date says nothing here), grpc-retry-pushback-ms (gRPC
+// proposal A6), or the policy's own fields. kNever: not at all, or not within what the policy waits. `random`
+// as in Backoff.
+ToldWait ReadToldWait(const config::RetryPolicy& policy, const http::HeaderList& fields, bool grpc,
+                      std::chrono::seconds unix_now, uint64_t random);
+
 struct AttemptFacts {
   http::Method method = http::Method::kGet;
   // How the attempt failed; kNone when it was answered. With `told` another sidecar's attempt did, whose
@@ -25,7 +38,11 @@ struct AttemptFacts {
   bool answered = false;  // a head had come before it failed: whatever the error says, it may have run
   uint16_t status = 0;
   std::optional<uint32_t> grpc_status;  // of a trailers-only answer
-  bool body_replayable = true;          // all that was sent of the request is still held
+  bool headers_match = false;           // of the answer, as the policy's response_headers
+  bool rate_limited = false;
+  bool request_matches = true;  // the policy's request_headers
+  ToldWait told_wait = {};
+  bool body_replayable = true;  // all that was sent of the request is still held
   bool reused_connection = false;
   bool other_endpoints = true;  // there is another than the one that failed
   uint32_t policy_retries = 0;  // made so far
@@ -33,9 +50,9 @@ struct AttemptFacts {
 };
 
 enum class Verdict : uint8_t {
-  kDeliver,      // pass the answer, or the error, on
-  kRetryFree,    // the connection's fault: stale, or it takes no more streams; once, at once, without a charge
-  kRetrySafe,    // provably not processed: no policy needed
+  kDeliver,    // pass the answer, or the error, on
+  kRetryFree,  // the connection's fault: stale, or it takes no more streams; once, at once, without a charge
+  kRetrySafe,  // provably not processed: no policy needed
   kRetryPolicy,  // the policy asks for it and it is safe
 };
 
@@ -47,6 +64,12 @@ struct Judgement {
 // `policy` may be null. Never kRetry* for what could run twice unless the method is idempotent or the policy
 // says so.
 Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* policy);
+
+// An attempt that takes `usual` is in vain when this is left. `left` nullopt: there is no deadline.
+inline bool TooLate(std::optional<std::chrono::nanoseconds> left, std::chrono::nanoseconds wait,
+                    std::chrono::nanoseconds usual) {
+  return left && *left < wait + usual;
+}
 
 // Back-off before retry number `retry` (1 is the first): full jitter in [0, (2^retry - 1) * base), capped
 // (xds.md 1.4). `random` is uniform over all 64-bit values.

@@ -24,24 +24,30 @@ config::ClusterEntry Entry(const std::string& name, const std::map<uint16_t, uin
 
 const time::MonotonicTime kNow(std::chrono::hours(1));
 
+TriedEndpoints Only(EndpointState* endpoint) {
+  TriedEndpoints tried;
+  tried.emplace_back(endpoint);
+  return tried;
+}
+
 TEST(RoundRobin, GivesEachEndpointItsExactShareInEveryRound) {
   ClusterState cluster(Entry("a", {{1, 1}, {2, 2}, {3, 5}}));
   for (int round = 0; round < 10; ++round) {
     std::map<uint16_t, int> picks;
-    for (int i = 0; i < 8; ++i) ++picks[cluster.Pick(nullptr, kNow)->address().port()];
+    for (int i = 0; i < 8; ++i) ++picks[cluster.Pick({}, kNow)->address().port()];
     EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 1}, {2, 2}, {3, 5}}));
   }
 }
 
 TEST(RoundRobin, AvoidsTheFailedEndpointWhenThereIsAnother) {
   ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
-  EndpointState* first = cluster.Pick(nullptr, kNow);
-  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(first, kNow), first);
+  EndpointState* first = cluster.Pick({}, kNow);
+  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(Only(first), kNow), first);
   ClusterState alone(Entry("b", {{1, 1}}));
-  EndpointState* only = alone.Pick(nullptr, kNow);
-  EXPECT_EQ(alone.Pick(only, kNow), only);
+  EndpointState* only = alone.Pick({}, kNow);
+  EXPECT_EQ(alone.Pick(Only(only), kNow), only);
   ClusterState none(Entry("c", {}));
-  EXPECT_EQ(none.Pick(nullptr, kNow), nullptr);
+  EXPECT_EQ(none.Pick({}, kNow), nullptr);
 }
 
 TEST(Unreachable, IsLeftAloneForAWhileAndThenTriedByOneRequest) {
@@ -50,7 +56,7 @@ TEST(Unreachable, IsLeftAloneForAWhileAndThenTriedByOneRequest) {
   time::MonotonicTime now = kNow;
   const auto picks = [&](int count) {
     int times = 0;
-    for (int i = 0; i < count; ++i) times += cluster.Pick(nullptr, now) == down ? 1 : 0;
+    for (int i = 0; i < count; ++i) times += cluster.Pick({}, now) == down ? 1 : 0;
     return times;
   };
   time::Duration pause = kFirstEndpointPause;
@@ -72,22 +78,39 @@ TEST(Unreachable, ATrialThatNeverEndsIsFollowedByAnother) {
   EndpointState* const down = cluster.endpoints()[0].get();
   down->CouldNotConnect(kNow);
   time::MonotonicTime now = kNow + kFirstEndpointPause;
-  const auto tried = [&] { return cluster.Pick(nullptr, now) == down || cluster.Pick(nullptr, now) == down; };
+  const auto tried = [&] { return cluster.Pick({}, now) == down || cluster.Pick({}, now) == down; };
   EXPECT_TRUE(tried());
   EXPECT_FALSE(tried());
   now += cluster.config().connect_timeout;
   EXPECT_TRUE(tried());
 }
 
+TEST(RoundRobin, GoesThroughAllBeforeOneIsTriedAgain) {
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 5}, {3, 1}, {4, 1}}));
+  TriedEndpoints tried;
+  std::map<uint16_t, int> picks;
+  for (int i = 0; i < 4; ++i) {
+    tried.emplace_back(cluster.Pick(tried, kNow));
+    ++picks[tried.back()->address().port()];
+  }
+  EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 1}, {2, 1}, {3, 1}, {4, 1}}));
+  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(tried, kNow), tried.back().get());
+  tried.pop_back();
+  EndpointState* const left = cluster.Pick(tried, kNow);
+  left->CouldNotConnect(kNow);
+  EXPECT_NE(cluster.Pick(tried, kNow), left)
+      << "rather one that has been tried than one that cannot be reached";
+}
+
 TEST(Unreachable, WhereAllAreTheyAreAsked) {
   ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
   for (const auto& endpoint : cluster.endpoints()) endpoint->CouldNotConnect(kNow);
   std::map<uint16_t, int> picks;
-  for (int i = 0; i < 10; ++i) ++picks[cluster.Pick(nullptr, kNow)->address().port()];
+  for (int i = 0; i < 10; ++i) ++picks[cluster.Pick({}, kNow)->address().port()];
   EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 5}, {2, 5}}));
   EndpointState* const first = cluster.endpoints()[0].get();
   first->Reached();
-  EXPECT_NE(cluster.Pick(first, kNow), first) << "another than the one that just failed, even so";
+  EXPECT_NE(cluster.Pick(Only(first), kNow), first) << "another than the one that just failed, even so";
 }
 
 TEST(ClusterTable, KeepsTheStateOfEndpointsThatStay) {
@@ -318,6 +341,96 @@ TEST(Judge, EachGrpcStatusHasItsCondition) {
           << code << ' ' << said;
     }
   }
+}
+
+http::HeaderList Fields(std::initializer_list<std::pair<const char*, const char*>> fields) {
+  http::HeaderList list;
+  for (const auto& [name, value] : fields) list.Add(name, value);
+  return list;
+}
+
+TEST(ToldWait, RetryAfterIsWaitedForUpToTheLongestBackOff) {
+  using Kind = ToldWait::Kind;
+  config::RetryPolicy policy;
+  policy.backoff_max = std::chrono::seconds(2);
+  const auto told = [&](const char* value) {
+    return ReadToldWait(policy, Fields({{"Retry-After", value}}), true, std::chrono::seconds(0), 0);
+  };
+  EXPECT_EQ(told("2").kind, Kind::kWait);
+  EXPECT_EQ(told("2").wait, std::chrono::seconds(2));
+  EXPECT_EQ(told("0").kind, Kind::kWait);
+  EXPECT_EQ(told("3").kind, Kind::kNever);
+  EXPECT_EQ(told("99999999999999999").kind, Kind::kNever);
+  EXPECT_EQ(told("4000000000").kind, Kind::kNever);
+  for (const char* value : {"", "-1", "1s", " 1", "Wed, 21 Oct 2015 07:28:00 GMT"})
+    EXPECT_EQ(told(value).kind, Kind::kNothing) << value;
+}
+
+TEST(ToldWait, AGrpcServerPushesBackOrForbids) {
+  using Kind = ToldWait::Kind;
+  const config::RetryPolicy policy;
+  const auto told = [&](const char* value, bool grpc = true) {
+    return ReadToldWait(policy, Fields({{"grpc-retry-pushback-ms", value}}), grpc, std::chrono::seconds(0),
+                        0);
+  };
+  EXPECT_EQ(told("1500").wait, std::chrono::milliseconds(1500));
+  EXPECT_EQ(told("1500", false).kind, Kind::kNothing);
+  EXPECT_EQ(told("300000").kind, Kind::kWait);
+  for (const char* value : {"300001", "-1", "", "soon"}) EXPECT_EQ(told(value).kind, Kind::kNever) << value;
+}
+
+TEST(ToldWait, ThePolicysOwnFieldsComeFirstInTheirOrder) {
+  using Kind = ToldWait::Kind;
+  config::RetryPolicy policy;
+  policy.reset_headers = {{.name = "x-reset", .timestamp = true},
+                          {.name = "retry-after", .timestamp = false}};
+  policy.reset_max = std::chrono::seconds(100);
+  const std::chrono::seconds now(1'700'000'000);
+  const auto told = [&](std::initializer_list<std::pair<const char*, const char*>> fields,
+                        uint64_t random = 0) {
+    return ReadToldWait(policy, Fields(fields), false, now, random);
+  };
+  EXPECT_EQ(told({{"retry-after", "7"}, {"x-reset", "1700000005"}}).wait, std::chrono::seconds(5));
+  EXPECT_EQ(told({{"retry-after", "7"}, {"x-reset", "1700000005"}}, ~uint64_t{0}).wait,
+            std::chrono::milliseconds(7500))
+      << "up to half as long again";
+  EXPECT_EQ(told({{"retry-after", "7"}, {"x-reset", "1700000101"}}).wait, std::chrono::seconds(7))
+      << "too long";
+  EXPECT_EQ(told({{"retry-after", "7"}, {"x-reset", "1699999999"}}).wait, std::chrono::seconds(7)) << "over";
+  EXPECT_EQ(told({{"retry-after", "101"}}).kind, Kind::kNever) << "as without them";
+  EXPECT_EQ(told({}).kind, Kind::kNothing);
+}
+
+TEST(Judge, WhatAnAnswerSaysOfRetriesCounts) {
+  config::RetryPolicy policy;
+  policy.on = config::kRetryHeaders | config::kRetryRateLimited;
+  policy.max_retries = 1;
+  AttemptFacts facts;
+  facts.status = 200;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+  facts.headers_match = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  facts.headers_match = false;
+  facts.rate_limited = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  facts.told_wait.kind = ToldWait::Kind::kWait;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  facts.told_wait.kind = ToldWait::Kind::kNever;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kToldToWait);
+  facts.told_wait = {};
+  facts.request_matches = false;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kRequestHeaders);
+  policy.on = config::kRetry5xx;
+  facts.headers_match = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver) << "only where the policy says so";
+}
+
+TEST(Judge, WhatIsLeftMustBeEnoughForAnAttempt) {
+  using std::chrono::milliseconds;
+  EXPECT_FALSE(TooLate(std::nullopt, milliseconds(1000), milliseconds(1000)));
+  EXPECT_FALSE(TooLate(milliseconds(30), milliseconds(10), milliseconds(20)));
+  EXPECT_TRUE(TooLate(milliseconds(29), milliseconds(10), milliseconds(20)));
+  EXPECT_TRUE(TooLate(milliseconds(-1), milliseconds(0), milliseconds(0)));
 }
 
 TEST(Backoff, IsJitteredWithinItsGrowingCappedSpan) {

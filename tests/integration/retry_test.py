@@ -3,6 +3,7 @@
 import select
 import socket
 import threading
+import time
 import unittest
 
 import mesh
@@ -213,6 +214,123 @@ class Retry(mesh.MeshTest):
             app.close()
             self.assertTrue(self.app.no_connection(0.001))
         print("%d of 100 were answered after all, the others told" % answered)
+
+
+    def again(self, fields, sent="", **more):
+        """Whether a 503 with these fields to a request with those is followed by another attempt; the app's end, the client's."""
+        if not self.made:
+            self.start(**policy("5xx", 1, **more))
+        client = self.get(fields=sent)
+        app, _ = self.accept_request()
+        app.send(BUSY.replace("\r\n", "\r\n" + fields, 1).replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
+        app.close()
+        if select.select([client.sock, self.app.sock], [], [], mesh.WAIT)[0] == [client.sock]:
+            self.assertEqual(client.head().status, 503)
+            return False
+        app, _ = self.accept_request()
+        app.send(OK.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
+        app.close()
+        self.assertEqual(client.head().status, 200)
+        return True
+
+    def test_who_asks_for_a_longer_wait_is_not_asked_again_at_once(self):
+        self.assertFalse(self.again("Retry-After: 5\r\n"))
+        self.assertTrue(self.again("Retry-After: 0\r\n"))
+        self.assertTrue(self.again("Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n"))
+
+    def test_a_wait_that_the_policy_takes_is_waited_for(self):
+        self.start(**policy("5xx", 1, rate_limited_retry_back_off={"reset_headers": [{"name": "retry-after"}]}))
+        began = time.monotonic()
+        self.assertTrue(self.again("Retry-After: 1\r\n"))
+        self.assertGreaterEqual(time.monotonic() - began, 1)
+
+    def test_a_grpc_servers_push_back(self):
+        grpc = "Content-Type: application/grpc\r\n"
+        self.assertFalse(self.again("Grpc-Retry-Pushback-Ms: -1\r\n", grpc))
+        self.assertTrue(self.again("Grpc-Retry-Pushback-Ms: 5\r\n", grpc))
+
+    def test_a_policy_for_some_requests(self):
+        wanted = [{"name": "x-safe"}]
+        self.assertFalse(self.again("", "X-Other: 1\r\n", retriable_request_headers=wanted))
+        self.assertTrue(self.again("", "X-Safe: 1\r\n"))
+
+    def test_answers_with_a_field_of_the_policys(self):
+        self.start(**policy("retriable-headers", 1, retriable_headers=[
+            {"name": "x-again", "string_match": {"exact": "yes"}}]))
+        self.assertFalse(self.again("X-Again: no\r\n"))
+        self.assertTrue(self.again("X-Again: yes\r\n"))
+
+    def test_an_attempt_on_which_nothing_moves_is_followed_by_another(self):
+        self.start(**policy("5xx", 1, per_try_idle_timeout="0.1s"))
+        client = self.get()
+        self.accept_request()
+        app, _ = self.accept_request()
+        app.send(OK)
+        self.assertEqual(client.head().status, 200)
+
+    def test_an_answer_that_stands_still_is_broken_off(self):
+        self.start(**policy("5xx", 1, per_try_idle_timeout="0.2s"))
+        client = self.get()
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
+        self.assertEqual(client.head().status, 200)
+        self.assertEqual(client.rest_or_reset(), b"hello")
+
+    def test_each_endpoint_is_tried_once(self):
+        others = [mesh.App(), mesh.App()]
+        for one in others:
+            self.addCleanup(one.close)
+        apps = [self.app, *others]
+        self.start(addresses=[one.address for one in apps], **policy("5xx", 2))
+        client = self.get()
+        waiting = {one.sock: one for one in apps}
+        for i in range(3):
+            sock = select.select(list(waiting), [], [], mesh.WAIT)[0][0]
+            connection = waiting.pop(sock).accept()
+            connection.head()
+            connection.send(OK if i == 2 else BUSY)
+        self.assertEqual(client.head().status, 200)
+
+    def deadline(self, sent, answer=OK):
+        client = self.get(fields=sent)
+        app, head = self.accept_request()
+        app.send(answer.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"))
+        app.close()
+        return client, head
+
+    def test_a_deadline_is_told_on_as_what_is_left(self):
+        self.start()
+        client, head = self.deadline("X-Pillion-Deadline: 60000\r\n")
+        self.assertEqual(client.head().status, 200)
+        told = head.all("x-pillion-deadline")
+        self.assertEqual(len(told), 1)
+        self.assertTrue(0 < int(told[0]) <= 60000 and told[0] != "60001", told)
+
+    def test_without_one_none_is_told(self):
+        self.start()
+        self.assertEqual(self.deadline("")[1].all("x-pillion-deadline"), [])
+
+    def test_what_is_no_deadline_goes_as_it_came(self):
+        self.start()
+        for value in ("soon", "-1", "1.5", "1234567890"):
+            self.assertEqual(self.deadline("X-Pillion-Deadline: %s\r\n" % value)[1].all("x-pillion-deadline"), [value])
+
+    def test_when_it_is_over_the_app_is_not_asked(self):
+        self.start()
+        self.assertEqual(self.get(fields="X-Pillion-Deadline: 0\r\n").head().status, 408)
+        self.assertTrue(self.app.no_connection())
+
+    def test_when_it_is_over_meanwhile_the_client_is_told(self):
+        self.start()
+        client = self.get(fields="X-Pillion-Deadline: 100\r\n")
+        self.accept_request()
+        self.assertEqual(client.head().status, 408)
+
+    def test_a_wait_beyond_the_deadline_is_no_wait(self):
+        self.start(**policy("5xx", 1, rate_limited_retry_back_off={"reset_headers": [{"name": "retry-after"}]}))
+        client, _ = self.deadline("X-Pillion-Deadline: 900\r\n", BUSY.replace("\r\n", "\r\nRetry-After: 1\r\n", 1))
+        self.assertEqual(client.head().status, 503)
+        self.assertTrue(self.app.no_connection())
 
 
 class RetryAtTwo(mesh.AtTwo, Retry):
