@@ -22,6 +22,7 @@ bool EmptyInEnvoyToo(const std::string& message) {
          message == "envoy.config.route.v3.RouteMatch.ConnectMatcher" ||
          message == "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions" ||
          message == "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" ||
+         message == "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate" ||
          message == "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" ||
          message == "envoy.extensions.filters.http.cors.v3.Cors" ||
          message == "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
