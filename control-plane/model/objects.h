@@ -140,11 +140,21 @@ struct BackendRef {
   std::string path;  // in the document
 };
 
+struct RetryBudgetRule {
+  double percent = 10;
+  uint32_t per_second = 3;
+};
+
 struct RetryRule {
   uint32_t attempts = 1;              // retries after the first attempt
   std::vector<std::string> retry_on;  // xDS names
   std::vector<uint32_t> codes;
+  std::vector<NamedValue> headers;               // of answers; an empty value: any
+  bool idempotent = false;                       // whatever the method
   std::chrono::milliseconds per_try_timeout{0};  // 0: none
+  std::chrono::milliseconds per_try_idle_timeout{0};
+  std::chrono::milliseconds max_retry_after{0};  // 0: the longest back-off
+  std::optional<RetryBudgetRule> budget;         // of policies on Services
   std::chrono::milliseconds backoff_base{25};
   std::chrono::milliseconds backoff_max{250};
 };

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "control-plane/model/read.h"
+#include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 
 namespace pillion::control {
@@ -12,7 +13,7 @@ using config::ElementPath;
 using config::FieldPath;
 
 constexpr int32_t kMaxAttempts = 10;
-constexpr std::array<std::string_view, 13> kConditions = {"5xx",
+constexpr std::array<std::string_view, 15> kConditions = {"5xx",
                                                           "gateway-error",
                                                           "connect-failure",
                                                           "reset",
@@ -20,6 +21,8 @@ constexpr std::array<std::string_view, 13> kConditions = {"5xx",
                                                           "refused-stream",
                                                           "retriable-4xx",
                                                           "retriable-status-codes",
+                                                          "retriable-headers",
+                                                          "envoy-ratelimited",
                                                           "cancelled",
                                                           "deadline-exceeded",
                                                           "internal",
@@ -59,6 +62,42 @@ void ReadBackoff(const kube::policy::v1alpha1::RetryPolicySpec::Backoff& message
   if (rule.backoff_max < rule.backoff_base) report.Add("spec.backoff.max", "expected at least the base");
 }
 
+void ReadHeaders(const kube::policy::v1alpha1::RetryPolicySpec& spec, RetryRule& rule, Report& report) {
+  for (int i = 0; i < spec.headers_size(); ++i) {
+    const std::string path = FieldPath(ElementPath("spec.headers", static_cast<size_t>(i)), "name");
+    NamedValue header{.name = spec.headers(i).name(), .value = spec.headers(i).value()};
+    std::ranges::transform(header.name, header.name.begin(), AsciiLower);
+    // What the sidecar refuses (config/parse_route_match.cc).
+    if (!IsToken(header.name) || header.name == "content-length" || header.name == "transfer-encoding" ||
+        header.name == "host") {
+      report.Add(path, "expected the name of a header that does not frame the message");
+    }
+    rule.headers.push_back(std::move(header));
+  }
+  const bool wanted = std::ranges::find(spec.retry_on(), "retriable-headers") != spec.retry_on().end();
+  if (wanted != (spec.headers_size() > 0)) {
+    report.Add(wanted ? "spec.retry_on" : "spec.headers",
+               "expected both headers and the condition retriable-headers, or neither");
+  }
+}
+
+void ReadBudget(const kube::policy::v1alpha1::RetryPolicySpec& spec, RetryPolicy& policy, Report& report) {
+  constexpr int32_t kMostPerSecond = 1000;
+  if (!spec.has_budget()) return;
+  RetryBudgetRule& budget = policy.rule.budget.emplace();
+  const auto& message = spec.budget();
+  if (message.has_percent()) budget.percent = message.percent();
+  if (!(budget.percent >= 0 && budget.percent <= 100)) report.Add("spec.budget.percent", "expected 0 to 100");
+  if (message.has_per_second()) {
+    if (message.per_second() < 0 || message.per_second() > kMostPerSecond)
+      report.Add("spec.budget.per_second", "expected 0 to 1000");
+    budget.per_second = static_cast<uint32_t>(std::max(message.per_second(), 0));
+  }
+  const bool services = std::ranges::all_of(
+      policy.targets, [](const Target& target) { return target.kind == TargetKind::kService; });
+  if (!services) report.Add("spec.budget", "expected only with targets of kind Service");
+}
+
 }  // namespace
 
 std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& message, Report& report) {
@@ -92,6 +131,16 @@ std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& messa
   if (spec.has_per_try_timeout()) {
     policy.rule.per_try_timeout = ReadDuration(spec.per_try_timeout(), "spec.per_try_timeout", true, report);
   }
+  if (spec.has_per_try_idle_timeout()) {
+    policy.rule.per_try_idle_timeout =
+        ReadDuration(spec.per_try_idle_timeout(), "spec.per_try_idle_timeout", true, report);
+  }
+  if (spec.has_max_retry_after()) {
+    policy.rule.max_retry_after = ReadDuration(spec.max_retry_after(), "spec.max_retry_after", false, report);
+  }
+  policy.rule.idempotent = spec.idempotent();
+  ReadHeaders(spec, policy.rule, report);
+  ReadBudget(spec, policy, report);
   ReadBackoff(spec.backoff(), policy.rule, report);
   if (report.failed()) return std::nullopt;
   return policy;

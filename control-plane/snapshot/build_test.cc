@@ -12,6 +12,7 @@
 #include "envoy/config/trace/v3/trace.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "pillion/sidecar/v1/idempotent.pb.h"
 #include "pillion/sidecar/v1/peering.pb.h"
 
 namespace pillion::control {
@@ -231,6 +232,30 @@ TEST(BuildTest, TimeoutsAndRetriesOfARule) {
   EXPECT_EQ(action(", retry: {attempts: 2}", policy).retry_policy().retry_on(),
             "connect-failure,refused-stream,reset");
   EXPECT_TRUE(Host(*Build(policy), kOrders80).routes(0).route().has_retry_policy()) << "also without a route";
+}
+
+TEST(BuildTest, AllThatARetryPolicySaysArrives) {
+  const auto set = Build(
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: p, namespace: "
+      "shop}, spec: "
+      "{targetRefs: [{kind: Service, name: orders}], retryOn: [retriable-headers], headers: [{name: X-A}, "
+      "{name: b, "
+      "value: c}], idempotent: true, perTryIdleTimeout: 1s, maxRetryAfter: 5s, budget: {percent: 25, "
+      "perSecond: "
+      "7}}}\n");
+  const auto retry = Host(*set, kOrders80).routes(0).route().retry_policy();
+  EXPECT_TRUE(retry.retriable_headers(0).present_match());
+  EXPECT_EQ(retry.retriable_headers(0).name(), "x-a");
+  EXPECT_EQ(retry.retriable_headers(1).string_match().exact(), "c");
+  EXPECT_EQ(retry.per_try_idle_timeout().seconds(), 1);
+  EXPECT_EQ(retry.rate_limited_retry_back_off().reset_headers(0).name(), "retry-after");
+  EXPECT_EQ(retry.rate_limited_retry_back_off().max_interval().seconds(), 5);
+  EXPECT_TRUE(retry.retry_options_predicates(0).typed_config().Is<sidecar::v1::Idempotent>());
+  const auto budget =
+      Get<Cluster>(*set, kCluster, kOrdersCluster).circuit_breakers().thresholds(0).retry_budget();
+  EXPECT_EQ(budget.budget_percent().value(), 25);
+  EXPECT_EQ(budget.min_retry_concurrency().value(), 7u);
+  EXPECT_FALSE(Get<Cluster>(*Build(), kCluster, kOrdersCluster).has_circuit_breakers()) << "its own default";
 }
 
 TEST(BuildTest, ARouteOfAnotherNamespaceSpeaksForItsOwnClientsAndReplacesTheProducers) {

@@ -78,6 +78,11 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port) {
   config->mutable_eds_config()->mutable_ads();
   config->mutable_eds_config()->set_resource_api_version(envoy::config::core::v3::V3);
   config->set_service_name(cluster.name());
+  if (service.retry.has_value() && service.retry->budget.has_value()) {
+    auto& budget = *cluster.mutable_circuit_breakers()->add_thresholds()->mutable_retry_budget();
+    budget.mutable_budget_percent()->set_value(service.retry->budget->percent);
+    budget.mutable_min_retry_concurrency()->set_value(service.retry->budget->per_second);
+  }
   return cluster;
 }
 

@@ -3,6 +3,7 @@
 
 #include "control-plane/snapshot/parts.h"
 #include "control-plane/snapshot/route_filters.h"
+#include "pillion/sidecar/v1/idempotent.pb.h"
 
 namespace pillion::control {
 namespace {
@@ -68,6 +69,27 @@ void SetRetry(RouteAction& action, const RetryRule& rule, std::chrono::milliseco
   retry.mutable_num_retries()->set_value(rule.attempts);
   for (const uint32_t code : rule.codes) retry.add_retriable_status_codes(code);
   if (per_try.count() > 0) SetDuration(retry.mutable_per_try_timeout(), per_try);
+  if (rule.per_try_idle_timeout.count() > 0)
+    SetDuration(retry.mutable_per_try_idle_timeout(), rule.per_try_idle_timeout);
+  for (const NamedValue& header : rule.headers) {
+    auto& match = *retry.add_retriable_headers();
+    match.set_name(header.name);
+    if (header.value.empty()) {
+      match.set_present_match(true);
+    } else {
+      match.mutable_string_match()->set_exact(header.value);
+    }
+  }
+  if (rule.idempotent) {
+    auto& predicate = *retry.add_retry_options_predicates();
+    predicate.set_name("pillion.idempotent");
+    predicate.mutable_typed_config()->PackFrom(sidecar::v1::Idempotent());
+  }
+  if (rule.max_retry_after.count() > 0) {
+    auto& limited = *retry.mutable_rate_limited_retry_back_off();
+    limited.add_reset_headers()->set_name("retry-after");
+    SetDuration(limited.mutable_max_interval(), rule.max_retry_after);
+  }
   SetDuration(retry.mutable_retry_back_off()->mutable_base_interval(), rule.backoff_base);
   SetDuration(retry.mutable_retry_back_off()->mutable_max_interval(), rule.backoff_max);
 }

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb.h"
+#include "pillion/sidecar/v1/idempotent.pb.h"
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
@@ -91,6 +92,16 @@ void CheckPredicates(const route::RetryPolicy& proto, const std::string& path, C
   }
 }
 
+bool ReadIdempotent(const route::RetryPolicy& proto, const std::string& path, ConfigErrors& errors) {
+  for (int i = 0; i < proto.retry_options_predicates_size(); ++i) {
+    const std::string one_path = FieldPath(
+        ElementPath(FieldPath(path, "retry_options_predicates"), static_cast<size_t>(i)), "typed_config");
+    Unpack<pillion::sidecar::v1::Idempotent>(proto.retry_options_predicates(i).typed_config(), one_path,
+                                             errors);
+  }
+  return !proto.retry_options_predicates().empty();
+}
+
 }  // namespace
 
 RetryPolicy ReadRetryPolicy(const route::RetryPolicy& proto, const std::string& path, ConfigErrors& errors) {
@@ -118,6 +129,7 @@ RetryPolicy ReadRetryPolicy(const route::RetryPolicy& proto, const std::string& 
                errors);
   }
   CheckPredicates(proto, path, errors);
+  result.non_idempotent = ReadIdempotent(proto, path, errors);
   for (int i = 0; i < proto.retriable_status_codes_size(); ++i) {
     const uint32_t code = proto.retriable_status_codes(i);
     if (code < 100 || code > 599) {

@@ -412,6 +412,17 @@ TEST(ParseRouteTest, RetryPoliciesLookAtFields) {
           "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"}));
 }
 
+TEST(ParseRouteTest, ARetryPolicyMaySayThatItsRequestsMayRunTwice) {
+  const auto policy = [](const std::string& type) {
+    return "{retry_options_predicates: [{name: p, typed_config: {'@type': type.googleapis.com/" + type +
+           "}}]}";
+  };
+  EXPECT_TRUE(Retry(policy("pillion.sidecar.v1.Idempotent")).non_idempotent);
+  EXPECT_EQ(RetryErrors(policy("google.protobuf.Empty")),
+            Lines{"route.retry_policy.retry_options_predicates[0].typed_config: expected a "
+                  "pillion.sidecar.v1.Idempotent"});
+}
+
 TEST(ParseRouteTest, TheHostsRetryPolicyIsForRoutesWithoutOne) {
   const auto parsed = Parse(R"(
 name: r

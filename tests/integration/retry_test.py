@@ -133,6 +133,18 @@ class Retry(mesh.MeshTest):
             self.assertEqual(client.head().status, 502)
             self.assertTrue(self.app.no_connection())
 
+    def test_a_policy_may_say_that_its_requests_may_run_twice(self):
+        self.start(**policy("reset,gateway-error", 1, retry_options_predicates=[
+            {"name": "p", "typed_config": mesh.typed("pillion.sidecar.v1.Idempotent")}]))
+        client = self.ask(POST)
+        app, _ = self.accept_request()
+        self.assertEqual(app.exactly(3), b"abc")
+        app.reset()
+        app, _ = self.accept_request()
+        self.assertEqual(app.exactly(3), b"abc")
+        app.send(OK)
+        self.assertEqual(client.head().status, 200)
+
     def test_a_post_is_not_tried_again_for_a_status(self):
         self.start(**policy("5xx", 5))
         client = self.ask(POST)

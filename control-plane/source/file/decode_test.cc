@@ -259,6 +259,23 @@ TEST(DecodeTest, ARetryPolicyIsChecked) {
              "f.yaml:4:48: spec.retryOn: expected both codes and the condition retriable-status-codes, or "
              "neither",
              "f.yaml:4:103: spec.backoff.max: expected at least the base"}));
+  EXPECT_EQ(
+      Problems(head +
+               "{targetRefs: [{kind: Service, name: a}], retryOn: [retriable-headers], headers: [{name: "
+               "X-A}, {name: b, value: c}], idempotent: true, perTryIdleTimeout: 1s, maxRetryAfter: 5s, "
+               "budget: {percent: 0, perSecond: 0}}"),
+      Lines{});
+  EXPECT_EQ(
+      Problems(head + "{targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: a}], retryOn: "
+                      "[5xx], headers: "
+                      "[{name: Host}], maxRetryAfter: 0s, budget: {percent: 101, perSecond: 1001}}"),
+      (Lines{
+          "f.yaml:4:125: spec.maxRetryAfter: expected more than 0",
+          "f.yaml:4:111: spec.headers[0].name: expected the name of a header that does not frame the message",
+          "f.yaml:4:100: spec.headers: expected both headers and the condition retriable-headers, or neither",
+          "f.yaml:4:153: spec.budget.percent: expected 0 to 100",
+          "f.yaml:4:167: spec.budget.perSecond: expected 0 to 1000",
+          "f.yaml:4:144: spec.budget: expected only with targets of kind Service"}));
   EXPECT_EQ(Problems(head + "{}").size(), 2u);
 }
 
