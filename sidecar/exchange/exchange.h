@@ -129,8 +129,9 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   time::Duration RouteTimeout() const;
   time::Duration IdleTimeout() const;
   [[nodiscard]] bool StripHead();
-  uint32_t policy_retries() const {
-    return attempts_ > safe_retries_ + 1 ? attempts_ - 1 - safe_retries_ : 0;
+  uint32_t paid_retries() const {
+    const uint32_t unpaid = free_retry_ ? 2 : 1;
+    return attempts_ > unpaid ? attempts_ - unpaid : 0;
   }
   bool TellsReset() const;
   RequestError KeepFromTunnel(const filter::Chain& chain);
@@ -191,6 +192,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   bool tunnel_ = false;        // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
   bool by_sidecar_ = false;    // came by HTTP/2 from a sidecar
   bool from_peer_ = false;     // likewise, which described an HTTP/1 origin
+  bool free_retry_ = false;    // has been made
   bool may_have_run_ = false;  // an attempt before this one
   bool grpc_ = false;
   bool explain_ = false;

@@ -91,7 +91,7 @@ Next Exchange::Judge() {
   facts.body_replayable = replayable_;
   facts.reused_connection = attempt_->reused();
   facts.other_endpoints = cluster_->endpoints().size() > 1;
-  facts.policy_retries = policy_retries();
+  facts.paid_retries = paid_retries();
   facts.safe_retries = safe_retries_;
   facts.request_matches = PolicyTakesRequest();
   target_->stats.attempt_duration.Record(env_.turn.now() - attempt_->started());
@@ -152,6 +152,7 @@ Next Exchange::Retry(upstream::Verdict verdict, time::Duration wait) {
   // A stale connection says nothing of its endpoint.
   const bool stale =
       verdict == upstream::Verdict::kRetryFree && attempt_->error().kind != ErrorKind::kPeerRefused;
+  free_retry_ = free_retry_ || verdict == upstream::Verdict::kRetryFree;
   if (stale) env_.stats.worker.stale_reuse.Add();
   if (!stale && attempt_->endpoint() != nullptr) {
     if (tried_ == nullptr) tried_ = std::make_unique<upstream::TriedEndpoints>();

@@ -58,7 +58,7 @@ void Exchange::Log() {
   record.status = status_;
   if (error_) {
     record.flags = AnswerFor(error_).flag;
-    if (policy_retries() > 0 && route_->retry && policy_retries() >= route_->retry->max_retries)
+    if (paid_retries() > 0 && route_->retry && paid_retries() >= route_->retry->max_retries)
       record.flags += ",URX";
     record.detail = error_.detail;
   }

@@ -94,7 +94,7 @@ Judgement JudgeWithBody(const AttemptFacts& facts, const config::RetryPolicy* po
   if (!wanted) return {Verdict::kDeliver, facts.error ? NoRetry::kNoCondition : NoRetry::kNone};
   if (!facts.request_matches) return {Verdict::kDeliver, NoRetry::kRequestHeaders};
   if (facts.told_wait.kind == ToldWait::Kind::kNever) return {Verdict::kDeliver, NoRetry::kToldToWait};
-  if (facts.policy_retries >= policy->max_retries) return {Verdict::kDeliver, NoRetry::kUsedUp};
+  if (facts.paid_retries >= policy->max_retries) return {Verdict::kDeliver, NoRetry::kUsedUp};
   if (!SafeToRunAgain(facts, *policy)) return {Verdict::kDeliver, NoRetry::kCouldRunTwice};
   return {Verdict::kRetryPolicy};
 }

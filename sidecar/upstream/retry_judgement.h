@@ -45,8 +45,8 @@ struct AttemptFacts {
   bool body_replayable = true;  // all that was sent of the request is still held
   bool reused_connection = false;
   bool other_endpoints = true;  // there is another than the one that failed
-  uint32_t policy_retries = 0;  // made so far
-  uint32_t safe_retries = 0;
+  uint32_t paid_retries = 0;    // made so far: all but one that was free
+  uint32_t safe_retries = 0;    // likewise, those that needed no policy, the free one with them
 };
 
 enum class Verdict : uint8_t {

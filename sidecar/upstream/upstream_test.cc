@@ -265,9 +265,9 @@ TEST(Judge, TellsWhyThereIsNoFurtherAttempt) {
   policy.on = config::kRetryConnectFailure;
   EXPECT_EQ(reason(lost, &policy), NoRetry::kNoCondition);
   policy.on = config::kRetry5xx;
-  lost.policy_retries = 1;
+  lost.paid_retries = 1;
   EXPECT_EQ(reason(lost, &policy), NoRetry::kUsedUp);
-  lost.policy_retries = 0;
+  lost.paid_retries = 0;
   lost.method = http::Method::kPost;
   EXPECT_EQ(reason(lost, &policy), NoRetry::kCouldRunTwice);
   lost.method = http::Method::kGet;
@@ -310,15 +310,28 @@ TEST(Judge, PolicyConditionsAndCountsAreHonoured) {
   AttemptFacts facts;
   facts.status = 503;
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
-  facts.policy_retries = 2;
+  facts.paid_retries = 2;
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
-  facts.policy_retries = 0;
+  facts.paid_retries = 0;
   facts.status = 500;
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
   facts.status = 200;
   facts.grpc_status = 14;
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
   policy.on = config::kRetryGrpcUnavailable;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+}
+
+// So that no request has more attempts than its policy says, for whatever reasons.
+TEST(Judge, RetriesThatNeededNoPolicyCountForItAsWell) {
+  config::RetryPolicy policy;
+  policy.on = config::kRetry5xx;
+  policy.max_retries = 2;
+  AttemptFacts facts;
+  facts.error = Failed(ErrorKind::kConnectFailed, Outcome::kNotSent);
+  facts.safe_retries = facts.paid_retries = 2;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kUsedUp);
+  policy.max_retries = 3;
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
 }
 

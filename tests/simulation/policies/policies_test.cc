@@ -1,0 +1,99 @@
+// What retries cost and what they are good for, as numbers (specs/idempotency.md 6.2, Appendix C).
+// PILLION_SEED=n: another story.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "tests/simulation/policies/load.h"
+
+namespace pillion::simulation {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+LoadPlan Plan() {
+  LoadPlan plan;
+  const char* const seed = std::getenv("PILLION_SEED");
+  plan.seed = seed == nullptr ? 1 : std::strtoull(seed, nullptr, 10);
+  return plan;
+}
+
+config::RetryPolicy ThreeAttempts() {
+  config::RetryPolicy policy;
+  policy.on = config::kRetry5xx;
+  policy.max_retries = 2;
+  return policy;
+}
+
+LoadResult Tell(const char* what, const LoadPlan& plan) {
+  const LoadResult result = RunLoad(plan);
+  std::printf("%s: %lu requests, %lu ok, %lu attempts (%.3f each), %lu executed (one %u times)\n", what,
+              result.requests, result.ok, result.attempts, result.attempts_per_request(), result.executed,
+              result.most);
+  EXPECT_EQ(result.lost, 0u);
+  return result;
+}
+
+TEST(RetryPolicies, WithAllAppsDownOneSidecarTriesATenthMore) {
+  LoadPlan plan = Plan();
+  plan.retry = ThreeAttempts();
+  const LoadResult result = Tell("all down, one hop", plan);
+  EXPECT_EQ(result.ok, 0u);
+  EXPECT_LE(result.attempts_per_request(), 1.12);
+  EXPECT_GE(result.attempts_per_request(), 1.05) << "it tries";
+  plan.budget = {.share = 1, .per_second = 1000};
+  const LoadResult unbound = Tell("the same without a budget", plan);
+  EXPECT_GE(unbound.attempts_per_request(), 2.9);
+  EXPECT_LE(unbound.attempts_per_request(), 3) << "three attempts are three, for whatever reasons";
+}
+
+TEST(RetryPolicies, WithAllAppsDownThreeSidecarsDoNotMultiply) {
+  LoadPlan plan = Plan();
+  plan.hops = 3;
+  plan.retry = ThreeAttempts();
+  const LoadResult result = Tell("all down, three hops", plan);
+  EXPECT_EQ(result.ok, 0u);
+  EXPECT_LE(result.attempts_per_request(), 1.40);
+}
+
+TEST(RetryPolicies, OneDeadAppOfThreeIsNoticedByNobody) {
+  for (const bool post : {false, true}) {
+    LoadPlan plan = Plan();
+    plan.changes = {{milliseconds(0), 0, true}, {milliseconds(0), 1, true}};
+    plan.post = post;
+    const LoadResult result = Tell(post ? "one of three dead, POST" : "one of three dead, GET", plan);
+    EXPECT_GE(static_cast<double>(result.ok), 0.9999 * static_cast<double>(result.requests));
+    EXPECT_EQ(result.executed, result.ok);
+    EXPECT_LE(result.attempts_per_request(), 1.01);
+  }
+}
+
+// Each goes away in the middle of its work, and another comes in its place half a second later.
+TEST(RetryPolicies, ADeployLosesNoRequestThatMayBeRepeatedAndRunsNoneTwice) {
+  for (const bool post : {false, true}) {
+    LoadPlan plan = Plan();
+    plan.lasts = seconds(10);
+    plan.takes = milliseconds(20);
+    plan.post = post;
+    if (!post) plan.retry = ThreeAttempts();
+    for (size_t app = 0; app < 3; ++app) plan.changes.push_back({milliseconds(0), app, true});
+    for (size_t app = 0; app < 3; ++app) {
+      plan.changes.push_back({milliseconds(1003 + 2000 * app), app, false});
+      plan.changes.push_back({milliseconds(1503 + 2000 * app), app, true});
+    }
+    const LoadResult result = Tell(post ? "a deploy, POST" : "a deploy, GET", plan);
+    if (!post) {
+      EXPECT_EQ(result.ok, result.requests);
+      EXPECT_GT(result.executed, result.requests) << "some were under way";
+      continue;
+    }
+    EXPECT_EQ(result.most, 1u) << "what may have run does not run again";
+    EXPECT_LT(result.ok, result.requests) << "its client is told";
+    EXPECT_GE(result.ok + 40, result.requests) << "and only what was under way is lost";
+  }
+}
+
+}  // namespace
+}  // namespace pillion::simulation
