@@ -238,7 +238,7 @@ Next Exchange::CheckTimers() {
 
 // No byte of the attempt has moved for as long as the policy allows.
 bool Exchange::IsIdle(time::MonotonicTime now) const {
-  const time::Duration idle = route_->retry->per_try_idle_timeout;
+  const time::Duration idle = route_->retry ? route_->retry->per_try_idle_timeout : time::Duration{0};
   return idle.count() > 0 && !(tunnel_ && head_delivered_) && !response_finished_ &&
          now >= std::max(attempt_->head_sent_at(), last_activity_) + idle;
 }
