@@ -33,6 +33,13 @@ struct Assignment {
   std::vector<Endpoint> endpoints;
 };
 
+// How an endpoint is chosen.
+struct Balancer {
+  enum class Kind : uint8_t { kRoundRobin, kLeastRequest, kRandom };
+  Kind kind = Kind::kRoundRobin;
+  uint32_t choices = 2;  // kLeastRequest: drawn, of which the least busy is taken
+};
+
 // Of a cluster's requests, what share may be retries, and how many there may be in any case.
 struct RetryBudget {
   double share = 0.1;
@@ -62,6 +69,7 @@ struct Cluster {
   uint32_t stream_window_bytes = 256 * 1024;
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   std::optional<KeepAlive> keep_alive;
+  Balancer balancer;
   RetryBudget retry_budget;
 };
 

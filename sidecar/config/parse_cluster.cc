@@ -98,6 +98,35 @@ void ReadStatic(const cluster::Cluster& proto, const std::string& path, Cluster&
       std::make_shared<const Assignment>(ReadAssignment(proto.load_assignment(), assignment_path, errors));
 }
 
+Balancer ReadBalancer(const cluster::Cluster& proto, const std::string& path, ConfigErrors& errors) {
+  using Kind = Balancer::Kind;
+  constexpr uint32_t kMostChoices = 100;
+  Balancer result;
+  switch (proto.lb_policy()) {
+    case cluster::Cluster::ROUND_ROBIN:
+      break;
+    case cluster::Cluster::LEAST_REQUEST:
+      result.kind = Kind::kLeastRequest;
+      break;
+    case cluster::Cluster::RANDOM:
+      result.kind = Kind::kRandom;
+      break;
+    default:
+      Add(errors, FieldPath(path, "lb_policy"),
+          "expected ROUND_ROBIN, LEAST_REQUEST or RANDOM; others are not implemented");
+      break;
+  }
+  if (!proto.has_least_request_lb_config()) return result;
+  const std::string config_path = FieldPath(path, "least_request_lb_config");
+  const auto& config = proto.least_request_lb_config();
+  if (result.kind != Kind::kLeastRequest) Add(errors, config_path, "expected only with LEAST_REQUEST");
+  if (!config.has_choice_count()) return result;
+  result.choices = config.choice_count().value();
+  if (result.choices < 2 || result.choices > kMostChoices)
+    Add(errors, FieldPath(config_path, "choice_count"), "expected 2 to 100");
+  return result;
+}
+
 RetryBudget ReadRetryBudget(const cluster::CircuitBreakers::Thresholds::RetryBudget& proto,
                             const std::string& path, ConfigErrors& errors) {
   constexpr double kPercent = 20;
@@ -136,9 +165,7 @@ Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, Conf
     result.connect_timeout =
         ReadDuration(proto.connect_timeout(), FieldPath(path, "connect_timeout"), errors, true);
   }
-  if (proto.lb_policy() != cluster::Cluster::ROUND_ROBIN) {
-    Add(errors, FieldPath(path, "lb_policy"), "expected ROUND_ROBIN; others are not implemented");
-  }
+  result.balancer = ReadBalancer(proto, path, errors);
   ReadProtocol(proto, path, result, errors);
   ReadCircuits(proto.circuit_breakers(), FieldPath(path, "circuit_breakers"), result, errors);
   if (proto.has_transport_socket()) {

@@ -95,7 +95,7 @@ TEST(ParseClusterTest, EveryErrorIsListed) {
   EXPECT_EQ(
       Errors("{connect_timeout: 0s, lb_policy: MAGLEV, type: STRICT_DNS}"),
       (Lines{"name: expected at least 1 character", "connect_timeout: expected a duration of more than 0",
-             "lb_policy: expected ROUND_ROBIN; others are not implemented",
+             "lb_policy: expected ROUND_ROBIN, LEAST_REQUEST or RANDOM; others are not implemented",
              "type: expected STATIC or EDS; others are not implemented"}));
   EXPECT_EQ(Parse("{}").value, nullptr);
 }
@@ -132,6 +132,27 @@ TEST(ParseClusterTest, WrongProtocolOptionsAreRefused) {
              kOptions + ": {\"@type\": a/google.protobuf.Empty}}}"),
       (Lines{path + ": expected a " + kOptions,
              "http2_protocol_options: expected only one of this and typed_extension_protocol_options"}));
+}
+
+TEST(ParseClusterTest, BalancersAreRead) {
+  using Kind = Balancer::Kind;
+  const auto balancer = [](const std::string& fields) {
+    const auto parsed = ParseCluster(
+        FromYaml<ClusterProto>("{name: a, load_assignment: {cluster_name: a}, " + fields + "}"), "");
+    EXPECT_EQ(ToLines(parsed.errors), Lines{});
+    return parsed.value->balancer;
+  };
+  EXPECT_EQ(balancer("lb_policy: ROUND_ROBIN").kind, Kind::kRoundRobin);
+  EXPECT_EQ(balancer("lb_policy: RANDOM").kind, Kind::kRandom);
+  EXPECT_EQ(balancer("lb_policy: LEAST_REQUEST").kind, Kind::kLeastRequest);
+  EXPECT_EQ(balancer("lb_policy: LEAST_REQUEST, least_request_lb_config: {}").choices, 2u);
+  EXPECT_EQ(balancer("lb_policy: LEAST_REQUEST, least_request_lb_config: {choice_count: 5}").choices, 5u);
+  EXPECT_EQ(
+      Errors("{name: a, load_assignment: {cluster_name: a}, lb_policy: MAGLEV, least_request_lb_config: "
+             "{choice_count: 1}}"),
+      (Lines{"lb_policy: expected ROUND_ROBIN, LEAST_REQUEST or RANDOM; others are not implemented",
+             "least_request_lb_config: expected only with LEAST_REQUEST",
+             "least_request_lb_config.choice_count: expected 2 to 100"}));
 }
 
 TEST(ParseClusterTest, RetryBudgetsAreRead) {

@@ -53,8 +53,9 @@ Next Attempt::Advance() {
 }
 
 Next Attempt::Pick() {
-  endpoint_ = LocalRef<upstream::EndpointState>(order_.cluster.Pick(
-      tried_ == nullptr ? upstream::Tried() : upstream::Tried(*tried_), order_.env.turn.now()));
+  endpoint_ = LocalRef<upstream::EndpointState>(
+      order_.cluster.Pick(tried_ == nullptr ? upstream::Tried() : upstream::Tried(*tried_),
+                          order_.env.turn.now(), order_.env.random));
   if (!endpoint_)
     return End(
         {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});

@@ -45,8 +45,8 @@ void Dial::Start() {
       return;
     }
     ++attempts_;
-    LocalRef<upstream::EndpointState> next(
-        cluster_->Pick(endpoint_ ? upstream::Tried(&endpoint_, 1) : upstream::Tried(), parts_.turn.now()));
+    LocalRef<upstream::EndpointState> next(cluster_->Pick(
+        endpoint_ ? upstream::Tried(&endpoint_, 1) : upstream::Tried(), parts_.turn.now(), parts_.random));
     if (!next) {
       DropEndpoint();
       state_ = State::kFailed;

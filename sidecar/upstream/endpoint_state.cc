@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sidecar/base/smooth_turn.h"
+#include "sidecar/upstream/draw.h"
 
 namespace pillion::upstream {
 
@@ -15,6 +16,7 @@ void ClusterState::Update(config::ClusterEntry entry) {
     for (const auto& endpoint : usable_) known.emplace(endpoint->address(), endpoint);
   }
   usable_.clear();
+  weights_.clear();
   for (const config::Endpoint& endpoint : entry.endpoints->endpoints) {
     if (!endpoint.usable) continue;
     LocalRef<EndpointState>& state = known[endpoint.address];
@@ -22,6 +24,7 @@ void ClusterState::Update(config::ClusterEntry entry) {
     state->pillion_sidecar_ = endpoint.pillion_sidecar;
     state->weight_ = endpoint.weight;
     usable_.push_back(state);
+    weights_.push_back((weights_.empty() ? 0 : weights_.back()) + endpoint.weight);
   }
   entry_ = std::move(entry);
   retry_budget.set_terms(entry_.cluster->retry_budget);
@@ -35,15 +38,31 @@ void EndpointState::CouldNotConnect(time::MonotonicTime now) {
       now + std::min<time::Duration>(kFirstEndpointPause * (1 << doublings), kLongestEndpointPause);
 }
 
-EndpointState* ClusterState::Pick(Tried tried, time::MonotonicTime now) {
+template <typename May>
+std::optional<size_t> ClusterState::Choose(May may, Random& random) {
+  using Kind = config::Balancer::Kind;
+  const auto may_at = [&](size_t i) { return may(*usable_[i]); };
+  switch (config().balancer.kind) {
+    case Kind::kRoundRobin:
+      break;
+    case Kind::kRandom:
+      return Draw(weights_, may_at, random);
+    case Kind::kLeastRequest:
+      return DrawLeast(
+          weights_, config().balancer.choices, may_at, [&](size_t i) { return usable_[i]->active_attempts; },
+          random);
+  }
+  return TakeSmoothTurn(
+      usable_.size(), [&](size_t i) { return usable_[i]->weight_; },
+      [&](size_t i) -> int64_t& { return usable_[i]->turn_; }, may_at);
+}
+
+EndpointState* ClusterState::Pick(Tried tried, time::MonotonicTime now, Random& random) {
   if (usable_.size() == 1) return usable_.front().get();
   const EndpointState* const last = tried.empty() ? nullptr : tried.back().get();
   const auto take = [&](auto may) {
     const auto found = std::ranges::find_if(usable_, [&](const auto& endpoint) { return may(*endpoint); });
-    if (found == usable_.end()) return std::optional<size_t>();
-    return TakeSmoothTurn(
-        usable_.size(), [&](size_t i) { return usable_[i]->weight_; },
-        [&](size_t i) -> int64_t& { return usable_[i]->turn_; }, [&](size_t i) { return may(*usable_[i]); });
+    return found == usable_.end() ? std::nullopt : Choose(may, random);
   };
   const auto other = [&](const EndpointState& endpoint) { return &endpoint != last; };
   const auto reachable = [&](const EndpointState& endpoint) {

@@ -7,12 +7,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "sidecar/base/local_ref.h"
+#include "sidecar/base/random.h"
 #include "sidecar/config/snapshot.h"
 #include "sidecar/time/clock.h"
 #include "sidecar/upstream/retry_budget.h"
@@ -80,18 +82,23 @@ class ClusterState : public LocalCounted {
   void Update(config::ClusterEntry entry);
   const config::Cluster& config() const { return *entry_.cluster; }
   const std::string& name() const { return entry_.cluster->name; }
-  // The next usable endpoint by smooth weighted round robin (a share of w/sum in any run of sum picks), of
-  // those that can be reached and have not been tried; where there is none, of those that can be reached but
-  // for the one that was tried last; else of all but that one. Null when there is no endpoint.
-  EndpointState* Pick(Tried tried, time::MonotonicTime now);
+  // The next usable endpoint as the cluster's balancer has it: by smooth weighted round robin (a share of
+  // w/sum in any run of sum picks), or drawn (draw.h; a request's load is that of this worker), of those that
+  // can be reached and have not been tried; where there is none, of those that can be reached but for the one
+  // that was tried last; else of all but that one. Null when there is no endpoint.
+  EndpointState* Pick(Tried tried, time::MonotonicTime now, Random& random);
   const std::vector<LocalRef<EndpointState>>& endpoints() const { return usable_; }
 
   uint64_t active_attempts = 0;
   RetryBudget retry_budget;
 
  private:
+  template <typename May>
+  std::optional<size_t> Choose(May may, Random& random);
+
   config::ClusterEntry entry_;
   std::vector<LocalRef<EndpointState>> usable_;
+  std::vector<uint64_t> weights_;  // of those up to and with each
 };
 
 // All clusters of one worker, by name.

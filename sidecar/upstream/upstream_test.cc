@@ -24,6 +24,11 @@ config::ClusterEntry Entry(const std::string& name, const std::map<uint16_t, uin
 
 const time::MonotonicTime kNow(std::chrono::hours(1));
 
+Random& Dice() {
+  static Random random(1);
+  return random;
+}
+
 TriedEndpoints Only(EndpointState* endpoint) {
   TriedEndpoints tried;
   tried.emplace_back(endpoint);
@@ -34,20 +39,76 @@ TEST(RoundRobin, GivesEachEndpointItsExactShareInEveryRound) {
   ClusterState cluster(Entry("a", {{1, 1}, {2, 2}, {3, 5}}));
   for (int round = 0; round < 10; ++round) {
     std::map<uint16_t, int> picks;
-    for (int i = 0; i < 8; ++i) ++picks[cluster.Pick({}, kNow)->address().port()];
+    for (int i = 0; i < 8; ++i) ++picks[cluster.Pick({}, kNow, Dice())->address().port()];
     EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 1}, {2, 2}, {3, 5}}));
   }
 }
 
 TEST(RoundRobin, AvoidsTheFailedEndpointWhenThereIsAnother) {
   ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
-  EndpointState* first = cluster.Pick({}, kNow);
-  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(Only(first), kNow), first);
+  EndpointState* first = cluster.Pick({}, kNow, Dice());
+  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(Only(first), kNow, Dice()), first);
   ClusterState alone(Entry("b", {{1, 1}}));
-  EndpointState* only = alone.Pick({}, kNow);
-  EXPECT_EQ(alone.Pick(Only(only), kNow), only);
+  EndpointState* only = alone.Pick({}, kNow, Dice());
+  EXPECT_EQ(alone.Pick(Only(only), kNow, Dice()), only);
   ClusterState none(Entry("c", {}));
-  EXPECT_EQ(none.Pick({}, kNow), nullptr);
+  EXPECT_EQ(none.Pick({}, kNow, Dice()), nullptr);
+}
+
+ClusterState Balanced(config::Balancer balancer, const std::map<uint16_t, uint32_t>& weight_by_port) {
+  config::ClusterEntry entry = Entry("a", weight_by_port);
+  auto cluster = std::make_shared<config::Cluster>(*entry.cluster);
+  cluster->balancer = balancer;
+  entry.cluster = cluster;
+  return ClusterState(entry);
+}
+
+TEST(Drawn, AnIdleClusterIsDrawnFromByWeight) {
+  for (const auto kind : {config::Balancer::Kind::kRandom, config::Balancer::Kind::kLeastRequest}) {
+    ClusterState cluster = Balanced({.kind = kind}, {{1, 1}, {2, 3}, {3, 6}});
+    std::map<uint16_t, int> picks;
+    for (int i = 0; i < 10000; ++i) ++picks[cluster.Pick({}, kNow, Dice())->address().port()];
+    EXPECT_NEAR(picks[1], 1000, 150);  // five standard deviations
+    EXPECT_NEAR(picks[2], 3000, 230);
+    EXPECT_NEAR(picks[3], 6000, 250);
+  }
+}
+
+TEST(Drawn, OfTwoTheOneWithLessToDoForItsWeightIsTaken) {
+  ClusterState cluster = Balanced({.kind = config::Balancer::Kind::kLeastRequest}, {{1, 1}, {2, 1}, {3, 4}});
+  cluster.endpoints()[0]->active_attempts = 2;
+  cluster.endpoints()[1]->active_attempts = 1;
+  cluster.endpoints()[2]->active_attempts = 3;  // of four times the weight: the least
+  std::map<uint16_t, int> picks;
+  for (int i = 0; i < 1000; ++i) ++picks[cluster.Pick({}, kNow, Dice())->address().port()];
+  EXPECT_EQ(picks[1], 0) << "there is always one with less";
+  EXPECT_GT(picks[2], 0) << "drawn with the first";
+  EXPECT_GT(picks[3], picks[2]);
+}
+
+// What balancing is for: the most loaded of a hundred has a few requests, where draws alone give many.
+TEST(Drawn, TwoChoicesKeepTheLoadLevel) {
+  const auto most = [](config::Balancer balancer) {
+    std::map<uint16_t, uint32_t> ports;
+    for (uint16_t port = 1; port <= 100; ++port) ports[port] = 1;
+    ClusterState cluster = Balanced(balancer, ports);
+    uint32_t largest = 0;
+    for (int i = 0; i < 1000; ++i)
+      largest = std::max(largest, ++cluster.Pick({}, kNow, Dice())->active_attempts);
+    return largest;
+  };
+  EXPECT_LE(most({.kind = config::Balancer::Kind::kLeastRequest}), 13u);
+  EXPECT_LE(most({.kind = config::Balancer::Kind::kLeastRequest, .choices = 5}), 12u);
+  EXPECT_GE(most({.kind = config::Balancer::Kind::kRandom}), 16u);
+}
+
+TEST(Drawn, WhatWasTriedOrCannotBeReachedIsPassedOver) {
+  for (const auto kind : {config::Balancer::Kind::kRandom, config::Balancer::Kind::kLeastRequest}) {
+    ClusterState cluster = Balanced({.kind = kind}, {{1, 1000000}, {2, 1}, {3, 1000000}});
+    TriedEndpoints tried = Only(cluster.endpoints()[0].get());
+    cluster.endpoints()[2]->CouldNotConnect(kNow);
+    for (int i = 0; i < 100; ++i) ASSERT_EQ(cluster.Pick(tried, kNow, Dice())->address().port(), 2);
+  }
 }
 
 TEST(Unreachable, IsLeftAloneForAWhileAndThenTriedByOneRequest) {
@@ -56,7 +117,7 @@ TEST(Unreachable, IsLeftAloneForAWhileAndThenTriedByOneRequest) {
   time::MonotonicTime now = kNow;
   const auto picks = [&](int count) {
     int times = 0;
-    for (int i = 0; i < count; ++i) times += cluster.Pick({}, now) == down ? 1 : 0;
+    for (int i = 0; i < count; ++i) times += cluster.Pick({}, now, Dice()) == down ? 1 : 0;
     return times;
   };
   time::Duration pause = kFirstEndpointPause;
@@ -78,7 +139,9 @@ TEST(Unreachable, ATrialThatNeverEndsIsFollowedByAnother) {
   EndpointState* const down = cluster.endpoints()[0].get();
   down->CouldNotConnect(kNow);
   time::MonotonicTime now = kNow + kFirstEndpointPause;
-  const auto tried = [&] { return cluster.Pick({}, now) == down || cluster.Pick({}, now) == down; };
+  const auto tried = [&] {
+    return cluster.Pick({}, now, Dice()) == down || cluster.Pick({}, now, Dice()) == down;
+  };
   EXPECT_TRUE(tried());
   EXPECT_FALSE(tried());
   now += cluster.config().connect_timeout;
@@ -90,15 +153,15 @@ TEST(RoundRobin, GoesThroughAllBeforeOneIsTriedAgain) {
   TriedEndpoints tried;
   std::map<uint16_t, int> picks;
   for (int i = 0; i < 4; ++i) {
-    tried.emplace_back(cluster.Pick(tried, kNow));
+    tried.emplace_back(cluster.Pick(tried, kNow, Dice()));
     ++picks[tried.back()->address().port()];
   }
   EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 1}, {2, 1}, {3, 1}, {4, 1}}));
-  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(tried, kNow), tried.back().get());
+  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(tried, kNow, Dice()), tried.back().get());
   tried.pop_back();
-  EndpointState* const left = cluster.Pick(tried, kNow);
+  EndpointState* const left = cluster.Pick(tried, kNow, Dice());
   left->CouldNotConnect(kNow);
-  EXPECT_NE(cluster.Pick(tried, kNow), left)
+  EXPECT_NE(cluster.Pick(tried, kNow, Dice()), left)
       << "rather one that has been tried than one that cannot be reached";
 }
 
@@ -106,11 +169,12 @@ TEST(Unreachable, WhereAllAreTheyAreAsked) {
   ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
   for (const auto& endpoint : cluster.endpoints()) endpoint->CouldNotConnect(kNow);
   std::map<uint16_t, int> picks;
-  for (int i = 0; i < 10; ++i) ++picks[cluster.Pick({}, kNow)->address().port()];
+  for (int i = 0; i < 10; ++i) ++picks[cluster.Pick({}, kNow, Dice())->address().port()];
   EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 5}, {2, 5}}));
   EndpointState* const first = cluster.endpoints()[0].get();
   first->Reached();
-  EXPECT_NE(cluster.Pick(Only(first), kNow), first) << "another than the one that just failed, even so";
+  EXPECT_NE(cluster.Pick(Only(first), kNow, Dice()), first)
+      << "another than the one that just failed, even so";
 }
 
 TEST(ClusterTable, KeepsTheStateOfEndpointsThatStay) {
