@@ -25,6 +25,7 @@ std::optional<TracingPolicy> Read(const kube::policy::v1alpha1::TracingPolicy& m
 // Used by the readers of several kinds.
 // The rules that the Gateway API has for paths: nothing that another hop could read as another path.
 bool IsCleanPath(std::string_view path);
+inline constexpr size_t kMaxPathBytes = 1024;  // the Gateway API's
 enum class FilterPlace : uint8_t { kRule, kBackend };
 HttpFilters ReadFilters(
     const google::protobuf::RepeatedPtrField<kube::gateway::v1::HTTPRouteFilter>& messages,

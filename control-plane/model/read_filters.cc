@@ -101,6 +101,7 @@ PathModifier ReadPathModifier(const HTTPPathModifier& message, const std::string
   if (message.has_replace_full_path() == modifier.prefix ||
       message.has_replace_prefix_match() != modifier.prefix)
     report.Add(path, "expected replaceFullPath or replacePrefixMatch, the one that type names");
+  if (modifier.path.size() > kMaxPathBytes) report.Add(FieldPath(path, field), "expected at most 1024 bytes");
   if (modifier.path.empty()) modifier.path = "/";
   if (!IsCleanPath(modifier.path)) {
     report.Add(FieldPath(path, field),

@@ -57,6 +57,7 @@ PathMatch ReadPath(const HTTPPathMatch& message, const std::string& path, Report
   using Kind = PathMatch::Kind;
   const std::string value_path = FieldPath(path, "value");
   PathMatch match;
+  if (message.value().size() > kMaxPathBytes) report.Add(value_path, "expected at most 1024 bytes");
   if (message.has_value()) match.path = message.value();
   if (message.type() == HTTPPathMatch::RegularExpression) {
     match.kind = Kind::kRegex;

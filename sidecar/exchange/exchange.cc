@@ -288,7 +288,7 @@ Next Exchange::RequestFilters() {
   SetDeadline();
   if (deadline_ != time::MonotonicTime() && env_.turn.now() >= deadline_)
     return AnswerLocally({ErrorKind::kDeadline, Side::kLocal, Outcome::kNotSent, "it came too late"});
-  ApplyRoute();
+  if (const RequestError error = ApplyRoute()) return AnswerLocally(error);
   step_ = Step::kAttempt;
   // What is here already goes through first: whether more follows decides on the framing of the head, and
   // what cannot be read needs no attempt. DriveAttempt looks at what comes of it.
@@ -511,8 +511,9 @@ void Exchange::DescribeResponse(http::ResponseHead& head) {
     head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head, !client_->request().upgrade.empty()));
     if (!client_->request().upgrade.empty() && head.status / 100 == 2) head.status = kNotSwitched;
   }
-  if (by_sidecar_ && local_answer_ && error_) {
-    if (const std::string outcome = DescribeOutcome(error_); !outcome.empty())
+  if (by_sidecar_) {
+    const RequestError failure = ForTheWhole(local_answer_ ? error_ : attempt_->told());
+    if (const std::string outcome = DescribeOutcome(failure); !outcome.empty())
       head.headers.Set(http::Known::kPillionOutcome, outcome);
   }
   if (explain_) head.headers.Set(http::Known::kPillionExplain, Explain());
@@ -553,11 +554,16 @@ Next Exchange::Finish() {
   return Next::kDone;
 }
 
-Next Exchange::AnswerLocally(const RequestError& error) {
-  error_ = error;
-  // What is proven of the last attempt holds for the request only when it holds for all of them.
+// What is proven of the last attempt holds for the request only when it holds for all of them.
+RequestError Exchange::ForTheWhole(RequestError error) const {
   if (may_have_run_ && (error.outcome == Outcome::kNotSent || error.outcome == Outcome::kRefused))
-    error_.outcome = Outcome::kAmbiguous;
+    error.outcome = Outcome::kAmbiguous;
+  return error;
+}
+
+Next Exchange::AnswerLocally(const RequestError& error) {
+  error_ = ForTheWhole(error);
+  answered_by_route_ = false;
   const Answer answer = AnswerFor(error);
   Note(Event::kAnsweredHere, answer.status);
   if (error.side == Side::kClient && (error.kind == ErrorKind::kReset || error.kind == ErrorKind::kClosed ||
@@ -587,6 +593,8 @@ Next Exchange::AnswerLocally(const RequestError& error) {
 }
 
 Next Exchange::AnswerFromFilter() {
+  error_ = {};  // that nothing would serve the request does not matter any more
+  answered_by_route_ = false;
   Note(Event::kAnsweredHere, local_head_.status);
   if (attempt_ != nullptr) RememberAttempt();
   attempt_.reset();

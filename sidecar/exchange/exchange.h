@@ -87,6 +87,8 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   bool PolicyTakesRequest() const;
   std::optional<time::Duration> TimeLeft() const;
   time::Duration WaitBeforeRetry(upstream::Verdict verdict, const upstream::ToldWait& told);
+  // Since when no byte of the attempt has moved; max: that does not count now.
+  time::MonotonicTime IdleSince() const;
   bool IsIdle(time::MonotonicTime now) const;
   void GiveUpRetrying(NoRetry reason);
   Next CheckTimers();
@@ -108,12 +110,13 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   std::string Explain() const;
   void RememberAttempt();
 
+  RequestError ForTheWhole(RequestError error) const;
   // Answers instead of an upstream; the reason is kept for explain, log and metrics.
   Next AnswerLocally(const RequestError& error);
   // route_action.cc: what the route makes of messages.
   Next AnswerByRoute();
   // The request's head becomes the upstream's.
-  void ApplyRoute();
+  RequestError ApplyRoute();
   void EditResponse(http::ResponseHead& head);
   // A filter has filled in local_head_ and local_body_.
   Next AnswerFromFilter();
@@ -188,12 +191,14 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   // More than three booleans: each is one fact that several steps read; none is a state of its own.
   bool replayable_ = true;
   bool local_answer_ = false;
-  bool made_key_ = false;      // a WebSocket key, for an app that wants one (websocket.h)
-  bool tunnel_ = false;        // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
-  bool by_sidecar_ = false;    // came by HTTP/2 from a sidecar
-  bool from_peer_ = false;     // likewise, which described an HTTP/1 origin
-  bool free_retry_ = false;    // has been made
-  bool may_have_run_ = false;  // an attempt before this one
+  bool made_key_ = false;        // a WebSocket key, for an app that wants one (websocket.h)
+  bool tunnel_ = false;          // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
+  bool by_sidecar_ : 1 = false;  // came by HTTP/2 from a sidecar
+  bool from_peer_ = false;       // likewise, which described an HTTP/1 origin
+  bool answered_by_route_ : 1 = false;
+  bool path_rewritten_ : 1 = false;
+  bool free_retry_ : 1 = false;    // has been made
+  bool may_have_run_ : 1 = false;  // an attempt before this one
   bool grpc_ = false;
   bool explain_ = false;
   bool head_delivered_ = false;

@@ -49,9 +49,10 @@ void Exchange::DescribeAnswer(upstream::AttemptFacts& facts) {
   facts.status = head.status;
   if (const auto grpc = head.headers.Find(http::Known::kGrpcStatus); grpc && grpc_)
     facts.grpc_status = filter::ParseGrpcStatus(*grpc);
-  const bool good = head.status < 400 && facts.grpc_status.value_or(0) == 0;
-  if (!route_->retry || (good && route_->retry->response_headers.empty())) return;
+  if (!route_->retry) return;
   const config::RetryPolicy& policy = *route_->retry;
+  const bool good = head.status < 400 && facts.grpc_status.value_or(0) == 0;
+  if (good && policy.response_headers.empty() && policy.status_codes.empty()) return;
   const auto matches = [&](const config::HeaderMatch& match) { return route::Matches(match, head.headers); };
   facts.headers_match = std::ranges::any_of(policy.response_headers, matches);
   facts.rate_limited = head.headers.Find("x-envoy-ratelimited").has_value();
@@ -236,11 +237,23 @@ Next Exchange::CheckTimers() {
   return Next::kMore;
 }
 
-// No byte of the attempt has moved for as long as the policy allows.
+// It is the attempt's from the end of the request on, and while the client is not the one who is waited for.
+time::MonotonicTime Exchange::IdleSince() const {
+  constexpr auto kNever = time::MonotonicTime::max();
+  if (attempt_ == nullptr || !attempt_->head_sent() || local_answer_ || !route_->retry) return kNever;
+  if (request_ended_ == time::MonotonicTime() || tunnel_ || response_finished_) return kNever;
+  const bool client_waited_for =
+      client_->Unsent() > 0 || (attempt_->stream() != nullptr && !attempt_->stream()->in().content.empty());
+  if (client_waited_for) return kNever;
+  return std::max({attempt_->head_sent_at(), request_ended_, last_activity_});
+}
+
+// For as long as the policy allows.
 bool Exchange::IsIdle(time::MonotonicTime now) const {
-  const time::Duration idle = route_->retry ? route_->retry->per_try_idle_timeout : time::Duration{0};
-  return idle.count() > 0 && !(tunnel_ && head_delivered_) && !response_finished_ &&
-         now >= std::max(attempt_->head_sent_at(), last_activity_) + idle;
+  const time::MonotonicTime since = IdleSince();
+  if (since == time::MonotonicTime::max() || !route_->retry) return false;
+  const time::Duration idle = route_->retry->per_try_idle_timeout;
+  return idle.count() > 0 && now >= since + idle;
 }
 
 // It is over for a reason of its own: no attempt follows.
@@ -295,8 +308,8 @@ void Exchange::ArmTimer() {
   } else {
     sooner(client_->started(), listener_->config->http.request_timeout);
   }
-  if (attempt_ != nullptr && attempt_->head_sent() && !local_answer_ && route_->retry)
-    sooner(std::max(attempt_->head_sent_at(), last_activity_), route_->retry->per_try_idle_timeout);
+  if (const time::MonotonicTime since = IdleSince(); since != time::MonotonicTime::max() && route_->retry)
+    sooner(since, route_->retry->per_try_idle_timeout);
   sooner(client_->started(), listener_->config->http.max_stream_duration);
   sooner(last_activity_, IdleTimeout());
   if (deadline_ != time::MonotonicTime()) due = std::min(due, deadline_);

@@ -9,7 +9,8 @@ bool IsTold(const RequestError& error) {
   if (error.outcome == Outcome::kAnswered) return false;
   switch (error.kind) {
     case ErrorKind::kNone:
-    case ErrorKind::kDeadline:  // it is over everywhere
+    case ErrorKind::kDeadline:        // it is over everywhere
+    case ErrorKind::kUpgradeRefused:  // so would others
       return false;
     case ErrorKind::kPressure:
     case ErrorKind::kOverflow:
@@ -55,18 +56,23 @@ RequestError ReadOutcome(std::string_view description) {
   return {};
 }
 
-RequestError TakeOutcome(http::ResponseHead& head, bool from_sidecar) {
+RequestError TakeOutcome(http::ResponseHead& head, Answerer from) {
+  const http::HeaderList& headers = head.headers;
+  if (!headers.Has(Known::kPillionOutcome) && !headers.Has(Known::kPillionNotExecuted)) return {};
   RequestError told;
-  if (head.headers.Has(Known::kPillionOutcome)) {
-    if (from_sidecar) told = ReadOutcome(head.headers.Find(Known::kPillionOutcome).value_or(""));
-    head.headers.Remove(Known::kPillionOutcome);
-  }
-  if (!told && head.headers.Has(Known::kPillionNotExecuted) && IsError(head) &&
-      head.headers.Find(Known::kPillionNotExecuted) == "1") {
+  if (from == Answerer::kSidecar && IsError(head)) {
+    told = ReadOutcome(headers.Find(Known::kPillionOutcome).value_or(""));
+  } else if (from == Answerer::kOwnApp && IsError(head) && headers.Find(Known::kPillionNotExecuted) == "1") {
     told = {ErrorKind::kPeerRefused, Side::kUpstream, Outcome::kRefused,
             "the app says that it has not run it"};
   }
+  DropOutcome(head.headers);
   return told;
+}
+
+void DropOutcome(http::HeaderList& headers) {
+  headers.Remove(Known::kPillionOutcome);
+  headers.Remove(Known::kPillionNotExecuted);
 }
 
 }  // namespace pillion::exchange

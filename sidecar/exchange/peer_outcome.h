@@ -8,6 +8,7 @@
 #ifndef PILLION_SIDECAR_EXCHANGE_PEER_OUTCOME_H_
 #define PILLION_SIDECAR_EXCHANGE_PEER_OUTCOME_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -21,10 +22,15 @@ std::string DescribeOutcome(const RequestError& error);
 // kNone: it is none.
 RequestError ReadOutcome(std::string_view description);
 
-// What an upstream's answer says of itself, of either kind; the internal header is taken off. `from_sidecar`:
-// it may say how an attempt of its own ended. Any upstream may say that it has not run the request:
-// `pillion-not-executed: 1`, of an error. kNone: it answered.
-RequestError TakeOutcome(http::ResponseHead& head, bool from_sidecar);
+// Who answered.
+enum class Answerer : uint8_t { kSidecar, kOwnApp, kOther };
+
+// What an answer says of itself; the fields that say it are taken off. A sidecar may say how an attempt of
+// its own ended, and our own app that it has not run the request: `pillion-not-executed: 1`. An app may pass
+// on as its own word what it got from others, so no app is shown these fields, and nobody else is believed.
+// Of errors only. kNone: it answered.
+RequestError TakeOutcome(http::ResponseHead& head, Answerer from);
+void DropOutcome(http::HeaderList& headers);
 
 }  // namespace pillion::exchange
 

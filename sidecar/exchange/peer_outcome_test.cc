@@ -18,7 +18,7 @@ TEST(PeerOutcome, WhatOneSidecarTellsTheOtherReads) {
   for (const Outcome outcome : {Outcome::kNotSent, Outcome::kRefused, Outcome::kAmbiguous}) {
     for (size_t kind = 1; kind < kErrorKinds; ++kind) {
       const RequestError error{static_cast<ErrorKind>(kind), Side::kUpstream, outcome, ""};
-      if (error.kind == ErrorKind::kDeadline) continue;
+      if (error.kind == ErrorKind::kDeadline || error.kind == ErrorKind::kUpgradeRefused) continue;
       const RequestError read = ReadOutcome(DescribeOutcome(error));
       EXPECT_EQ(read.kind, error.kind) << DescribeOutcome(error);
       EXPECT_EQ(read.outcome, outcome);
@@ -49,19 +49,25 @@ TEST(PeerOutcome, WhatIsNoneIsNone) {
 }
 
 TEST(PeerOutcome, OnlyASidecarIsBelievedAndNobodySeesIt) {
-  for (const bool sidecar : {true, false}) {
+  for (const Answerer from : {Answerer::kSidecar, Answerer::kOwnApp, Answerer::kOther}) {
     http::ResponseHead head = Head(503, "Pillion-Outcome", "not_sent;connect_failed");
-    const RequestError told = TakeOutcome(head, sidecar);
-    EXPECT_EQ(static_cast<bool>(told), sidecar);
-    EXPECT_EQ(head.headers.size(), 0u);
+    head.headers.Add("X-Other", "1");
+    EXPECT_EQ(static_cast<bool>(TakeOutcome(head, from)), from == Answerer::kSidecar);
+    EXPECT_EQ(head.headers.size(), 1u);
   }
+  http::ResponseHead good = Head(200, "Pillion-Outcome", "not_sent;connect_failed");
+  EXPECT_FALSE(TakeOutcome(good, Answerer::kSidecar));
+  EXPECT_EQ(good.headers.size(), 0u);
 }
 
-TEST(PeerOutcome, AnAppMaySayOfAnErrorThatItHasNotRunTheRequest) {
-  const auto told = [](uint16_t status, const std::string& value, const std::string& grpc_status = "") {
+TEST(PeerOutcome, OurOwnAppMaySayOfAnErrorThatItHasNotRunTheRequest) {
+  const auto told = [](uint16_t status, const std::string& value, const std::string& grpc_status = "",
+                       Answerer from = Answerer::kOwnApp) {
     http::ResponseHead head = Head(status, "pillion-not-executed", value);
     if (!grpc_status.empty()) head.headers.Add("grpc-status", grpc_status);
-    return TakeOutcome(head, false);
+    const RequestError error = TakeOutcome(head, from);
+    EXPECT_FALSE(head.headers.Find("pillion-not-executed"));
+    return error;
   };
   EXPECT_EQ(told(503, "1").outcome, Outcome::kRefused);
   EXPECT_EQ(told(429, "1").kind, ErrorKind::kPeerRefused);
@@ -70,6 +76,8 @@ TEST(PeerOutcome, AnAppMaySayOfAnErrorThatItHasNotRunTheRequest) {
   EXPECT_FALSE(told(200, "1", "0"));
   EXPECT_FALSE(told(503, "0"));
   EXPECT_FALSE(told(503, ""));
+  EXPECT_FALSE(told(503, "1", "", Answerer::kOther)) << "it may pass on what another said";
+  EXPECT_FALSE(told(503, "1", "", Answerer::kSidecar)) << "it says so in its own way";
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The two body pumps: bytes go on when both ends have room, and only then does the sender get new credit.
 #include "sidecar/exchange/exchange.h"
 #include "sidecar/exchange/origin_header.h"
+#include "sidecar/exchange/peer_outcome.h"
 
 namespace pillion::exchange {
 
@@ -166,6 +167,7 @@ void Exchange::PassInformational() {
   while (attempt_->stream()->TakeInformational(head)) {
     if (client_->request().version == http::Version::kHttp10) continue;
     TakeOrigin(head);
+    DropOutcome(head.headers);
     if (!http::RemoveHopByHop(head.headers)) continue;  // a 1xx may be left out
     if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));
     client_->SendInformational(head);

@@ -47,8 +47,7 @@ void Exchange::Log() {
   record.duration = env_.turn.now() - client_->started();
   record.method = head.method_text;
   record.authority = head.authority;
-  const bool rewritten = route_ != nullptr && route_->path_rewrite != nullptr && attempts_ > 0;
-  record.path = rewritten ? head.headers.Find(kOriginalPath).value_or(head.path) : head.path;
+  record.path = path_rewritten_ ? head.headers.Find(kOriginalPath).value_or(head.path) : head.path;
   record.protocol = http::ToString(head.version);
   if (route_ != nullptr) record.route = route_->name;
   if (cluster_) record.cluster = cluster_->name();

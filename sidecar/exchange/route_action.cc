@@ -15,10 +15,30 @@ namespace {
 
 constexpr std::string_view kForwardedHost = "x-forwarded-host";
 
+// RFC 3986 section 3.3; a dot may be spelled %2e.
+bool HasDotSegments(std::string_view path) {
+  path = path.substr(0, path.find('?'));
+  while (!path.empty()) {
+    path.remove_prefix(1);  // the slash
+    std::string_view segment = path.substr(0, path.find('/'));
+    path.remove_prefix(segment.size());
+    size_t dots = 0;
+    while (!segment.empty()) {
+      const bool spelled = segment.starts_with("%2e") || segment.starts_with("%2E");
+      if (!spelled && segment.front() != '.') break;
+      segment.remove_prefix(spelled ? 3 : 1);
+      ++dots;
+    }
+    if (segment.empty() && (dots == 1 || dots == 2)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Next Exchange::AnswerByRoute() {
   local_answer_ = true;
+  answered_by_route_ = true;
   if (const std::optional<config::DirectResponse>& direct = route_->direct) {
     local_status_ = direct->status;
     local_body_.AppendCopy(direct->body);
@@ -36,7 +56,7 @@ Next Exchange::AnswerByRoute() {
 
 // Once per exchange, when its filters are through with the head: they and the match saw what the client sent,
 // all attempts see this. Fields first, so that they can tell of the target as it was (Envoy's order).
-void Exchange::ApplyRoute() {
+RequestError Exchange::ApplyRoute() {
   http::RequestHead& head = client_->request();
   if (target_->edits != nullptr && target_->edits->request != nullptr) {
     const std::string client = client_->peer().ToString();
@@ -44,7 +64,8 @@ void Exchange::ApplyRoute() {
                  {.request = head, .client = client, .route = route_->name, .cluster = cluster_->name()},
                  head.headers);
   }
-  if (route_->host_rewrite != nullptr) {
+  // A CONNECT's target is no host, but where its bytes go (RFC 9110 section 9.3.6).
+  if (route_->host_rewrite != nullptr && head.method != http::Method::kConnect) {
     std::string host = route::RewrittenHost(*route_->host_rewrite, head);
     if (http::IsAuthority(host)) {
       if (route_->append_forwarded_host && !head.authority.empty())
@@ -55,17 +76,23 @@ void Exchange::ApplyRoute() {
   }
   if (route_->path_rewrite != nullptr && head.path.starts_with('/')) {
     std::string path = route::RewrittenPath(*route_->path_rewrite, route_->match, head.path);
-    if (!http::IsOriginForm(path)) return;
+    if (!http::IsOriginForm(path)) return {};
+    // "/api" in front of "../x" is one element; "/public/" in its place would make two of it.
+    if (HasDotSegments(path) && !HasDotSegments(head.path)) {
+      return {ErrorKind::kPathRefused, Side::kClient, Outcome::kNotSent, "a rewrite would make dot segments"};
+    }
+    path_rewritten_ = true;
     head.headers.Remove(kOriginalPath);
     head.headers.Add(kOriginalPath, head.path);
     head.path = std::move(path);
   }
+  return {};
 }
 
 // Of an upstream's answer, or one that the route makes; not of errors, nor of filters' answers.
 void Exchange::EditResponse(http::ResponseHead& head) {
   if (target_ == nullptr || target_->edits == nullptr || target_->edits->response == nullptr) return;
-  if (local_answer_ && (error_ || !route_->answers())) return;
+  if (local_answer_ && !answered_by_route_) return;
   const std::string client = client_->peer().ToString();
   route::Apply(*target_->edits->response,
                {.request = client_->request(),

@@ -1,5 +1,7 @@
 #include "sidecar/route/edits.h"
 
+#include <algorithm>
+
 namespace pillion::route {
 namespace {
 
@@ -55,7 +57,10 @@ std::string FillIn(const config::TextFormat& format, const EditFacts& facts) {
     }
     text.append(value.substr(0, piece.most));
   }
-  return text;
+  // RFC 9110 section 5.5: blanks at the ends are no part of a value, and HTTP/2 refuses them.
+  const size_t last = text.find_last_not_of(" \t");
+  text.resize(last == std::string::npos ? 0 : last + 1);
+  return text.erase(0, std::min(text.find_first_not_of(" \t"), text.size()));
 }
 
 void Apply(const config::HeaderEdits& edits, const EditFacts& facts, http::HeaderList& fields) {

@@ -19,12 +19,10 @@ struct EditFacts {
   std::string_view cluster;  // "": answered here
 };
 
-// What is not there becomes "" ("-" in front of a length would not help a header).
+// What is not there becomes "" ("-" in front of a length would not help a header). No blanks at the ends.
 std::string FillIn(const config::TextFormat& format, const EditFacts& facts);
 
-// In order. A value that comes out empty is not written, unless it is kept (xds.md 1.3); nor is one with
-// bytes that no field may have (RFC 9110 section 5.5), which only a response's or request's own fields can
-// bring in.
+// In order. A value that comes out empty is not written, unless it is kept (xds.md 1.3).
 void Apply(const config::HeaderEdits& edits, const EditFacts& facts, http::HeaderList& fields);
 
 }  // namespace pillion::route

@@ -83,7 +83,9 @@ std::string RewrittenHost(const config::HostRewrite& rewrite, const http::Reques
 
 std::string Location(const config::Redirect& redirect, const config::RouteMatch& match,
                      const http::RequestHead& head) {
-  const std::string& scheme = redirect.scheme.empty() ? head.scheme : redirect.scheme;
+  // An HTTP/2 client may say any scheme.
+  const std::string_view own = head.scheme == "https" ? "https" : "http";
+  const std::string_view scheme = redirect.scheme.empty() ? own : std::string_view(redirect.scheme);
   std::string_view host = redirect.host.empty() ? std::string_view(head.authority) : redirect.host;
   if (redirect.host.empty()) {
     // Behind the last ':', unless that is within an IPv6 address.
@@ -91,11 +93,11 @@ std::string Location(const config::Redirect& redirect, const config::RouteMatch&
     const bool has_port = colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
     const std::string_view port = has_port ? host.substr(colon + 1) : std::string_view();
     // The old scheme's own port would be a strange one of the new.
-    const bool old_default = scheme != head.scheme && port == (head.scheme == "https" ? "443" : "80");
+    const bool old_default = scheme != own && port == (own == "https" ? "443" : "80");
     if (has_port && (redirect.port != 0 || old_default)) host = host.substr(0, colon);
   }
-  std::string location = scheme + "://";
-  location.append(host);
+  std::string location(scheme);
+  location.append("://").append(host);
   if (redirect.port != 0 && redirect.port != (scheme == "https" ? 443 : 80))
     location += ":" + std::to_string(redirect.port);
   std::string path = head.path == "*" ? "/" : head.path;
@@ -107,6 +109,8 @@ std::string Location(const config::Redirect& redirect, const config::RouteMatch&
   } else if (redirect.rewrite) {
     path = RewrittenPath(*redirect.rewrite, match, path);
   }
+  // Nobody knows which: the same one (RFC 9110 section 10.2.2). More slashes would name another.
+  if (host.empty()) return "/" + path.substr(std::min(path.find_first_not_of("/\\"), path.size()));
   return location + path;
 }
 

@@ -120,6 +120,12 @@ TEST(Location, IsWhatWasAskedForButForWhatIsSaid) {
   EXPECT_EQ(location({.path = "/new", .strip_query = true}), "http://shop:8080/new");
   EXPECT_EQ(location({.path = "/new?other", .strip_query = true}), "http://shop:8080/new?other");
   EXPECT_EQ(location({}, "shop", "*"), "http://shop/");
+  EXPECT_EQ(location({}, "", "/a?b"), "/a?b") << "the host it has asked, whichever that is";
+  EXPECT_EQ(location({}, "", "//evil.example/x"), "/evil.example/x");
+  EXPECT_EQ(location({}, "", "/\\evil.example/x"), "/evil.example/x");
+  http::RequestHead strange = Head("shop", "/a");
+  strange.scheme = "javascript";
+  EXPECT_EQ(Location({}, any, strange), "http://shop/a");
   Redirect prefix;
   prefix.rewrite = PathRewrite();
   prefix.rewrite->text = "/replacement-prefix";

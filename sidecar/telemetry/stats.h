@@ -57,7 +57,7 @@ class Histogram {
     return (uint64_t{2} + (next & 1)) << (next / 2) >> 1;
   }
   uint64_t bucket(size_t i) const { return buckets_[i].value(); }
-  // What half of the values are below, about; 0 while there are too few to say.
+  // What half of the values are above, or less; 0 while there are too few to say.
   time::Duration Median() const;
   uint64_t sum_us() const { return sum_us_.value(); }
 

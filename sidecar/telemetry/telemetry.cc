@@ -33,7 +33,7 @@ time::Duration Histogram::Median() const {
   uint64_t below = 0;
   for (size_t i = 0; i + 1 < kBuckets; ++i) {
     below += buckets_[i].value();
-    if (2 * below >= all) return std::chrono::microseconds(UpperBoundUs(i));
+    if (2 * below >= all) return std::chrono::microseconds(i == 0 ? 0 : UpperBoundUs(i - 1));
   }
   return std::chrono::microseconds(UpperBoundUs(kBuckets - 2));
 }

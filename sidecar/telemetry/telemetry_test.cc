@@ -6,13 +6,13 @@
 namespace pillion::telemetry {
 namespace {
 
-TEST(Histogram, TheMedianIsABoundOfHalfOfTheValues) {
+TEST(Histogram, TheMedianIsBelowHalfOfTheValues) {
   Histogram histogram;
   for (int i = 0; i < 31; ++i) histogram.Record(std::chrono::milliseconds(10));
   EXPECT_EQ(histogram.Median(), time::Duration(0)) << "too few";
   histogram.Record(std::chrono::milliseconds(10));
-  EXPECT_GE(histogram.Median(), std::chrono::milliseconds(10));
-  EXPECT_LE(histogram.Median(), std::chrono::milliseconds(15));
+  EXPECT_LE(histogram.Median(), std::chrono::milliseconds(10));
+  EXPECT_GE(histogram.Median(), std::chrono::milliseconds(6));
   for (int i = 0; i < 40; ++i) histogram.Record(std::chrono::hours(1));
   EXPECT_GE(histogram.Median(), std::chrono::minutes(3)) << "the last bucket has no bound of its own";
 }

@@ -4,6 +4,7 @@
 #ifndef PILLION_SIDECAR_UPSTREAM_ENDPOINT_STATE_H_
 #define PILLION_SIDECAR_UPSTREAM_ENDPOINT_STATE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -62,7 +63,7 @@ class EndpointState : public LocalCounted {
   // One request tries it; until it is over, or has had time to be, no other does.
   void BeginTrial(time::MonotonicTime now) {
     tried_ = true;
-    paused_until_ = now + cluster_->connect_timeout;
+    paused_until_ = now + std::min<time::Duration>(cluster_->connect_timeout, kLongestEndpointPause);
   }
   uint32_t failures_ = 0;  // to connect, one after the other
   bool tried_ = false;

@@ -19,6 +19,8 @@ std::optional<int64_t> ReadNumber(std::optional<std::string_view> text) {
 }
 
 bool WantsStatus(const config::RetryPolicy& policy, const AttemptFacts& facts) {
+  // Who limits rates is not asked again for whatever other reason (Envoy).
+  if (facts.rate_limited) return (policy.on & config::kRetryRateLimited) != 0;
   const uint16_t status = facts.status;
   if ((policy.on & config::kRetry5xx) != 0 && status >= 500) return true;
   if ((policy.on & config::kRetryGatewayError) != 0 && status >= 502 && status <= 504) return true;
@@ -29,7 +31,6 @@ bool WantsStatus(const config::RetryPolicy& policy, const AttemptFacts& facts) {
     return true;
   }
   if ((policy.on & config::kRetryHeaders) != 0 && facts.headers_match) return true;
-  if ((policy.on & config::kRetryRateLimited) != 0 && facts.rate_limited) return true;
   if (!facts.grpc_status) return false;
   switch (*facts.grpc_status) {
     case 1:
@@ -76,11 +77,13 @@ Judgement JudgeWithBody(const AttemptFacts& facts, const config::RetryPolicy* po
   const bool hopeless =
       !facts.other_endpoints && (facts.told || facts.error.kind == ErrorKind::kConnectFailed ||
                                  facts.error.kind == ErrorKind::kConnectTimeout);
+  // The upstream can do no such thing.
+  if (facts.error.kind == ErrorKind::kUpgradeRefused) return {Verdict::kDeliver, NoRetry::kCannotBeSent};
   const bool safe = NotProcessed(facts) && facts.error.side == Side::kUpstream;
   if (safe && facts.safe_retries < kMaxSafeRetries && facts.error.kind != ErrorKind::kOverflow && !hopeless) {
     // A connection that could not be made is one of these: another endpoint may be up, and nothing has run.
     const bool refused = facts.error.kind == ErrorKind::kPeerRefused;
-    const bool stale = facts.error.outcome == Outcome::kNotSent && facts.reused_connection;
+    const bool stale = facts.error.kind == ErrorKind::kClosed && facts.reused_connection;
     const bool free = !facts.told && (refused || stale) && facts.safe_retries == 0;
     return {free ? Verdict::kRetryFree : Verdict::kRetrySafe};
   }

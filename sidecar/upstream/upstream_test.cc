@@ -399,6 +399,29 @@ TEST(Judge, RetriesThatNeededNoPolicyCountForItAsWell) {
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
 }
 
+TEST(Judge, WhatTheUpstreamCannotDoItCannotDoAgain) {
+  config::RetryPolicy policy;
+  policy.on = ~0u;
+  policy.max_retries = 10;
+  AttemptFacts facts;
+  facts.reused_connection = true;
+  facts.error = Failed(ErrorKind::kUpgradeRefused, Outcome::kNotSent);
+  EXPECT_EQ(JudgeAttempt(facts, nullptr).reason, NoRetry::kCannotBeSent);
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kCannotBeSent);
+}
+
+TEST(Judge, WhoLimitsRatesIsAskedAgainOnlyWhereThePolicySaysSo) {
+  config::RetryPolicy policy;
+  policy.on = config::kRetry5xx;
+  policy.max_retries = 1;
+  AttemptFacts facts;
+  facts.status = 503;
+  facts.rate_limited = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+  policy.on |= config::kRetryRateLimited;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+}
+
 TEST(Judge, EachGrpcStatusHasItsCondition) {
   const std::pair<uint32_t, uint32_t> conditions[] = {{1, config::kRetryGrpcCancelled},
                                                       {4, config::kRetryGrpcDeadlineExceeded},

@@ -84,6 +84,12 @@ class Rewrites(Actions):
         self.assertEqual(head.first, "GET http://elsewhere:81/new/a HTTP/1.1")
         self.assertEqual(head.all("host"), ["elsewhere:81"])
 
+    def test_no_dot_segments_come_of_it(self):
+        self.begin({"prefix_rewrite": "/public/"}, {"prefix": "/api"})
+        for path in ("/api../admin", "/api%2e%2e/admin", "/api./x", "/api.."):
+            self.assertEqual(self.get(path=path).head().status, 400, path)
+        self.assertEqual(self.at_app("/api..x")[0].first, "GET /public/..x HTTP/1.1")
+
     def test_an_asterisk_is_no_path(self):
         self.begin({"prefix_rewrite": "/new"}, {"prefix": ""})
         self.ask("OPTIONS * HTTP/1.1\r\nHost: shop\r\n\r\n")
@@ -129,23 +135,25 @@ class Rewrites(Actions):
         log = os.path.join(tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR")), "log")
         access_log = [{"name": "envoy.access_loggers.file", "typed_config": mesh.typed(
             "envoy.extensions.access_loggers.file.v3.FileAccessLog", path=log)}]
-        self.begin({"prefix_rewrite": "/new"}, {"prefix": "/old"}, hcm={"access_log": access_log})
+        self.begin({"prefix_rewrite": "/new"}, {"prefix": ""}, hcm={"access_log": access_log})
         self.at_app("/old/a?b")
+        self.ask("OPTIONS * HTTP/1.1\r\nHost: shop\r\nX-Envoy-Original-Path: /forged\r\n\r\n")
+        self.accept_request()[0].send(OK)
 
         def lines():
             if not os.path.exists(log):
                 return []
             with open(log) as file:
                 return [json.loads(line) for line in file]
-        mesh.wait_until(lines, "the log's line")
-        self.assertEqual(lines()[0]["path"], "/old/a?b")
+        mesh.wait_until(lambda: len(lines()) == 2, "the log's lines")
+        self.assertEqual([line["path"] for line in lines()], ["/old/a?b", "*"])
 
 
 class RewritesAtTwo(mesh.AtTwo, Rewrites):
     pass
 
 
-class Redirects(Actions):
+class AtOne(Actions):
     def test_the_host(self):
         self.assertEqual(self.location("/a?b", host_redirect="other:8080"), (301, "http://other:8080/a?b"))
         self.assertTrue(self.app.no_connection())
@@ -172,6 +180,12 @@ class Redirects(Actions):
         for _ in range(2):
             self.ask("POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n\r\nabc", client)
             self.assertEqual(client.head().get("location"), "http://other/a")
+
+    def test_a_connects_target_is_no_host(self):
+        self.begin({"host_rewrite_literal": "elsewhere", "upgrade_configs": [{"upgrade_type": "CONNECT"}]},
+                   {"connect_matcher": {}})
+        self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
+        self.assertEqual(self.accept_request()[1].first, "CONNECT db:5432 HTTP/1.1")
 
     def test_on_http2(self):
         self.begin(redirect={"host_redirect": "other"})
@@ -206,6 +220,12 @@ class Fields(Actions):
         self.assertEqual(head.get("x-v"), "shop HTTP/1.1 the-route %s abc 100%%" % target)
         name = self.clients[-1].sock.getsockname()
         self.assertEqual((head.get("x-ip"), head.get("x-peer")), (name[0], "%s:%d" % name))
+
+    def test_a_value_has_no_blanks_at_its_ends(self):
+        self.begin(request_headers_to_add=[add("x-v", " %REQ(x-a)% %REQ(x-b)% ")],
+                   response_headers_to_add=[add("x-r", "q ")])
+        head, answer = self.at_app(fields="X-A: a\r\n")
+        self.assertEqual((head.all("x-v"), answer.all("x-r")), (["a"], ["q"]))
 
     def test_fields_tell_of_the_target_as_it_was(self):
         self.begin({"prefix_rewrite": "/new", "host_rewrite_literal": "elsewhere"},
