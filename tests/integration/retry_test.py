@@ -36,6 +36,16 @@ class Elsewhere(mesh.MeshTest):
         self.assertEqual(len(tried), 2)
         self.assertIsNot(tried[0], tried[1])
 
+    def test_only_an_apps_own_sidecar_believes_that_it_has_not_run_a_request(self):
+        """Who answers may pass on what another said to it."""
+        self.start()
+        client = self.ask(POST)
+        app, _ = self.accept_request()
+        app.send("HTTP/1.1 503 No\r\nPillion-Not-Executed: 1\r\nContent-Length: 0\r\n\r\n")
+        head = client.head()
+        self.assertEqual((head.status, head.all("pillion-not-executed")), (503, []))
+        self.assertTrue(app.exactly(3) == b"abc" and app.silent())
+
     def serve(self, app, seen):
         """Answers /first with 503 the first time it comes anywhere, and all else with 200."""
         try:
