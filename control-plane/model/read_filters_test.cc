@@ -169,6 +169,21 @@ TEST(ReadFilters, WrongRewritesAreReported) {
   }
 }
 
+// The Gateway API's own limit; the sidecar's expression for a prefix that is taken away could not hold more.
+TEST(ReadFilters, PathsAreOfALimitedLength) {
+  const std::string longest = "/" + std::string(1023, 'a');
+  const auto rule = [](const std::string& match, const std::string& path) {
+    return RuleProblems("{matches: [{path: {value: " + match +
+                        "}}], filters: [{type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, "
+                        "replacePrefixMatch: " +
+                        path + "}}}]}");
+  };
+  EXPECT_EQ(rule(longest, longest), Lines{});
+  EXPECT_EQ(rule(longest + "a", longest + "a"),
+            (Lines{"matches[0].path.value: expected at most 1024 bytes",
+                   "filters[0].urlRewrite.path.replacePrefixMatch: expected at most 1024 bytes"}));
+}
+
 TEST(ReadFilters, TypeAndFieldBelongTogether) {
   EXPECT_EQ(Problems("{}"), Lines{"filters[0].type: expected a type"});
   EXPECT_EQ(Problems("{type: RequestHeaderModifier}"),

@@ -380,6 +380,9 @@ TEST(BuildTest, PathsAreRewrittenByWhatTheMatchNames) {
   EXPECT_EQ(prefix("/", "/").prefix_rewrite(), "/");
   EXPECT_EQ(prefix("/a.b", "/").regex_rewrite().pattern().regex(), "^\\/a\\.b/*");
   EXPECT_EQ(prefix("/a.b", "/").regex_rewrite().substitution(), "/");
+  const std::string longest =
+      "/" + std::string(1023, '-');  // each is escaped; Build asks the sidecar's own checks
+  EXPECT_EQ(prefix(longest, "/").regex_rewrite().substitution(), "/");
   const RouteAction full = rewrite("/a", "path: {type: ReplaceFullPath, replaceFullPath: /f}");
   EXPECT_EQ(full.regex_rewrite().pattern().regex(), "^.*$");
   EXPECT_EQ(full.regex_rewrite().substitution(), "/f");

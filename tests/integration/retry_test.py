@@ -534,6 +534,24 @@ class Told(mesh.MeshTest):
         self.assertEqual((head.status, [name for name in head.names() if name.lower().startswith("pillion")]), (503, []))
 
 
+class AnsweredByAFilter(mesh.AtTwo, mesh.MeshTest):
+    def test_what_a_filter_answers_is_no_failed_attempt(self):
+        """It knows what to say although nothing would have served the request."""
+        policy_of_host = {"cors": mesh.typed("envoy.extensions.filters.http.cors.v3.CorsPolicy",
+                                             allow_origin_string_match=[{"exact": "https://app.example"}])}
+        routes = {"name": "r", "validate_clusters": False, "virtual_hosts": [
+            {"name": "all", "domains": ["*"], "typed_per_filter_config": policy_of_host,
+             "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "missing"}}]}]}
+        self.start(inbound={"filters": (("cors", mesh.typed("envoy.extensions.filters.http.cors.v3.Cors")),),
+                            "hcm": {"route_config": routes}}, admin=True)
+        head = self.ask("OPTIONS / HTTP/1.1\r\nHost: shop\r\nOrigin: https://app.example\r\n"
+                        "Access-Control-Request-Method: GET\r\n\r\n").head()
+        self.assertEqual((head.status, head.all("pillion-outcome")), (200, []))
+        outcomes = [key.split('outcome="')[1] for key in self.made[0].metrics()
+                    if key.startswith("pillion_attempt_outcomes_total")]
+        self.assertEqual(outcomes, ['answered"}'])
+
+
 class Answering(threading.Thread):
     """An app that answers all that comes, and counts it."""
 

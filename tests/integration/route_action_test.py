@@ -16,8 +16,15 @@ def add(key, value, action="APPEND_IF_EXISTS_OR_ADD", **more):
     return {"header": {"key": key, "value": value}, "append_action": action, **more}
 
 
+CORS = ("cors", mesh.typed("envoy.extensions.filters.http.cors.v3.Cors"))
+POLICY = mesh.typed("envoy.extensions.filters.http.cors.v3.CorsPolicy",
+                    allow_origin_string_match=[{"exact": "https://app.example"}], allow_methods="GET")
+PREFLIGHT = ("OPTIONS / HTTP/1.1\r\nHost: shop\r\nOrigin: https://app.example\r\n"
+             "Access-Control-Request-Method: GET\r\n\r\n")
+
+
 class Actions(mesh.MeshTest):
-    def begin(self, action=None, match=None, table=None, host=None, hcm=None, **route):
+    def begin(self, action=None, match=None, table=None, host=None, hcm=None, filters=(), **route):
         """One route; `action`: fields of its RouteAction, `route`: of itself, unless it answers, `host` and `table`: of the
         levels above."""
         answers = "redirect" in route or "direct_response" in route
@@ -27,7 +34,7 @@ class Actions(mesh.MeshTest):
             if "weighted_clusters" not in route["route"]:
                 route["route"]["cluster"] = target
         hosts = [{"name": "all", "domains": ["*"], **(host or {}), "routes": [{"match": match or {"prefix": "/"}, **route}]}]
-        self.start(out={"hcm": {"route_config": {"name": "t", **(table or {}), "virtual_hosts": hosts}, **(hcm or {})}})
+        self.start(out={"filters": filters, "hcm": {"route_config": {"name": "t", **(table or {}), "virtual_hosts": hosts}, **(hcm or {})}})
 
     def at_app(self, path="/", fields="", answer=OK, client=None):
         """(the head at the app, the head at the client)"""
@@ -186,6 +193,15 @@ class AtOne(Actions):
                    {"connect_matcher": {}})
         self.ask("CONNECT db:5432 HTTP/1.1\r\nHost: db:5432\r\n\r\n")
         self.assertEqual(self.accept_request()[1].first, "CONNECT db:5432 HTTP/1.1")
+
+    def test_an_answer_of_a_filters_is_not_the_routes(self):
+        self.begin(redirect={"host_redirect": "other"}, response_headers_to_add=[add("x-r", "1")], filters=(CORS,),
+                   host={"typed_per_filter_config": {"cors": POLICY}})
+        head = self.ask(PREFLIGHT).head()
+        self.assertEqual((head.status, head.all("x-r"), head.get("access-control-allow-origin")),
+                         (200, [], "https://app.example"))
+        head = self.get().head()
+        self.assertEqual((head.status, head.all("x-r")), (301, ["1"]))
 
     def test_on_http2(self):
         self.begin(redirect={"host_redirect": "other"})
