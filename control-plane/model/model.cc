@@ -21,10 +21,11 @@ class Builder {
     for (const EndpointSlice* slice : slices_) AddSlice(*slice);
     for (const HttpRoute* route : routes_) AddRoute(*route);
     for (const RetryPolicy* policy : retries_) AddRetry(*policy);
+    for (const LoadBalancingPolicy* policy : balancers_) AddBalancer(*policy);
     for (const TracingPolicy* policy : tracings_) AddTracing(*policy);
     Attach();
     model_->route_count = routes_.size();
-    model_->policy_count = retries_.size() + tracings_.size();
+    model_->policy_count = retries_.size() + balancers_.size() + tracings_.size();
     return {std::move(model_), std::move(problems_)};
   }
 
@@ -37,6 +38,7 @@ class Builder {
   void AddRoute(const HttpRoute& route);
   MeshBackend Resolve(const HttpRoute& route, const BackendRef& backend);
   void AddRetry(const RetryPolicy& policy);
+  void AddBalancer(const LoadBalancingPolicy& policy);
   void AddTracing(const TracingPolicy& policy);
   void Attach();
 
@@ -52,6 +54,7 @@ class Builder {
   std::vector<const EndpointSlice*> slices_;
   std::vector<const HttpRoute*> routes_;
   std::vector<const RetryPolicy*> retries_;
+  std::vector<const LoadBalancingPolicy*> balancers_;
   std::vector<const TracingPolicy*> tracings_;
 
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
@@ -77,6 +80,7 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
     if (const auto* slice = std::get_if<EndpointSlice>(object.get())) slices_.push_back(slice);
     if (const auto* route = std::get_if<HttpRoute>(object.get())) routes_.push_back(route);
     if (const auto* retry = std::get_if<RetryPolicy>(object.get())) retries_.push_back(retry);
+    if (const auto* balancer = std::get_if<LoadBalancingPolicy>(object.get())) balancers_.push_back(balancer);
     if (const auto* tracing = std::get_if<TracingPolicy>(object.get())) tracings_.push_back(tracing);
   }
   const auto older = [](const auto* a, const auto* b) {
@@ -85,11 +89,12 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
   std::sort(slices_.begin(), slices_.end(), older);
   std::sort(routes_.begin(), routes_.end(), older);
   std::sort(retries_.begin(), retries_.end(), older);
+  std::sort(balancers_.begin(), balancers_.end(), older);
   std::sort(tracings_.begin(), tracings_.end(), older);
 }
 
 void Builder::AddService(const Service& service) {
-  MeshService mesh{.name = service.metadata.name, .ports = {}, .routes = {}, .retry = {}};
+  MeshService mesh{.name = service.metadata.name, .ports = {}, .routes = {}, .retry = {}, .balancer = {}};
   for (const ServicePort& port : service.ports) {
     if (port.protocol == AppProtocol::kNotHttp) continue;
     mesh.ports.push_back({port.name, port.port, port.protocol, {}});
@@ -207,6 +212,20 @@ void Builder::AddRetry(const RetryPolicy& policy) {
       for (MeshRule& rule : route->second->rules) {
         if (!rule.retry.has_value()) rule.retry = policy.rule;
       }
+    }
+  }
+}
+
+void Builder::AddBalancer(const LoadBalancingPolicy& policy) {
+  for (const Target& target : policy.targets) {
+    MeshService* service = Find(target.name);
+    if (service == nullptr) {
+      Report(policy.metadata, target.path, "expected a Service, there is no " + target.name.ToString());
+    } else if (service->balancer.has_value()) {
+      Report(policy.metadata, target.path,
+             "expected a target without a LoadBalancingPolicy, an older one is attached to it");
+    } else {
+      service->balancer = policy.rule;
     }
   }
 }

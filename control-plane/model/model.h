@@ -64,6 +64,7 @@ struct MeshService {
   std::vector<MeshPort> ports;  // HTTP ones, in the Service's order
   std::vector<Attachment> routes;
   std::optional<RetryRule> retry;  // for requests whose rule has none
+  std::optional<BalancerRule> balancer;
 
   const MeshPort* FindPort(uint16_t port) const;
 };

@@ -166,6 +166,25 @@ TEST(ModelTest, TheNearerRetryPolicyWinsAndTheOlderOfTwo) {
   EXPECT_EQ(Problems(built).size(), 2u);
 }
 
+TEST(ModelTest, TheOlderOfTwoLoadBalancingPoliciesCounts) {
+  const auto policy = [](const std::string& name, const std::string& balancer,
+                         const std::string& metadata = "") {
+    return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: LoadBalancingPolicy, metadata: {name: " +
+           name + metadata + "}, spec: {targetRefs: [{kind: Service, name: a}], balancer: " + balancer +
+           "}}\n";
+  };
+  const BuiltModel built =
+      Build(ServiceYaml("a") + policy("young", "Random") +
+            policy("old", "LeastRequest", ", creationTimestamp: '2026-01-01T00:00:00Z'"));
+  EXPECT_EQ(ServiceOf(built, "a").balancer.value_or(BalancerRule{}).kind, BalancerRule::Kind::kLeastRequest);
+  EXPECT_EQ(Problems(built),
+            Lines{"spec.targetRefs[0]: expected a target without a LoadBalancingPolicy, an older one is "
+                  "attached to it"});
+  EXPECT_EQ(Problems(Build(policy("p", "Random"))),
+            Lines{"spec.targetRefs[0]: expected a Service, there is no default/a"});
+  EXPECT_EQ(built.model->policy_count, 2u);
+}
+
 TEST(ModelTest, TracingIsOfTheServiceElseOfTheMesh) {
   const auto policy = [](const std::string& name, const std::string& spec) {
     return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: " + name +

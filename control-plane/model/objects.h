@@ -195,6 +195,18 @@ struct RetryPolicy {
   RetryRule rule;
 };
 
+struct BalancerRule {
+  enum class Kind : uint8_t { kRoundRobin, kLeastRequest, kRandom };
+  Kind kind = Kind::kRoundRobin;
+  uint32_t choices = 2;  // kLeastRequest
+};
+
+struct LoadBalancingPolicy {
+  Metadata metadata;
+  std::vector<Target> targets;  // Services
+  BalancerRule rule;
+};
+
 struct TracingPolicy {
   Metadata metadata;
   std::vector<Target> targets;  // Services; none: the whole mesh
@@ -203,7 +215,8 @@ struct TracingPolicy {
   double sampling_percent = 100;
 };
 
-using Object = std::variant<Service, EndpointSlice, HttpRoute, RetryPolicy, TracingPolicy>;
+using Object =
+    std::variant<Service, EndpointSlice, HttpRoute, RetryPolicy, LoadBalancingPolicy, TracingPolicy>;
 
 inline const Metadata& MetadataOf(const Object& object) {
   return std::visit([](const auto& o) -> const Metadata& { return o.metadata; }, object);

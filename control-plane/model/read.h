@@ -20,6 +20,8 @@ std::optional<Service> Read(const kube::core::v1::Service& message, Report& repo
 std::optional<EndpointSlice> Read(const kube::discovery::v1::EndpointSlice& message, Report& report);
 std::optional<HttpRoute> Read(const kube::gateway::v1::HTTPRoute& message, Report& report);
 std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& message, Report& report);
+std::optional<LoadBalancingPolicy> Read(const kube::policy::v1alpha1::LoadBalancingPolicy& message,
+                                        Report& report);
 std::optional<TracingPolicy> Read(const kube::policy::v1alpha1::TracingPolicy& message, Report& report);
 
 // Used by the readers of several kinds.

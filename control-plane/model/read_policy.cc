@@ -1,4 +1,4 @@
-// RetryPolicy and TracingPolicy.
+// RetryPolicy, LoadBalancingPolicy and TracingPolicy.
 #include <algorithm>
 #include <array>
 
@@ -142,6 +142,39 @@ std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& messa
   ReadHeaders(spec, policy.rule, report);
   ReadBudget(spec, policy, report);
   ReadBackoff(spec.backoff(), policy.rule, report);
+  if (report.failed()) return std::nullopt;
+  return policy;
+}
+
+std::optional<LoadBalancingPolicy> Read(const kube::policy::v1alpha1::LoadBalancingPolicy& message,
+                                        Report& report) {
+  using Spec = kube::policy::v1alpha1::LoadBalancingPolicySpec;
+  using Kind = BalancerRule::Kind;
+  constexpr int32_t kMostChoices = 100;
+  LoadBalancingPolicy policy;
+  policy.metadata = ReadMetadata(message.metadata(), report);
+  const Spec& spec = message.spec();
+  policy.targets = ReadTargets(spec.target_refs(), policy.metadata.name.ns, false, report);
+  if (policy.targets.empty()) report.Add("spec", "expected targetRefs");
+  switch (spec.balancer()) {
+    case Spec::RoundRobin:
+      break;
+    case Spec::LeastRequest:
+      policy.rule.kind = Kind::kLeastRequest;
+      break;
+    case Spec::Random:
+      policy.rule.kind = Kind::kRandom;
+      break;
+    default:
+      report.Add("spec", "expected balancer: RoundRobin, LeastRequest or Random");
+      break;
+  }
+  if (spec.has_choices()) {
+    if (spec.choices() < 2 || spec.choices() > kMostChoices) report.Add("spec.choices", "expected 2 to 100");
+    if (policy.rule.kind != Kind::kLeastRequest)
+      report.Add("spec.choices", "expected only with balancer: LeastRequest");
+    policy.rule.choices = static_cast<uint32_t>(std::max(spec.choices(), 0));
+  }
   if (report.failed()) return std::nullopt;
   return policy;
 }

@@ -50,8 +50,8 @@ Health HealthOf(const kube::discovery::v1::EndpointConditions& conditions) {
 }  // namespace
 
 std::string_view KindOf(const Object& object) {
-  constexpr std::string_view kKinds[] = {"Service", "EndpointSlice", "HTTPRoute", "RetryPolicy",
-                                         "TracingPolicy"};
+  constexpr std::string_view kKinds[] = {"Service",     "EndpointSlice",       "HTTPRoute",
+                                         "RetryPolicy", "LoadBalancingPolicy", "TracingPolicy"};
   return kKinds[object.index()];
 }
 

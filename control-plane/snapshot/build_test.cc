@@ -258,6 +258,24 @@ TEST(BuildTest, AllThatARetryPolicySaysArrives) {
   EXPECT_FALSE(Get<Cluster>(*Build(), kCluster, kOrdersCluster).has_circuit_breakers()) << "its own default";
 }
 
+TEST(BuildTest, ALoadBalancingPolicyIsOfTheClustersOfItsService) {
+  const auto cluster = [](const std::string& balancer) {
+    const auto set = Build(
+        "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: LoadBalancingPolicy, metadata: {name: p, "
+        "namespace: shop}, "
+        "spec: {targetRefs: [{kind: Service, name: orders}], balancer: " +
+        balancer + "}}\n");
+    EXPECT_EQ(Get<Cluster>(*set, kCluster, "outbound|8080||v2.shop.svc.cluster.local").lb_policy(),
+              Cluster::ROUND_ROBIN);
+    return Get<Cluster>(*set, kCluster, kOrdersCluster);
+  };
+  EXPECT_EQ(cluster("RoundRobin").lb_policy(), Cluster::ROUND_ROBIN);
+  EXPECT_EQ(cluster("Random").lb_policy(), Cluster::RANDOM);
+  const Cluster least = cluster("LeastRequest, choices: 3");
+  EXPECT_EQ(least.lb_policy(), Cluster::LEAST_REQUEST);
+  EXPECT_EQ(least.least_request_lb_config().choice_count().value(), 3u);
+}
+
 TEST(BuildTest, ARouteOfAnotherNamespaceSpeaksForItsOwnClientsAndReplacesTheProducers) {
   const std::string routes =
       RouteYaml("{name: producer, backendRefs: [{name: v2, port: 8080}]}") +

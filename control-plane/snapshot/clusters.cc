@@ -57,6 +57,20 @@ envoy::config::core::v3::HealthStatus HealthStatusOf(Health health) {
   return envoy::config::core::v3::UNHEALTHY;
 }
 
+void SetBalancer(Cluster& cluster, const BalancerRule& rule) {
+  switch (rule.kind) {
+    case BalancerRule::Kind::kRoundRobin:
+      break;
+    case BalancerRule::Kind::kLeastRequest:
+      cluster.set_lb_policy(Cluster::LEAST_REQUEST);
+      cluster.mutable_least_request_lb_config()->mutable_choice_count()->set_value(rule.choices);
+      break;
+    case BalancerRule::Kind::kRandom:
+      cluster.set_lb_policy(Cluster::RANDOM);
+      break;
+  }
+}
+
 }  // namespace
 
 std::string FullName(const ObjectName& service) {
@@ -78,6 +92,7 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port) {
   config->mutable_eds_config()->mutable_ads();
   config->mutable_eds_config()->set_resource_api_version(envoy::config::core::v3::V3);
   config->set_service_name(cluster.name());
+  if (service.balancer.has_value()) SetBalancer(cluster, *service.balancer);
   if (service.retry.has_value() && service.retry->budget.has_value()) {
     auto& budget = *cluster.mutable_circuit_breakers()->add_thresholds()->mutable_retry_budget();
     budget.mutable_budget_percent()->set_value(service.retry->budget->percent);

@@ -40,6 +40,8 @@ constexpr Kind kKinds[] = {
     {"discovery.k8s.io/v1", "EndpointSlice", DecodeObject<kube::discovery::v1::EndpointSlice>},
     {"gateway.networking.k8s.io/v1", "HTTPRoute", DecodeObject<kube::gateway::v1::HTTPRoute>},
     {"policy.pillion.dev/v1alpha1", "RetryPolicy", DecodeObject<kube::policy::v1alpha1::RetryPolicy>},
+    {"policy.pillion.dev/v1alpha1", "LoadBalancingPolicy",
+     DecodeObject<kube::policy::v1alpha1::LoadBalancingPolicy>},
     {"policy.pillion.dev/v1alpha1", "TracingPolicy", DecodeObject<kube::policy::v1alpha1::TracingPolicy>},
 };
 

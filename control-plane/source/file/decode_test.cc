@@ -279,6 +279,17 @@ TEST(DecodeTest, ARetryPolicyIsChecked) {
   EXPECT_EQ(Problems(head + "{}").size(), 2u);
 }
 
+TEST(DecodeTest, ALoadBalancingPolicyIsChecked) {
+  const std::string head =
+      "apiVersion: policy.pillion.dev/v1alpha1\nkind: LoadBalancingPolicy\nmetadata: {name: p}\nspec: ";
+  EXPECT_EQ(Problems(head + "{targetRefs: [{kind: Service, name: a}], balancer: LeastRequest, choices: 100}"),
+            Lines{});
+  EXPECT_EQ(Problems(head + "{targetRefs: [{kind: Service, name: a}], balancer: Random, choices: 1}"),
+            (Lines{"f.yaml:4:66: spec.choices: expected 2 to 100",
+                   "f.yaml:4:66: spec.choices: expected only with balancer: LeastRequest"}));
+  EXPECT_EQ(Problems(head + "{}").size(), 2u);
+}
+
 TEST(DecodeTest, ATracingPolicyIsChecked) {
   const std::string head =
       "apiVersion: policy.pillion.dev/v1alpha1\nkind: TracingPolicy\nmetadata: {name: p}\nspec: ";
