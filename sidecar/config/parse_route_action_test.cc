@@ -5,35 +5,13 @@
 #include <string>
 
 #include "sidecar/config/parse_route.h"
-#include "sidecar/config/parse_test_yaml.h"
+#include "sidecar/config/parse_route_yaml.h"
 
 namespace pillion::config {
 namespace {
 
 using Proto = envoy::config::route::v3::RouteConfiguration;
 
-Validated<RouteTable> Parse(const std::string& yaml) {
-  return ParseRouteTable(FromYaml<Proto>(yaml), "3", Origin::kPushed);
-}
-
-std::string Table(const std::string& route) {
-  return "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [" + route + "]}]}";
-}
-
-Route OneRoute(const std::string& route) {
-  const auto parsed = Parse(Table(route));
-  EXPECT_EQ(ToLines(parsed.errors), Lines{}) << route;
-  return parsed.value == nullptr ? Route() : parsed.value->virtual_hosts[0].routes[0];
-}
-// Without their common path.
-Lines RouteErrors(const std::string& route) {
-  Lines lines = ToLines(Parse(Table(route)).errors);
-  const std::string common = "virtual_hosts[0].routes[0].";
-  for (std::string& line : lines) {
-    if (line.starts_with(common)) line.erase(0, common.size());
-  }
-  return lines;
-}
 // Of an action with those fields.
 Route Action(const std::string& fields, const std::string& match = "{prefix: /a}") {
   return OneRoute("{match: " + match + ", route: {cluster: c, " + fields + "}}");

@@ -7,36 +7,13 @@
 #include <map>
 #include <string>
 
-#include "sidecar/config/parse_test_yaml.h"
+#include "sidecar/config/parse_route_yaml.h"
 
 namespace pillion::config {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using Proto = envoy::config::route::v3::RouteConfiguration;
-
-Validated<RouteTable> Parse(const std::string& yaml, Origin origin = Origin::kPushed) {
-  return ParseRouteTable(FromYaml<Proto>(yaml), "3", origin);
-}
-
-// A table with one route, and the errors about that route without their common path.
-std::string Table(const std::string& route) {
-  return "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [" + route + "]}]}";
-}
-Route OneRoute(const std::string& route) {
-  const auto parsed = Parse(Table(route));
-  EXPECT_EQ(ToLines(parsed.errors), Lines{}) << route;
-  return parsed.value == nullptr ? Route() : parsed.value->virtual_hosts[0].routes[0];
-}
-Lines RouteErrors(const std::string& route) {
-  Lines lines = ToLines(Parse(Table(route)).errors);
-  const std::string common = "virtual_hosts[0].routes[0].";
-  for (std::string& line : lines) {
-    if (line.starts_with(common)) line.erase(0, common.size());
-  }
-  return lines;
-}
 RouteMatch Match(const std::string& match) {
   return OneRoute("{match: " + match + ", route: {cluster: c}}").match;
 }
