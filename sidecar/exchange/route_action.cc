@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "sidecar/exchange/exchange.h"
-#include "sidecar/exchange/http_policy.h"
 #include "sidecar/http/target.h"
 #include "sidecar/route/edits.h"
 #include "sidecar/route/rewrite.h"

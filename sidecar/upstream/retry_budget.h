@@ -38,10 +38,6 @@ class RetryBudget {
     level_ -= 1;
     return true;
   }
-  double Left(time::MonotonicTime now) {
-    Refill(now);
-    return level_;
-  }
 
  private:
   static constexpr auto kSecond = std::chrono::seconds(1);
