@@ -223,11 +223,13 @@ Next Attempt::AwaitHead() {
   if (stream_->in().head) {
     answered_ = true;
     if (upgraded_ && order_.tunnel) RestoreStatus(stream_->response());
-    const bool own = order_.listener.config->direction == config::Direction::kInbound;
-    error_ = TakeOutcome(stream_->response(), to_sidecar_ ? Answerer::kSidecar
-                                              : own       ? Answerer::kOwnApp
-                                                          : Answerer::kOther);
-    is_told_ = static_cast<bool>(error_);
+    if (TellsOutcome(stream_->response().headers)) {
+      const bool own = order_.listener.config->direction == config::Direction::kInbound;
+      error_ = TakeOutcome(stream_->response(), to_sidecar_ ? Answerer::kSidecar
+                                                : own       ? Answerer::kOwnApp
+                                                            : Answerer::kOther);
+      is_told_ = static_cast<bool>(error_);
+    }
     LearnOf(error_.kind);
     order_.events.Note(Event::kHeadReceived, stream_->response().status, order_.env.turn.now());
     step_ = Step::kRelay;

@@ -546,7 +546,8 @@ Next Exchange::Finish() {
   const bool upload_wanted = !local_answer_ && !attempt_->request_finished && !attempt_->error() &&
                              !attempt_->stream()->in().stopped && !client_->in().error;
   if (upload_wanted) return Next::kWait;
-  if (client_->in().ended) client_->in().content.Clear();  // all of it is here, and nobody takes it
+  if (SliceQueue& left = client_->in().content; client_->in().ended && !left.empty())
+    left.Clear();  // all of it is here, and nobody takes it
   if (!ClientSideOver()) client_->EndEarly();
   if (attempt_ != nullptr) RememberAttempt();
   Note(Event::kEnded, 0);

@@ -58,7 +58,7 @@ RequestError ReadOutcome(std::string_view description) {
 
 RequestError TakeOutcome(http::ResponseHead& head, Answerer from) {
   const http::HeaderList& headers = head.headers;
-  if (!headers.Has(Known::kPillionOutcome) && !headers.Has(Known::kPillionNotExecuted)) return {};
+  if (!TellsOutcome(headers)) return {};
   RequestError told;
   if (from == Answerer::kSidecar && IsError(head)) {
     told = ReadOutcome(headers.Find(Known::kPillionOutcome).value_or(""));

@@ -31,6 +31,10 @@ enum class Answerer : uint8_t { kSidecar, kOwnApp, kOther };
 // Of errors only. kNone: it answered.
 RequestError TakeOutcome(http::ResponseHead& head, Answerer from);
 void DropOutcome(http::HeaderList& headers);
+// Most answers do not.
+inline bool TellsOutcome(const http::HeaderList& headers) {
+  return headers.Has(http::Known::kPillionOutcome) || headers.Has(http::Known::kPillionNotExecuted);
+}
 
 }  // namespace pillion::exchange
 
