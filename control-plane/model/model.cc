@@ -1,6 +1,7 @@
 #include "control-plane/model/model.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -36,11 +37,14 @@ class Builder {
   void FindPreferredFamilies();
   void AddSlice(const EndpointSlice& slice);
   void AddRoute(const HttpRoute& route);
+  bool MayName(const HttpRoute& route, const ObjectName& service) const;
   MeshBackend Resolve(const HttpRoute& route, const BackendRef& backend);
+  MeshRoute* FindRoute(const Target& target);
   void AddRetry(const RetryPolicy& policy);
   void AddBalancer(const LoadBalancingPolicy& policy);
   void AddTracing(const TracingPolicy& policy);
   void Attach();
+  void ReportDisplaced();
 
   void Report(const Metadata& metadata, const std::string& path, std::string message) {
     problems_.push_back(metadata.origin->At(path, std::move(message)));
@@ -52,7 +56,9 @@ class Builder {
 
   std::vector<const Service*> services_;
   std::vector<const EndpointSlice*> slices_;
-  std::vector<const HttpRoute*> routes_;
+  std::vector<const HttpRoute*> routes_;  // GRPCRoutes too
+  // Of the namespace that they give leave to; the order of grants means nothing.
+  std::multimap<std::string, const ReferenceGrant*> grants_;
   std::vector<const RetryPolicy*> retries_;
   std::vector<const LoadBalancingPolicy*> balancers_;
   std::vector<const TracingPolicy*> tracings_;
@@ -60,8 +66,8 @@ class Builder {
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
   std::map<ObjectName, bool> peer_services_;
   std::map<ObjectName, bool> ipv6_services_;  // whether their endpoints are the IPv6 ones
-  std::map<ObjectName, std::shared_ptr<MeshRoute>> built_routes_;
-  std::set<ObjectName> routes_with_policy_;
+  std::map<std::pair<RouteKind, ObjectName>, std::shared_ptr<MeshRoute>> built_routes_;
+  std::set<const MeshRoute*> routes_with_policy_;
   std::vector<Problem> problems_;
 };
 
@@ -79,6 +85,9 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
     if (const auto* service = std::get_if<Service>(object.get())) services_.push_back(service);
     if (const auto* slice = std::get_if<EndpointSlice>(object.get())) slices_.push_back(slice);
     if (const auto* route = std::get_if<HttpRoute>(object.get())) routes_.push_back(route);
+    if (const auto* route = std::get_if<GrpcRoute>(object.get())) routes_.push_back(route);
+    if (const auto* grant = std::get_if<ReferenceGrant>(object.get()))
+      grants_.emplace(grant->metadata.name.ns, grant);
     if (const auto* retry = std::get_if<RetryPolicy>(object.get())) retries_.push_back(retry);
     if (const auto* balancer = std::get_if<LoadBalancingPolicy>(object.get())) balancers_.push_back(balancer);
     if (const auto* tracing = std::get_if<TracingPolicy>(object.get())) tracings_.push_back(tracing);
@@ -143,26 +152,46 @@ void Builder::AddSlice(const EndpointSlice& slice) {
   }
 }
 
+// A Service of its own namespace, one that it is a route of (what was addressed there may go on there), or
+// one that a grant is for.
+bool Builder::MayName(const HttpRoute& route, const ObjectName& service) const {
+  const std::string& ns = route.metadata.name.ns;
+  if (service.ns == ns) return true;
+  if (std::ranges::any_of(route.parents, [&](const ParentRef& ref) { return ref.service == service; }))
+    return true;
+  const auto [begin, end] = grants_.equal_range(service.ns);
+  return std::any_of(begin, end, [&](const auto& entry) {
+    const ReferenceGrant& grant = *entry.second;
+    const bool to =
+        grant.all_services || std::ranges::find(grant.services, service.name) != grant.services.end();
+    return to && std::ranges::any_of(grant.from, [&](const ReferenceGrant::From& from) {
+             return from.kind == route.kind && from.ns == ns;
+           });
+  });
+}
+
 MeshBackend Builder::Resolve(const HttpRoute& route, const BackendRef& backend) {
   MeshBackend mesh{.service = backend.service,
                    .port = backend.port,
                    .weight = backend.weight,
                    .filters = backend.filters,
                    .valid = false};
-  const bool own = backend.service.ns == route.metadata.name.ns;
-  // A route may send what was addressed to a Service on to that Service; elsewhere it needs leave.
-  const bool parent = std::any_of(route.parents.begin(), route.parents.end(),
-                                  [&](const ParentRef& ref) { return ref.service == backend.service; });
   const MeshService* service = Find(backend.service);
-  if (!own && !parent) {
+  if (!MayName(route, backend.service)) {
+    const char* kind = route.kind == RouteKind::kGrpc ? "GRPCRoutes" : "HTTPRoutes";
     Report(route.metadata, backend.path,
-           "expected a Service of this namespace: ReferenceGrant is not implemented yet");
+           "expected a Service of this namespace, or a ReferenceGrant in namespace " + backend.service.ns +
+               " for " + kind + " of " + route.metadata.name.ns);
   } else if (service == nullptr) {
     Report(route.metadata, backend.path, "expected a Service, there is no " + backend.service.ToString());
   } else if (service->FindPort(backend.port) == nullptr) {
     Report(route.metadata, config::FieldPath(backend.path, "port"),
            "expected an HTTP port of the Service, " + backend.service.ToString() + " has no " +
                std::to_string(backend.port));
+  } else if (route.kind == RouteKind::kGrpc &&
+             service->FindPort(backend.port)->protocol != AppProtocol::kHttp2) {
+    Report(route.metadata, config::FieldPath(backend.path, "port"),
+           "expected a port of appProtocol grpc, that of " + backend.service.ToString() + " is of HTTP/1");
   } else {
     mesh.valid = true;
   }
@@ -172,6 +201,7 @@ MeshBackend Builder::Resolve(const HttpRoute& route, const BackendRef& backend) 
 void Builder::AddRoute(const HttpRoute& route) {
   auto mesh = std::make_shared<MeshRoute>();
   mesh->name = route.metadata.name;
+  mesh->kind = route.kind;
   mesh->created = route.metadata.created;
   for (size_t i = 0; i < route.rules.size(); ++i) {
     const HttpRule& rule = route.rules[i];
@@ -186,7 +216,13 @@ void Builder::AddRoute(const HttpRoute& route) {
     for (const BackendRef& backend : rule.backends) built.backends.push_back(Resolve(route, backend));
     mesh->rules.push_back(std::move(built));
   }
-  built_routes_.emplace(mesh->name, std::move(mesh));
+  built_routes_.emplace(std::pair(route.kind, mesh->name), std::move(mesh));
+}
+
+MeshRoute* Builder::FindRoute(const Target& target) {
+  const RouteKind kind = target.kind == TargetKind::kGrpcRoute ? RouteKind::kGrpc : RouteKind::kHttp;
+  const auto it = built_routes_.find({kind, target.name});
+  return it == built_routes_.end() ? nullptr : it->second.get();
 }
 
 void Builder::AddRetry(const RetryPolicy& policy) {
@@ -203,13 +239,15 @@ void Builder::AddRetry(const RetryPolicy& policy) {
       }
       continue;
     }
-    const auto route = built_routes_.find(target.name);
-    if (route == built_routes_.end()) {
-      Report(policy.metadata, target.path, "expected an HTTPRoute, there is no " + target.name.ToString());
-    } else if (!routes_with_policy_.insert(target.name).second) {
+    MeshRoute* const route = FindRoute(target);
+    if (route == nullptr) {
+      const char* kind = target.kind == TargetKind::kGrpcRoute ? "a GRPCRoute" : "an HTTPRoute";
+      Report(policy.metadata, target.path,
+             std::string("expected ") + kind + ", there is no " + target.name.ToString());
+    } else if (!routes_with_policy_.insert(route).second) {
       Report(policy.metadata, target.path, taken);
     } else {
-      for (MeshRule& rule : route->second->rules) {
+      for (MeshRule& rule : route->rules) {
         if (!rule.retry.has_value()) rule.retry = policy.rule;
       }
     }
@@ -268,7 +306,40 @@ void Builder::Attach() {
                "expected an HTTP port of the Service, " + parent.service.ToString() + " has no " +
                    std::to_string(*parent.port));
       } else {
-        service->routes.push_back({built_routes_.at(route->metadata.name), parent.port});
+        service->routes.push_back({built_routes_.at({route->kind, route->metadata.name}), parent.port});
+      }
+    }
+  }
+  ReportDisplaced();
+}
+
+// HTTPRoutes that do not count because of GRPCRoutes.
+void Builder::ReportDisplaced() {
+  std::set<std::tuple<ObjectName, std::string, uint16_t>> of_grpc;  // Service, namespace of the route, port
+  const auto on_port = [](const std::optional<uint16_t>& of, uint16_t port) {
+    return of.value_or(port) == port;
+  };
+  for (const auto& [name, service] : model_->services) {
+    for (const Attachment& attachment : service.routes) {
+      if (attachment.route->kind != RouteKind::kGrpc) continue;
+      for (const MeshPort& port : service.ports) {
+        if (on_port(attachment.port, port.port)) of_grpc.emplace(name, attachment.route->name.ns, port.port);
+      }
+    }
+  }
+  for (const HttpRoute* route : routes_) {
+    if (of_grpc.empty() || route->kind == RouteKind::kGrpc) continue;
+    for (const ParentRef& parent : route->parents) {
+      const MeshService* service = Find(parent.service);
+      if (service == nullptr) continue;
+      for (const MeshPort& port : service->ports) {
+        if (!on_port(parent.port, port.port) ||
+            !of_grpc.contains({parent.service, route->metadata.name.ns, port.port})) {
+          continue;
+        }
+        Report(route->metadata, parent.path,
+               "expected no GRPCRoute at port " + std::to_string(port.port) +
+                   " of the Service: there this route does not count");
       }
     }
   }
@@ -280,6 +351,25 @@ const MeshPort* MeshService::FindPort(uint16_t number) const {
   const auto it =
       std::find_if(ports.begin(), ports.end(), [&](const MeshPort& p) { return p.port == number; });
   return it == ports.end() ? nullptr : &*it;
+}
+
+std::vector<const MeshRoute*> MeshService::RoutesFor(uint16_t port,
+                                                     const std::string& client_namespace) const {
+  std::vector<const MeshRoute*> producer;
+  std::vector<const MeshRoute*> consumer;
+  for (const Attachment& attachment : routes) {
+    if (attachment.port.value_or(port) != port) continue;
+    const std::string& ns = attachment.route->name.ns;
+    if (ns == name.ns) {
+      producer.push_back(attachment.route.get());
+    } else if (ns == client_namespace) {
+      consumer.push_back(attachment.route.get());
+    }
+  }
+  std::vector<const MeshRoute*>& found = consumer.empty() ? producer : consumer;
+  const auto is_grpc = [](const MeshRoute* route) { return route->kind == RouteKind::kGrpc; };
+  if (std::ranges::any_of(found, is_grpc)) std::erase_if(found, std::not_fn(is_grpc));
+  return found;
 }
 
 const MeshService* Model::FindService(const ObjectName& name) const {

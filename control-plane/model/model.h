@@ -49,11 +49,13 @@ struct MeshRule {
 
 struct MeshRoute {
   ObjectName name;
+  RouteKind kind = RouteKind::kHttp;
   int64_t created = 0;
   std::vector<MeshRule> rules;
 };
 
-// A route on a Service. A route of another namespace speaks only for the clients of its own.
+// A route on a Service. A route of another namespace speaks only for the clients of its own. On a port with
+// GRPCRoutes of a namespace its HTTPRoutes do not count (GEP-1426: the more specific kind).
 struct Attachment {
   std::shared_ptr<const MeshRoute> route;
   std::optional<uint16_t> port;
@@ -67,6 +69,8 @@ struct MeshService {
   std::optional<BalancerRule> balancer;
 
   const MeshPort* FindPort(uint16_t port) const;
+  // Those that count for clients of the namespace; a consumer's own replace the producer's.
+  std::vector<const MeshRoute*> RoutesFor(uint16_t port, const std::string& client_namespace) const;
 };
 
 struct MeshTracing {
@@ -102,9 +106,10 @@ struct RankedMatch {
   size_t written = 0;  // its place in the text: within a route the first rule and match win what is left
 };
 
-// All matches of `routes`, the one to try first in front: exact path, longest expression, longest prefix,
-// method, more headers, more query parameters; then the oldest route, its name, its rule (Gateway API,
-// "must"; the place of expressions is left to us).
+// All matches of `routes`, which are of one kind, the one to try first in front: exact path, longest
+// expression, longest prefix, method, more headers, more query parameters; of GRPCRoutes more characters of
+// the service, of the method, of expressions, more headers; then the oldest route, its name, its rule
+// (Gateway API, "must"; the place of expressions is left to us).
 std::vector<RankedMatch> InPrecedence(const std::vector<const MeshRoute*>& routes);
 
 }  // namespace pillion::control

@@ -127,8 +127,8 @@ TEST(ModelTest, DanglingReferencesAreReportedAndTheRestIsKept) {
           "p", "{kind: Service, name: nowhere}, {group: gateway.networking.k8s.io, kind: HTTPRoute, name: n}",
           1));
   const std::string no_grant =
-      "spec.rules[0].backendRefs[0]: expected a Service of this namespace: ReferenceGrant is not implemented "
-      "yet";
+      "spec.rules[0].backendRefs[0]: expected a Service of this namespace, or a ReferenceGrant in namespace "
+      "other for HTTPRoutes of default";
   EXPECT_EQ(
       Problems(built),
       (Lines{"spec.rules[0].backendRefs[0]: expected a Service, there is no default/nowhere",
@@ -142,6 +142,107 @@ TEST(ModelTest, DanglingReferencesAreReportedAndTheRestIsKept) {
   EXPECT_FALSE(rule.backends[0].valid);
   EXPECT_FALSE(rule.backends[1].valid);
   EXPECT_TRUE(rule.backends[2].valid);
+}
+
+std::string GrpcYaml(const std::string& name, const std::string& parent, const std::string& rules,
+                     const std::string& metadata = "") {
+  return "--- {apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: " + name +
+         metadata + "}, spec: {parentRefs: [{group: '', kind: Service, " + parent + "}], rules: [" + rules +
+         "]}}\n";
+}
+
+TEST(ModelTest, AGrantLetsRoutesNameServicesOfItsNamespace) {
+  const std::string services =
+      ServiceYaml("a") +
+      "--- {apiVersion: v1, kind: Service, metadata: {name: b, namespace: other}, spec: {ports: "
+      "[{port: 80, appProtocol: grpc}]}}\n";
+  const std::string backend = "{backendRefs: [{name: b, namespace: other, port: 80}]}";
+  const std::string http = RouteYaml("r", "name: a", backend);
+  const auto grant = [](const std::string& from, const std::string& to, const std::string& ns = "other",
+                        const std::string& version = "v1beta1") {
+    return "--- {apiVersion: gateway.networking.k8s.io/" + version +
+           ", kind: ReferenceGrant, metadata: {name: g, namespace: " + ns + "}, spec: {from: [" + from +
+           "], to: [" + to + "]}}\n";
+  };
+  const auto routes = [](const std::string& kind, const std::string& ns) {
+    return "{group: gateway.networking.k8s.io, kind: " + kind + ", namespace: " + ns + "}";
+  };
+  const auto valid = [&](const std::string& yaml) {
+    const BuiltModel built = Build(services + yaml);
+    const bool is = ServiceOf(built, "a").routes[0].route->rules[0].backends[0].valid;
+    EXPECT_EQ(Problems(built).empty(), is);
+    return is;
+  };
+  const std::string ours = routes("HTTPRoute", "default");
+  const std::string all = "{group: '', kind: Service}";
+  EXPECT_FALSE(valid(http));
+  EXPECT_TRUE(valid(http + grant(ours, all)));
+  EXPECT_TRUE(valid(grant(ours, all, "other", "v1") + http)) << "wherever it stands";
+  EXPECT_TRUE(valid(http + grant(routes("GRPCRoute", "x") + ", " + ours,
+                                 "{group: '', kind: Secret}, {kind: Service, name: b}")));
+  EXPECT_FALSE(valid(http + grant(ours, "{kind: Service, name: c}")));
+  EXPECT_FALSE(valid(http + grant(ours, "{kind: Secret}, {group: example.com, kind: Service}")));
+  EXPECT_FALSE(valid(http + grant(ours, all, "default"))) << "it is the other namespace's to give";
+  EXPECT_FALSE(valid(http + grant(routes("HTTPRoute", "third"), all)));
+  EXPECT_FALSE(valid(http + grant(routes("GRPCRoute", "default"), all)));
+  EXPECT_FALSE(valid(http + grant("{group: example.com, kind: HTTPRoute, namespace: default}", all)));
+  const std::string grpc = GrpcYaml("r", "name: a", backend);
+  EXPECT_FALSE(valid(grpc + grant(ours, all)));
+  EXPECT_TRUE(valid(grpc + grant(routes("GRPCRoute", "default"), all)));
+  EXPECT_EQ(
+      Problems(Build(services + grpc)),
+      Lines{"spec.rules[0].backendRefs[0]: expected a Service of this namespace, or a ReferenceGrant in "
+            "namespace other for GRPCRoutes of default"});
+}
+
+TEST(ModelTest, ACallIsForABackendThatSpeaksHttp2) {
+  const BuiltModel built =
+      Build(ServiceYaml("a", "{name: http, port: 80}, {name: grpc, port: 81, appProtocol: grpc}") +
+            GrpcYaml("g", "name: a", "{backendRefs: [{name: a, port: 80}, {name: a, port: 81}]}"));
+  EXPECT_EQ(Problems(built),
+            Lines{"spec.rules[0].backendRefs[0].port: expected a port of appProtocol grpc, that "
+                  "of default/a is of HTTP/1"});
+  const MeshRule& rule = ServiceOf(built, "a").routes[0].route->rules[0];
+  EXPECT_FALSE(rule.backends[0].valid);
+  EXPECT_TRUE(rule.backends[1].valid);
+}
+
+TEST(ModelTest, HttpRoutesGiveWayToGrpcRoutesOfTheirNamespaceOnAPort) {
+  const BuiltModel built =
+      Build(ServiceYaml("a", "{name: x, port: 80}, {name: y, port: 81}") +
+            RouteYaml("same", "name: a, port: 80", "{}") + RouteYaml("all", "name: a", "{}") +
+            RouteYaml("else", "name: a, port: 81", "{}") +
+            RouteYaml("other", "name: a, namespace: default", "{}", ", namespace: other") +
+            GrpcYaml("same", "name: a, port: 80", "{}"));
+  const std::string displaced =
+      "spec.parentRefs[0]: expected no GRPCRoute at port 80 of the Service: there this route does not count";
+  EXPECT_EQ(Problems(built), (Lines{displaced, displaced}));
+  EXPECT_EQ(built.model->route_count, 5u) << "names of two kinds may be the same";
+  const auto names = [&](uint16_t port, const std::string& ns) {
+    Lines lines;
+    for (const MeshRoute* route : ServiceOf(built, "a").RoutesFor(port, ns))
+      lines.push_back((route->kind == RouteKind::kGrpc ? "grpc " : "http ") + route->name.ToString());
+    return lines;
+  };
+  EXPECT_EQ(names(80, "default"), Lines{"grpc default/same"});
+  EXPECT_EQ(names(81, "default"), (Lines{"http default/all", "http default/else"}));
+  EXPECT_EQ(names(80, "other"), Lines{"http other/other"}) << "a consumer's own";
+}
+
+TEST(ModelTest, ARetryPolicyIsOfTheRouteOfItsKind) {
+  const auto target = [](const char* kind) {
+    return "{group: gateway.networking.k8s.io, kind: " + std::string(kind) + ", name: r}";
+  };
+  const std::string routes = ServiceYaml("a") + RouteYaml("r", "name: a, port: 80", "{}");
+  EXPECT_EQ(Problems(Build(routes + RetryYaml("p", target("GRPCRoute"), 1))),
+            Lines{"spec.targetRefs[0]: expected a GRPCRoute, there is no default/r"});
+  const BuiltModel built =
+      Build(ServiceYaml("a", "{name: x, port: 80}, {name: y, port: 81}") +
+            RouteYaml("r", "name: a, port: 80", "{}") + GrpcYaml("r", "name: a, port: 81", "{}") +
+            RetryYaml("p", target("GRPCRoute"), 2) + RetryYaml("q", target("HTTPRoute"), 3));
+  EXPECT_EQ(Problems(built), Lines{});
+  EXPECT_EQ(AttemptsOf(ServiceOf(built, "a").RoutesFor(81, "default")[0]->rules[0].retry), 2u);
+  EXPECT_EQ(AttemptsOf(ServiceOf(built, "a").RoutesFor(80, "default")[0]->rules[0].retry), 3u);
 }
 
 TEST(ModelTest, ANameGivenTwiceIsReportedAndTheFirstStays) {
@@ -249,6 +350,24 @@ TEST(PrecedenceTest, TiesGoToTheOldestThenTheNameThenTheFirstRule) {
   EXPECT_EQ(Order(RouteYaml("c", "name: a", rules) + RouteYaml("b", "name: a", rules) +
                   RouteYaml("z", "name: a", "{name: x}", ", creationTimestamp: '2026-01-01T00:00:00Z'")),
             (Lines{"z/x", "b/x", "b/y", "c/x", "c/y"}));
+}
+
+TEST(PrecedenceTest, OfCallsTheLongerServiceThenMethodThenExpressionsThenHeaders) {
+  const auto match = [](const std::string& name, const std::string& match) {
+    return "{name: " + name + ", matches: [{" + match + "}]}, ";
+  };
+  EXPECT_EQ(
+      Order(GrpcYaml("r", "name: a",
+                     match("all", "") + match("header", "headers: [{name: x, value: y}]") +
+                         match("regexes", "method: {type: RegularExpression, service: 'a', method: '.*'}") +
+                         match("regex", "method: {type: RegularExpression, service: 'a.*'}") +
+                         match("method", "method: {method: M}") + match("longer", "method: {method: Mm}") +
+                         match("service", "method: {service: a.B}") +
+                         match("both", "method: {service: a.B, method: M}") +
+                         match("headers", "method: {service: a.B}, headers: [{name: x, value: y}]") +
+                         match("long", "method: {service: a.b.C}"))),
+      (Lines{"r/long", "r/both", "r/headers", "r/service", "r/longer", "r/method", "r/regex", "r/regexes",
+             "r/header", "r/all"}));
 }
 
 TEST(DurationTest, IsGep2257) {

@@ -74,7 +74,7 @@ struct EndpointSlice {
 };
 
 struct PathMatch {
-  enum class Kind : uint8_t { kExact, kRegex, kElementPrefix };
+  enum class Kind : uint8_t { kExact, kRegex, kElementPrefix, kPrefix };
   Kind kind = Kind::kElementPrefix;
   std::string path = "/";
 };
@@ -86,11 +86,22 @@ struct NamedValueMatch {
   std::string value;
 };
 
+// How much of a gRPC method's name a match says, in characters.
+struct MethodLengths {
+  size_t service = 0;
+  size_t method = 0;
+  // Of expressions, which count after what is said as it is.
+  size_t service_regex = 0;
+  size_t method_regex = 0;
+  auto operator<=>(const MethodLengths&) const = default;
+};
+
 struct HttpMatch {
   PathMatch path;
   std::vector<NamedValueMatch> headers;
   std::vector<NamedValueMatch> query;
   std::string method;  // "": any
+  MethodLengths grpc;  // of GRPCRoutes, whose services and methods are paths
 };
 
 struct NamedValue {
@@ -124,12 +135,28 @@ struct RewriteRule {
   std::optional<PathModifier> path;
 };
 
+struct CorsOrigin {
+  // As browsers spell it: lower case, without a port that is the scheme's. `*`: all.
+  std::string text;
+  bool any_host = false;  // a `*` in it stands for labels
+};
+
+struct CorsRule {
+  std::vector<CorsOrigin> origins;  // never empty
+  std::vector<std::string> methods;
+  std::vector<std::string> headers;  // lower case, as the next
+  std::vector<std::string> exposed;
+  bool credentials = false;
+  uint32_t max_age_s = 5;
+};
+
 // What a rule, or a backend of it, makes of messages.
 struct HttpFilters {
   HeaderModifier request;
   HeaderModifier response;
   std::optional<RedirectRule> redirect;  // of rules only, as the next
   std::optional<RewriteRule> rewrite;
+  std::optional<CorsRule> cors;
 };
 
 struct BackendRef {
@@ -175,13 +202,31 @@ struct ParentRef {
   std::string path;
 };
 
+enum class RouteKind : uint8_t { kHttp, kGrpc };
+
 struct HttpRoute {
   Metadata metadata;
+  RouteKind kind = RouteKind::kHttp;
   std::vector<ParentRef> parents;
   std::vector<HttpRule> rules;
 };
 
-enum class TargetKind : uint8_t { kService, kHttpRoute };
+// Once read there is no other difference: calls are requests whose paths name methods.
+struct GrpcRoute : HttpRoute {};
+
+// Routes of those kinds and namespaces may name those Services of its own namespace.
+struct ReferenceGrant {
+  struct From {
+    RouteKind kind = RouteKind::kHttp;
+    std::string ns;
+  };
+  Metadata metadata;
+  std::vector<From> from;
+  bool all_services = false;
+  std::vector<std::string> services;
+};
+
+enum class TargetKind : uint8_t { kService, kHttpRoute, kGrpcRoute };
 
 struct Target {
   TargetKind kind = TargetKind::kService;
@@ -215,8 +260,8 @@ struct TracingPolicy {
   double sampling_percent = 100;
 };
 
-using Object =
-    std::variant<Service, EndpointSlice, HttpRoute, RetryPolicy, LoadBalancingPolicy, TracingPolicy>;
+using Object = std::variant<Service, EndpointSlice, HttpRoute, GrpcRoute, ReferenceGrant, RetryPolicy,
+                            LoadBalancingPolicy, TracingPolicy>;
 
 inline const Metadata& MetadataOf(const Object& object) {
   return std::visit([](const auto& o) -> const Metadata& { return o.metadata; }, object);

@@ -12,6 +12,7 @@
 #include "pillion/kube/core/v1/core.pb.h"
 #include "pillion/kube/discovery/v1/discovery.pb.h"
 #include "pillion/kube/gateway/v1/gateway.pb.h"
+#include "pillion/kube/gateway/v1/reference_grant.pb.h"
 #include "pillion/kube/policy/v1alpha1/policy.pb.h"
 
 namespace pillion::control {
@@ -19,6 +20,8 @@ namespace pillion::control {
 std::optional<Service> Read(const kube::core::v1::Service& message, Report& report);
 std::optional<EndpointSlice> Read(const kube::discovery::v1::EndpointSlice& message, Report& report);
 std::optional<HttpRoute> Read(const kube::gateway::v1::HTTPRoute& message, Report& report);
+std::optional<GrpcRoute> Read(const kube::gateway::v1::GRPCRoute& message, Report& report);
+std::optional<ReferenceGrant> Read(const kube::gateway::v1::ReferenceGrant& message, Report& report);
 std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& message, Report& report);
 std::optional<LoadBalancingPolicy> Read(const kube::policy::v1alpha1::LoadBalancingPolicy& message,
                                         Report& report);
@@ -32,6 +35,7 @@ enum class FilterPlace : uint8_t { kRule, kBackend };
 HttpFilters ReadFilters(
     const google::protobuf::RepeatedPtrField<kube::gateway::v1::HTTPRouteFilter>& messages,
     const std::string& path, FilterPlace place, Report& report);
+CorsRule ReadCors(const kube::gateway::v1::HTTPCORSFilter& message, const std::string& path, Report& report);
 Metadata ReadMetadata(const kube::meta::v1::ObjectMeta& message, Report& report);
 // The label `pillion/sidecar`.
 std::optional<bool> ReadPeerLabel(const kube::meta::v1::ObjectMeta& message, Report& report);

@@ -157,13 +157,16 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
         return message.has_request_redirect();
       case HTTPRouteFilter::URLRewrite:
         return message.has_url_rewrite();
+      case HTTPRouteFilter::CORS:
+        return message.has_cors();
       default:
         return true;
     }
   }();
   const int given = (message.has_request_header_modifier() ? 1 : 0) +
                     (message.has_response_header_modifier() ? 1 : 0) +
-                    (message.has_request_redirect() ? 1 : 0) + (message.has_url_rewrite() ? 1 : 0);
+                    (message.has_request_redirect() ? 1 : 0) + (message.has_url_rewrite() ? 1 : 0) +
+                    (message.has_cors() ? 1 : 0);
   switch (message.type()) {
     case HTTPRouteFilter::RequestHeaderModifier:
       filters.request =
@@ -180,6 +183,9 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
     case HTTPRouteFilter::URLRewrite:
       filters.rewrite = ReadRewrite(message.url_rewrite(), FieldPath(path, "url_rewrite"), report);
       break;
+    case HTTPRouteFilter::CORS:
+      filters.cors = ReadCors(message.cors(), FieldPath(path, "cors"), report);
+      break;
     case HTTPRouteFilter::UNSPECIFIED:
       report.Add(FieldPath(path, "type"), "expected a type");
       return;
@@ -188,7 +194,8 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
       return;
   }
   if (!there || given != 1) report.Add(path, "expected the field of type " + type + " and no other");
-  const bool of_rules = filters.redirect.has_value() || filters.rewrite.has_value();
+  const bool of_rules =
+      filters.redirect.has_value() || filters.rewrite.has_value() || filters.cors.has_value();
   if (of_rules && place == FilterPlace::kBackend) {
     report.Add(FieldPath(path, "type"),
                "expected RequestHeaderModifier or ResponseHeaderModifier at a backend");

@@ -192,10 +192,74 @@ TEST(ReadFilters, TypeAndFieldBelongTogether) {
             Lines{"filters[0]: expected the field of type URLRewrite and no other"});
   EXPECT_EQ(Problems("{type: URLRewrite, urlRewrite: {}}, {type: URLRewrite, urlRewrite: {}}"),
             Lines{"filters[1].type: expected each type once"});
-  for (const char* type : {"RequestMirror", "ExtensionRef", "CORS", "ExternalAuth"}) {
+  for (const char* type : {"RequestMirror", "ExtensionRef", "ExternalAuth"}) {
     EXPECT_EQ(Problems("{type: " + std::string(type) + "}"),
               Lines{"filters[0].type: " + std::string(type) + " is not implemented yet"});
   }
+}
+
+TEST(ReadFilters, CorsIsRead) {
+  const auto cors = [](const std::string& fields) {
+    return Filters("{type: CORS, cors: {" + fields + "}}").cors.value_or(CorsRule());
+  };
+  const CorsRule plain = cors("allowOrigins: ['*']");
+  ASSERT_EQ(plain.origins.size(), 1u);
+  EXPECT_EQ(plain.origins[0].text, "*");
+  EXPECT_FALSE(plain.origins[0].any_host || plain.credentials);
+  EXPECT_EQ(plain.max_age_s, 5u);
+  const CorsRule all = cors(
+      "allowOrigins: ['HTTPS://Shop.example:443', 'http://a:8080', 'https://*.b.c', 'http://*:80'], "
+      "allowCredentials: "
+      "true, allowMethods: [GET, PATCH], allowHeaders: ['*'], exposeHeaders: [X-A, b], maxAge: 3600");
+  Lines origins;
+  for (const CorsOrigin& origin : all.origins)
+    origins.push_back(origin.text + (origin.any_host ? " any" : ""));
+  EXPECT_EQ(origins, (Lines{"https://shop.example", "http://a:8080", "https://*.b.c any", "http://* any"}));
+  EXPECT_EQ(all.methods, (Lines{"GET", "PATCH"}));
+  EXPECT_EQ(all.headers, Lines{"*"});
+  EXPECT_EQ(all.exposed, (Lines{"x-a", "b"}));
+  EXPECT_TRUE(all.credentials);
+  EXPECT_EQ(all.max_age_s, 3600u);
+}
+
+TEST(ReadFilters, WrongCorsIsReported) {
+  const auto problems = [](const std::string& fields) {
+    return Problems("{type: CORS, cors: {" + fields + "}}");
+  };
+  EXPECT_EQ(problems(""), Lines{"filters[0].cors: expected allowOrigins, * for all"});
+  for (const char* origin : {"shop.example", "https://", "https://a b", "ftp://a", "https://a/",
+                             "https://a:0", "https://a:65536", "https://a:", "https://a:+1", "https://a*.b",
+                             "https://a.*", "https://*.", "https://*a.b", "null", "https://a:1:2"}) {
+    EXPECT_EQ(
+        problems("allowOrigins: ['" + std::string(origin) + "']"),
+        Lines{
+            "filters[0].cors.allowOrigins[0]: expected http:// or https://, a host, maybe with *. in front, "
+            "and maybe a port; or *"})
+        << origin;
+  }
+  const std::string all = "allowOrigins: ['*'], ";
+  EXPECT_EQ(
+      problems(all + "allowMethods: [GET, 'a b'], allowHeaders: ['*', x], exposeHeaders: ['a:'], maxAge: 0"),
+      (Lines{"filters[0].cors.allowMethods[1]: expected a method, or *",
+             "filters[0].cors.allowHeaders: expected * alone, or none",
+             "filters[0].cors.exposeHeaders[0]: expected the name of a header, or *",
+             "filters[0].cors.maxAge: expected at least 1"}));
+  EXPECT_EQ(
+      problems(all + "allowCredentials: true, exposeHeaders: ['*']"),
+      Lines{
+          "filters[0].cors.exposeHeaders: expected names beside allowCredentials: a browser takes * as one"});
+  std::string many;
+  for (int i = 0; i < 65; ++i) many += "x" + std::to_string(i) + ", ";
+  EXPECT_EQ(problems(all + "allowMethods: [" + many + "], allowHeaders: [" + many + "]"),
+            (Lines{"filters[0].cors.allowMethods: expected at most 16",
+                   "filters[0].cors.allowHeaders: expected at most 64"}));
+  EXPECT_EQ(Problems("{type: CORS}"), (Lines{"filters[0].cors: expected allowOrigins, * for all",
+                                             "filters[0]: expected the field of type CORS and no other"}));
+  EXPECT_EQ(
+      RuleProblems(
+          "{backendRefs: [{name: a, port: 80, filters: [{type: CORS, cors: {allowOrigins: ['*']}}]}]}"),
+      Lines{"backendRefs[0].filters[0].type: expected RequestHeaderModifier or ResponseHeaderModifier at a "
+            "backend"});
 }
 
 TEST(ReadFilters, ABackendMayEditFieldsOnly) {

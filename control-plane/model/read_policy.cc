@@ -38,10 +38,13 @@ std::vector<Target> ReadTargets(
     const std::string path = ElementPath("spec.target_refs", static_cast<size_t>(i));
     Target target{TargetKind::kService, {ns, reference.name()}, path};
     const bool core = reference.group().empty() || reference.group() == "core";
-    if (routes_too && reference.group() == "gateway.networking.k8s.io" && reference.kind() == "HTTPRoute") {
-      target.kind = TargetKind::kHttpRoute;
+    const bool http = reference.kind() == "HTTPRoute";
+    const bool route =
+        reference.group() == "gateway.networking.k8s.io" && (http || reference.kind() == "GRPCRoute");
+    if (routes_too && route) {
+      target.kind = http ? TargetKind::kHttpRoute : TargetKind::kGrpcRoute;
     } else if (!core || reference.kind() != "Service") {
-      report.Add(path, routes_too ? "expected kind: Service, or kind: HTTPRoute of group "
+      report.Add(path, routes_too ? "expected kind: Service, or kind: HTTPRoute or GRPCRoute of group "
                                     "gateway.networking.k8s.io"
                                   : "expected kind: Service");
     }

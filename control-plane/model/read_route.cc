@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "control-plane/model/read.h"
+#include "control-plane/model/read_route_parts.h"
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 
@@ -12,46 +13,11 @@ namespace {
 
 using config::ElementPath;
 using config::FieldPath;
-using kube::gateway::v1::HTTPHeaderMatch;
 using kube::gateway::v1::HTTPPathMatch;
 
-// The limits of the Gateway API itself.
-constexpr int kMaxRules = 16;
-constexpr int kMaxMatches = 64;
-constexpr int kMaxBackends = 16;
+// The Gateway API's.
 constexpr int kMaxQueryParams = 16;
-constexpr int32_t kMaxWeight = 1'000'000;
-constexpr size_t kMaxRegexBytes = 4096;  // as the sidecar: RE2 is linear in the text, not in the expression
-constexpr uint32_t kMaxAttempts = 10;    // ours: an operator's slip must not multiply load without end
-
-bool IsServiceRef(const std::string& group, const std::string& kind) {
-  return (group.empty() || group == "core") && kind == "Service";
-}
-
-ParentRef ReadParent(const kube::gateway::v1::ParentReference& message, const std::string& path,
-                     const std::string& ns, Report& report) {
-  ParentRef parent;
-  parent.path = path;
-  if (!message.has_group() || !IsServiceRef(message.group(), message.kind())) {
-    report.Add(path, "expected group: \"\" and kind: Service, other parents are not implemented yet");
-  }
-  if (!message.section_name().empty()) report.NotImplemented(FieldPath(path, "section_name"));
-  if (message.name().empty()) report.Add(path, "expected a name");
-  parent.service = {message.namespace_().empty() ? ns : message.namespace_(), message.name()};
-  if (message.has_port()) parent.port = ReadPort(message.port(), FieldPath(path, "port"), report);
-  return parent;
-}
-
-void CheckRegex(const std::string& text, const std::string& path, Report& report) {
-  if (text.size() > kMaxRegexBytes) {
-    report.Add(path, "expected at most 4096 bytes");
-    return;
-  }
-  RE2::Options quiet;
-  quiet.set_log_errors(false);
-  if (const RE2 regex(text, quiet); !regex.ok())
-    report.Add(path, "expected a regular expression (RE2): " + regex.error());
-}
+constexpr uint32_t kMaxAttempts = 10;  // ours: an operator's slip must not multiply load without end
 
 PathMatch ReadPath(const HTTPPathMatch& message, const std::string& path, Report& report) {
   using Kind = PathMatch::Kind;
@@ -73,29 +39,6 @@ PathMatch ReadPath(const HTTPPathMatch& message, const std::string& path, Report
   if (match.kind == Kind::kElementPrefix && match.path.size() > 1 && match.path.ends_with("/"))
     match.path.pop_back();
   return match;
-}
-
-// A header's or parameter's; of two with one name the first counts.
-template <typename Message>
-void ReadNamedValue(const Message& message, std::string name, const std::string& path,
-                    std::vector<NamedValueMatch>& matches, Report& report) {
-  NamedValueMatch match{std::move(name), message.type() == Message::RegularExpression, message.value()};
-  if (match.value.empty()) report.Add(FieldPath(path, "value"), "expected a value");
-  if (match.regex) CheckRegex(match.value, FieldPath(path, "value"), report);
-  const bool again = std::any_of(matches.begin(), matches.end(),
-                                 [&](const auto& other) { return other.name == match.name; });
-  if (!again) matches.push_back(std::move(match));
-}
-
-void ReadHeader(const HTTPHeaderMatch& message, const std::string& path, HttpMatch& match, Report& report) {
-  if (!IsToken(message.name())) report.Add(FieldPath(path, "name"), "expected the name of a header");
-  std::string name = message.name();
-  std::transform(name.begin(), name.end(), name.begin(), AsciiLower);
-  // What the sidecar refuses (config/parse_route_match.cc): it does not keep the framing as fields.
-  if (name == "content-length" || name == "transfer-encoding") {
-    report.Add(FieldPath(path, "name"), "expected a header that does not frame the message");
-  }
-  ReadNamedValue(message, std::move(name), path, match.headers, report);
 }
 
 HttpMatch ReadMatch(const kube::gateway::v1::HTTPRouteMatch& message, const std::string& path,
@@ -120,30 +63,6 @@ HttpMatch ReadMatch(const kube::gateway::v1::HTTPRouteMatch& message, const std:
     ReadNamedValue(message.query_params(i), name, at, match.query, report);
   }
   return match;
-}
-
-BackendRef ReadBackend(const kube::gateway::v1::HTTPBackendRef& message, const std::string& path,
-                       const std::string& ns, Report& report) {
-  BackendRef backend;
-  backend.path = path;
-  if (!IsServiceRef(message.group(), message.kind().empty() ? "Service" : message.kind())) {
-    report.Add(path, "expected kind: Service, other backends are not implemented yet");
-  }
-  backend.filters = ReadFilters(message.filters(), FieldPath(path, "filters"), FilterPlace::kBackend, report);
-  if (message.name().empty()) report.Add(path, "expected a name");
-  backend.service = {message.namespace_().empty() ? ns : message.namespace_(), message.name()};
-  if (!message.has_port()) {
-    report.Add(path, "expected a port");
-  } else {
-    backend.port = ReadPort(message.port(), FieldPath(path, "port"), report).value_or(0);
-  }
-  if (message.has_weight()) {
-    if (message.weight() < 0 || message.weight() > kMaxWeight) {
-      report.Add(FieldPath(path, "weight"), "expected 0 to 1000000");
-    }
-    backend.weight = static_cast<uint32_t>(std::max(message.weight(), 0));
-  }
-  return backend;
 }
 
 RetryRule ReadRetry(const kube::gateway::v1::HTTPRouteRetry& message, const std::string& path,
@@ -255,12 +174,8 @@ std::optional<HttpRoute> Read(const kube::gateway::v1::HTTPRoute& message, Repor
   HttpRoute route;
   route.metadata = ReadMetadata(message.metadata(), report);
   const std::string& ns = route.metadata.name.ns;
-  if (message.spec().parent_refs_size() == 0) report.Add("spec", "expected parentRefs");
+  route.parents = ReadParents(message.spec().parent_refs(), ns, report);
   if (message.spec().rules_size() > kMaxRules) report.Add("spec.rules", "expected at most 16");
-  for (int i = 0; i < message.spec().parent_refs_size(); ++i) {
-    route.parents.push_back(ReadParent(message.spec().parent_refs(i),
-                                       ElementPath("spec.parent_refs", static_cast<size_t>(i)), ns, report));
-  }
   for (int i = 0; i < message.spec().rules_size(); ++i) {
     route.rules.push_back(
         ReadRule(message.spec().rules(i), ElementPath("spec.rules", static_cast<size_t>(i)), ns, report));

@@ -50,8 +50,9 @@ Health HealthOf(const kube::discovery::v1::EndpointConditions& conditions) {
 }  // namespace
 
 std::string_view KindOf(const Object& object) {
-  constexpr std::string_view kKinds[] = {"Service",     "EndpointSlice",       "HTTPRoute",
-                                         "RetryPolicy", "LoadBalancingPolicy", "TracingPolicy"};
+  constexpr std::string_view kKinds[] = {
+      "Service",        "EndpointSlice", "HTTPRoute",           "GRPCRoute",
+      "ReferenceGrant", "RetryPolicy",   "LoadBalancingPolicy", "TracingPolicy"};
   return kKinds[object.index()];
 }
 

@@ -22,7 +22,9 @@ constexpr char kMesh[] = R"(
 --- {apiVersion: v1, kind: Service, metadata: {name: otel, namespace: $default}, spec: {ports: [{port: 4317, appProtocol: $grpc}]}}
 --- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a4, labels: {kubernetes.io/service-name: $a}}, addressType: IPv4, endpoints: [{addresses: [$10.0.0.1]}, {addresses: [$10.0.0.2], zone: $z}], ports: [{name: $x, port: $8080}, {name: $y, port: $8081}]}
 --- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a6, labels: {kubernetes.io/service-name: a}}, addressType: IPv6, endpoints: [{addresses: ["$::1"], zone: $q}, {addresses: ["$fd00::1"]}], ports: [{name: x, port: $8080}]}
---- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: [{group: '', kind: Service, name: a, port: $80}], rules: [{name: $n, matches: [{path: {type: $Exact, value: "$/p"}, method: $GET, headers: [{name: $h, value: "$v", type: $Exact}], queryParams: [{name: $q, value: "$w", type: $Exact}]}, {path: {type: $RegularExpression, value: "$/p.*"}}], backendRefs: [{name: $a, port: $80, weight: $1}, {name: otel, port: 4317, weight: $2}], timeouts: {request: $10s, backendRequest: $1s}, retry: {codes: [$503], attempts: $2, backoff: $25ms}}]}}
+--- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: [{group: '', kind: Service, name: a, port: $80}], rules: [{name: $n, matches: [{path: {type: $Exact, value: "$/p"}, method: $GET, headers: [{name: $h, value: "$v", type: $Exact}], queryParams: [{name: $q, value: "$w", type: $Exact}]}, {path: {type: $RegularExpression, value: "$/p.*"}}], filters: [{type: CORS, cors: {allowOrigins: ["$https://a.b", "$https://*.c:1"], allowCredentials: $true, allowMethods: ["$GET"], allowHeaders: ["$x"], exposeHeaders: ["$y"], maxAge: $7}}], backendRefs: [{name: $a, port: $80, weight: $1}, {name: otel, port: 4317, weight: $2}], timeouts: {request: $10s, backendRequest: $1s}, retry: {codes: [$503], attempts: $2, backoff: $25ms}}]}}
+--- {apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: g}, spec: {parentRefs: [{group: '', kind: Service, name: otel}], rules: [{name: $n, matches: [{method: {service: "$a.B", method: "$C"}, headers: [{name: $h, value: "$v"}]}, {method: {type: $RegularExpression, service: "$a.*", method: "$b"}}], backendRefs: [{name: $otel, port: $4317, weight: $1}, {name: $a, port: $80}]}]}}
+--- {apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: g}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: $default}], to: [{kind: Service, name: $a}]}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: p}, spec: {targetRefs: [{kind: Service, name: $a}], retryOn: [$5xx], attempts: $3, perTryTimeout: $1s, backoff: {base: $10ms, max: $1s}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: t}, spec: {collector: {name: otel, port: $4317}, samplingPercent: $50}}
 )";
@@ -47,6 +49,10 @@ const std::vector<std::string> kValues = {"0",
                                           "/a?b",
                                           "/\\u00e9",
                                           "/a%",
+                                          "*",
+                                          "http://*",
+                                          "http://*.x",
+                                          "https://x:80",
                                           "PathPrefix",
                                           "RegularExpression",
                                           "a",
@@ -66,6 +72,8 @@ const std::vector<std::string> kValues = {"0",
                                           "[",
                                           "(a*)*",
                                           "a{1000}",
+                                          "\\\\Qa",
+                                          "a)(b",
                                           "POST",
                                           "CONNECT",
                                           "get",

@@ -54,11 +54,8 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
   if (node.outbound.has_value()) {
     std::set<std::string> clusters;
     const auto routes = MakeOutboundRoutes(model, node, clusters);
-    if (clusters.contains(kInvalidBackend)) {
-      set->Add(ResourceType::kCluster, kInvalidBackend, MakeInvalidBackend());
-    }
     set->Add(ResourceType::kRoutes, kOutbound, routes, ClusterReferences(clusters));
-    AddListener(*set, MakeOutboundListener(node, *node.outbound, tracing), tracing);
+    AddListener(*set, MakeOutboundListener(node, *node.outbound, tracing, routes), tracing);
   }
   if (node.local.has_value()) {
     const LocalApp& local = *node.local;

@@ -10,6 +10,7 @@
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/trace/v3/trace.pb.h"
+#include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
@@ -103,6 +104,23 @@ std::string RouteYaml(const std::string& spec, const std::string& ns = "shop") {
 constexpr char kOrders80[] = "orders.shop.svc.cluster.local:80";
 constexpr char kOrdersCluster[] = "outbound|80||orders.shop.svc.cluster.local";
 
+// "+name value", "=name value" and "-name", as they follow each other.
+template <typename Added, typename Removed>
+Lines Edits(const Added& added, const Removed& removed) {
+  using Option = envoy::config::core::v3::HeaderValueOption;
+  Lines lines;
+  for (const std::string& name : removed) lines.push_back("-" + name);
+  for (const Option& option : added) {
+    const bool set = option.append_action() == Option::OVERWRITE_IF_EXISTS_OR_ADD;
+    lines.push_back((set ? "=" : "+") + option.header().key() + " " + option.header().value());
+  }
+  return lines;
+}
+
+Route OnlyRoute(const std::string& rule) {
+  return Host(*Build(RouteYaml("{" + rule + "}")), kOrders80).routes(0);
+}
+
 TEST(BuildTest, ANodeWithoutMetadataGetsTheOutboundListenerOnly) {
   const auto set = Build("", MakeNode({}));
   EXPECT_EQ(Names(*set, kListener), Lines{"outbound"});
@@ -191,20 +209,31 @@ TEST(BuildTest, ExpressionsAndQueryParametersArrive) {
   EXPECT_EQ(match.query_parameters(1).string_match().safe_regex().regex(), "b+");
 }
 
+// Of calls that is UNAVAILABLE.
+void ExpectNoBackend(const Route& route, const std::string& why) {
+  EXPECT_EQ(route.route().cluster(), "invalid-backend") << why;
+  EXPECT_EQ(route.route().cluster_not_found_response_code(), RouteAction::INTERNAL_SERVER_ERROR) << why;
+}
+
 TEST(BuildTest, WithoutAValidBackendARuleAnswers500) {
   for (const char* backends :
        {"", "backendRefs: [{name: nowhere, port: 80}]", "backendRefs: [{name: v2, port: 8080, weight: 0}]"}) {
     const auto set = Build(RouteYaml("{" + std::string(backends) + "}"));
-    EXPECT_EQ(Host(*set, kOrders80).routes(0).direct_response().status(), 500u) << backends;
+    EXPECT_FALSE(set->of(kCluster).contains("invalid-backend"));
+    ExpectNoBackend(Host(*set, kOrders80).routes(0), backends);
   }
 }
 
-TEST(BuildTest, AnInvalidShareGoesToAClusterWithoutEndpoints) {
-  const auto set = Build(
-      RouteYaml("{backendRefs: [{name: nowhere, port: 80, weight: 1}, {name: v2, port: 8080, weight: 9}]}"));
+TEST(BuildTest, AnInvalidShareGoesToAClusterThatIsNotThere) {
+  const std::string valid = "{name: v2, port: 8080, weight: 9}";
+  const auto set = Build(RouteYaml("{backendRefs: [{name: nowhere, port: 80, weight: 1}, " + valid + "]}"));
   const Route route = Host(*set, kOrders80).routes(0);
   EXPECT_EQ(route.route().weighted_clusters().clusters(0).name(), "invalid-backend");
-  EXPECT_EQ(Get<Cluster>(*set, kCluster, "invalid-backend").load_assignment().endpoints_size(), 0);
+  EXPECT_FALSE(set->of(kCluster).contains("invalid-backend"));
+  EXPECT_EQ(route.route().cluster_not_found_response_code(), RouteAction::INTERNAL_SERVER_ERROR);
+  EXPECT_EQ(OnlyRoute("backendRefs: [" + valid + "]").route().cluster_not_found_response_code(),
+            RouteAction::SERVICE_UNAVAILABLE)
+      << "what is valid and not there yet is no slip of the user's";
 }
 
 TEST(BuildTest, TimeoutsAndRetriesOfARule) {
@@ -293,6 +322,67 @@ TEST(BuildTest, ARouteOfAnotherNamespaceSpeaksForItsOwnClientsAndReplacesTheProd
   EXPECT_EQ(names("other"), Lines{"other/r/consumer"});
 }
 
+std::string GrpcYaml(const std::string& rules, const std::string& port = "") {
+  return "--- {apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: g, namespace: "
+         "shop}, spec: {parentRefs: [{group: '', kind: Service, name: orders" +
+         port + "}], rules: [" + rules + "]}}\n";
+}
+
+TEST(BuildTest, CallsAreRequestsWhosePathsNameMethods) {
+  const auto match = [](const std::string& method) {
+    const auto set =
+        Build(GrpcYaml("{matches: [{" + method + "}], backendRefs: [{name: greeter, port: 50051}]}"));
+    const VirtualHost host = Host(*set, kOrders80);
+    EXPECT_EQ(host.routes_size(), 1) << "what matches no rule is UNIMPLEMENTED";
+    EXPECT_EQ(host.routes(0).route().cluster(), "outbound|50051||greeter.shop.svc.cluster.local");
+    return host.routes(0).match();
+  };
+  EXPECT_EQ(match("method: {service: a.B, method: C}").path(), "/a.B/C");
+  EXPECT_EQ(match("method: {type: Exact, service: a.B}").prefix(), "/a.B/");
+  EXPECT_EQ(match("method: {method: C_1}").safe_regex().regex(), "/[^/]+/C_1");
+  EXPECT_EQ(match("method: {type: RegularExpression, service: 'a|b', method: '[C]'}").safe_regex().regex(),
+            "/(?:a|b)/(?:[C])");
+  EXPECT_EQ(match("method: {type: RegularExpression, method: 'C|D'}").safe_regex().regex(), "/[^/]+/(?:C|D)");
+  EXPECT_EQ(match("method: {}").prefix(), "/");
+  const auto headers = match("headers: [{name: X-A, value: b}]").headers();
+  EXPECT_EQ(headers[0].name(), "x-a");
+  EXPECT_EQ(headers[0].string_match().exact(), "b");
+}
+
+TEST(BuildTest, FiltersAndWeightsOfAGrpcRouteArrive) {
+  const auto set = Build(
+      GrpcYaml(
+          "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}]}}], "
+          "backendRefs: [{name: greeter, port: 50051, weight: 3, filters: [{type: ResponseHeaderModifier, "
+          "responseHeaderModifier: {remove: [c]}}]}, {name: greeter, port: 50051, weight: 0}]}") +
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: p, namespace: "
+      "shop}, "
+      "spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: GRPCRoute, name: g}], retryOn: "
+      "[unavailable]}}\n");
+  const Route route = Host(*set, kOrders80).routes(0);
+  EXPECT_EQ(route.name(), "shop/g/0");
+  EXPECT_EQ(Edits(route.request_headers_to_add(), route.request_headers_to_remove()), Lines{"=a b"});
+  ASSERT_EQ(route.route().weighted_clusters().clusters_size(), 1);
+  const auto& share = route.route().weighted_clusters().clusters(0);
+  EXPECT_EQ(Edits(share.response_headers_to_add(), share.response_headers_to_remove()), Lines{"-c"});
+  EXPECT_EQ(route.route().retry_policy().retry_on(), "unavailable");
+}
+
+TEST(BuildTest, WithoutAValidBackendACallIsUnavailable) {
+  for (const char* backends : {"", "backendRefs: [{name: nowhere, port: 80}]",
+                               "backendRefs: [{name: v2, port: 8080}]"}) {  // of HTTP/1
+    ExpectNoBackend(Host(*Build(GrpcYaml("{" + std::string(backends) + "}")), kOrders80).routes(0), backends);
+  }
+}
+
+TEST(BuildTest, WhereThereIsAGrpcRouteHttpRoutesDoNotCount) {
+  const auto set = Build(RouteYaml("{name: http, backendRefs: [{name: v2, port: 8080}]}") +
+                         GrpcYaml("{name: grpc}", ", port: 80"));
+  ASSERT_EQ(Host(*set, kOrders80).routes_size(), 1);
+  EXPECT_EQ(Host(*set, kOrders80).routes(0).name(), "shop/g/grpc");
+  EXPECT_EQ(Host(*set, "orders.shop.svc.cluster.local:9000").routes(0).name(), "shop/r/http");
+}
+
 TEST(BuildTest, ASidecarBesideAnAppGetsAnInboundListenerForPeers) {
   const std::map<std::string, std::string> metadata = {{"namespace", "shop"},
                                                        {"service", "greeter"},
@@ -316,22 +406,6 @@ TEST(BuildTest, ASidecarBesideAnAppGetsAnInboundListenerForPeers) {
   EXPECT_EQ(address.address() + ":" + std::to_string(address.port_value()), "127.0.0.1:50051");
 }
 
-Route OnlyRoute(const std::string& rule) {
-  return Host(*Build(RouteYaml("{" + rule + "}")), kOrders80).routes(0);
-}
-// "+name value", "=name value" and "-name", as they follow each other.
-template <typename Added, typename Removed>
-Lines Edits(const Added& added, const Removed& removed) {
-  using Option = envoy::config::core::v3::HeaderValueOption;
-  Lines lines;
-  for (const std::string& name : removed) lines.push_back("-" + name);
-  for (const Option& option : added) {
-    const bool set = option.append_action() == Option::OVERWRITE_IF_EXISTS_OR_ADD;
-    lines.push_back((set ? "=" : "+") + option.header().key() + " " + option.header().value());
-  }
-  return lines;
-}
-
 TEST(BuildTest, FiltersOfARuleEditFields) {
   const Route route = OnlyRoute(
       "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: A, value: '5%'}], add: "
@@ -353,6 +427,34 @@ TEST(BuildTest, FiltersOfABackendAreForItsShare) {
   const auto& share = route.route().weighted_clusters().clusters(0);
   EXPECT_EQ(Edits(share.response_headers_to_add(), share.response_headers_to_remove()), Lines{"+a b"});
   EXPECT_TRUE(Get<RouteConfiguration>(*set, kRoutes, "outbound").most_specific_header_mutations_wins());
+}
+
+TEST(BuildTest, CorsIsSaidAtTheRouteAndTheFilterIsAtTheListenerOfWhoHasThatRoute) {
+  using envoy::extensions::filters::http::cors::v3::CorsPolicy;
+  const std::string yaml = RouteYaml(
+      "{filters: [{type: CORS, cors: {allowOrigins: ['https://a.b', 'https://*.a.b:8443', 'http://*'], "
+      "allowMethods: [GET, PUT], allowHeaders: [X-A, b], exposeHeaders: [c, d], allowCredentials: true, "
+      "maxAge: "
+      "7}}], backendRefs: [{name: orders, namespace: shop, port: 80}]}",
+      "other");
+  const auto set = Build(yaml, MakeNode({{"namespace", "other"}}));
+  const auto config = Host(*set, kOrders80).routes(0).typed_per_filter_config();
+  CorsPolicy policy;
+  ASSERT_TRUE(config.at("envoy.filters.http.cors").UnpackTo(&policy));
+  EXPECT_EQ(policy.allow_origin_string_match(0).exact(), "https://a.b");
+  EXPECT_EQ(policy.allow_origin_string_match(1).safe_regex().regex(), "https\\:\\/\\/[^/:]+\\.a\\.b\\:8443");
+  EXPECT_EQ(policy.allow_origin_string_match(2).safe_regex().regex(), "http\\:\\/\\/[^/:]+");
+  EXPECT_EQ(policy.allow_methods(), "GET, PUT");
+  EXPECT_EQ(policy.allow_headers(), "x-a, b");
+  EXPECT_EQ(policy.expose_headers(), "c, d");
+  EXPECT_EQ(policy.max_age(), "7");
+  EXPECT_TRUE(policy.allow_credentials().value());
+  EXPECT_FALSE(policy.forward_not_matching_preflights().value());
+  const auto first_filter = [](const ResourceSet& of) {
+    return ManagerOf(of, "outbound").http_filters(0).name();
+  };
+  EXPECT_EQ(first_filter(*set), "envoy.filters.http.cors");
+  EXPECT_EQ(first_filter(*Build(yaml)), "pillion.peering") << "it would cost the others something";
 }
 
 TEST(BuildTest, ARedirectTellsThePortThatWasAskedUnlessItKnowsBetter) {

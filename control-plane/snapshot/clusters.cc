@@ -132,11 +132,4 @@ Cluster MakeInboundCluster(const std::string& name, const SocketAddress& app, Ap
   return cluster;
 }
 
-Cluster MakeInvalidBackend() {
-  Cluster cluster = MakeCluster(kInvalidBackend, AppProtocol::kHttp1);
-  cluster.set_type(Cluster::STATIC);
-  cluster.mutable_load_assignment()->set_cluster_name(kInvalidBackend);
-  return cluster;
-}
-
 }  // namespace pillion::control

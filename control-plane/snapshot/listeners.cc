@@ -1,5 +1,6 @@
 // Listeners with their HTTP connection managers.
 #include "control-plane/snapshot/parts.h"
+#include "control-plane/snapshot/route_filters.h"
 #include "envoy/config/trace/v3/trace.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
@@ -63,8 +64,18 @@ void SetProtocols(HttpConnectionManager& hcm) {
   hcm.mutable_generate_request_id()->set_value(false);
 }
 
+std::set<std::string> FiltersOf(const envoy::config::route::v3::RouteConfiguration& routes) {
+  std::set<std::string> names;
+  for (const auto& host : routes.virtual_hosts()) {
+    for (const auto& route : host.routes()) {
+      for (const auto& [name, config] : route.typed_per_filter_config()) names.insert(name);
+    }
+  }
+  return names;
+}
+
 HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node, const MeshTracing* tracing,
-                                  const sidecar::v1::Peering& peering) {
+                                  const sidecar::v1::Peering& peering, const std::set<std::string>& filters) {
   HttpConnectionManager hcm;
   hcm.set_stat_prefix(name);
   auto& rds = *hcm.mutable_rds();
@@ -79,6 +90,11 @@ HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node
     auto& log = *hcm.add_access_log();
     log.set_name("envoy.access_loggers.file");
     log.mutable_typed_config()->PackFrom(file);
+  }
+  if (filters.contains(kCorsFilter)) {
+    auto& cors = *hcm.add_http_filters();
+    cors.set_name(kCorsFilter);
+    cors.mutable_typed_config()->PackFrom(envoy::extensions::filters::http::cors::v3::Cors());
   }
   auto& filter = *hcm.add_http_filters();
   filter.set_name("pillion.peering");
@@ -108,12 +124,13 @@ Listener MakeListener(const std::string& name, const SocketAddress& address,
 
 }  // namespace
 
-Listener MakeOutboundListener(const NodeFacts& node, const SocketAddress& address,
-                              const MeshTracing* tracing) {
+Listener MakeOutboundListener(const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
+                              const envoy::config::route::v3::RouteConfiguration& routes) {
   sidecar::v1::Peering peering;
   peering.set_allow_explain(node.explain);
   peering.set_pass_upgrades(true);
-  Listener listener = MakeListener(kOutbound, address, MakeManager(kOutbound, node, tracing, peering));
+  Listener listener =
+      MakeListener(kOutbound, address, MakeManager(kOutbound, node, tracing, peering, FiltersOf(routes)));
   listener.set_traffic_direction(envoy::config::core::v3::OUTBOUND);
   return listener;
 }
@@ -123,7 +140,7 @@ Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address
   sidecar::v1::Peering peering;
   peering.set_accept_peer_headers(true);
   peering.set_pass_upgrades(true);
-  Listener listener = MakeListener(kInbound, address, MakeManager(kInbound, node, tracing, peering));
+  Listener listener = MakeListener(kInbound, address, MakeManager(kInbound, node, tracing, peering, {}));
   listener.set_traffic_direction(envoy::config::core::v3::INBOUND);
   return listener;
 }

@@ -17,7 +17,8 @@ namespace pillion::control {
 
 inline constexpr char kOutbound[] = "outbound";
 inline constexpr char kInbound[] = "inbound";
-// Takes the share of requests whose backend does not exist.
+// Takes the share of requests whose backend is not valid. There is no such cluster: 500, of calls
+// UNAVAILABLE.
 inline constexpr char kInvalidBackend[] = "invalid-backend";
 
 // "orders.default.svc.cluster.local"
@@ -35,16 +36,16 @@ envoy::config::endpoint::v3::ClusterLoadAssignment MakeEndpoints(const MeshServi
 // `name`: InboundCluster.
 envoy::config::cluster::v3::Cluster MakeInboundCluster(const std::string& name, const SocketAddress& app,
                                                        AppProtocol protocol);
-envoy::config::cluster::v3::Cluster MakeInvalidBackend();
 
 // `clusters` gets the names of those that the routes use.
 envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
                                                                 std::set<std::string>& clusters);
 envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string& cluster);
 
-envoy::config::listener::v3::Listener MakeOutboundListener(const NodeFacts& node,
-                                                           const SocketAddress& address,
-                                                           const MeshTracing* tracing);
+// With the filters that its routes say something of. One more changes the listener: its connections drain.
+envoy::config::listener::v3::Listener MakeOutboundListener(
+    const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
+    const envoy::config::route::v3::RouteConfiguration& routes);
 envoy::config::listener::v3::Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
                                                           const MeshTracing* tracing);
 

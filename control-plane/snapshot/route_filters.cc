@@ -58,6 +58,12 @@ void SetPath(Message& to, const PathModifier& from, const PathMatch& match) {
   }
 }
 
+std::string Joined(const std::vector<std::string>& names) {
+  std::string joined;
+  for (const std::string& name : names) joined.append(joined.empty() ? "" : ", ").append(name);
+  return joined;
+}
+
 RedirectAction::RedirectResponseCode Code(uint32_t status) {
   switch (status) {
     case 301:
@@ -99,6 +105,28 @@ void SetRedirect(RedirectAction& to, const RedirectRule& from, const PathMatch& 
 void SetRewrite(RouteAction& to, const RewriteRule& from, const PathMatch& match) {
   if (!from.hostname.empty()) to.set_host_rewrite_literal(from.hostname);
   if (from.path.has_value()) SetPath(to, *from.path, match);
+}
+
+envoy::extensions::filters::http::cors::v3::CorsPolicy MakeCorsPolicy(const CorsRule& from) {
+  envoy::extensions::filters::http::cors::v3::CorsPolicy policy;
+  for (const CorsOrigin& origin : from.origins) {
+    auto& match = *policy.add_allow_origin_string_match();
+    if (origin.any_host) {
+      const size_t star = origin.text.find('*');
+      match.mutable_safe_regex()->set_regex(RE2::QuoteMeta(origin.text.substr(0, star)) + "[^/:]+" +
+                                            RE2::QuoteMeta(origin.text.substr(star + 1)));
+    } else {
+      match.set_exact(origin.text);
+    }
+  }
+  policy.set_allow_methods(Joined(from.methods));
+  policy.set_allow_headers(Joined(from.headers));
+  policy.set_expose_headers(Joined(from.exposed));
+  policy.set_max_age(std::to_string(from.max_age_s));
+  policy.mutable_allow_credentials()->set_value(from.credentials);
+  // An app that does not know of it might allow what is not allowed here.
+  policy.mutable_forward_not_matching_preflights()->set_value(false);
+  return policy;
 }
 
 }  // namespace pillion::control

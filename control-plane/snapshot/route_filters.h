@@ -6,6 +6,7 @@
 
 #include "control-plane/model/objects.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
 
 namespace pillion::control {
 
@@ -15,6 +16,10 @@ void SetEdits(envoy::config::route::v3::WeightedCluster::ClusterWeight& to, cons
 void SetRedirect(envoy::config::route::v3::RedirectAction& to, const RedirectRule& from,
                  const PathMatch& match, uint16_t port);
 void SetRewrite(envoy::config::route::v3::RouteAction& to, const RewriteRule& from, const PathMatch& match);
+
+// The listener must have a filter of that name.
+inline constexpr char kCorsFilter[] = "envoy.filters.http.cors";
+envoy::extensions::filters::http::cors::v3::CorsPolicy MakeCorsPolicy(const CorsRule& from);
 
 }  // namespace pillion::control
 

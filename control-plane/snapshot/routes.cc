@@ -13,8 +13,6 @@ using envoy::config::route::v3::RouteAction;
 using envoy::config::route::v3::RouteConfiguration;
 using envoy::config::route::v3::VirtualHost;
 
-constexpr uint32_t kNoBackendStatus = 500;
-
 void SetPath(envoy::config::route::v3::RouteMatch& to, const PathMatch& from) {
   switch (from.kind) {
     case PathMatch::Kind::kExact:
@@ -29,6 +27,9 @@ void SetPath(envoy::config::route::v3::RouteMatch& to, const PathMatch& from) {
       } else {
         to.set_path_separated_prefix(from.path);
       }
+      break;
+    case PathMatch::Kind::kPrefix:
+      to.set_prefix(from.path);
       break;
   }
 }
@@ -125,13 +126,14 @@ std::vector<const MeshBackend*> Weighted(const MeshRule& rule) {
 void SetBackends(Route& route, const MeshRule& rule, const MeshService& service,
                  std::set<std::string>& clusters) {
   const std::vector<const MeshBackend*> backends = Weighted(rule);
-  const bool any = std::any_of(backends.begin(), backends.end(), [](const auto* b) { return b->valid; });
-  if (!any) {
-    route.mutable_direct_response()->set_status(kNoBackendStatus);
-    return;
-  }
+  const auto valid = std::ranges::count_if(backends, &MeshBackend::valid);
   RouteAction& action = *route.mutable_route();
-  if (backends.size() == 1 && backends[0]->filters.request.empty() && backends[0]->filters.response.empty()) {
+  if (valid == 0 || static_cast<size_t>(valid) < backends.size())
+    action.set_cluster_not_found_response_code(RouteAction::INTERNAL_SERVER_ERROR);
+  if (valid == 0) {
+    action.set_cluster(kInvalidBackend);
+  } else if (backends.size() == 1 && backends[0]->filters.request.empty() &&
+             backends[0]->filters.response.empty()) {
     action.set_cluster(OutboundCluster(backends[0]->service, backends[0]->port));
     clusters.insert(action.cluster());
   } else {
@@ -140,27 +142,10 @@ void SetBackends(Route& route, const MeshRule& rule, const MeshService& service,
       share.set_name(backend->valid ? OutboundCluster(backend->service, backend->port) : kInvalidBackend);
       share.mutable_weight()->set_value(backend->weight);
       SetEdits(share, backend->filters);
-      clusters.insert(share.name());
+      if (backend->valid) clusters.insert(share.name());
     }
   }
   SetLimits(action, &rule, service);
-}
-
-// The routes that speak for this client on this port. A consumer's own routes replace the producer's.
-std::vector<const MeshRoute*> AttachedRoutes(const MeshService& service, uint16_t port,
-                                             const NodeFacts& node) {
-  std::vector<const MeshRoute*> producer;
-  std::vector<const MeshRoute*> consumer;
-  for (const Attachment& attachment : service.routes) {
-    if (attachment.port.value_or(port) != port) continue;
-    const std::string& ns = attachment.route->name.ns;
-    if (ns == service.name.ns) {
-      producer.push_back(attachment.route.get());
-    } else if (ns == node.service.ns) {
-      consumer.push_back(attachment.route.get());
-    }
-  }
-  return consumer.empty() ? producer : consumer;
 }
 
 // A request without a port in its Host means port 80; of a Service without one, its first.
@@ -190,19 +175,22 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
       VirtualHost& host = *table.add_virtual_hosts();
       host.set_name(FullName(name) + ":" + std::to_string(port.port));
       SetDomains(host, service, port.port, node);
-      const std::vector<const MeshRoute*> attached = AttachedRoutes(service, port.port, node);
+      const std::vector<const MeshRoute*> attached = service.RoutesFor(port.port, node.service.ns);
       for (const RankedMatch& ranked : InPrecedence(attached)) {
         Route& route = *host.add_routes();
         route.set_name(ranked.rule->name);
         SetMatch(*route.mutable_match(), *ranked.match);
         SetEdits(route, ranked.rule->filters);
+        if (ranked.rule->filters.cors.has_value())
+          (*route.mutable_typed_per_filter_config())[kCorsFilter].PackFrom(
+              MakeCorsPolicy(*ranked.rule->filters.cors));
         if (ranked.rule->filters.redirect.has_value()) {
           SetRedirect(*route.mutable_redirect(), *ranked.rule->filters.redirect, ranked.match->path,
                       port.port);
           continue;
         }
         SetBackends(route, *ranked.rule, service, clusters);
-        if (route.has_route() && ranked.rule->filters.rewrite.has_value())
+        if (ranked.rule->filters.rewrite.has_value())
           SetRewrite(*route.mutable_route(), *ranked.rule->filters.rewrite, ranked.match->path);
       }
       // With a route attached, what matches none of it gets 404.

@@ -107,6 +107,20 @@ void ReadUpgrades(const route::RouteAction& proto, const std::string& path, Rout
   }
 }
 
+uint16_t ReadNoClusterStatus(const route::RouteAction& proto, const std::string& path, ConfigErrors& errors) {
+  switch (proto.cluster_not_found_response_code()) {
+    case route::RouteAction::SERVICE_UNAVAILABLE:
+      return 503;
+    case route::RouteAction::NOT_FOUND:
+      return 404;
+    case route::RouteAction::INTERNAL_SERVER_ERROR:
+      return 500;
+    default:
+      Add(errors, path, "expected SERVICE_UNAVAILABLE, NOT_FOUND or INTERNAL_SERVER_ERROR");
+      return 503;
+  }
+}
+
 void ReadAction(const route::RouteAction& proto, const std::string& path, const Levels& levels, Route& result,
                 ConfigErrors& errors) {
   if (proto.has_weighted_clusters()) {
@@ -116,6 +130,8 @@ void ReadAction(const route::RouteAction& proto, const std::string& path, const 
     result.clusters.push_back({.cluster = proto.cluster(), .weight = 1, .edits = levels.joined()});
     result.total_weight = 1;
   }
+  result.no_cluster_status =
+      ReadNoClusterStatus(proto, FieldPath(path, "cluster_not_found_response_code"), errors);
   result.path_rewrite = ReadPathRewrite(proto, result.match, path, errors);
   result.host_rewrite = ReadHostRewrite(proto, path, errors);
   result.append_forwarded_host = proto.append_x_forwarded_host();

@@ -114,6 +114,12 @@ TEST(ParseRouteAction, WrongPathRewritesAreRefused) {
   EXPECT_EQ(ActionErrors(TemplateRewrite("{one}"), kByTemplate), Lines{text_path + kPath});
 }
 
+TEST(ParseRouteAction, WhatIsAnsweredWithoutTheClusterIsOneOfThree) {
+  EXPECT_EQ(Action("").no_cluster_status, 503);
+  EXPECT_EQ(Action("cluster_not_found_response_code: NOT_FOUND").no_cluster_status, 404);
+  EXPECT_EQ(Action("cluster_not_found_response_code: INTERNAL_SERVER_ERROR").no_cluster_status, 500);
+}
+
 TEST(ParseRouteAction, HostsAreRewrittenInThreeWays) {
   using Kind = HostRewrite::Kind;
   const Route literal = Action("host_rewrite_literal: 'b.example:80', append_x_forwarded_host: true");
@@ -275,6 +281,13 @@ TEST(ParseRouteAction, UnknownEnumsAreRefused) {
   EXPECT_EQ(ToLines(ParseRouteTable(proto, "3", Origin::kPushed).errors),
             (Lines{at + "request_headers_to_add[0].append_action: expected a HeaderAppendAction",
                    at + "redirect.response_code: expected a RedirectResponseCode"}));
+  auto sent = FromYaml<Proto>(Table("{match: {prefix: /}, route: {cluster: a}}"));
+  using envoy::config::route::v3::RouteAction;
+  sent.mutable_virtual_hosts(0)->mutable_routes(0)->mutable_route()->set_cluster_not_found_response_code(
+      static_cast<RouteAction::ClusterNotFoundResponseCode>(3));
+  EXPECT_EQ(ToLines(ParseRouteTable(sent, "3", Origin::kPushed).errors),
+            Lines{at + "route.cluster_not_found_response_code: expected SERVICE_UNAVAILABLE, NOT_FOUND or "
+                       "INTERNAL_SERVER_ERROR"});
 }
 
 constexpr const char* kFourLevels = R"(

@@ -565,7 +565,8 @@ RequestError Exchange::ForTheWhole(RequestError error) const {
 Next Exchange::AnswerLocally(const RequestError& error) {
   error_ = ForTheWhole(error);
   answered_by_route_ = false;
-  const Answer answer = AnswerFor(error);
+  Answer answer = AnswerFor(error);
+  if (error.kind == ErrorKind::kNoCluster && route_ != nullptr) answer.status = route_->no_cluster_status;
   Note(Event::kAnsweredHere, answer.status);
   if (error.side == Side::kClient && (error.kind == ErrorKind::kReset || error.kind == ErrorKind::kClosed ||
                                       error.kind == ErrorKind::kClientGone)) {

@@ -41,6 +41,15 @@ class Echo(http.server.BaseHTTPRequestHandler):
             return self.server.counts[identity]
 
     def do_GET(self):
+        if self.headers.get("Upgrade") == "websocket":
+            self.send_response(101)
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Upgrade", "websocket")
+            self.end_headers()
+            while data := self.rfile.read1(4096):  # its frames are nobody's business but the client's
+                self.wfile.write(data)
+            self.close_connection = True
+            return
         status = 200
         if "x-fail" in self.headers:
             code, times, identity = self.headers["x-fail"].split()
@@ -67,7 +76,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
         except OSError:
             pass  # nobody waits any more
 
-    do_POST = do_DELETE = do_PUT = do_GET
+    do_POST = do_DELETE = do_PUT = do_OPTIONS = do_GET
 
     def log_message(self, *_):
         pass
@@ -171,6 +180,9 @@ def rule(path, *filters, to="v1", at_backend=(), kind="PathPrefix", name=None):
 
 
 class Gateway(unittest.TestCase):
+    names = ("v1", "v2")
+    make_app = App
+    service = staticmethod(service)
     behind_sidecars = False
     applied = 0
     identity = 0
@@ -182,13 +194,14 @@ class Gateway(unittest.TestCase):
         os.makedirs(cls.config)
         cls.processes = []
         cls.stderrs = []
-        cls.apps = {one: App(one) for one in ("v1", "v2")}
+        cls.apps = {one: cls.make_app(one) for one in cls.names}
         cls.addClassCleanup(cls.stop)
         cls.control = mesh.free_port()
         inbound = {one: mesh.free_port() if cls.behind_sidecars else app.port for one, app in cls.apps.items()}
+        cls.inbound = inbound
         ends = {one: (port, cls.behind_sidecars) for one, port in inbound.items()}
-        cls.write("services", service("echo", ends.values()) + "".join(
-            service("echo-" + one, [end], namespace) for one, end in ends.items() for namespace in ("default", "other")))
+        cls.write("services", cls.service("echo", ends.values()) + "".join(
+            cls.service("echo-" + one, [end], namespace) for one, end in ends.items() for namespace in ("default", "other")))
         cls.spawn(CONTROL_PLANE, "--config-dir", cls.config, "--listen", f"{HOST}:{cls.control}")
         mesh.wait_until(lambda: mesh.listens(cls.control), "the control plane listens")
         cls.outbound = {one: mesh.free_port() for one in ("default", "other")}
@@ -564,6 +577,97 @@ class Cases:
     def test_http_route_invalid_backend_ref(self):
         self.apply(route("r", ["{backendRefs: [{name: nowhere, port: 80}]}"]))
         self.answers(500, "/")
+
+    def test_an_invalid_share_is_answered_500(self):
+        self.apply(route("r", ["{backendRefs: [{name: nowhere, port: 80, weight: 1}, {name: echo-v1, port: 80, weight: 3}]}"]))
+        seen = collections.Counter(self.ask("/")[0] for _ in range(40))
+        self.assertEqual(seen, {200: 30, 500: 10})
+
+    def test_http_route_all_backends_weight_zero(self):
+        self.apply(route("r", ["{backendRefs: [{name: echo-v1, port: 80, weight: 0}, {name: echo-v2, port: 80, weight: 0}]}"]))
+        self.answers(500, "/")
+
+    def test_http_route_reference_grant(self):
+        """The Services of the other namespace have the same endpoints: what differs is whether they may be named."""
+        def grant(kind="HTTPRoute", namespace="default", name="echo-v2"):
+            return f"""
+---
+apiVersion: gateway.networking.k8s.io/v1beta1
+kind: ReferenceGrant
+metadata: {{name: g, namespace: other}}
+spec:
+  from: [{{group: gateway.networking.k8s.io, kind: {kind}, namespace: {namespace}}}]
+  to: [{{group: "", kind: Service, name: {name}}}]
+"""
+        elsewhere = route("r", ["{backendRefs: [{name: echo-v2, namespace: other, port: 80}]}"])
+        half = route("r", ["{backendRefs: [{name: echo-v2, namespace: other, port: 80}, {name: echo-v1, port: 80}]}"])
+        self.apply(elsewhere)
+        self.answers(500, "/")
+        self.apply(elsewhere, grant())
+        self.goes_to("v2", "/")
+        for wrong in (grant(kind="GRPCRoute"), grant(namespace="other"), grant(name="echo-v1")):
+            self.apply(elsewhere, wrong)
+            self.answers(500, "/")
+        self.apply(half)
+        self.assertEqual(collections.Counter(self.ask("/")[0] for _ in range(20)), {200: 10, 500: 10})
+
+    def test_http_route_backend_protocol_websocket(self):
+        ws = service("echo-ws", [(self.inbound["v2"], self.behind_sidecars)]).replace(
+            "targetPort: 8080", "targetPort: 8080, appProtocol: kubernetes.io/ws")
+        self.apply(route("r", ["{matches: [{path: {value: /ws}}], backendRefs: [{name: echo-ws, port: 80}]}"]), ws)
+        with socket.create_connection((HOST, self.outbound["default"]), timeout=mesh.WAIT) as client:
+            client.sendall(b"GET /ws HTTP/1.1\r\nHost: echo\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                           b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+            answer = client.makefile("rb")
+            self.assertEqual(answer.readline().split()[1], b"101")
+            while answer.readline() != b"\r\n":
+                pass
+            for frame in (b"\x81\x85\0\0\0\0hello", b"\x81\x83\0\0\0\0bye"):
+                client.sendall(frame)
+                self.assertEqual(answer.read(len(frame)), frame)
+
+    CORS = {"origin": "access-control-allow-origin", "methods": "access-control-allow-methods",
+            "headers": "access-control-allow-headers", "exposed": "access-control-expose-headers",
+            "credentials": "access-control-allow-credentials", "age": "access-control-max-age"}
+
+    def leave(self, path, origin, preflight=None, headers=None):
+        """(status, what the answer allows, whether an app was asked)"""
+        more = {"Access_Control_Request_Method": preflight} if preflight else {}
+        if headers:
+            more["Access_Control_Request_Headers"] = headers
+        status, seen = self.ask(path, "OPTIONS" if preflight else "GET", Origin=origin, **more)
+        got = {name: self.answer.getheader(field) for name, field in self.CORS.items()}
+        return status, {name: value for name, value in got.items() if value is not None}, seen is not None
+
+    def test_http_route_cors(self):
+        def cors(path, **policy):
+            return rule(path, {"type": "CORS", "cors": policy})
+        self.apply(route("r", [
+            cors("/cors-1", allowOrigins=["https://www.foo.com", "https://*.bar.com"], allowMethods=["GET", "OPTIONS"],
+                 allowHeaders=["x-header-1", "x-header-2"], exposeHeaders=["x-header-3", "x-header-4"],
+                 allowCredentials=True, maxAge=3600),
+            cors("/cors-2", allowOrigins=["https://www.foo.com"], allowMethods=["*"]),
+            cors("/cors-any", allowOrigins=["*"], allowMethods=["PUT"]),
+            cors("/cors-all", allowOrigins=["https://*"], allowMethods=["*"], allowHeaders=["*"], allowCredentials=True),
+            rule("/")]))
+        said = {"methods": "GET, OPTIONS", "headers": "x-header-1, x-header-2", "age": "3600"}
+        answers = {"exposed": "x-header-3, x-header-4", "credentials": "true"}
+        for origin in ("https://www.foo.com", "https://www.bar.com", "https://xpto.www.bar.com"):
+            leave = {"origin": origin, **answers}
+            self.assertEqual(self.leave("/cors-1", origin, "GET", "x-header-1, x-header-2"), (200, {**leave, **said}, False))
+            self.assertEqual(self.leave("/cors-1", origin), (200, leave, True))
+        for origin in ("https://foobar.com", "http://www.foo.com", "https://bar.com", "https://www.foo.com:8443", "null"):
+            self.assertEqual(self.leave("/cors-1", origin, "GET"), (200, {}, False))
+            self.assertEqual(self.leave("/cors-1", origin), (200, {}, True))
+        self.assertEqual(self.leave("/cors-2", "https://www.foo.com", "POST"),
+                         (200, {"origin": "https://www.foo.com", "methods": "*", "age": "5"}, False))
+        for origin in ("https://foobar.com", "https://foobar.com:12345"):
+            self.assertEqual(self.leave("/cors-any", origin, "PUT"), (200, {"origin": origin, "methods": "PUT", "age": "5"}, False))
+            self.assertEqual(self.leave("/cors-any", origin), (200, {"origin": origin}, True))
+        self.assertEqual(self.leave("/cors-all", "https://a.b", "PATCH", "x-a"),
+                         (200, {"origin": "https://a.b", "methods": "PATCH", "headers": "x-a", "credentials": "true", "age": "5"},
+                          False))
+        self.assertEqual(self.leave("/", "https://www.foo.com", "GET"), (200, {}, True))
 
     def test_http_route_retry(self):
         self.apply(route("r", [

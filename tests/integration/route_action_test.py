@@ -203,6 +203,16 @@ class AtOne(Actions):
         head = self.get().head()
         self.assertEqual((head.status, head.all("x-r")), (301, ["1"]))
 
+    def test_without_the_cluster_the_answer_is_what_the_route_says(self):
+        self.begin({"weighted_clusters": {"clusters": [{"name": "gone", "weight": 1}]},
+                    "cluster_not_found_response_code": "INTERNAL_SERVER_ERROR"}, table={"validate_clusters": False})
+        client = self.get()
+        self.assertEqual(client.head().status, 500)
+        self.assertEqual(client.exactly(len("unknown cluster\n")), b"unknown cluster\n")
+        self.get(client, fields="Content-Type: application/grpc\r\n")
+        head = client.head()
+        self.assertEqual((head.status, head.get("grpc-status")), (200, "14"))
+
     def test_on_http2(self):
         self.begin(redirect={"host_redirect": "other"})
         peer = Peer(self.client())

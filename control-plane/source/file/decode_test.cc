@@ -212,6 +212,85 @@ spec:
              "f.yaml:14:40: spec.rules[0].retry.backoff: expected a duration such as 500ms, 10s or 1m30s"}));
 }
 
+TEST(DecodeTest, AGrpcRouteIsChecked) {
+  const std::string head = R"(apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {name: r}
+spec:
+  parentRefs: [{group: "", kind: Service, name: a}]
+)";
+  const std::string text = head + R"(  hostnames: [a.b]
+  rules:
+  - matches:
+    - method: {type: Exact}
+    - method: {service: 'a b', method: a.b}
+    - method: {service: '', method: ''}
+    - method: {type: RegularExpression, service: '(', method: ''}
+    - headers: [{name: ':path', value: a}]
+    filters: [{type: RequestMirror}, {type: ResponseHeaderModifier}]
+    backendRefs: [{name: a}, {name: a, port: 1, filters: [{}]}]
+    sessionPersistence: {}
+)";
+  const std::string service = "expected the name of a service, such as shop.v1.Orders";
+  const std::string method = "expected the name of a method, such as GetOrder";
+  EXPECT_EQ(
+      Problems(text),
+      (Lines{"f.yaml:16:5: spec.rules[0].sessionPersistence: not implemented yet",
+             "f.yaml:9:7: spec.rules[0].matches[0].method: expected a service or a method beside the type",
+             "f.yaml:10:16: spec.rules[0].matches[1].method.service: " + service,
+             "f.yaml:10:32: spec.rules[0].matches[1].method.method: " + method,
+             "f.yaml:11:16: spec.rules[0].matches[2].method.service: " + service,
+             "f.yaml:11:29: spec.rules[0].matches[2].method.method: " + method,
+             "f.yaml:12:41: spec.rules[0].matches[3].method.service: expected a regular expression (RE2): "
+             "missing "
+             "): (",
+             "f.yaml:12:55: spec.rules[0].matches[3].method.method: expected a regular expression",
+             "f.yaml:13:18: spec.rules[0].matches[4].headers[0].name: expected the name of a header",
+             "f.yaml:14:16: spec.rules[0].filters[0].type: RequestMirror is not implemented yet",
+             "f.yaml:14:38: spec.rules[0].filters[1]: expected the field of type ResponseHeaderModifier and "
+             "no other",
+             "f.yaml:15:19: spec.rules[0].backendRefs[0]: expected a port",
+             "f.yaml:15:59: spec.rules[0].backendRefs[1].filters[0].type: expected a type"}));
+  EXPECT_EQ(Problems(head), Lines{"f.yaml:4:1: spec: expected rules"});
+  const auto one = [&](const std::string& rule) { return Problems(head + "  rules: [" + rule + "]\n"); };
+  EXPECT_EQ(one("{filters: [{type: URLRewrite}]}").size(), 1u) << "not of GRPCRoutes";
+  EXPECT_EQ(one("{timeouts: {request: 1s}}").size(), 1u) << "likewise";
+  const std::string method_path = "spec.rules[0].matches[0].method";
+  EXPECT_TRUE(one("{matches: [{method: {type: RegularExpression, service: '\\Qa'}}]}")
+                  .at(0)
+                  .find(method_path + ": expected a regular expression (RE2): ") != std::string::npos);
+  EXPECT_TRUE(one("{matches: [{method: {service: " + std::string(1025, 'a') + "}}]}")
+                  .at(0)
+                  .ends_with(method_path + ".service: expected at most 1024 bytes"));
+  EXPECT_EQ(one("{matches: [{method: {service: .a.b_1, method: _M}}]}"), Lines{});
+}
+
+TEST(DecodeTest, AReferenceGrantIsChecked) {
+  const std::string head =
+      "apiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {name: g}\n";
+  EXPECT_EQ(Problems(head + "spec: {}\n"),
+            (Lines{"f.yaml:4:1: spec: expected from", "f.yaml:4:1: spec: expected to"}));
+  const std::string group = "group: gateway.networking.k8s.io";
+  EXPECT_EQ(
+      Problems(
+          head + "spec:\n  from:\n  - {" + group + ", kind: HTTProute, namespace: a}\n  - {" + group +
+          ", kind: HTTPRoute}\n  - {kind: HTTPRoute, namespace: A}\n  - {group: example.com, namespace: a}\n"
+          "  to:\n  - {}\n  - {kind: Sevice}\n"),
+      (Lines{
+          "f.yaml:6:40: spec.from[0].kind: expected kind: one of HTTPRoute, GRPCRoute, TCPRoute, TLSRoute, "
+          "UDPRoute, Gateway",
+          "f.yaml:7:5: spec.from[1]: expected a namespace, a DNS label",
+          "f.yaml:8:23: spec.from[2].namespace: expected a namespace, a DNS label",
+          "f.yaml:8:5: spec.from[2]: expected a group, that of routes is gateway.networking.k8s.io",
+          "f.yaml:9:5: spec.from[3]: expected a kind", "f.yaml:11:5: spec.to[0]: expected a kind",
+          "f.yaml:12:6: spec.to[1].kind: expected kind: one of Service, Secret, ConfigMap"}));
+  std::string many;
+  for (int i = 0; i < 17; ++i) many += "{kind: Service}, ";
+  EXPECT_EQ(
+      Problems(head + "spec: {from: [{" + group + ", kind: Gateway, namespace: a}], to: [" + many + "]}\n"),
+      Lines{"f.yaml:4:81: spec.to: expected at most 16"});
+}
+
 TEST(DecodeTest, UnknownFieldsAreShownByTheirPathInTheObject) {
   const Lines problems = Problems(
       "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec:\n  clusterIPs: [1.2.3.4]\n  ports:\n  - "
@@ -254,11 +333,12 @@ TEST(DecodeTest, ARetryPolicyIsChecked) {
   EXPECT_EQ(
       Problems(head + "{targetRefs: [{kind: Gateway, name: a}], retryOn: [retriable-status-codes], backoff: "
                       "{base: 1s, max: 1ms}}"),
-      (Lines{"f.yaml:4:21: spec.targetRefs[0]: expected kind: Service, or kind: HTTPRoute of group "
-             "gateway.networking.k8s.io",
-             "f.yaml:4:48: spec.retryOn: expected both codes and the condition retriable-status-codes, or "
-             "neither",
-             "f.yaml:4:103: spec.backoff.max: expected at least the base"}));
+      (Lines{
+          "f.yaml:4:21: spec.targetRefs[0]: expected kind: Service, or kind: HTTPRoute or GRPCRoute of group "
+          "gateway.networking.k8s.io",
+          "f.yaml:4:48: spec.retryOn: expected both codes and the condition retriable-status-codes, or "
+          "neither",
+          "f.yaml:4:103: spec.backoff.max: expected at least the base"}));
   EXPECT_EQ(
       Problems(head +
                "{targetRefs: [{kind: Service, name: a}], retryOn: [retriable-headers], headers: [{name: "

@@ -67,6 +67,11 @@ bool Allows(const config::CorsPolicy& policy, std::string_view origin) {
   });
 }
 
+// With credentials a `*` is a name to browsers: the field tells what was asked for (Fetch section 3.2.5).
+std::string_view Allowed(const config::CorsPolicy& policy, std::string_view list, std::string_view asked) {
+  return list == "*" && policy.allow_credentials ? asked : list;
+}
+
 }  // namespace
 
 Decision Cors::OnRequestHead(const filter::RequestView& request) const {
@@ -89,8 +94,10 @@ Decision Cors::OnRequestHead(const filter::RequestView& request) const {
   if (allowed) {
     http::HeaderList& headers = request.response.headers;
     GiveLeave(*policy, *origin, headers);
-    Set(headers, "access-control-allow-methods", policy->allow_methods);
-    Set(headers, "access-control-allow-headers", policy->allow_headers);
+    const auto asked = request.head.headers.Find("access-control-request-headers");
+    Set(headers, "access-control-allow-methods", Allowed(*policy, policy->allow_methods, *wanted));
+    Set(headers, "access-control-allow-headers", Allowed(*policy, policy->allow_headers, asked.value_or("")));
+    Set(headers, "access-control-expose-headers", policy->expose_headers);
     Set(headers, "access-control-max-age", policy->max_age);
   }
   return Decision::kRespond;

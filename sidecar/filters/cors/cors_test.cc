@@ -56,9 +56,26 @@ TEST_F(CorsTest, PreflightsAreAnswered) {
     EXPECT_EQ(drive.LocalField("access-control-allow-origin"), origin);
     EXPECT_EQ(drive.LocalField("access-control-allow-methods"), "POST, GET");
     EXPECT_EQ(drive.LocalField("access-control-allow-headers"), "x-grpc-web, content-type");
+    EXPECT_EQ(drive.LocalField("access-control-expose-headers"), "grpc-status, grpc-message");
     EXPECT_EQ(drive.LocalField("access-control-max-age"), "600");
     EXPECT_EQ(drive.LocalField("access-control-allow-credentials"), "(none)");
     EXPECT_EQ(drive.LocalField("vary"), "origin");
+  }
+}
+
+TEST_F(CorsTest, WithCredentialsAStarIsWhatWasAskedFor) {
+  for (const bool credentials : {false, true}) {
+    config::CorsPolicy policy = Policy();
+    policy.allow_credentials = credentials;
+    policy.allow_methods = policy.allow_headers = "*";
+    FilterDrive drive = Preflight(policy, "https://shop.example");
+    drive.head.headers.Add("Access-Control-Request-Headers", "x-a, x-b");
+    drive.Request("", 0);
+    EXPECT_EQ(drive.LocalField("access-control-allow-methods"), credentials ? "POST" : "*");
+    EXPECT_EQ(drive.LocalField("access-control-allow-headers"), credentials ? "x-a, x-b" : "*");
+    FilterDrive none = Preflight(policy, "https://shop.example");
+    none.Request("", 0);
+    EXPECT_EQ(none.LocalField("access-control-allow-headers"), credentials ? "(none)" : "*");
   }
 }
 
