@@ -76,6 +76,7 @@ Exchange::Exchange(Environment& env, LocalRef<ListenerScope> listener,
 }
 
 Exchange::~Exchange() {
+  EndRetry();
   --(listener_->config->direction == config::Direction::kInbound ? env_.active_inbound
                                                                  : env_.active_outbound);
 }

@@ -72,17 +72,20 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, pub
 };
 
 Http1UpstreamSession::Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool,
-                                           std::shared_ptr<const config::Cluster> cluster)
+                                           std::shared_ptr<const config::Cluster> cluster,
+                                           upstream::ConnectionHold hold)
     : parts_(parts),
       pool_(&pool),
       cluster_(std::move(cluster)),
+      hold_(std::move(hold)),
       wire_(parts.memory.scratch, parts.stats.upstream_wires),
       timer_(this),
       since_(parts.turn.now()) {}
 
 Http1UpstreamSession::~Http1UpstreamSession() {
   if (wire_.attached()) parts_.stats.upstream_connections_closed.Add();
-  if (pool_ != nullptr) pool_->Gone(*this);
+  hold_ = {};  // for the next one, which the pool may make at once
+  if (pool_ != nullptr && wire_.attached()) pool_->Gone(state_ == State::kConnecting);
   if (stream_ == nullptr) return;
   stream_->session_ = nullptr;
   stream_->in_.stopped = true;
@@ -150,6 +153,7 @@ void Http1UpstreamSession::FinishConnect() {
   }
   state_ = State::kIdle;
   since_ = parts_.turn.now();
+  if (pool_ != nullptr) pool_->Connected();
   if (pool_ == nullptr) {
     Die();
   } else {
@@ -434,7 +438,9 @@ void Http1UpstreamSession::Orphan() {
   pool_ = nullptr;
   ListNode<AllTag>::Unlink();
   ListNode<IdleTag>::Unlink();
-  if (stream_ == nullptr && state_ != State::kClosing) Die();  // a tunnel's last bytes still leave
+  if (stream_ != nullptr || state_ == State::kClosing) return;  // a tunnel's last bytes still leave
+  hold_ = {};
+  Die();
 }
 
 // A tunnel's clean end would tell the app that its client has said all it had to say; the app may have opened

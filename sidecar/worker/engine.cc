@@ -35,6 +35,8 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       stats_(stats),
       place_(std::move(place)),
       turn_(clock, place_.longest_turn),
+      own_ledger_(place_.ledger == nullptr ? std::make_unique<ledger::Ledger>(1) : nullptr),
+      clusters_({own_ledger_ != nullptr ? *own_ledger_ : *place_.ledger, place_.ledger_number}),
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
