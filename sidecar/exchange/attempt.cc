@@ -73,7 +73,9 @@ Next Attempt::Pick() {
                             .random = order_.env.random};
   if (!order_.route.hash_policy.empty() && order_.cluster.config().balancer.hashes())
     query.hash = HashOfRequest(order_.route.hash_policy, order_.head, order_.client);
-  endpoint_ = LocalRef<upstream::EndpointState>(order_.cluster.Pick(query, order_.labels));
+  const net::Address* const only = order_.client.only_endpoint();
+  endpoint_ = LocalRef<upstream::EndpointState>(only == nullptr ? order_.cluster.Pick(query, order_.labels)
+                                                                : order_.cluster.Find(*only));
   if (!endpoint_)
     return End(
         {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});

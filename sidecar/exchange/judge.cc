@@ -98,7 +98,7 @@ Next Exchange::Judge() {
   facts.answered = attempt_->has_head() && !facts.told;
   facts.body_replayable = replayable_;
   facts.reused_connection = attempt_->reused();
-  facts.other_endpoints = cluster_->eligible() > 1;
+  facts.other_endpoints = cluster_->eligible() > 1 && client_->only_endpoint() == nullptr;
   facts.paid_retries = paid_retries();
   facts.safe_retries = safe_retries_;
   facts.request_matches = PolicyTakesRequest();

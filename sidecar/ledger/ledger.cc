@@ -120,15 +120,15 @@ size_t ClusterLedger::ejected() const {
   return count;
 }
 
-void ClusterLedger::SetChecked(EndpointHealth& endpoint, bool healthy, bool unejects) {
+void ClusterLedger::EndEjection(EndpointHealth& endpoint) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  constexpr uint32_t kFirst = EndpointHealth::kUnchecked;
-  if (!healthy) {
-    SetFlags(endpoint, EndpointHealth::kCheckFailed, kFirst);
-    return;
-  }
-  if (unejects && (endpoint.flags() & EndpointHealth::kEjected) != 0) Return(endpoint);
-  SetFlags(endpoint, 0, EndpointHealth::kCheckFailed | kFirst);
+  if ((endpoint.flags() & EndpointHealth::kEjected) != 0) Return(endpoint);
+}
+
+void ClusterLedger::SetChecked(EndpointHealth& endpoint, bool healthy) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  constexpr uint32_t kFailed = EndpointHealth::kCheckFailed;
+  SetFlags(endpoint, healthy ? 0 : kFailed, EndpointHealth::kUnchecked | (healthy ? kFailed : 0));
 }
 
 void ClusterLedger::SetUnchecked(EndpointHealth& endpoint) {

@@ -91,6 +91,12 @@ class ClusterLedger {
   // The same for all who ask for an address while one of them holds it.
   std::shared_ptr<EndpointHealth> HealthOf(const std::string& address);
 
+  // Requests have been sent to it.
+  void NoteTraffic() {
+    if (!has_traffic()) has_traffic_.store(true, std::memory_order_relaxed);
+  }
+  bool has_traffic() const { return has_traffic_.load(std::memory_order_relaxed); }
+
   // Changes whenever a flag of an endpoint does.
   uint64_t epoch() const { return epoch_.load(std::memory_order_acquire); }
 
@@ -106,8 +112,11 @@ class ClusterLedger {
   time::MonotonicTime NextReturn() const;
   size_t ejected() const;
 
-  // What an active check found. `unejects`: a check that passes ends an ejection.
-  void SetChecked(EndpointHealth& endpoint, bool healthy, bool unejects);
+  // It comes back before its time.
+  void EndEjection(EndpointHealth& endpoint);
+
+  // What active checks have found.
+  void SetChecked(EndpointHealth& endpoint, bool healthy);
   void SetUnchecked(EndpointHealth& endpoint);
   // It is checked no more.
   void ForgetChecks(EndpointHealth& endpoint);
@@ -124,6 +133,7 @@ class ClusterLedger {
 
   const size_t workers_;
   std::atomic<uint64_t> epoch_{1};
+  std::atomic<bool> has_traffic_{false};
   mutable std::mutex mutex_;
   std::map<std::string, std::weak_ptr<EndpointHealth>> endpoints_;
   size_t sweep_at_ = 16;  // entries, before those that nobody holds any more are looked for

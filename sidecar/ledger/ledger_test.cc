@@ -113,9 +113,9 @@ TEST(Ejection, IsBoundedByShareAndLeavesOneThatServes) {
   EXPECT_TRUE(ten.Eject(0, kNow, {seconds(30), seconds(300)}));
   EXPECT_FALSE(ten.Eject(0, kNow, {seconds(30), seconds(300), 100})) << "it is";
   Cluster two(2);
-  two.ledger.SetChecked(*two.endpoints[0], false, true);
+  two.ledger.SetChecked(*two.endpoints[0], false);
   EXPECT_FALSE(two.Eject(1, kNow, {seconds(30), seconds(300), 100})) << "the other one fails its checks";
-  two.ledger.SetChecked(*two.endpoints[0], true, true);
+  two.ledger.SetChecked(*two.endpoints[0], true);
   EXPECT_TRUE(two.Eject(1, kNow, {seconds(30), seconds(300), 100}));
   EXPECT_FALSE(two.Eject(0, kNow, {seconds(30), seconds(300), 100}));
   EXPECT_EQ(two.ledger.ejected(), 1u);
@@ -155,11 +155,11 @@ TEST(Health, EachChangeIsSeenByItsEpochAndNothingElseIs) {
   const auto changed = [&] { return std::exchange(epoch, cluster.ledger.epoch()) != epoch; };
   cluster.ledger.SetUnchecked(*cluster.endpoints[0]);
   EXPECT_TRUE(changed());
-  cluster.ledger.SetChecked(*cluster.endpoints[0], true, true);
+  cluster.ledger.SetChecked(*cluster.endpoints[0], true);
   EXPECT_TRUE(changed());
-  cluster.ledger.SetChecked(*cluster.endpoints[0], true, true);
+  cluster.ledger.SetChecked(*cluster.endpoints[0], true);
   EXPECT_FALSE(changed());
-  cluster.ledger.SetChecked(*cluster.endpoints[0], false, true);
+  cluster.ledger.SetChecked(*cluster.endpoints[0], false);
   EXPECT_TRUE(changed());
   EXPECT_EQ(cluster.endpoints[0]->flags(), EndpointHealth::kCheckFailed);
   cluster.ledger.ForgetChecks(*cluster.endpoints[0]);
@@ -167,12 +167,12 @@ TEST(Health, EachChangeIsSeenByItsEpochAndNothingElseIs) {
   EXPECT_EQ(cluster.endpoints[0]->flags(), 0u);
 }
 
-TEST(Health, APassingCheckEndsAnEjectionWhereThatIsWanted) {
+TEST(Health, AnEjectionEndsByItselfOrByWordNotByAPassingCheckAlone) {
   Cluster cluster(3);
   ASSERT_TRUE(cluster.Eject(0, kNow, {seconds(30), seconds(300), 100}));
-  cluster.ledger.SetChecked(*cluster.endpoints[0], true, false);
+  cluster.ledger.SetChecked(*cluster.endpoints[0], true);
   EXPECT_TRUE(cluster.ejected(0));
-  cluster.ledger.SetChecked(*cluster.endpoints[0], true, true);
+  cluster.ledger.EndEjection(*cluster.endpoints[0]);
   EXPECT_FALSE(cluster.ejected(0));
 }
 

@@ -141,7 +141,7 @@ Process::Process(const ProcessOptions& options)
       ledger_(options.concurrency + 1),
       loop_(clock_),
       main_(clock_, loop_, registry_.NewShard(), Seed(),
-            {.ledger = &ledger_, .ledger_number = options.concurrency}),
+            {.ledger = &ledger_, .ledger_number = options.concurrency, .keeps_health = true}),
       random_(Seed()),
       store_(options.bootstrap, {options.warn_unsupported, TlsProblem}),
       tls_(clock_.Now(),

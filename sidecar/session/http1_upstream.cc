@@ -1,10 +1,14 @@
 #include "sidecar/session/http1_upstream.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "sidecar/base/recycled.h"
+#include "sidecar/base/text.h"
 #include "sidecar/session/pool.h"
 
 namespace pillion::session {
@@ -14,6 +18,24 @@ constexpr size_t kMaxUnsentBytes = size_t{64} * 1024;
 constexpr time::Duration kIntroducedIdleTimeout = std::chrono::seconds(1);
 // 1xx responses kept for an exchange that has not run yet. Attack: an upstream that sends nothing else.
 constexpr size_t kMaxInformational = 8;
+
+// Keep-Alive: timeout=SECONDS, max=... (RFC 2068 section 19.7.1). More than a day is as good as nothing.
+std::optional<time::Duration> KeepAliveTimeout(const http::HeaderList& fields) {
+  if (!fields.Has(http::Known::kKeepAlive)) return std::nullopt;
+  constexpr std::string_view kName = "timeout=";
+  constexpr uint32_t kMost = 86400;
+  std::optional<time::Duration> timeout;
+  ForEachListElement(fields.Find(http::Known::kKeepAlive).value_or(""), [&](std::string_view element) {
+    if (!EqualsIgnoreCase(element.substr(0, kName.size()), kName)) return;
+    element.remove_prefix(kName.size());
+    uint32_t seconds = 0;
+    const auto [end, error] = std::from_chars(element.begin(), element.end(), seconds);
+    if (error == std::errc() && end == element.end() && seconds > 0 && seconds <= kMost)
+      timeout = std::chrono::seconds(seconds);
+  });
+  return timeout;
+}
+
 }  // namespace
 
 static_assert(sizeof(Http1UpstreamSession) <= 400);  // an idle pooled connection holds no more
@@ -296,6 +318,9 @@ bool Http1UpstreamSession::Take(const http1::Parser::Step& step) {
       swap(stream_->response_, head);
       stream_->in_.head = true;
       stream_->reusable_ = stream_->response_.keep_alive;
+      if (pool_ != nullptr) {
+        if (const auto timeout = KeepAliveTimeout(stream_->response_.headers)) pool_->ToldIdle(*timeout);
+      }
       if (stream_->response_.status == 101 || (stream_->connect_ && stream_->response_.status / 100 == 2)) {
         state_ = State::kTunnel;
         stream_->mode_ = BodyMode::kRaw;
@@ -336,6 +361,8 @@ void Http1UpstreamSession::OnInputEnd() {
   // Seen again on each readiness; the other direction goes on.
   if (state_ == State::kTunnel && stream_ != nullptr && stream_->in_.ended) return;
   if (stream_ == nullptr || stream_->in_.ended) {
+    if (state_ == State::kIdle && requests_ > 0 && pool_ != nullptr)
+      pool_->ClosedIdle(parts_.turn.now() - since_);
     Die();
     return;
   }
@@ -459,7 +486,9 @@ void Http1UpstreamSession::Die() {
 
 // One that was made for a client serves nobody else, and has a place at the app.
 time::Duration Http1UpstreamSession::IdleTimeout() const {
-  const time::Duration limit = cluster_->idle_timeout;
+  time::Duration limit = cluster_->idle_timeout;
+  if (pool_ != nullptr && pool_->idle_limit() < time::Duration::max() / 2)
+    limit = limit.count() == 0 ? pool_->idle_limit() : std::min(limit, pool_->idle_limit());
   if (introduction_ == nullptr) return limit;
   return limit.count() == 0 ? kIntroducedIdleTimeout : std::min(limit, kIntroducedIdleTimeout);
 }

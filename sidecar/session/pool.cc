@@ -111,6 +111,16 @@ void Http1Pool::ConnectFailed(Http1UpstreamSession& session, const ConnectFailur
   if (ticket != nullptr) Fail(parts_.turn, *ticket, failure);
 }
 
+void Http1Pool::ClosedIdle(time::Duration idle) {
+  constexpr auto kOneMoment = std::chrono::seconds(1);
+  const time::MonotonicTime now = parts_.turn.now();
+  if (idle < kShortestPeerIdle || now - seen_at_ < kOneMoment) return;
+  const time::Duration difference = idle > seen_idle_ ? idle - seen_idle_ : seen_idle_ - idle;
+  if (difference <= seen_idle_ / 10) peer_idle_ = std::min(peer_idle_, idle);
+  seen_idle_ = idle;
+  seen_at_ = now;
+}
+
 // Who waited for one to be free, because there were as many as may be, has no connection on its way.
 void Http1Pool::Gone(bool connecting) {
   --count_;

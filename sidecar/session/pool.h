@@ -64,6 +64,9 @@ class WaitingList {
   size_t at_most_ = 0;
 };
 
+// A peer that ends its idle connections after some time is not told from one that is late with it by less.
+inline constexpr auto kShortestPeerIdle = std::chrono::milliseconds(500);
+
 class Http1Pool final : public upstream::EndpointPool {
  public:
   Http1Pool(UpstreamParts& parts, upstream::EndpointState& endpoint) : parts_(parts), endpoint_(endpoint) {}
@@ -73,6 +76,15 @@ class Http1Pool final : public upstream::EndpointPool {
 
   // Called by its sessions.
   void Connected() { --connecting_; }
+  // The peer has ended a connection that was idle for so long. Twice, and not at the same moment, as when it
+  // ends, this is what it does with all of them.
+  void ClosedIdle(time::Duration idle);
+  // It says that it will, after so long (Keep-Alive: timeout=...).
+  void ToldIdle(time::Duration idle) { peer_idle_ = std::min(peer_idle_, idle); }
+  // How long a connection may be idle and still be used: by then a request could meet its end.
+  time::Duration idle_limit() const {
+    return peer_idle_ - std::min<time::Duration>(peer_idle_ / 2, std::chrono::seconds(1));
+  }
   void Free(Http1UpstreamSession& session);
   void ConnectFailed(Http1UpstreamSession& session, const ConnectFailure& failure);
   void Gone(bool connecting);
@@ -88,6 +100,9 @@ class Http1Pool final : public upstream::EndpointPool {
   WaitingList waiting_;
   size_t count_ = 0;
   size_t connecting_ = 0;  // of them
+  time::Duration peer_idle_ = time::Duration::max();
+  time::Duration seen_idle_{};  // the last time that one ended
+  time::MonotonicTime seen_at_{};
 };
 
 // Deleted by the endpoint's state, not by the turn.

@@ -91,7 +91,9 @@ void ClusterState::Refresh(const PickQuery& query) {
   const uint64_t epoch = ledger_->epoch();
   if (epoch == epoch_ && query.now < refresh_at_) return;
   epoch_ = epoch;
-  // A cluster that has just come serves before its first checks have ended; later a new endpoint waits for its own.
+  ledger_->NoteTraffic();  // the first pick comes here too
+  // A cluster that has just come serves before its first checks have ended; later a new endpoint waits for
+  // its own.
   const bool any_checked = std::ranges::any_of(endpoints_, [](const auto& endpoint) {
     endpoint->unchecked_may_serve_ = false;
     return endpoint->standing() != Standing::kOut;

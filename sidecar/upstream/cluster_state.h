@@ -52,6 +52,7 @@ class ClusterState : public LocalCounted {
       NoteResult({*ledger_, *endpoint.health(), *config().outlier, worker_}, result, now, random);
   }
   ledger::ClusterLedger& ledger() const { return *ledger_; }
+  const std::shared_ptr<ledger::ClusterLedger>& shared_ledger() const { return ledger_; }
   const LocalRef<Circuits>& circuits() const { return circuits_; }
 
   uint64_t active_attempts = 0;

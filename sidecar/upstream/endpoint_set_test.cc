@@ -58,7 +58,8 @@ class Mesh {
   ClusterState& state() {
     if (state_ == nullptr) {
       cluster_ = std::make_shared<const config::Cluster>(options);
-      state_ = std::make_unique<ClusterState>(config::ClusterEntry{cluster_, assignment_}, LedgerSeat{ledger_, 0});
+      state_ =
+          std::make_unique<ClusterState>(config::ClusterEntry{cluster_, assignment_}, LedgerSeat{ledger_, 0});
     }
     return *state_;
   }
@@ -144,10 +145,10 @@ TEST(Health, WhatTheLedgerSaysIsSeenByTheNextPick) {
   mesh.state().ledger().Uneject(mesh.now + seconds(1));
   EXPECT_EQ(mesh.Picks(30), (std::map<uint16_t, int>{{1, 10}, {2, 10}, {3, 10}}));
   mesh.state().ledger().SetUnchecked(*mesh.at(0).health());
-  mesh.state().ledger().SetChecked(*mesh.at(1).health(), false, false);
+  mesh.state().ledger().SetChecked(*mesh.at(1).health(), false);
   EXPECT_EQ(DescribeStanding(mesh.at(0)), "unchecked");
   EXPECT_EQ(mesh.Picks(30), (std::map<uint16_t, int>{{3, 30}})) << "who is not checked yet waits";
-  mesh.state().ledger().SetChecked(*mesh.at(2).health(), false, false);
+  mesh.state().ledger().SetChecked(*mesh.at(2).health(), false);
   EXPECT_EQ(mesh.Picks(30), (std::map<uint16_t, int>{{1, 30}})) << "unless there is no other";
 }
 
@@ -270,7 +271,8 @@ TEST(PeakEwma, TheSlowerIsAskedLessAndWhatIsNotAskedIsForgotten) {
   mesh.at(1).active_attempts = 0;
   mesh.now += seconds(50);
   observe(1, milliseconds(1));
-  EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{1, 10}})) << "after five times the decay it is asked again";
+  EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{1, 10}}))
+      << "after five times the decay it is asked again";
   observe(0, milliseconds(100));
   EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{2, 10}})) << "slower counts at once";
   observe(0, milliseconds(1));

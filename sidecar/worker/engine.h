@@ -24,6 +24,7 @@
 #include "sidecar/telemetry/request_record.h"
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/upstream/cluster_state.h"
+#include "sidecar/worker/health_keeper.h"
 
 namespace pillion::worker {
 
@@ -49,6 +50,9 @@ struct Place {
   // What the process counts once; none: this engine is all of it. `ledger_number`: its own there.
   ledger::Ledger* ledger = nullptr;
   size_t ledger_number = 0;
+  // It also makes the health checks and compares the endpoints, for all who share the ledger; one alone does
+  // in any case.
+  bool keeps_health = false;
 };
 inline constexpr uint64_t kLookBytes = uint64_t{1} << 20;
 
@@ -126,6 +130,7 @@ class Engine {
   telemetry::RecordBuffer records_;
   exchange::Environment environment_;
   exchange::SideCalls side_calls_;
+  std::unique_ptr<HealthKeeper> health_;  // null: another engine's
   std::map<std::string, Active, std::less<>> listeners_;
   std::vector<Active> leaving_;  // removed from the configuration, still draining
   std::shared_ptr<const PreparedSnapshot> prepared_;
