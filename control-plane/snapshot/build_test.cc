@@ -284,7 +284,23 @@ TEST(BuildTest, AllThatARetryPolicySaysArrives) {
       Get<Cluster>(*set, kCluster, kOrdersCluster).circuit_breakers().thresholds(0).retry_budget();
   EXPECT_EQ(budget.budget_percent().value(), 25);
   EXPECT_EQ(budget.min_retry_concurrency().value(), 7u);
-  EXPECT_FALSE(Get<Cluster>(*Build(), kCluster, kOrdersCluster).has_circuit_breakers()) << "its own default";
+  const auto usual = Get<Cluster>(*Build(), kCluster, kOrdersCluster).circuit_breakers();
+  EXPECT_FALSE(usual.thresholds(0).has_retry_budget()) << "its own default";
+}
+
+TEST(BuildTest, ClustersHaveNoLimitThatNobodyAskedFor) {
+  for (const Cluster& cluster : {Get<Cluster>(*Build(), kCluster, kOrdersCluster)}) {
+    ASSERT_EQ(cluster.circuit_breakers().thresholds_size(), 2);
+    for (const auto& limits : cluster.circuit_breakers().thresholds()) {
+      EXPECT_EQ(limits.max_connections().value(), UINT32_MAX);
+      EXPECT_EQ(limits.max_pending_requests().value(), UINT32_MAX);
+      EXPECT_EQ(limits.max_requests().value(), UINT32_MAX);
+      EXPECT_FALSE(limits.has_max_retries()) << "the budget is what bounds them";
+    }
+    EXPECT_EQ(cluster.circuit_breakers().thresholds(1).priority(), envoy::config::core::v3::HIGH);
+    EXPECT_TRUE(cluster.common_lb_config().has_healthy_panic_threshold());
+    EXPECT_EQ(cluster.common_lb_config().healthy_panic_threshold().value(), 0);
+  }
 }
 
 TEST(BuildTest, ALoadBalancingPolicyIsOfTheClustersOfItsService) {

@@ -19,11 +19,25 @@ constexpr std::chrono::hours kHttp2Idle{1};
 constexpr uint32_t kMaxStreams = 1024;
 constexpr uint32_t kStreamWindowBytes = 256 * 1024;
 
+// What is left unset is Envoy's default: 1024 of each, whatever a mesh is used for, and requests to endpoints
+// that are not ready once half of them are.
+void SetSafeLimits(Cluster& cluster) {
+  for (const auto priority : {envoy::config::core::v3::DEFAULT, envoy::config::core::v3::HIGH}) {
+    auto& limits = *cluster.mutable_circuit_breakers()->add_thresholds();
+    limits.set_priority(priority);
+    limits.mutable_max_connections()->set_value(UINT32_MAX);
+    limits.mutable_max_pending_requests()->set_value(UINT32_MAX);
+    limits.mutable_max_requests()->set_value(UINT32_MAX);
+  }
+  cluster.mutable_common_lb_config()->mutable_healthy_panic_threshold()->set_value(0);
+}
+
 Cluster MakeCluster(const std::string& name, AppProtocol protocol) {
   Cluster cluster;
   cluster.set_name(name);
   SetDuration(cluster.mutable_connect_timeout(), kConnectTimeout);
   cluster.set_lb_policy(Cluster::ROUND_ROBIN);
+  SetSafeLimits(cluster);
   HttpProtocolOptions options;
   auto* explicit_config = options.mutable_explicit_http_config();
   if (protocol == AppProtocol::kHttp2) {
@@ -94,7 +108,7 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port) {
   config->set_service_name(cluster.name());
   if (service.balancer.has_value()) SetBalancer(cluster, *service.balancer);
   if (service.retry.has_value() && service.retry->budget.has_value()) {
-    auto& budget = *cluster.mutable_circuit_breakers()->add_thresholds()->mutable_retry_budget();
+    auto& budget = *cluster.mutable_circuit_breakers()->mutable_thresholds(0)->mutable_retry_budget();
     budget.mutable_budget_percent()->set_value(service.retry->budget->percent);
     budget.mutable_min_retry_concurrency()->set_value(service.retry->budget->per_second);
   }

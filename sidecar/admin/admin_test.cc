@@ -233,7 +233,8 @@ TEST(ClustersPage, SumsTheWorkers) {
   assignment->endpoints.emplace_back().address = *net::Address::Parse("10.0.0.1", 80);
   config::Snapshot snapshot;
   snapshot.clusters["web"] = {cluster, assignment};
-  upstream::ClusterTable table;
+  ledger::Ledger ledger(1);
+  upstream::ClusterTable table({ledger, 0});
   table.Apply(snapshot);
   table.Find("web")->endpoints()[0]->active_attempts = 2;
   const ClusterFactsByName facts = CollectClusters(table);

@@ -63,6 +63,12 @@ ClusterFactsByName CollectClusters(const upstream::ClusterTable& table) {
     for (const auto& endpoint : cluster->endpoints()) {
       ClusterFacts::Endpoint& of_endpoint = of_cluster.endpoints[endpoint->address().ToString()];
       of_endpoint.pillion_sidecar = endpoint->pillion_sidecar();
+      of_endpoint.health = upstream::DescribeStanding(*endpoint);
+      of_endpoint.weight = endpoint->config().weight;
+      if (const config::Locality* const locality = endpoint->locality()) {
+        of_endpoint.priority = locality->priority;
+        of_endpoint.zone = locality->zone;
+      }
       of_endpoint.active_attempts = endpoint->active_attempts;
       if (endpoint->http1_pool != nullptr)
         of_endpoint.http1_connections = endpoint->http1_pool->connections();
@@ -82,6 +88,10 @@ std::string ClustersPage(const std::vector<ClusterFactsByName>& workers) {
       for (const auto& [address, endpoint] : facts.endpoints) {
         ClusterFacts::Endpoint& total = sum.endpoints[address];
         total.pillion_sidecar = endpoint.pillion_sidecar;
+        total.health = endpoint.health;
+        total.weight = endpoint.weight;
+        total.priority = endpoint.priority;
+        total.zone = endpoint.zone;
         total.active_attempts += endpoint.active_attempts;
         total.http1_connections += endpoint.http1_connections;
         total.http2_connections += endpoint.http2_connections;
@@ -101,6 +111,10 @@ std::string ClustersPage(const std::vector<ClusterFactsByName>& workers) {
       json.BeginObject();
       json.Field("address", address);
       json.BoolField("pillion_sidecar", endpoint.pillion_sidecar);
+      json.Field("health", endpoint.health);
+      json.NumberField("weight", endpoint.weight);
+      json.NumberField("priority", endpoint.priority);
+      if (!endpoint.zone.empty()) json.Field("zone", endpoint.zone);
       json.NumberField("active_attempts", endpoint.active_attempts);
       json.NumberField("http1_connections", endpoint.http1_connections);
       json.NumberField("http2_connections", endpoint.http2_connections);

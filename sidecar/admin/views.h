@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "sidecar/tls/credentials.h"
-#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/upstream/cluster_state.h"
 #include "sidecar/xds/ads_client.h"
 #include "sidecar/xds/resource_store.h"
 
@@ -17,6 +17,10 @@ namespace pillion::admin {
 struct ClusterFacts {
   struct Endpoint {
     bool pillion_sidecar = false;
+    std::string_view health;  // why it gets no requests, or is the last choice; "healthy"
+    uint32_t weight = 0;
+    uint32_t priority = 0;
+    std::string zone;
     uint64_t active_attempts = 0;
     uint64_t http1_connections = 0;
     uint64_t http2_connections = 0;

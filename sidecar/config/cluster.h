@@ -3,11 +3,14 @@
 #ifndef PILLION_SIDECAR_CONFIG_CLUSTER_H_
 #define PILLION_SIDECAR_CONFIG_CLUSTER_H_
 
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sidecar/config/keep_alive.h"
@@ -18,26 +21,148 @@ namespace pillion::config {
 
 enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2 };
 
+// What the control plane says of an endpoint. A degraded one is chosen where no other is left, a bad one when
+// too few are left (Balancer::panic_percent).
+enum class Health : uint8_t { kGood, kDegraded, kBad };
+
+// Endpoints in one place, of one priority. 0 is the first choice.
+struct Locality {
+  std::string region;
+  std::string zone;
+  std::string sub_zone;
+  uint32_t priority = 0;
+  uint32_t weight = 0;  // 0: none is said
+};
+
+// Labels that subsets are made of: metadata of `envoy.lb`, each value as text.
+using Labels = std::map<std::string, std::string>;
+
+// What a route, or a share of its requests, asks of endpoints' labels.
+struct LabelMatch {
+  Labels labels;
+  std::string key;  // of them all, the same for the same labels
+  static LabelMatch Of(Labels labels);
+};
+
 struct Endpoint {
   net::Address address;
+  std::string hostname;          // "": none; for hashing and checks
   bool pillion_sidecar = false;  // metadata pillion.sidecar: true; HTTP/1 may be upgraded towards it
-  bool usable = true;            // health UNKNOWN or HEALTHY; others get no new requests
+  Health health = Health::kGood;
+  bool checked = true;  // by the cluster's health checks, if it has any
   uint32_t weight = 1;
-  std::string zone;  // locality, for logs
+  uint32_t locality = 0;    // in Assignment::localities
+  uint16_t check_port = 0;  // 0: the check's, or its own
+  std::string check_host;   // "": the check's
+  Labels labels;
 };
 
 // One ClusterLoadAssignment.
 struct Assignment {
   std::string name;  // cluster name or eds service name
   std::string version;
+  std::vector<Locality> localities;  // none: all endpoints are in one, of priority 0
   std::vector<Endpoint> endpoints;
+  uint32_t overprovisioning_percent = 140;
+};
+
+// A new endpoint, or one that is back, gets its share by and by.
+struct SlowStart {
+  std::chrono::nanoseconds window{0};
+  double aggression = 1;  // the share grows with (elapsed / window) ^ (1 / aggression)
+  double least = 0.1;     // of its weight
 };
 
 // How an endpoint is chosen.
 struct Balancer {
-  enum class Kind : uint8_t { kRoundRobin, kLeastRequest, kRandom };
+  enum class Kind : uint8_t { kRoundRobin, kLeastRequest, kRandom, kPeakEwma, kRingHash, kMaglev };
   Kind kind = Kind::kRoundRobin;
   uint32_t choices = 2;  // kLeastRequest: drawn, of which the least busy is taken
+  std::chrono::nanoseconds decay = std::chrono::seconds(10);  // kPeakEwma: after which a latency counts 1/e
+  uint32_t table_size = 65537;                                // kMaglev: prime
+  uint32_t least_ring = 1024;                                 // kRingHash: places on the ring, at least
+  uint32_t most_ring = 8 * 1024 * 1024;
+  bool hash_hostnames = false;  // instead of addresses
+  std::optional<SlowStart> slow_start = std::nullopt;
+  bool hashes() const { return kind == Kind::kRingHash || kind == Kind::kMaglev; }
+  bool localities_by_weight = false;  // first a locality, by their weights
+  double panic_percent = 50;          // of a priority's endpoints; with fewer usable all are used
+};
+
+// Of its attempts, what ejects an endpoint for a while. Percentages: 0 to 100; those named `enforce` are the
+// chance that a finding ejects.
+struct OutlierDetection {
+  uint32_t server_errors = 5;  // one after the other; each 0: any number
+  uint32_t gateway_failures = 5;
+  uint32_t local_failures = 5;
+  uint32_t enforce_server_errors = 100;
+  uint32_t enforce_gateway_failures = 0;
+  uint32_t enforce_local_failures = 100;
+  std::chrono::nanoseconds interval = std::chrono::seconds(10);
+  std::chrono::nanoseconds base_ejection = std::chrono::seconds(30);
+  std::chrono::nanoseconds longest_ejection = std::chrono::seconds(300);
+  std::chrono::nanoseconds jitter{0};
+  uint32_t most_percent = 10;  // of the endpoints, ejected at a time
+  bool always_one = false;
+  uint32_t success_rate_hosts = 5;  // with so many requests, or nothing is found
+  uint32_t success_rate_volume = 100;
+  uint32_t success_rate_factor = 1900;  // thousandths of a standard deviation below the mean
+  uint32_t enforce_success_rate = 100;
+  uint32_t enforce_local_success_rate = 100;
+  uint32_t failure_threshold = 85;
+  uint32_t failure_hosts = 5;
+  uint32_t failure_volume = 50;
+  uint32_t enforce_failure = 0;
+  uint32_t enforce_local_failure = 0;
+  bool split_local = false;  // whether an endpoint can be reached is counted apart from what it answers
+  bool checks_uneject = true;
+};
+
+// One active health check of a cluster's endpoints.
+struct HealthCheck {
+  enum class Kind : uint8_t { kHttp, kGrpc, kTcp };
+  Kind kind = Kind::kHttp;
+  std::chrono::nanoseconds timeout{0};
+  std::chrono::nanoseconds interval{0};
+  std::chrono::nanoseconds initial_jitter{0};
+  std::chrono::nanoseconds jitter{0};
+  uint32_t jitter_percent = 0;
+  std::chrono::nanoseconds no_traffic_interval = std::chrono::seconds(60);
+  std::chrono::nanoseconds unhealthy_interval{0};  // 0 of these: interval
+  std::chrono::nanoseconds unhealthy_edge_interval{0};
+  std::chrono::nanoseconds healthy_edge_interval{0};
+  uint32_t unhealthy_threshold = 1;
+  uint32_t healthy_threshold = 1;
+  std::optional<uint16_t> alt_port;
+  std::string host;  // kHttp, kGrpc: the authority; "": the cluster's name
+  std::string path;
+  std::string method = "GET";
+  bool http2 = false;
+  std::vector<std::pair<uint32_t, uint32_t>> expected;  // [from, to) of status codes
+  std::vector<std::pair<uint32_t, uint32_t>> retriable;
+  std::string service;               // kGrpc
+  std::string send;                  // kTcp
+  std::vector<std::string> receive;  // kTcp: in this order, what is between them counts not
+};
+
+// Which endpoints a route's labels choose.
+struct Subsets {
+  enum class Fallback : uint8_t { kNone, kAny, kDefault };
+  struct Selector {
+    std::vector<std::string> keys;  // sorted
+    std::optional<Fallback> fallback;
+  };
+  Fallback fallback = Fallback::kNone;
+  Labels default_labels;
+  std::vector<Selector> selectors;
+};
+
+// How much may be under way at once, all workers together.
+struct CircuitLimits {
+  uint32_t connections = 1024;
+  uint32_t pending = 1024;  // requests that wait for a connection
+  uint32_t requests = 1024;
+  uint32_t retries = UINT32_MAX;  // the budget is what bounds them
 };
 
 // Of a cluster's requests, what share may be retries, and how many there may be in any case.
@@ -71,6 +196,10 @@ struct Cluster {
   std::optional<KeepAlive> keep_alive;
   Balancer balancer;
   RetryBudget retry_budget;
+  std::array<CircuitLimits, 2> circuits;  // by RoutingPriority
+  std::optional<OutlierDetection> outlier;
+  std::vector<HealthCheck> health_checks;
+  std::optional<Subsets> subsets;
 };
 
 }  // namespace pillion::config

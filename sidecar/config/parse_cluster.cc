@@ -1,9 +1,13 @@
 #include "sidecar/config/parse_cluster.h"
 
+#include <set>
+
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/config/parse_balancer.h"
 #include "sidecar/config/parse_endpoints.h"
+#include "sidecar/config/parse_health.h"
 #include "sidecar/config/parse_transport_socket.h"
 
 namespace pillion::config {
@@ -98,35 +102,6 @@ void ReadStatic(const cluster::Cluster& proto, const std::string& path, Cluster&
       std::make_shared<const Assignment>(ReadAssignment(proto.load_assignment(), assignment_path, errors));
 }
 
-Balancer ReadBalancer(const cluster::Cluster& proto, const std::string& path, ConfigErrors& errors) {
-  using Kind = Balancer::Kind;
-  constexpr uint32_t kMostChoices = 100;
-  Balancer result;
-  switch (proto.lb_policy()) {
-    case cluster::Cluster::ROUND_ROBIN:
-      break;
-    case cluster::Cluster::LEAST_REQUEST:
-      result.kind = Kind::kLeastRequest;
-      break;
-    case cluster::Cluster::RANDOM:
-      result.kind = Kind::kRandom;
-      break;
-    default:
-      Add(errors, FieldPath(path, "lb_policy"),
-          "expected ROUND_ROBIN, LEAST_REQUEST or RANDOM; others are not implemented");
-      break;
-  }
-  if (!proto.has_least_request_lb_config()) return result;
-  const std::string config_path = FieldPath(path, "least_request_lb_config");
-  const auto& config = proto.least_request_lb_config();
-  if (result.kind != Kind::kLeastRequest) Add(errors, config_path, "expected only with LEAST_REQUEST");
-  if (!config.has_choice_count()) return result;
-  result.choices = config.choice_count().value();
-  if (result.choices < 2 || result.choices > kMostChoices)
-    Add(errors, FieldPath(config_path, "choice_count"), "expected 2 to 100");
-  return result;
-}
-
 RetryBudget ReadRetryBudget(const cluster::CircuitBreakers::Thresholds::RetryBudget& proto,
                             const std::string& path, ConfigErrors& errors) {
   constexpr double kPercent = 20;
@@ -142,16 +117,27 @@ RetryBudget ReadRetryBudget(const cluster::CircuitBreakers::Thresholds::RetryBud
 void ReadCircuits(const cluster::CircuitBreakers& proto, const std::string& path, Cluster& result,
                   ConfigErrors& errors) {
   const std::string thresholds_path = FieldPath(path, "thresholds");
-  if (proto.thresholds_size() > 1) Add(errors, thresholds_path, "expected at most one");
+  std::set<int> seen;
   for (int i = 0; i < proto.thresholds_size(); ++i) {
     const auto& thresholds = proto.thresholds(i);
     const std::string one_path = ElementPath(thresholds_path, static_cast<size_t>(i));
-    if (thresholds.priority() != envoy::config::core::v3::DEFAULT)
-      Add(errors, FieldPath(one_path, "priority"), "expected DEFAULT; others are not implemented");
-    if (thresholds.has_retry_budget()) {
-      result.retry_budget =
-          ReadRetryBudget(thresholds.retry_budget(), FieldPath(one_path, "retry_budget"), errors);
+    const int priority = thresholds.priority();
+    if (priority != envoy::config::core::v3::DEFAULT && priority != envoy::config::core::v3::HIGH) {
+      Add(errors, FieldPath(one_path, "priority"), "expected DEFAULT or HIGH");
+      continue;
     }
+    if (!seen.insert(priority).second)
+      Add(errors, FieldPath(one_path, "priority"), "expected each priority once");
+    CircuitLimits& limits = result.circuits.at(static_cast<size_t>(priority));
+    if (thresholds.has_max_connections()) limits.connections = thresholds.max_connections().value();
+    if (thresholds.has_max_pending_requests()) limits.pending = thresholds.max_pending_requests().value();
+    if (thresholds.has_max_requests()) limits.requests = thresholds.max_requests().value();
+    if (thresholds.has_max_retries()) limits.retries = thresholds.max_retries().value();
+    if (!thresholds.has_retry_budget()) continue;
+    const std::string budget_path = FieldPath(one_path, "retry_budget");
+    if (priority != envoy::config::core::v3::DEFAULT)
+      Add(errors, budget_path, "expected only with priority DEFAULT; it counts for both");
+    result.retry_budget = ReadRetryBudget(thresholds.retry_budget(), budget_path, errors);
   }
 }
 
@@ -166,6 +152,9 @@ Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, Conf
         ReadDuration(proto.connect_timeout(), FieldPath(path, "connect_timeout"), errors, true);
   }
   result.balancer = ReadBalancer(proto, path, errors);
+  result.subsets = ReadSubsets(proto, path, errors);
+  result.outlier = ReadOutlierDetection(proto, path, errors);
+  result.health_checks = ReadHealthChecks(proto, path, errors);
   ReadProtocol(proto, path, result, errors);
   ReadCircuits(proto.circuit_breakers(), FieldPath(path, "circuit_breakers"), result, errors);
   if (proto.has_transport_socket()) {

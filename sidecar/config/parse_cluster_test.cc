@@ -93,9 +93,10 @@ TEST(ParseClusterTest, TheOldWayToSayHttp2IsAccepted) {
 
 TEST(ParseClusterTest, EveryErrorIsListed) {
   EXPECT_EQ(
-      Errors("{connect_timeout: 0s, lb_policy: MAGLEV, type: STRICT_DNS}"),
+      Errors("{connect_timeout: 0s, lb_policy: CLUSTER_PROVIDED, type: STRICT_DNS}"),
       (Lines{"name: expected at least 1 character", "connect_timeout: expected a duration of more than 0",
-             "lb_policy: expected ROUND_ROBIN, LEAST_REQUEST or RANDOM; others are not implemented",
+             "lb_policy: expected ROUND_ROBIN, LEAST_REQUEST, RING_HASH, RANDOM or MAGLEV, or a "
+             "load_balancing_policy",
              "type: expected STATIC or EDS; others are not implemented"}));
   EXPECT_EQ(Parse("{}").value, nullptr);
 }
@@ -150,8 +151,7 @@ TEST(ParseClusterTest, BalancersAreRead) {
   EXPECT_EQ(
       Errors("{name: a, load_assignment: {cluster_name: a}, lb_policy: MAGLEV, least_request_lb_config: "
              "{choice_count: 1}}"),
-      (Lines{"lb_policy: expected ROUND_ROBIN, LEAST_REQUEST or RANDOM; others are not implemented",
-             "least_request_lb_config: expected only with LEAST_REQUEST",
+      (Lines{"least_request_lb_config: expected only with LEAST_REQUEST",
              "least_request_lb_config.choice_count: expected 2 to 100"}));
 }
 
@@ -176,10 +176,35 @@ TEST(ParseClusterTest, RetryBudgetsAreRead) {
       Errors("{name: a, load_assignment: {cluster_name: a}, circuit_breakers: {thresholds: [{priority: HIGH, "
              "retry_budget: {budget_percent: {value: 100.1}}}, {retry_budget: {budget_percent: {value: "
              ".nan}}}]}}"),
-      (Lines{"circuit_breakers.thresholds: expected at most one",
-             "circuit_breakers.thresholds[0].priority: expected DEFAULT; others are not implemented",
-             "circuit_breakers.thresholds[0].retry_budget.budget_percent: expected 0 to 100",
-             "circuit_breakers.thresholds[1].retry_budget.budget_percent: expected 0 to 100"}));
+      (Lines{
+          "circuit_breakers.thresholds[0].retry_budget: expected only with priority DEFAULT; it counts for "
+          "both",
+          "circuit_breakers.thresholds[0].retry_budget.budget_percent: expected 0 to 100",
+          "circuit_breakers.thresholds[1].retry_budget.budget_percent: expected 0 to 100"}));
+}
+
+TEST(ParseClusterTest, CircuitLimitsAreRead) {
+  const auto parsed =
+      ParseCluster(FromYaml<ClusterProto>(
+                       "{name: a, load_assignment: {cluster_name: a}, circuit_breakers: {thresholds: ["
+                       "{max_connections: 1, max_pending_requests: 2, max_requests: 3, max_retries: 4}, "
+                       "{priority: HIGH, max_requests: 0}]}}"),
+                   "");
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  const CircuitLimits& usual = parsed.value->circuits[0];
+  EXPECT_EQ(usual.connections, 1u);
+  EXPECT_EQ(usual.pending, 2u);
+  EXPECT_EQ(usual.requests, 3u);
+  EXPECT_EQ(usual.retries, 4u);
+  const CircuitLimits& high = parsed.value->circuits[1];
+  EXPECT_EQ(high.connections, 1024u);
+  EXPECT_EQ(high.pending, 1024u);
+  EXPECT_EQ(high.requests, 0u);
+  EXPECT_EQ(high.retries, UINT32_MAX);
+  EXPECT_EQ(Errors("{name: a, load_assignment: {cluster_name: a}, circuit_breakers: {thresholds: [{}, {}, "
+                   "{priority: 2}]}}"),
+            (Lines{"circuit_breakers.thresholds[1].priority: expected each priority once",
+                   "circuit_breakers.thresholds[2].priority: expected DEFAULT or HIGH"}));
 }
 
 TEST(ParseClusterTest, UnknownFieldsAreListedApart) {
@@ -214,40 +239,86 @@ endpoints:
   const auto& first = parsed.value->endpoints[0];
   EXPECT_EQ(first.address.ToString(), "10.0.0.1:80");
   EXPECT_TRUE(first.pillion_sidecar);
-  EXPECT_TRUE(first.usable);
+  EXPECT_EQ(first.health, Health::kGood);
   EXPECT_EQ(first.weight, 5u);
-  EXPECT_EQ(first.zone, "z");
+  EXPECT_EQ(first.labels, (Labels{{"x", "1"}}));
+  ASSERT_EQ(parsed.value->localities.size(), 2u);
+  EXPECT_EQ(first.locality, 0u);
+  EXPECT_EQ(parsed.value->localities[0].zone, "z");
+  EXPECT_EQ(parsed.value->localities[0].weight, 3u);
   const auto& second = parsed.value->endpoints[1];
   EXPECT_EQ(second.address.ToString(), "[::1]:81");
   EXPECT_FALSE(second.pillion_sidecar);
-  EXPECT_FALSE(second.usable);
+  EXPECT_EQ(second.health, Health::kBad);
+  EXPECT_EQ(second.locality, 1u);
+  EXPECT_EQ(parsed.value->localities[1].weight, 0u);
+  EXPECT_EQ(parsed.value->overprovisioning_percent, 140u);
   EXPECT_EQ(second.weight, 1u);
 }
 
 TEST(ParseEndpointsTest, HealthDecidesWhoIsUsed) {
-  for (const auto& [status, usable] : {std::pair("UNKNOWN", true),
-                                       {"HEALTHY", true},
-                                       {"UNHEALTHY", false},
-                                       {"DRAINING", false},
-                                       {"TIMEOUT", false}}) {
+  for (const auto& [status, health] : {std::pair("UNKNOWN", Health::kGood),
+                                       {"HEALTHY", Health::kGood},
+                                       {"DEGRADED", Health::kDegraded},
+                                       {"UNHEALTHY", Health::kBad},
+                                       {"DRAINING", Health::kBad},
+                                       {"TIMEOUT", Health::kBad}}) {
     const auto parsed = ParseEndpoints(Endpoint(std::string(", health_status: ") + status));
     ASSERT_EQ(ToLines(parsed.errors), Lines{});
-    EXPECT_EQ(parsed.value->endpoints[0].usable, usable) << status;
+    EXPECT_EQ(parsed.value->endpoints[0].health, health) << status;
   }
+}
+
+TEST(ParseEndpointsTest, PrioritiesAndWhatChecksAreToldAreRead) {
+  const auto parsed = ParseEndpoints(R"(
+cluster_name: a
+policy: {overprovisioning_factor: 200}
+endpoints:
+- locality: {region: r, zone: z, sub_zone: s}
+  priority: 2
+  lb_endpoints:
+  - endpoint:
+      address: {socket_address: {address: 10.0.0.1, port_value: 80}}
+      hostname: one
+      health_check_config: {port_value: 81, hostname: check.one, disable_active_health_check: true}
+)");
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  EXPECT_EQ(parsed.value->overprovisioning_percent, 200u);
+  EXPECT_EQ(parsed.value->localities[0].region, "r");
+  EXPECT_EQ(parsed.value->localities[0].sub_zone, "s");
+  EXPECT_EQ(parsed.value->localities[0].priority, 2u);
+  const auto& endpoint = parsed.value->endpoints[0];
+  EXPECT_EQ(endpoint.hostname, "one");
+  EXPECT_EQ(endpoint.check_port, 81);
+  EXPECT_EQ(endpoint.check_host, "check.one");
+  EXPECT_FALSE(endpoint.checked);
 }
 
 TEST(ParseEndpointsTest, WhatIsNotObeyedIsRefused) {
   const std::string path = "endpoints[0].lb_endpoints[0]";
   const auto errors = [](const std::string& yaml) { return ToLines(ParseEndpoints(yaml).errors); };
-  EXPECT_EQ(errors("{endpoints: [{priority: 1, load_balancing_weight: 0}]}"),
-            (Lines{"cluster_name: expected at least 1 character",
-                   "endpoints[0].priority: expected 0; others are not implemented",
-                   "endpoints[0].load_balancing_weight: expected a number from 1 to 4294967295"}));
   EXPECT_EQ(
-      errors(Endpoint(", health_status: DEGRADED, load_balancing_weight: 0")),
-      (Lines{path + ".health_status: expected UNKNOWN, HEALTHY, UNHEALTHY, DRAINING or TIMEOUT; others are "
-                    "not implemented",
+      errors("{endpoints: [{priority: 128, load_balancing_weight: 0}], policy: "
+             "{overprovisioning_factor: 99}}"),
+      (Lines{"cluster_name: expected at least 1 character", "endpoints[0].priority: expected at most 127",
+             "endpoints[0].load_balancing_weight: expected a number from 1 to 4294967295",
+             "policy.overprovisioning_factor: expected a number from 100 to 4294967295"}));
+  EXPECT_EQ(
+      errors(Endpoint(", health_status: 7, load_balancing_weight: 0")),
+      (Lines{path + ".health_status: expected UNKNOWN, HEALTHY, UNHEALTHY, DRAINING, TIMEOUT or DEGRADED",
              path + ".load_balancing_weight: expected a number from 1 to 4294967295"}));
+  EXPECT_EQ(errors(Endpoint(", metadata: {filter_metadata: {envoy.lb: {x: [1], y: {}, z: null}}}")).size(),
+            3u);
+  EXPECT_EQ(errors(R"(
+cluster_name: a
+endpoints:
+- lb_endpoints:
+  - endpoint:
+      address: {socket_address: {address: 10.0.0.1, port_value: 80}}
+      health_check_config: {port_value: 65536, hostname: "a b"}
+)"),
+            (Lines{path + ".endpoint.health_check_config.hostname: expected a host, maybe with a port",
+                   path + ".endpoint.health_check_config.port_value: expected at most 65535"}));
   EXPECT_EQ(errors(Endpoint(", metadata: {filter_metadata: {pillion: {sidecar: \"true\"}}}")),
             Lines{path + ".metadata.filter_metadata[\"pillion\"][\"sidecar\"]: expected true or false"});
   EXPECT_EQ(

@@ -4,12 +4,16 @@
 
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/config/parse_balancer.h"
+#include "sidecar/http/target.h"
 
 namespace pillion::config {
 namespace {
 
 namespace core = envoy::config::core::v3;
 namespace endpoint = envoy::config::endpoint::v3;
+
+constexpr uint32_t kMostPriority = 127;
 
 bool SaysSidecar(const core::Metadata& metadata, const std::string& path, ConfigErrors& errors) {
   const auto ours = metadata.filter_metadata().find(kMetadataKey);
@@ -28,28 +32,49 @@ bool SaysSidecar(const core::Metadata& metadata, const std::string& path, Config
   return sidecar;
 }
 
-bool IsUsable(core::HealthStatus status, const std::string& path, ConfigErrors& errors) {
+Health ReadHealth(core::HealthStatus status, const std::string& path, ConfigErrors& errors) {
   switch (status) {
     case core::UNKNOWN:
     case core::HEALTHY:
-      return true;
+      return Health::kGood;
+    case core::DEGRADED:
+      return Health::kDegraded;
     case core::UNHEALTHY:
     case core::DRAINING:
     case core::TIMEOUT:
-      return false;
+      return Health::kBad;
     default:
-      Add(errors, path,
-          "expected UNKNOWN, HEALTHY, UNHEALTHY, DRAINING or TIMEOUT; others are not implemented");
-      return false;
+      Add(errors, path, "expected UNKNOWN, HEALTHY, UNHEALTHY, DRAINING, TIMEOUT or DEGRADED");
+      return Health::kBad;
   }
+}
+
+void ReadCheckConfig(const endpoint::Endpoint& proto, const std::string& path, Endpoint& result,
+                     ConfigErrors& errors) {
+  const auto& check = proto.health_check_config();
+  result.checked = !check.disable_active_health_check();
+  result.check_host = check.hostname();
+  if (!result.check_host.empty() && !http::IsAuthority(result.check_host))
+    Add(errors, FieldPath(path, "hostname"), "expected a host, maybe with a port");
+  if (check.port_value() > UINT16_MAX) Add(errors, FieldPath(path, "port_value"), "expected at most 65535");
+  result.check_port = static_cast<uint16_t>(check.port_value());
 }
 
 Endpoint ReadEndpoint(const endpoint::LbEndpoint& proto, const std::string& path, ConfigErrors& errors) {
   Endpoint result;
   result.address = ReadAddress(proto.endpoint().address(), FieldPath(FieldPath(path, "endpoint"), "address"),
                                errors, false);
-  result.usable = IsUsable(proto.health_status(), FieldPath(path, "health_status"), errors);
+  result.hostname = proto.endpoint().hostname();
+  ReadCheckConfig(proto.endpoint(), FieldPath(FieldPath(path, "endpoint"), "health_check_config"), result,
+                  errors);
+  result.health = ReadHealth(proto.health_status(), FieldPath(path, "health_status"), errors);
   result.pillion_sidecar = SaysSidecar(proto.metadata(), FieldPath(path, "metadata"), errors);
+  const auto labels = proto.metadata().filter_metadata().find(kLabelsKey);
+  if (labels != proto.metadata().filter_metadata().end()) {
+    result.labels =
+        ReadLabels(labels->second,
+                   EntryPath(FieldPath(FieldPath(path, "metadata"), "filter_metadata"), kLabelsKey), errors);
+  }
   if (proto.has_load_balancing_weight()) {
     result.weight = ReadNumber(proto.load_balancing_weight(), FieldPath(path, "load_balancing_weight"),
                                errors, 1, UINT32_MAX);
@@ -70,18 +95,23 @@ Assignment ReadAssignment(const endpoint::ClusterLoadAssignment& proto, const st
   for (int i = 0; i < proto.endpoints_size(); ++i) {
     const auto& locality = proto.endpoints(i);
     const std::string locality_path = ElementPath(localities, static_cast<size_t>(i));
-    if (locality.priority() != 0) {
-      Add(errors, FieldPath(locality_path, "priority"), "expected 0; others are not implemented");
+    if (locality.priority() > kMostPriority) {
+      Add(errors, FieldPath(locality_path, "priority"), "expected at most " + std::to_string(kMostPriority));
     }
+    Locality& place = result.localities.emplace_back();
+    place.region = locality.locality().region();
+    place.zone = locality.locality().zone();
+    place.sub_zone = locality.locality().sub_zone();
+    place.priority = locality.priority();
     if (locality.has_load_balancing_weight()) {
-      ReadNumber(locality.load_balancing_weight(), FieldPath(locality_path, "load_balancing_weight"), errors,
-                 1, UINT32_MAX);
+      place.weight = ReadNumber(locality.load_balancing_weight(),
+                                FieldPath(locality_path, "load_balancing_weight"), errors, 1, UINT32_MAX);
     }
     for (int k = 0; k < locality.lb_endpoints_size(); ++k) {
       const std::string endpoint_path =
           ElementPath(FieldPath(locality_path, "lb_endpoints"), static_cast<size_t>(k));
       Endpoint one = ReadEndpoint(locality.lb_endpoints(k), endpoint_path, errors);
-      one.zone = locality.locality().zone();
+      one.locality = static_cast<uint32_t>(i);
       // Worker tables are keyed by address.
       if (one.address.port() != 0 && !seen.insert(one.address).second) {
         Add(errors, endpoint_path,
@@ -90,6 +120,11 @@ Assignment ReadAssignment(const endpoint::ClusterLoadAssignment& proto, const st
       total_weight += one.weight;
       result.endpoints.push_back(std::move(one));
     }
+  }
+  if (proto.policy().has_overprovisioning_factor()) {
+    result.overprovisioning_percent =
+        ReadNumber(proto.policy().overprovisioning_factor(),
+                   FieldPath(FieldPath(path, "policy"), "overprovisioning_factor"), errors, 100, UINT32_MAX);
   }
   if (total_weight > UINT32_MAX) {
     Add(errors, localities, "expected weights that sum up to at most 4294967295");

@@ -13,6 +13,8 @@ namespace pillion::config {
 // The key of our endpoint metadata, and the field in it that says "a Pillion sidecar listens there".
 inline constexpr char kMetadataKey[] = "pillion";
 inline constexpr char kSidecarField[] = "sidecar";
+// The key of the metadata that subsets are made of.
+inline constexpr char kLabelsKey[] = "envoy.lb";
 
 Validated<Assignment> ParseAssignment(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
                                       const std::string& version);

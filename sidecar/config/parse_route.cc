@@ -1,4 +1,5 @@
 #include "sidecar/config/parse_route.h"
+#include "sidecar/config/parse_balancer.h"
 
 #include <algorithm>
 #include <set>
@@ -60,16 +61,27 @@ class Levels {
   Edits joined_;
 };
 
+// The labels of a route, and over them those of one of its clusters. Null: none.
+std::shared_ptr<const LabelMatch> ReadEndpointLabels(const std::optional<Labels>& above,
+                                                     const std::optional<Labels>& own) {
+  if (!above && !own) return nullptr;
+  Labels labels = own.value_or(Labels());
+  if (above) labels.insert(above->begin(), above->end());
+  return std::make_shared<const LabelMatch>(LabelMatch::Of(std::move(labels)));
+}
+
 void ReadWeights(const route::WeightedCluster& proto, const std::string& path, const Levels& above,
-                 Route& result, ConfigErrors& errors) {
+                 const std::optional<Labels>& labels, Route& result, ConfigErrors& errors) {
   const std::string clusters_path = FieldPath(path, "clusters");
   for (int i = 0; i < proto.clusters_size(); ++i) {
     const auto& one = proto.clusters(i);
     const std::string one_path = ElementPath(clusters_path, static_cast<size_t>(i));
     RequireText(one.name(), FieldPath(one_path, "name"), errors);
+    const auto own = ReadLabelMatch(one.metadata_match(), FieldPath(one_path, "metadata_match"), errors);
     result.clusters.push_back({.cluster = one.name(),
                                .weight = one.weight().value(),
-                               .edits = Levels(above, ReadLevel(one, one_path, errors)).joined()});
+                               .edits = Levels(above, ReadLevel(one, one_path, errors)).joined(),
+                               .labels = ReadEndpointLabels(labels, own)});
     result.total_weight += one.weight().value();
   }
   if (result.total_weight < 1 || result.total_weight > UINT32_MAX) {
@@ -123,15 +135,26 @@ uint16_t ReadNoClusterStatus(const route::RouteAction& proto, const std::string&
 
 void ReadAction(const route::RouteAction& proto, const std::string& path, const Levels& levels, Route& result,
                 ConfigErrors& errors) {
+  const auto labels = ReadLabelMatch(proto.metadata_match(), FieldPath(path, "metadata_match"), errors);
   if (proto.has_weighted_clusters()) {
-    ReadWeights(proto.weighted_clusters(), FieldPath(path, "weighted_clusters"), levels, result, errors);
+    ReadWeights(proto.weighted_clusters(), FieldPath(path, "weighted_clusters"), levels, labels, result,
+                errors);
   } else {
     RequireText(proto.cluster(), FieldPath(path, "cluster"), errors);
-    result.clusters.push_back({.cluster = proto.cluster(), .weight = 1, .edits = levels.joined()});
+    result.clusters.push_back({.cluster = proto.cluster(),
+                               .weight = 1,
+                               .edits = levels.joined(),
+                               .labels = ReadEndpointLabels(labels, std::nullopt)});
     result.total_weight = 1;
   }
   result.no_cluster_status =
       ReadNoClusterStatus(proto, FieldPath(path, "cluster_not_found_response_code"), errors);
+  if (proto.priority() == envoy::config::core::v3::HIGH) {
+    result.priority = 1;
+  } else if (proto.priority() != envoy::config::core::v3::DEFAULT) {
+    Add(errors, FieldPath(path, "priority"), "expected DEFAULT or HIGH");
+  }
+  result.hash_policy = ReadHashPolicies(proto, FieldPath(path, "hash_policy"), errors);
   result.path_rewrite = ReadPathRewrite(proto, result.match, path, errors);
   result.host_rewrite = ReadHostRewrite(proto, path, errors);
   result.append_forwarded_host = proto.append_x_forwarded_host();

@@ -39,6 +39,8 @@ std::shared_ptr<const PathRewrite> ReadPathRewrite(const envoy::config::route::v
                                                    ConfigErrors& errors);
 std::shared_ptr<const HostRewrite> ReadHostRewrite(const envoy::config::route::v3::RouteAction& proto,
                                                    const std::string& path, ConfigErrors& errors);
+std::vector<HashPolicy> ReadHashPolicies(const envoy::config::route::v3::RouteAction& proto,
+                                         const std::string& path, ConfigErrors& errors);
 std::shared_ptr<const Redirect> ReadRedirect(const envoy::config::route::v3::RedirectAction& proto,
                                              const std::string& path, ConfigErrors& errors);
 RetryPolicy ReadRetryPolicy(const envoy::config::route::v3::RetryPolicy& proto, const std::string& path,

@@ -117,6 +117,59 @@ std::shared_ptr<const HostRewrite> ReadHostRewrite(const route::RouteAction& pro
   return std::make_shared<const HostRewrite>(std::move(result));
 }
 
+std::vector<HashPolicy> ReadHashPolicies(const route::RouteAction& proto, const std::string& path,
+                                         ConfigErrors& errors) {
+  constexpr int kMostPolicies = 16;
+  using Proto = route::RouteAction::HashPolicy;
+  using Kind = HashPolicy::Kind;
+  if (proto.hash_policy_size() > kMostPolicies)
+    Add(errors, path, "expected at most " + std::to_string(kMostPolicies));
+  std::vector<HashPolicy> result;
+  for (int i = 0; i < proto.hash_policy_size() && i < kMostPolicies; ++i) {
+    const Proto& from = proto.hash_policy(i);
+    const std::string one_path = ElementPath(path, static_cast<size_t>(i));
+    HashPolicy one;
+    one.terminal = from.terminal();
+    switch (from.policy_specifier_case()) {
+      case Proto::kHeader:
+        one.name = from.header().header_name();
+        std::ranges::transform(one.name, one.name.begin(), AsciiLower);
+        if (!IsFieldName(one.name))
+          Add(errors, FieldPath(FieldPath(one_path, "header"), "header_name"), "expected a field name");
+        break;
+      case Proto::kCookie: {
+        const std::string cookie_path = FieldPath(one_path, "cookie");
+        one.kind = Kind::kCookie;
+        one.name = from.cookie().name();
+        if (!IsFieldName(one.name)) Add(errors, FieldPath(cookie_path, "name"), "expected a cookie's name");
+        one.path = from.cookie().path();
+        if (!one.path.empty() && (!http::IsOriginForm(one.path) || one.path.find(';') != std::string::npos))
+          Add(errors, FieldPath(cookie_path, "path"), "expected a path without ;");
+        if (from.cookie().has_ttl()) {
+          one.ttl = std::chrono::duration_cast<std::chrono::seconds>(
+              ReadDuration(from.cookie().ttl(), FieldPath(cookie_path, "ttl"), errors));
+        }
+        break;
+      }
+      case Proto::kConnectionProperties:
+        one.kind = Kind::kSourceIp;
+        if (!from.connection_properties().source_ip())
+          Add(errors, FieldPath(FieldPath(one_path, "connection_properties"), "source_ip"), "expected true");
+        break;
+      case Proto::kQueryParameter:
+        one.kind = Kind::kQuery;
+        one.name = from.query_parameter().name();
+        RequireText(one.name, FieldPath(FieldPath(one_path, "query_parameter"), "name"), errors);
+        break;
+      case Proto::POLICY_SPECIFIER_NOT_SET:
+        Add(errors, one_path, "expected header, cookie, connection_properties or query_parameter");
+        break;
+    }
+    result.push_back(std::move(one));
+  }
+  return result;
+}
+
 std::shared_ptr<const Redirect> ReadRedirect(const route::RedirectAction& proto, const std::string& path,
                                              ConfigErrors& errors) {
   using Proto = route::RedirectAction;

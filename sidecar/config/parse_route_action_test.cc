@@ -333,5 +333,59 @@ TEST(ParseRouteAction, OrTheMostSpecialOne) {
   EXPECT_EQ(Show(routes[1].clusters[0].edits.request), (Lines{"+x 'table'", "+x 'host'"}));
 }
 
+TEST(HashPolicies, AreRead) {
+  using Kind = HashPolicy::Kind;
+  EXPECT_TRUE(Action("timeout: 1s").hash_policy.empty());
+  const Route route = Action(
+      "hash_policy: [{header: {header_name: X-User}, terminal: true}, {cookie: {name: c, ttl: 60s, path: "
+      "/p}}, {cookie: "
+      "{name: d}}, {connection_properties: {source_ip: true}}, {query_parameter: {name: q}}]");
+  ASSERT_EQ(route.hash_policy.size(), 5u);
+  EXPECT_EQ(route.hash_policy[0].kind, Kind::kHeader);
+  EXPECT_EQ(route.hash_policy[0].name, "x-user");
+  EXPECT_TRUE(route.hash_policy[0].terminal);
+  EXPECT_EQ(route.hash_policy[1].kind, Kind::kCookie);
+  EXPECT_EQ(route.hash_policy[1].ttl, std::chrono::seconds(60));
+  EXPECT_EQ(route.hash_policy[1].path, "/p");
+  EXPECT_FALSE(route.hash_policy[1].terminal);
+  EXPECT_FALSE(route.hash_policy[2].ttl);
+  EXPECT_EQ(route.hash_policy[3].kind, Kind::kSourceIp);
+  EXPECT_EQ(route.hash_policy[4].kind, Kind::kQuery);
+  EXPECT_EQ(
+      ActionErrors(
+          "hash_policy: [{header: {header_name: ' '}}, {cookie: {name: '', ttl: -1s, path: '/a;b'}}, "
+          "{connection_properties: {}}, {query_parameter: {}}, {}]"),
+      (Lines{"route.hash_policy[0].header.header_name: expected a field name",
+             "route.hash_policy[1].cookie.name: expected a cookie's name",
+             "route.hash_policy[1].cookie.path: expected a path without ;",
+             "route.hash_policy[1].cookie.ttl: expected a duration of at least 0",
+             "route.hash_policy[2].connection_properties.source_ip: expected true",
+             "route.hash_policy[3].query_parameter.name: expected at least 1 character",
+             "route.hash_policy[4]: expected header, cookie, connection_properties or query_parameter"}));
+}
+
+TEST(Priority, IsRead) {
+  EXPECT_EQ(Action("priority: DEFAULT").priority, 0);
+  EXPECT_EQ(Action("priority: HIGH").priority, 1);
+  EXPECT_EQ(ActionErrors("priority: 2"), Lines{"route.priority: expected DEFAULT or HIGH"});
+}
+
+TEST(MetadataMatch, OfAClusterIsOverThatOfItsRoute) {
+  EXPECT_EQ(Action("timeout: 1s").clusters[0].labels, nullptr);
+  const Route route = Action("metadata_match: {filter_metadata: {envoy.lb: {v: 1, stage: prod}}}");
+  ASSERT_NE(route.clusters[0].labels, nullptr);
+  EXPECT_EQ(route.clusters[0].labels->labels, (Labels{{"v", "1"}, {"stage", "prod"}}));
+  const Route weighted = OneRoute(
+      "{match: {prefix: /}, route: {metadata_match: {filter_metadata: {envoy.lb: {v: 1, stage: prod}}}, "
+      "weighted_clusters: {clusters: [{name: a, weight: 1, metadata_match: {filter_metadata: {envoy.lb: {v: "
+      "2}}}}, {name: b, weight: 1}]}}}");
+  ASSERT_NE(weighted.clusters[0].labels, nullptr);
+  ASSERT_NE(weighted.clusters[1].labels, nullptr);
+  EXPECT_EQ(weighted.clusters[0].labels->labels, (Labels{{"v", "2"}, {"stage", "prod"}}));
+  EXPECT_EQ(weighted.clusters[1].labels->labels, (Labels{{"v", "1"}, {"stage", "prod"}}));
+  EXPECT_EQ(ActionErrors("metadata_match: {filter_metadata: {other: {v: 1}}}"),
+            Lines{"route.metadata_match.filter_metadata[\"other\"]: expected no key but envoy.lb"});
+}
+
 }  // namespace
 }  // namespace pillion::config

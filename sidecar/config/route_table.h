@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sidecar/base/random.h"
+#include "sidecar/config/cluster.h"
 #include "sidecar/config/header_edits.h"
 #include "sidecar/http/head.h"
 
@@ -134,6 +135,18 @@ struct WeightedCluster {
   std::string cluster;
   uint32_t weight = 0;
   Edits edits = {};
+  std::shared_ptr<const LabelMatch> labels = nullptr;  // that its endpoints must have; null: none
+};
+
+// What of a request decides which endpoint it goes to, where the cluster's balancer hashes.
+struct HashPolicy {
+  enum class Kind : uint8_t { kHeader, kCookie, kSourceIp, kQuery };
+  Kind kind = Kind::kHeader;
+  std::string name;  // of the header, lower case, of the cookie or the parameter
+  // kCookie: a client that has none is given one, for so long; 0: until it ends.
+  std::optional<std::chrono::seconds> ttl = std::nullopt;
+  std::string path = "";
+  bool terminal = false;  // when it is there those behind it do not count
 };
 
 // What becomes of a request's path on its way to the upstream.
@@ -189,6 +202,8 @@ struct Route {
   uint16_t no_cluster_status = 503;  // of the answer when there is no such cluster
   // Whole exchange, from the end of the request to the end of the response; 0: none. Envoy's default: 15 s.
   std::chrono::nanoseconds timeout = std::chrono::seconds(15);
+  std::vector<HashPolicy> hash_policy;
+  uint8_t priority = 0;  // which of the cluster's circuit limits count: RoutingPriority
   // Overrides the listener's stream idle time-out when set; 0: none.
   std::optional<std::chrono::nanoseconds> idle_timeout;
   std::optional<RetryPolicy> retry;

@@ -45,7 +45,7 @@ constexpr Row kRows[] = {
     {ErrorKind::kLoop, {508, 13, "LOOP", "the endpoint is this listener\n"}},
     {ErrorKind::kConnectFailed, {503, 14, "UF", "upstream connect failed\n"}},
     {ErrorKind::kConnectTimeout, {503, 14, "UF", "upstream connect timed out\n"}},
-    {ErrorKind::kOverflow, {503, 14, "UO", "overloaded\n"}},
+    {ErrorKind::kOverflow, {503, 14, "UO", "overloaded\n", false, true}},
     {ErrorKind::kReset, {499, 1, "DC", ""}, {502, 14, "UR", "upstream reset the request\n"}},
     {ErrorKind::kClosed, {499, 1, "DC", ""}, {502, 14, "UC", "upstream closed the connection\n"}},
     {ErrorKind::kTimeout, {504, 4, "UT", "upstream request timed out\n"}},
@@ -88,6 +88,7 @@ http::ResponseHead MakeAnswer(const Answer& answer) {
   // nothing.
   if (answer.status == 426) head.upgrade = "HTTP/1.1";
   if (answer.status == 405) head.headers.Add("allow", "");
+  if (answer.overloaded) head.headers.Add("x-envoy-overloaded", "true");
   return head;
 }
 
@@ -101,6 +102,7 @@ http::ResponseHead MakeGrpcAnswer(const Answer& answer, const http::RequestHead&
   std::string_view text = answer.text;
   if (text.ends_with('\n')) text.remove_suffix(1);
   if (!text.empty()) head.headers.Add(http::Known::kGrpcMessage, filter::EncodeGrpcMessage(text));
+  if (answer.overloaded) head.headers.Add("x-envoy-overloaded", "true");
   head.keep_alive = !answer.close;
   return head;
 }

@@ -12,11 +12,12 @@
 namespace pillion::exchange {
 
 struct Answer {
-  uint16_t status = 0;    // HTTP
-  uint8_t grpc_status;    // https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
-  std::string_view flag;  // Envoy's response flag
-  std::string_view text;  // body, and grpc-message
-  bool close = false;     // an HTTP/1 client's connection closes after it
+  uint16_t status = 0;      // HTTP
+  uint8_t grpc_status;      // https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+  std::string_view flag;    // Envoy's response flag
+  std::string_view text;    // body, and grpc-message
+  bool close = false;       // an HTTP/1 client's connection closes after it
+  bool overloaded = false;  // x-envoy-overloaded says so: a limit of ours, not the upstream
 };
 
 Answer AnswerFor(const RequestError& error);

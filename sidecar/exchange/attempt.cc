@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "sidecar/exchange/hash_policy.h"
 #include "sidecar/exchange/origin_header.h"
 #include "sidecar/exchange/peer_outcome.h"
 #include "sidecar/filter/chain.h"
@@ -12,6 +13,13 @@
 namespace pillion::exchange {
 
 using telemetry::Event;
+using upstream::Circuit;
+
+namespace {
+
+constexpr uint32_t kUnknownStatus = 2;  // google.rpc.Code
+
+}  // namespace
 
 Attempt::Attempt(AttemptOrder order, uint32_t number, const upstream::TriedEndpoints* tried,
                  const SliceQueue& replay)
@@ -21,6 +29,8 @@ Attempt::Attempt(AttemptOrder order, uint32_t number, const upstream::TriedEndpo
 }
 
 Attempt::~Attempt() {
+  WaitNoMore();
+  if (counted_) order_.cluster.circuits()->GiveBack(Circuit::kRequests, order_.route.priority);
   --order_.cluster.active_attempts;
   if (endpoint_) --endpoint_->active_attempts;
 }
@@ -53,9 +63,19 @@ Next Attempt::Advance() {
 }
 
 Next Attempt::Pick() {
-  endpoint_ = LocalRef<upstream::EndpointState>(
-      order_.cluster.Pick(tried_ == nullptr ? upstream::Tried() : upstream::Tried(*tried_),
-                          order_.env.turn.now(), order_.env.random));
+  counted_ = order_.cluster.circuits()->Take(Circuit::kRequests, order_.route.priority);
+  if (!counted_) {
+    return End({ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
+                "as many requests are under way to the cluster as its circuit allows"});
+  }
+  upstream::PickQuery query{.tried = tried_ == nullptr ? upstream::Tried() : upstream::Tried(*tried_),
+                            .now = order_.env.turn.now(),
+                            .random = order_.env.random};
+  if (!order_.route.hash_policy.empty() && order_.cluster.config().balancer.hashes())
+    query.hash = HashOfRequest(order_.route.hash_policy, order_.head, order_.client);
+  const net::Address* const only = order_.client.only_endpoint();
+  endpoint_ = LocalRef<upstream::EndpointState>(only == nullptr ? order_.cluster.Pick(query, order_.labels)
+                                                                : order_.cluster.Find(*only));
   if (!endpoint_)
     return End(
         {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});
@@ -95,10 +115,20 @@ Next Attempt::Acquire() {
       net::AppendProxyHeader(*cluster.proxy_protocol, order_.client.peer(), order_.client.local(), header);
       ticket_.introduction = std::make_unique<const std::string>(std::move(header));
     }
+    ticket_.priority = order_.route.priority;
     order_.env.source.Acquire(*endpoint_, WantsHttp2(), ticket_);
-    if (!ticket_.settled()) order_.events.Note(Event::kWaitedForStream, 0, order_.env.turn.now());
+    if (!ticket_.settled()) {
+      order_.events.Note(Event::kWaitedForStream, 0, order_.env.turn.now());
+      pending_ = order_.cluster.circuits()->Take(Circuit::kPending, order_.route.priority);
+      if (!pending_) {
+        ticket_.Unlink();
+        return End({ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
+                    "as many requests wait for the cluster as its circuit allows"});
+      }
+    }
   }
   if (!ticket_.settled()) return Next::kWait;
+  WaitNoMore();
   if (ticket_.error) {
     LearnOf(ticket_.error.kind);
     return End(ticket_.error);
@@ -206,6 +236,62 @@ void Attempt::LearnOf(ErrorKind kind) {
   }
 }
 
+void Attempt::WaitNoMore() {
+  if (!pending_) return;
+  pending_ = false;
+  order_.cluster.circuits()->GiveBack(Circuit::kPending, order_.route.priority);
+}
+
+void Attempt::NoteResult(upstream::AttemptResult result) {
+  if (noted_ || !endpoint_) return;
+  noted_ = true;
+  order_.cluster.Note(*endpoint_, result, order_.env.turn.now(), order_.env.random);
+}
+
+// A connection that had gone stale says nothing of its endpoint, nor does what the client has done.
+void Attempt::NoteFailure(const RequestError& error) {
+  const bool stale = reused_ && error.kind == ErrorKind::kClosed && !answered_;
+  if (!endpoint_ || error.side != Side::kUpstream || stale) return;
+  NoteResult(upstream::AttemptResult::kLocalFailure);
+  NoteLatency(true);
+}
+
+// A bad answer is one as soon as it has begun; a good one when it is complete.
+void Attempt::NoteAnswer() {
+  const http::ResponseHead& head = stream_->response();
+  uint16_t status = head.status;
+  if (order_.grpc) {
+    if (const auto text = head.headers.Find(http::Known::kGrpcStatus))
+      status = filter::HttpStatusOfGrpc(filter::ParseGrpcStatus(*text).value_or(kUnknownStatus));
+  }
+  NoteLatency(status >= 500);
+  if (status == 502 || status == 503 || status == 504) {
+    NoteResult(upstream::AttemptResult::kGatewayError);
+  } else if (status >= 500) {
+    NoteResult(upstream::AttemptResult::kServerError);
+  }
+}
+
+void Attempt::NoteEnd() {
+  using Result = upstream::AttemptResult;
+  if (noted_ || !endpoint_ || endpoint_->health() == nullptr) return;
+  if (order_.grpc) {
+    if (const auto text = stream_->in().trailers.Find(http::Known::kGrpcStatus)) {
+      const uint16_t status =
+          filter::HttpStatusOfGrpc(filter::ParseGrpcStatus(*text).value_or(kUnknownStatus));
+      if (status >= 500) return NoteResult(status == 500 ? Result::kServerError : Result::kGatewayError);
+    }
+  }
+  NoteResult(Result::kGood);
+}
+
+void Attempt::NoteLatency(bool failed) {
+  const config::Balancer& balancer = endpoint_->cluster().balancer;
+  if (balancer.kind != config::Balancer::Kind::kPeakEwma) return;
+  const time::MonotonicTime now = order_.env.turn.now();
+  endpoint_->latency.Observe(now - (head_sent_ ? head_sent_at_ : started_), failed, now, balancer.decay);
+}
+
 // The far sidecar speaks HTTP/1.1 too, with other limits; another HTTP/2 upstream need not.
 Next Attempt::FallBackToHttp1(const RequestError& otherwise) {
   if (stream_->wire_version() != http::Version::kHttp2 ||
@@ -231,6 +317,7 @@ Next Attempt::AwaitHead() {
       is_told_ = static_cast<bool>(error_);
     }
     LearnOf(error_.kind);
+    NoteAnswer();
     order_.events.Note(Event::kHeadReceived, stream_->response().status, order_.env.turn.now());
     step_ = Step::kRelay;
     return Next::kMore;
@@ -243,6 +330,7 @@ Next Attempt::Relay() {
   const stream::Inbox& in = stream_->in();
   if (in.error) return End(in.error);
   if (in.ended && in.content.empty()) {
+    NoteEnd();
     step_ = Step::kEnded;
     return Next::kDone;
   }
@@ -252,6 +340,7 @@ Next Attempt::Relay() {
 Next Attempt::End(const RequestError& error) {
   error_ = error;
   is_told_ = false;
+  NoteFailure(error);
   order_.events.Note(Event::kAttemptFailed, static_cast<uint32_t>(error.kind), order_.env.turn.now());
   step_ = Step::kEnded;
   return Next::kDone;

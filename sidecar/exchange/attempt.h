@@ -22,7 +22,7 @@
 #include "sidecar/exchange/environment.h"
 #include "sidecar/stream/stream.h"
 #include "sidecar/telemetry/events.h"
-#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/upstream/cluster_state.h"
 
 namespace pillion::exchange {
 
@@ -38,15 +38,16 @@ struct AttemptOrder {
   Environment& env;
   const ListenerScope& listener;
   upstream::ClusterState& cluster;
+  const config::Route& route;
+  const config::LabelMatch* labels;  // that its endpoint must have; null: none
   http::RequestHead& head;
   filter::RequestState& filter_state;
   time::MonotonicTime deadline;  // what the upstream is told is left until; zero: nothing
   telemetry::EventRing& events;
   stream::Runnable& owner;
   const stream::ClientStream& client;
-  bool grpc;          // in which way the deadline is told
-  bool tunnel;        // Upgrade or CONNECT: what follows the head is sent when it was granted
-  bool ends_connect;  // a CONNECT ends here: the upstream gets its bytes alone
+  bool grpc;    // in which way the deadline is told
+  bool tunnel;  // Upgrade or CONNECT: what follows the head is sent when it was granted
 };
 
 class Attempt final : public Recycled<Attempt> {
@@ -91,15 +92,18 @@ class Attempt final : public Recycled<Attempt> {
  private:
   // Small ones together: a waiting request's size counts (exchange.cc).
   Step step_ = Step::kPick;
-  bool asked_ = false;       // the ticket is with the source
-  bool http1_only_ = false;  // the head did not fit HTTP/2's limits
+  bool asked_ : 1 = false;       // the ticket is with the source
+  bool http1_only_ : 1 = false;  // the head did not fit HTTP/2's limits
+  bool upgraded_ : 1 = false;
+  bool reused_ : 1 = false;
+  bool head_sent_ : 1 = false;
+  bool answered_ : 1 = false;
+  bool to_sidecar_ : 1 = false;  // and it was told that we are one
+  bool is_told_ : 1 = false;     // error_
+  bool counted_ : 1 = false;     // among the requests of the cluster's circuits
+  bool pending_ : 1 = false;     // among those that wait
+  bool noted_ : 1 = false;       // what its end says of the endpoint
   uint32_t number_;
-  bool upgraded_ = false;
-  bool reused_ = false;
-  bool head_sent_ = false;
-  bool answered_ = false;
-  bool to_sidecar_ = false;  // and it was told that we are one
-  bool is_told_ = false;     // error_
 
   Next Pick();
   Next Acquire();
@@ -109,9 +113,16 @@ class Attempt final : public Recycled<Attempt> {
   Next End(const RequestError& error);
   // Whether the app behind the endpoint can be reached.
   void LearnOf(ErrorKind kind);
+  // How the endpoint did, for balancing and outlier detection; the first that is noted counts.
+  void NoteResult(upstream::AttemptResult result);
+  void NoteFailure(const RequestError& error);
+  void NoteAnswer();
+  void NoteEnd();
+  void NoteLatency(bool failed);
+  void WaitNoMore();
   void TellDeadline();
   bool WantsHttp2() const;
-  bool OpensRaw() const { return order_.ends_connect && order_.head.method == http::Method::kConnect; }
+  bool OpensRaw() const { return order_.route.ends_connect && order_.head.method == http::Method::kConnect; }
   Next FallBackToHttp1(const RequestError& otherwise);
   bool RequestHasNoMore() const;
 

@@ -18,11 +18,12 @@ RouteScope::RouteScope(const config::HttpServer& listener, std::shared_ptr<const
     for (const config::Route& route : host.routes) {
       first_.push_back(static_cast<uint32_t>(targets_.size()));
       if (route.answers()) {
-        targets_.push_back({nullptr, OrNone(route.edits), stats.Route({listener.name, route.name, ""})});
+        targets_.push_back(
+            {nullptr, OrNone(route.edits), nullptr, stats.Route({listener.name, route.name, ""})});
       }
       for (const config::WeightedCluster& one : route.clusters) {
-        targets_.push_back(
-            {&one.cluster, OrNone(one.edits), stats.Route({listener.name, route.name, one.cluster})});
+        targets_.push_back({&one.cluster, OrNone(one.edits), one.labels.get(),
+                            stats.Route({listener.name, route.name, one.cluster})});
       }
     }
   }

@@ -16,7 +16,7 @@
 #include "sidecar/stream/upstream_source.h"
 #include "sidecar/telemetry/request_record.h"
 #include "sidecar/telemetry/stats.h"
-#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/upstream/cluster_state.h"
 
 namespace pillion::exchange {
 
@@ -49,8 +49,9 @@ class RouteScope : public LocalCounted {
   const route::RouteIndex& index() const { return *index_; }
   // Where a route sends its requests.
   struct Target {
-    const std::string* cluster;  // null: the route answers by itself
-    const config::Edits* edits;  // of the messages that take it; null: none
+    const std::string* cluster;        // null: the route answers by itself
+    const config::Edits* edits;        // of the messages that take it; null: none
+    const config::LabelMatch* labels;  // that endpoints must have; null: none
     telemetry::RouteStats& stats;
   };
   // The next request's, of a route that matched: smooth weighted round robin, which begins at a random place,

@@ -76,6 +76,7 @@ Exchange::Exchange(Environment& env, LocalRef<ListenerScope> listener,
 }
 
 Exchange::~Exchange() {
+  EndRetry();
   --(listener_->config->direction == config::Direction::kInbound ? env_.active_inbound
                                                                  : env_.active_outbound);
 }
@@ -575,6 +576,7 @@ Next Exchange::AnswerLocally(const RequestError& error) {
   if (client_->in().stopped) return Abandon(error);  // it would wait for a reader that is gone
   if (attempt_ != nullptr) RememberAttempt();
   attempt_.reset();
+  client_->AnsweredLocally();
   local_answer_ = true;
   local_status_ = answer.status;
   local_body_.Clear();

@@ -91,6 +91,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   time::MonotonicTime IdleSince() const;
   bool IsIdle(time::MonotonicTime now) const;
   void GiveUpRetrying(NoRetry reason);
+  void EndRetry();
   Next CheckTimers();
   RequestError FindLate() const;
   Next End(const RequestError& why);
@@ -197,8 +198,9 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   bool from_peer_ = false;       // likewise, which described an HTTP/1 origin
   bool answered_by_route_ : 1 = false;
   bool path_rewritten_ : 1 = false;
-  bool free_retry_ : 1 = false;    // has been made
-  bool may_have_run_ : 1 = false;  // an attempt before this one
+  bool free_retry_ : 1 = false;     // has been made
+  bool may_have_run_ : 1 = false;   // an attempt before this one
+  bool retry_counted_ : 1 = false;  // in the cluster's circuit
   bool grpc_ = false;
   bool explain_ = false;
   bool head_delivered_ = false;

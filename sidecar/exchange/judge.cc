@@ -37,8 +37,8 @@ void Exchange::StartAttempt() {
   if (++attempts_ == 1) cluster_->retry_budget.OnRequest(env_.turn.now());
   target_->stats.attempts.Add();
   attempt_ = std::make_unique<Attempt>(
-      AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_, deadline_, events_, *this,
-                   *client_, grpc_, tunnel_, route_->ends_connect},
+      AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, client_->request(), filter_state_,
+                   deadline_, events_, *this, *client_, grpc_, tunnel_},
       attempts_, tried_.get(), replay_);
 }
 
@@ -83,7 +83,14 @@ time::Duration Exchange::WaitBeforeRetry(upstream::Verdict verdict, const upstre
   return told.kind == upstream::ToldWait::Kind::kWait ? std::max(backoff, told.wait) : backoff;
 }
 
+void Exchange::EndRetry() {
+  if (!retry_counted_) return;
+  retry_counted_ = false;
+  cluster_->circuits()->GiveBack(upstream::Circuit::kRetries, route_->priority);
+}
+
 Next Exchange::Judge() {
+  EndRetry();
   upstream::AttemptFacts facts;
   facts.method = client_->request().method;
   facts.told = !attempt_->error() && attempt_->told();
@@ -91,7 +98,7 @@ Next Exchange::Judge() {
   facts.answered = attempt_->has_head() && !facts.told;
   facts.body_replayable = replayable_;
   facts.reused_connection = attempt_->reused();
-  facts.other_endpoints = cluster_->endpoints().size() > 1;
+  facts.other_endpoints = cluster_->eligible() > 1 && client_->only_endpoint() == nullptr;
   facts.paid_retries = paid_retries();
   facts.safe_retries = safe_retries_;
   facts.request_matches = PolicyTakesRequest();
@@ -110,6 +117,12 @@ Next Exchange::Judge() {
   } else if (paid && !cluster_->retry_budget.Spend(env_.turn.now())) {
     verdict = upstream::Verdict::kDeliver;
     reason = NoRetry::kBudget;
+  } else if (paid) {
+    retry_counted_ = cluster_->circuits()->Take(upstream::Circuit::kRetries, route_->priority);
+    if (!retry_counted_) {
+      verdict = upstream::Verdict::kDeliver;
+      reason = NoRetry::kCircuit;
+    }
   }
   switch (verdict) {
     case upstream::Verdict::kDeliver:
@@ -188,8 +201,14 @@ RequestError Exchange::FindLate() const {
     return wait.count() > 0 && now >= from + wait;
   };
   const config::HttpOptions& http = listener_->config->http;
-  if (request_ended_ != time::MonotonicTime() && over(request_ended_, RouteTimeout()))
+  if (request_ended_ != time::MonotonicTime() && over(request_ended_, RouteTimeout())) {
+    // Nobody has been asked, so nobody was too slow: 503, not 504.
+    if (attempt_ != nullptr && attempt_->step() == Attempt::Step::kAcquire) {
+      return {ErrorKind::kConnectTimeout, Side::kUpstream, Outcome::kNotSent,
+              "no connection was free within the route's time-out"};
+    }
     return {ErrorKind::kTimeout, Side::kUpstream, outcome, "the route's time-out"};
+  }
   if (deadline_ != time::MonotonicTime() && now >= deadline_)
     return {ErrorKind::kDeadline, Side::kUpstream, outcome, "the deadline of the request or its route"};
   if (!(tunnel_ && head_delivered_) && !ClientSideOver() && over(client_->started(), http.request_timeout))

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "sidecar/exchange/exchange.h"
+#include "sidecar/exchange/hash_policy.h"
 #include "sidecar/http/target.h"
 #include "sidecar/route/edits.h"
 #include "sidecar/route/rewrite.h"
@@ -90,6 +91,8 @@ RequestError Exchange::ApplyRoute() {
 
 // Of an upstream's answer, or one that the route makes; not of errors, nor of filters' answers.
 void Exchange::EditResponse(http::ResponseHead& head) {
+  if (!local_answer_ && !route_->hash_policy.empty() && cluster_->config().balancer.hashes())
+    AddHashCookies(route_->hash_policy, client_->request(), *client_, head.headers);
   if (target_ == nullptr || target_->edits == nullptr || target_->edits->response == nullptr) return;
   if (local_answer_ && !answered_by_route_) return;
   const std::string client = client_->peer().ToString();

@@ -110,6 +110,7 @@ class Process {
   telemetry::Registry registry_;
   std::optional<listener::Placement> placement_;
   ListenSockets sockets_;
+  ledger::Ledger ledger_;  // the main loop is the last of its workers
   net::EpollLoop loop_;
   worker::Engine main_;
   Random random_;
@@ -137,8 +138,10 @@ Process::Process(const ProcessOptions& options)
     : options_(options),
       memory_guard_(MakeMemoryGuard(options, pressure_)),
       sockets_(options.concurrency),
+      ledger_(options.concurrency + 1),
       loop_(clock_),
-      main_(clock_, loop_, registry_.NewShard(), Seed()),
+      main_(clock_, loop_, registry_.NewShard(), Seed(),
+            {.ledger = &ledger_, .ledger_number = options.concurrency, .keeps_health = true}),
       random_(Seed()),
       store_(options.bootstrap, {options.warn_unsupported, TlsProblem}),
       tls_(clock_.Now(),
@@ -169,8 +172,13 @@ Process::Process(const ProcessOptions& options)
     };
     workers_.push_back(std::make_unique<worker::Worker>(
         clock_, shard, Seed(), sink,
-        worker::Place{&*placement_, i, &pressure_, seconds(options_.config_drain_seconds),
-                      [this](time::MonotonicTime now) { return memory_guard_.Look(now); }}));
+        worker::Place{.placement = &*placement_,
+                      .number = i,
+                      .pressure = &pressure_,
+                      .drain_timeout = seconds(options_.config_drain_seconds),
+                      .look = [this](time::MonotonicTime now) { return memory_guard_.Look(now); },
+                      .ledger = &ledger_,
+                      .ledger_number = i}));
   }
   if (!options_.bootstrap->ads_cluster) return;
   const auto begin = [this](std::string_view cluster, std::unique_ptr<stream::ClientStream> client) {

@@ -20,7 +20,14 @@ Dial::Dial(const RelayParts& parts, const config::TcpServer& server, const net::
       server.clusters[route::DrawCluster(server.clusters, server.total_weight, parts_.random.Next())].cluster;
   cluster_ = LocalRef<upstream::ClusterState>(parts_.clusters.Find(cluster_name_));
   if (cluster_) {
-    Start();
+    hold_ = upstream::ConnectionHold::Take(cluster_->circuits(), 0, false);
+    if (hold_) {
+      Start();
+      return;
+    }
+    state_ = State::kFailed;
+    error_ = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
+              "as many connections to the cluster are there as its circuit allows"};
   } else {
     state_ = State::kFailed;
     error_ = {ErrorKind::kNoCluster, Side::kLocal, Outcome::kNotSent, "the listener's cluster is not known"};
@@ -37,6 +44,11 @@ void Dial::DropEndpoint() {
   endpoint_.Reset();
 }
 
+void Dial::NoteFailure() {
+  endpoint_->CouldNotConnect(parts_.turn.now());
+  cluster_->Note(*endpoint_, upstream::AttemptResult::kLocalFailure, parts_.turn.now(), parts_.random);
+}
+
 // The next attempt, and those after it that fail at once.
 void Dial::Start() {
   while (state_ == State::kConnecting) {
@@ -45,8 +57,10 @@ void Dial::Start() {
       return;
     }
     ++attempts_;
-    LocalRef<upstream::EndpointState> next(cluster_->Pick(
-        endpoint_ ? upstream::Tried(&endpoint_, 1) : upstream::Tried(), parts_.turn.now(), parts_.random));
+    LocalRef<upstream::EndpointState> next(
+        cluster_->Pick({.tried = endpoint_ ? upstream::Tried(&endpoint_, 1) : upstream::Tried(),
+                        .now = parts_.turn.now(),
+                        .random = parts_.random}));
     if (!next) {
       DropEndpoint();
       state_ = State::kFailed;
@@ -75,7 +89,7 @@ void Dial::Start() {
       deadline_ = parts_.turn.now() + endpoint_->cluster().connect_timeout;
       return;
     }
-    endpoint_->CouldNotConnect(parts_.turn.now());
+    NoteFailure();
     error_ = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
   }
 }
@@ -83,7 +97,7 @@ void Dial::Start() {
 void Dial::Fail(const session::ConnectFailure& failure) {
   parts_.stats.worker.upstream_connections_closed.Add();
   socket_.reset();
-  endpoint_->CouldNotConnect(parts_.turn.now());
+  NoteFailure();
   error_ = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
   Start();
 }
@@ -98,6 +112,7 @@ Dial::State Dial::Advance() {
     if (connected == session::Connected::kYes) {
       state_ = State::kConnected;
       endpoint_->Reached();
+      cluster_->Note(*endpoint_, upstream::AttemptResult::kGood, parts_.turn.now(), parts_.random);
     } else {
       Fail(failure);
     }

@@ -16,7 +16,7 @@
 #include "sidecar/stream/turn.h"
 #include "sidecar/telemetry/request_record.h"
 #include "sidecar/telemetry/stats.h"
-#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/upstream/cluster_state.h"
 
 namespace pillion::relay {
 
@@ -69,6 +69,7 @@ class Dial final : public net::Observer {
   void Start();
   void Fail(const session::ConnectFailure& failure);
   void DropEndpoint();
+  void NoteFailure();
   void Listen();
 
   RelayParts parts_;
@@ -80,6 +81,7 @@ class Dial final : public net::Observer {
   std::string cluster_name_;
   LocalRef<upstream::ClusterState> cluster_;
   LocalRef<upstream::EndpointState> endpoint_;
+  upstream::ConnectionHold hold_;
   std::unique_ptr<net::Socket> socket_;
   State state_ = State::kConnecting;
   uint32_t attempts_ = 0;

@@ -1,10 +1,14 @@
 #include "sidecar/session/http1_upstream.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "sidecar/base/recycled.h"
+#include "sidecar/base/text.h"
 #include "sidecar/session/pool.h"
 
 namespace pillion::session {
@@ -14,6 +18,24 @@ constexpr size_t kMaxUnsentBytes = size_t{64} * 1024;
 constexpr time::Duration kIntroducedIdleTimeout = std::chrono::seconds(1);
 // 1xx responses kept for an exchange that has not run yet. Attack: an upstream that sends nothing else.
 constexpr size_t kMaxInformational = 8;
+
+// Keep-Alive: timeout=SECONDS, max=... (RFC 2068 section 19.7.1). More than a day is as good as nothing.
+std::optional<time::Duration> KeepAliveTimeout(const http::HeaderList& fields) {
+  if (!fields.Has(http::Known::kKeepAlive)) return std::nullopt;
+  constexpr std::string_view kName = "timeout=";
+  constexpr uint32_t kMost = 86400;
+  std::optional<time::Duration> timeout;
+  ForEachListElement(fields.Find(http::Known::kKeepAlive).value_or(""), [&](std::string_view element) {
+    if (!EqualsIgnoreCase(element.substr(0, kName.size()), kName)) return;
+    element.remove_prefix(kName.size());
+    uint32_t seconds = 0;
+    const auto [end, error] = std::from_chars(element.begin(), element.end(), seconds);
+    if (error == std::errc() && end == element.end() && seconds > 0 && seconds <= kMost)
+      timeout = std::chrono::seconds(seconds);
+  });
+  return timeout;
+}
+
 }  // namespace
 
 static_assert(sizeof(Http1UpstreamSession) <= 400);  // an idle pooled connection holds no more
@@ -72,17 +94,20 @@ class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, pub
 };
 
 Http1UpstreamSession::Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool,
-                                           std::shared_ptr<const config::Cluster> cluster)
+                                           std::shared_ptr<const config::Cluster> cluster,
+                                           upstream::ConnectionHold hold)
     : parts_(parts),
       pool_(&pool),
       cluster_(std::move(cluster)),
+      hold_(std::move(hold)),
       wire_(parts.memory.scratch, parts.stats.upstream_wires),
       timer_(this),
       since_(parts.turn.now()) {}
 
 Http1UpstreamSession::~Http1UpstreamSession() {
   if (wire_.attached()) parts_.stats.upstream_connections_closed.Add();
-  if (pool_ != nullptr) pool_->Gone(*this);
+  hold_ = {};  // for the next one, which the pool may make at once
+  if (pool_ != nullptr && wire_.attached()) pool_->Gone(state_ == State::kConnecting);
   if (stream_ == nullptr) return;
   stream_->session_ = nullptr;
   stream_->in_.stopped = true;
@@ -150,6 +175,7 @@ void Http1UpstreamSession::FinishConnect() {
   }
   state_ = State::kIdle;
   since_ = parts_.turn.now();
+  if (pool_ != nullptr) pool_->Connected();
   if (pool_ == nullptr) {
     Die();
   } else {
@@ -292,6 +318,9 @@ bool Http1UpstreamSession::Take(const http1::Parser::Step& step) {
       swap(stream_->response_, head);
       stream_->in_.head = true;
       stream_->reusable_ = stream_->response_.keep_alive;
+      if (pool_ != nullptr) {
+        if (const auto timeout = KeepAliveTimeout(stream_->response_.headers)) pool_->ToldIdle(*timeout);
+      }
       if (stream_->response_.status == 101 || (stream_->connect_ && stream_->response_.status / 100 == 2)) {
         state_ = State::kTunnel;
         stream_->mode_ = BodyMode::kRaw;
@@ -332,6 +361,8 @@ void Http1UpstreamSession::OnInputEnd() {
   // Seen again on each readiness; the other direction goes on.
   if (state_ == State::kTunnel && stream_ != nullptr && stream_->in_.ended) return;
   if (stream_ == nullptr || stream_->in_.ended) {
+    if (state_ == State::kIdle && requests_ > 0 && pool_ != nullptr)
+      pool_->ClosedIdle(parts_.turn.now() - since_);
     Die();
     return;
   }
@@ -434,7 +465,9 @@ void Http1UpstreamSession::Orphan() {
   pool_ = nullptr;
   ListNode<AllTag>::Unlink();
   ListNode<IdleTag>::Unlink();
-  if (stream_ == nullptr && state_ != State::kClosing) Die();  // a tunnel's last bytes still leave
+  if (stream_ != nullptr || state_ == State::kClosing) return;  // a tunnel's last bytes still leave
+  hold_ = {};
+  Die();
 }
 
 // A tunnel's clean end would tell the app that its client has said all it had to say; the app may have opened
@@ -453,7 +486,9 @@ void Http1UpstreamSession::Die() {
 
 // One that was made for a client serves nobody else, and has a place at the app.
 time::Duration Http1UpstreamSession::IdleTimeout() const {
-  const time::Duration limit = cluster_->idle_timeout;
+  time::Duration limit = cluster_->idle_timeout;
+  if (pool_ != nullptr && pool_->idle_limit() < time::Duration::max() / 2)
+    limit = limit.count() == 0 ? pool_->idle_limit() : std::min(limit, pool_->idle_limit());
   if (introduction_ == nullptr) return limit;
   return limit.count() == 0 ? kIntroducedIdleTimeout : std::min(limit, kIntroducedIdleTimeout);
 }

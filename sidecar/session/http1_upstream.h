@@ -17,6 +17,7 @@
 #include "sidecar/session/upstream_parts.h"
 #include "sidecar/session/wire.h"
 #include "sidecar/stream/stream.h"
+#include "sidecar/upstream/circuits.h"
 
 namespace pillion::session {
 
@@ -30,7 +31,8 @@ class Http1UpstreamSession final : public stream::Runnable,
                                    public ListNode<IdleTag>,
                                    public ListNode<AllTag> {
  public:
-  Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool, std::shared_ptr<const config::Cluster> cluster);
+  Http1UpstreamSession(UpstreamParts& parts, Http1Pool& pool, std::shared_ptr<const config::Cluster> cluster,
+                       upstream::ConnectionHold hold);
   ~Http1UpstreamSession() override;
   // False: it cannot begin; delete it. `introduction`: what it begins with; null: with nothing.
   bool Dial(const net::Address& to, const std::string* introduction, ConnectFailure& failure);
@@ -73,6 +75,7 @@ class Http1UpstreamSession final : public stream::Runnable,
   UpstreamParts& parts_;
   Http1Pool* pool_;
   std::shared_ptr<const config::Cluster> cluster_;
+  upstream::ConnectionHold hold_;
   std::unique_ptr<const std::string> introduction_;
   Wire wire_;
   http1::Limits limits_;

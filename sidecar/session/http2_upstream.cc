@@ -110,17 +110,20 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
 };
 
 Http2UpstreamSession::Http2UpstreamSession(UpstreamParts& parts, Http2Pool& pool,
-                                           std::shared_ptr<const config::Cluster> cluster)
+                                           std::shared_ptr<const config::Cluster> cluster,
+                                           upstream::ConnectionHold hold)
     : Http2Session(parts.turn, parts.memory.scratch, parts.stats, http2::Role::kClient, LimitsOf(*cluster)),
       parts_(parts),
       pool_(&pool),
       cluster_(std::move(cluster)),
+      hold_(std::move(hold)),
       timer_(this),
       meter_(parts.turn.now()),
       since_(parts.turn.now()) {}
 
 Http2UpstreamSession::~Http2UpstreamSession() {
   if (wire_.attached()) stats_.upstream_connections_closed.Add();
+  hold_ = {};  // for the next one, which the pool may make at once
   if (pool_ != nullptr) pool_->Leave(*this);
   DetachAll("the upstream connection ended");
   while (Exchanged* stream = opened_.PopFront()) {
@@ -187,6 +190,7 @@ void Http2UpstreamSession::FinishConnect() {
       session::FinishConnect(parts_.dial(), wire_.socket(), Speaks::kHttp2, late, failure);
   if (connected == Connected::kWait) return;
   if (connected == Connected::kNo) {
+    hold_ = {};
     if (pool_ != nullptr) std::exchange(pool_, nullptr)->ConnectFailed(*this, failure);
     state_ = State::kDead;
     return;
@@ -200,6 +204,7 @@ void Http2UpstreamSession::FinishConnect() {
 // It accepts connections and does not speak HTTP/2 on them. Those who wait would wait for ever.
 void Http2UpstreamSession::GiveUpSettling() {
   stats_.upstream_connect_timeouts.Add();
+  hold_ = {};
   if (pool_ != nullptr)
     std::exchange(pool_, nullptr)->ConnectFailed(*this, {ErrorKind::kConnectTimeout, kNoSettings});
   Die(kNoSettings);

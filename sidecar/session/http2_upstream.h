@@ -11,6 +11,7 @@
 #include "sidecar/session/http2_session.h"
 #include "sidecar/session/link_meter.h"
 #include "sidecar/session/upstream_parts.h"
+#include "sidecar/upstream/circuits.h"
 
 namespace pillion::session {
 
@@ -24,7 +25,8 @@ class Http2UpstreamSession final : public stream::Runnable,
                                    public ListNode<PoolTag>,
                                    public Http2Session {
  public:
-  Http2UpstreamSession(UpstreamParts& parts, Http2Pool& pool, std::shared_ptr<const config::Cluster> cluster);
+  Http2UpstreamSession(UpstreamParts& parts, Http2Pool& pool, std::shared_ptr<const config::Cluster> cluster,
+                       upstream::ConnectionHold hold);
   ~Http2UpstreamSession() override;
   // False: it cannot begin; delete it.
   bool Dial(const net::Address& to, ConnectFailure& failure);
@@ -71,6 +73,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   UpstreamParts& parts_;
   Http2Pool* pool_;
   std::shared_ptr<const config::Cluster> cluster_;
+  upstream::ConnectionHold hold_;
   stream::Timer timer_;
   LinkMeter meter_;
   State state_ = State::kConnecting;

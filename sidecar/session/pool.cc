@@ -19,6 +19,9 @@ void Grant(stream::Turn& turn, stream::Ticket& ticket, std::unique_ptr<stream::U
   turn.Wake(*ticket.owner());
 }
 
+// A connection that was made for another is no good for it.
+bool NeedsItsOwn(const stream::Ticket& ticket) { return ticket.raw || ticket.introduction != nullptr; }
+
 // Whether that connection may serve that wish.
 bool Fits(const Http1UpstreamSession& session, const stream::Ticket& ticket) {
   if (ticket.raw && session.used()) return false;
@@ -48,35 +51,47 @@ void Http1Pool::Acquire(stream::Ticket& ticket) {
     }
     session = next;
   }
-  DialFor(ticket);
-}
-
-// Connections that began with the introduction of a client who does not come back would stay for long.
-bool Http1Pool::MakeRoomFor(const stream::Ticket& ticket) {
-  if (count_ < kMaxConnectionsPerEndpoint) return true;
-  if (ticket.introduction == nullptr || idle_.empty()) return false;
-  Http1UpstreamSession& oldest = *idle_.back();
-  oldest.Orphan();
-  --count_;
-  return true;
-}
-
-void Http1Pool::DialFor(stream::Ticket& ticket) {
-  if (!MakeRoomFor(ticket)) {
+  if (waiting_.Full()) {
     ticket.error = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
-                    "too many connections to the endpoint"};
+                    "too many requests wait for the endpoint"};
     return;
   }
+  waiting_.PushBack(ticket);
+  if (DialFor(ticket) || !NeedsItsOwn(ticket)) return;  // else it waits for one to be free
+  ticket.Unlink();
+  ticket.error = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
+                  "too many connections to the endpoint"};
+}
+
+// Empty: there is none. One that serves nobody may have to make way: those that began with the introduction
+// of a client who does not come back would stay for long, and a used one is no good for bytes alone.
+upstream::ConnectionHold Http1Pool::RoomFor(const stream::Ticket& ticket) {
+  for (;;) {
+    if (count_ < kMaxConnectionsPerEndpoint) {
+      auto hold = upstream::ConnectionHold::Take(endpoint_.circuits(), ticket.priority, count_ == 0);
+      if (hold) return hold;
+    }
+    if (idle_.empty() || !NeedsItsOwn(ticket)) return {};
+    Http1UpstreamSession& oldest = *idle_.back();
+    oldest.Orphan();
+    --count_;
+  }
+}
+
+bool Http1Pool::DialFor(stream::Ticket& ticket) {
+  upstream::ConnectionHold hold = RoomFor(ticket);
+  if (!hold) return false;
   auto session = std::make_unique<Http1UpstreamSession>(
-      parts_, *this, std::shared_ptr<const config::Cluster>(endpoint_.shared_cluster()));
-  ++count_;
+      parts_, *this, std::shared_ptr<const config::Cluster>(endpoint_.shared_cluster()), std::move(hold));
   ConnectFailure failure;
   if (!session->Dial(endpoint_.address(), ticket.introduction.get(), failure)) {
-    ticket.error = {failure.kind, Side::kUpstream, Outcome::kNotSent, failure.detail};
-    return;
+    Fail(parts_.turn, ticket, failure);
+    return true;
   }
+  ++count_;
+  ++connecting_;
   all_.PushBack(session.release());  // from here it belongs to the turn
-  waiting_.PushBack(&ticket);
+  return true;
 }
 
 void Http1Pool::Free(Http1UpstreamSession& session) {
@@ -90,12 +105,32 @@ void Http1Pool::Free(Http1UpstreamSession& session) {
 }
 
 void Http1Pool::ConnectFailed(Http1UpstreamSession& session, const ConnectFailure& failure) {
+  --connecting_;
   stream::Ticket* ticket = waiting_.front();
   while (ticket != nullptr && !Fits(session, *ticket)) ticket = waiting_.Next(ticket);
   if (ticket != nullptr) Fail(parts_.turn, *ticket, failure);
 }
 
-void Http1Pool::Gone(Http1UpstreamSession&) { --count_; }
+void Http1Pool::ClosedIdle(time::Duration idle) {
+  constexpr auto kOneMoment = std::chrono::seconds(1);
+  const time::MonotonicTime now = parts_.turn.now();
+  if (idle < kShortestPeerIdle || now - seen_at_ < kOneMoment) return;
+  const time::Duration difference = idle > seen_idle_ ? idle - seen_idle_ : seen_idle_ - idle;
+  if (difference <= seen_idle_ / 10) peer_idle_ = std::min(peer_idle_, idle);
+  seen_idle_ = idle;
+  seen_at_ = now;
+}
+
+// Who waited for one to be free, because there were as many as may be, has no connection on its way.
+void Http1Pool::Gone(bool connecting) {
+  --count_;
+  if (connecting) --connecting_;
+  while (waiting_.MoreThan(connecting_)) {
+    stream::Ticket* ticket = waiting_.front();
+    while (ticket != nullptr && NeedsItsOwn(*ticket)) ticket = waiting_.Next(ticket);
+    if (ticket == nullptr || !DialFor(*ticket)) return;
+  }
+}
 
 Http2Pool::~Http2Pool() {
   FailWaiting({ErrorKind::kConnectFailed, "the endpoint was removed"});
@@ -120,7 +155,7 @@ void Http2Pool::Acquire(stream::Ticket& ticket) {
     DialForBandwidth(connecting);
     return;
   }
-  if (WaitingIsFull()) {
+  if (waiting_.Full()) {
     ticket.error = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
                     "too many requests wait for the endpoint"};
     return;
@@ -129,21 +164,11 @@ void Http2Pool::Acquire(stream::Ticket& ticket) {
   ticket.waits_since = std::chrono::ceil<decltype(ticket.waits_since)>(parts_.turn.now().time_since_epoch());
   if (ticket.again && !waiting_.empty()) {
     ticket.waits_since = waiting_.front()->waits_since;  // the first is the one that is overdue first
-    waiting_.PushFront(&ticket);
+    waiting_.PushFront(ticket);
   } else {
-    waiting_.PushBack(&ticket);
+    waiting_.PushBack(ticket);
   }
-  ++waiting_at_most_;
   DialForWaiting();
-}
-
-// Tickets leave by themselves, so they are counted only when there may be too many.
-bool Http2Pool::WaitingIsFull() {
-  if (waiting_at_most_ < kMaxWaitingPerEndpoint) return false;
-  waiting_at_most_ = 0;
-  for (stream::Ticket* ticket = waiting_.front(); ticket != nullptr; ticket = waiting_.Next(ticket))
-    ++waiting_at_most_;
-  return waiting_at_most_ >= kMaxWaitingPerEndpoint;
 }
 
 bool Http2Pool::Connecting() {
@@ -154,11 +179,17 @@ bool Http2Pool::Connecting() {
   return false;
 }
 
-void Http2Pool::Dial() {
+void Http2Pool::Dial(size_t priority) {
+  auto hold = upstream::ConnectionHold::Take(endpoint_.circuits(), priority, count_ == 0);
+  if (!hold) {
+    next_dial_ = parts_.turn.now() + kFirstRedialPause;  // the cluster's others may have left by then
+    return;
+  }
   if (untried_ != nullptr) NoteFailure({ErrorKind::kConnectFailed, kNoStreams});  // the peer allows none
   next_dial_ = parts_.turn.now() + redial_pause_;
   redial_pause_ = std::min<time::Duration>(2 * redial_pause_, kLongestRedialPause);
-  auto session = std::make_unique<Http2UpstreamSession>(parts_, *this, endpoint_.shared_cluster());
+  auto session =
+      std::make_unique<Http2UpstreamSession>(parts_, *this, endpoint_.shared_cluster(), std::move(hold));
   ConnectFailure failure;
   if (!session->Dial(endpoint_.address(), failure)) {
     OnFailure(failure);  // not one of ours yet: nobody hears of its end
@@ -188,7 +219,7 @@ void Http2Pool::DialForBandwidth(bool connecting) {
   const time::MonotonicTime now = parts_.turn.now();
   if (connecting || count_ >= kMaxForBandwidth || now < next_for_bandwidth_) return;
   next_for_bandwidth_ = now + kForBandwidthEvery;
-  Dial();
+  Dial(0);
 }
 
 // Where it may not be yet, and at the limit of connections, they wait for the streams that end.
@@ -197,7 +228,7 @@ void Http2Pool::DialForWaiting() {
   const time::MonotonicTime now = parts_.turn.now();
   auto due = time::MonotonicTime::max();
   if (count_ < kMaxConnectionsPerEndpoint && !Connecting()) {
-    if (now >= next_dial_) Dial();
+    if (now >= next_dial_) Dial(waiting_.front()->priority);
     if (waiting_.empty()) return;
     due = next_dial_;
   }

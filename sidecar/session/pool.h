@@ -23,9 +23,8 @@
 
 namespace pillion::session {
 
-// Connections of one worker to one endpoint, and requests waiting for one (over HTTP/1 each waits for a
-// connection that is being made, so the first limit is both). Attack: an upstream that never answers, or
-// allows no streams.
+// Connections of one worker to one endpoint, and requests waiting for one. Attack: an upstream that never
+// answers, or allows no streams.
 inline constexpr size_t kMaxConnectionsPerEndpoint = 1024;
 inline constexpr size_t kMaxWaitingPerEndpoint = 4096;
 // HTTP/2 connections of one worker to one endpoint, where none has run out of streams.
@@ -36,7 +35,37 @@ inline constexpr auto kForBandwidthEvery = std::chrono::seconds(1);
 inline constexpr auto kFirstRedialPause = std::chrono::milliseconds(100);
 inline constexpr auto kLongestRedialPause = std::chrono::seconds(2);
 
-using TicketList = IntrusiveList<stream::Ticket, stream::TicketTag>;
+// Requests that wait for a connection to one endpoint, in their order. They leave by themselves, so they are
+// counted only when there may be too many.
+class WaitingList {
+ public:
+  stream::Ticket* front() const { return tickets_.front(); }
+  stream::Ticket* Next(stream::Ticket* ticket) const { return tickets_.Next(ticket); }
+  bool empty() const { return tickets_.empty(); }
+  void PushFront(stream::Ticket& ticket) {
+    tickets_.PushFront(&ticket);
+    ++at_most_;
+  }
+  void PushBack(stream::Ticket& ticket) {
+    tickets_.PushBack(&ticket);
+    ++at_most_;
+  }
+  // More than so many; exact.
+  bool MoreThan(size_t count) {
+    if (at_most_ <= count) return false;
+    at_most_ = 0;
+    for (stream::Ticket* ticket = front(); ticket != nullptr; ticket = Next(ticket)) ++at_most_;
+    return at_most_ > count;
+  }
+  bool Full() { return MoreThan(kMaxWaitingPerEndpoint - 1); }
+
+ private:
+  IntrusiveList<stream::Ticket, stream::TicketTag> tickets_;
+  size_t at_most_ = 0;
+};
+
+// A peer that ends its idle connections after some time is not told from one that is late with it by less.
+inline constexpr auto kShortestPeerIdle = std::chrono::milliseconds(500);
 
 class Http1Pool final : public upstream::EndpointPool {
  public:
@@ -46,19 +75,34 @@ class Http1Pool final : public upstream::EndpointPool {
   size_t connections() const override { return count_; }
 
   // Called by its sessions.
+  void Connected() { --connecting_; }
+  // The peer has ended a connection that was idle for so long. Twice, and not at the same moment, as when it
+  // ends, this is what it does with all of them.
+  void ClosedIdle(time::Duration idle);
+  // It says that it will, after so long (Keep-Alive: timeout=...).
+  void ToldIdle(time::Duration idle) { peer_idle_ = std::min(peer_idle_, idle); }
+  // How long a connection may be idle and still be used: by then a request could meet its end.
+  time::Duration idle_limit() const {
+    return peer_idle_ - std::min<time::Duration>(peer_idle_ / 2, std::chrono::seconds(1));
+  }
   void Free(Http1UpstreamSession& session);
   void ConnectFailed(Http1UpstreamSession& session, const ConnectFailure& failure);
-  void Gone(Http1UpstreamSession& session);
+  void Gone(bool connecting);
 
  private:
-  void DialFor(stream::Ticket& ticket);
-  bool MakeRoomFor(const stream::Ticket& ticket);
+  // False: as many connections as there may be are there.
+  bool DialFor(stream::Ticket& ticket);
+  upstream::ConnectionHold RoomFor(const stream::Ticket& ticket);
   UpstreamParts& parts_;
   upstream::EndpointState& endpoint_;
   IntrusiveList<Http1UpstreamSession, IdleTag> idle_;
   IntrusiveList<Http1UpstreamSession, AllTag> all_;
-  TicketList waiting_;
+  WaitingList waiting_;
   size_t count_ = 0;
+  size_t connecting_ = 0;  // of them
+  time::Duration peer_idle_ = time::Duration::max();
+  time::Duration seen_idle_{};  // the last time that one ended
+  time::MonotonicTime seen_at_{};
 };
 
 // Deleted by the endpoint's state, not by the turn.
@@ -92,9 +136,8 @@ class Http2Pool final : public upstream::EndpointPool, public stream::Runnable {
   uint32_t takes() const { return takes_; }
 
  private:
-  bool WaitingIsFull();
   bool Connecting();
-  void Dial();
+  void Dial(size_t priority);
   void DialForBandwidth(bool connecting);
   void DialForWaiting();
   void NoteFailure(const ConnectFailure& failure);
@@ -105,7 +148,7 @@ class Http2Pool final : public upstream::EndpointPool, public stream::Runnable {
   UpstreamParts& parts_;
   upstream::EndpointState& endpoint_;
   IntrusiveList<Http2UpstreamSession, PoolTag> sessions_;
-  TicketList waiting_;
+  WaitingList waiting_;
   stream::Timer timer_;
   time::MonotonicTime next_for_bandwidth_{};
   time::MonotonicTime next_dial_{};
@@ -113,7 +156,6 @@ class Http2Pool final : public upstream::EndpointPool, public stream::Runnable {
   time::MonotonicTime failing_since_ = time::MonotonicTime::max();  // max: the last dial led to streams
   ConnectFailure last_failure_;
   const Http2UpstreamSession* untried_ = nullptr;  // the last one dialled, until it takes streams
-  size_t waiting_at_most_ = 0;  // how many wait, those counted too that have left by themselves
   uint32_t takes_ = UINT32_MAX;
   uint32_t ended_ = 0;
   size_t count_ = 0;

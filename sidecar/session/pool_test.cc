@@ -14,6 +14,8 @@
 #include "sidecar/base/local_ref.h"
 #include "sidecar/http2/codec.h"
 #include "sidecar/testing/sim_network.h"
+#include "sidecar/testing/sim_peer.h"
+#include "sidecar/upstream/cluster_state.h"
 
 namespace pillion::session {
 namespace {
@@ -123,12 +125,25 @@ class Pools : public ::testing::Test {
  protected:
   Pools() : loop_(network_.NewLoop()), turn_(clock_), pools_({turn_, loop_, memory_, stats_, tls_}) {
     cluster_->protocol = config::UpstreamProtocol::kHttp2;
-    endpoint_ = LocalRef<upstream::EndpointState>(new upstream::EndpointState(At(80), cluster_));
+    UseEndpoint(80);
   }
   ~Pools() override {
     tickets_.clear();
     endpoint_.Reset();
+    state_.Reset();
     Settle(nullptr);  // servers are gone: so are connections that still had something to send
+  }
+  void UseEndpoint(uint16_t port) {
+    auto assignment = std::make_shared<config::Assignment>();
+    assignment->endpoints.emplace_back().address = At(port);
+    state_ = LocalRef<upstream::ClusterState>(
+        new upstream::ClusterState({cluster_, assignment}, upstream::LedgerSeat{ledger_, 0}));
+    endpoint_ = state_->endpoints().front();
+  }
+  stream::Ticket& AskHttp1() {
+    auto& ticket = *tickets_.emplace_back(std::make_unique<stream::Ticket>(&nobody_));
+    pools_.Acquire(*endpoint_, false, ticket);
+    return ticket;
   }
   stream::Ticket& Ask() {
     auto& ticket = *tickets_.emplace_back(std::make_unique<stream::Ticket>(&nobody_));
@@ -205,6 +220,8 @@ class Pools : public ::testing::Test {
   tls::WorkerTools tls_;
   UpstreamPools pools_;
   std::shared_ptr<config::Cluster> cluster_ = std::make_shared<config::Cluster>();
+  ledger::Ledger ledger_{1};
+  LocalRef<upstream::ClusterState> state_;
   LocalRef<upstream::EndpointState> endpoint_;
   Nobody nobody_;
   std::deque<std::unique_ptr<stream::Ticket>> tickets_;
@@ -245,7 +262,7 @@ TEST_F(Pools, StreamsThatAreGivenUpEarlyOrUnheardUseAConnectionUp) {
         Case{std::chrono::seconds(2), false, 2}}) {
     const auto peers = network_.NewLoop();
     Server server(*peers, At(++port), 1000);
-    endpoint_ = LocalRef<upstream::EndpointState>(new upstream::EndpointState(At(port), cluster_));
+    UseEndpoint(port);
     loop_.dials = 0;
     for (int round = 0; round < 2; ++round) {
       for (int i = 0; i < 300; ++i) {
@@ -370,6 +387,103 @@ TEST_F(Pools, AnIdleConnectionOfAnotherClientMakesRoom) {
   EXPECT_FALSE(ask_as(kMaxConnectionsPerEndpoint).error);
   EXPECT_NE(ask_as(7).stream, nullptr) << "one that is as wanted is used";
   EXPECT_EQ(endpoint_->http1_pool->connections(), kMaxConnectionsPerEndpoint);
+}
+
+// The circuit's limit: who comes after waits for a connection to be free, in turn.
+TEST_F(Pools, BeyondTheClustersConnectionsRequestsWaitForOneToBeFree) {
+  cluster_->circuits[0].connections = 2;
+  UseEndpoint(80);
+  const auto peers = network_.NewLoop();
+  testing::SimServer server(*peers, At(80));
+  stream::Ticket& first = AskHttp1();
+  stream::Ticket& second = AskHttp1();
+  stream::Ticket& third = AskHttp1();
+  stream::Ticket& fourth = AskHttp1();
+  Settle(nullptr);
+  EXPECT_NE(first.stream, nullptr);
+  EXPECT_NE(second.stream, nullptr);
+  EXPECT_FALSE(third.settled());
+  EXPECT_EQ(endpoint_->http1_pool->connections(), 2u);
+  EXPECT_EQ(loop_.dials, 2);
+  Send(first);
+  Settle(nullptr);
+  for (const auto& peer : server.taken) {
+    peer->Read();
+    if (!peer->text.empty()) peer->Send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+  }
+  Settle(nullptr);
+  ASSERT_TRUE(first.stream->in().ended);
+  first.stream.reset();  // answered: its connection carries the next one
+  Settle(nullptr);
+  EXPECT_NE(third.stream, nullptr);
+  EXPECT_FALSE(fourth.settled());
+  EXPECT_EQ(loop_.dials, 2);
+  Send(second);
+  second.stream.reset();  // given up: its connection ends, and another may be made
+  Settle(nullptr);
+  EXPECT_NE(fourth.stream, nullptr);
+  EXPECT_EQ(loop_.dials, 3);
+  EXPECT_EQ(state_->circuits()->held(upstream::Circuit::kConnections, 0), 2);
+}
+
+// Whatever others hold: without a connection nothing would ever be free.
+TEST_F(Pools, AnEndpointsFirstConnectionIsMadeInAnyCase) {
+  cluster_->circuits[0].connections = 0;
+  UseEndpoint(80);
+  const auto peers = network_.NewLoop();
+  testing::SimServer server(*peers, At(80));
+  stream::Ticket& first = AskHttp1();
+  stream::Ticket& second = AskHttp1();
+  Settle(nullptr);
+  EXPECT_NE(first.stream, nullptr);
+  EXPECT_FALSE(second.settled());
+  Server http2_server(*peers, At(81), 1);
+  tickets_.clear();
+  UseEndpoint(81);
+  stream::Ticket& third = Ask();
+  Settle(&http2_server);
+  EXPECT_NE(third.stream, nullptr);
+  Send(third);
+  stream::Ticket& fourth = Ask();
+  Pass(std::chrono::seconds(10), &http2_server);
+  EXPECT_FALSE(fourth.settled()) << "all streams of the only connection are in use";
+  EXPECT_EQ(http2_server.connections(), 1u);
+  tickets_.clear();
+}
+
+// Its connections are counted until they end, also when nobody knows the cluster any more.
+TEST_F(Pools, ConnectionsAreGivenBackWhenTheyFailAndWhenTheyEnd) {
+  cluster_->circuits[0].connections = 5;
+  UseEndpoint(80);
+  stream::Ticket& refused = AskHttp1();
+  Settle(nullptr);
+  EXPECT_EQ(refused.error.kind, ErrorKind::kConnectFailed);
+  EXPECT_EQ(state_->circuits()->held(upstream::Circuit::kConnections, 0), 0);
+  const auto peers = network_.NewLoop();
+  testing::SimServer server(*peers, At(80));
+  stream::Ticket& kept = AskHttp1();
+  Settle(nullptr);
+  ASSERT_NE(kept.stream, nullptr);
+  const LocalRef<upstream::Circuits> circuits = state_->circuits();
+  endpoint_.Reset();
+  state_.Reset();
+  Settle(nullptr);
+  EXPECT_EQ(circuits->held(upstream::Circuit::kConnections, 0), 1);
+  tickets_.clear();
+  Settle(nullptr);
+  EXPECT_EQ(circuits->held(upstream::Circuit::kConnections, 0), 0);
+}
+
+TEST_F(Pools, WhenAConnectionCannotBeMadeWhoWaitedForItIsToldAndTheNextTries) {
+  cluster_->circuits[0].connections = 1;
+  UseEndpoint(80);
+  stream::Ticket& first = AskHttp1();
+  stream::Ticket& second = AskHttp1();
+  EXPECT_FALSE(second.settled());
+  Settle(nullptr);
+  EXPECT_EQ(first.error.kind, ErrorKind::kConnectFailed);
+  EXPECT_EQ(second.error.kind, ErrorKind::kConnectFailed);
+  EXPECT_EQ(loop_.dials, 2);
 }
 
 TEST_F(Pools, RequestsThatWaitForAConnectionHaveALimit) {

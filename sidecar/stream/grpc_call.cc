@@ -22,7 +22,8 @@ std::optional<GrpcCall::Status> StatusIn(const http::HeaderList& fields) {
 
 }  // namespace
 
-std::unique_ptr<ClientStream> GrpcCall::Open(std::string_view path, std::string_view authority) {
+std::unique_ptr<ClientStream> GrpcCall::Open(std::string_view path, std::string_view authority,
+                                             const std::optional<net::Address>& only) {
   http::RequestHead head;
   head.method = http::Method::kPost;
   head.method_text = "POST";
@@ -35,7 +36,7 @@ std::unique_ptr<ClientStream> GrpcCall::Open(std::string_view path, std::string_
   head.headers.Add(http::Known::kContentType, "application/grpc");
   head.headers.Add(http::Known::kTe, "trailers");
   head.headers.Add(http::Known::kUserAgent, "pillion-sidecar");
-  return call_.Open(std::move(head));
+  return call_.Open(std::move(head), only);
 }
 
 void GrpcCall::Send(std::string_view message) {

@@ -27,7 +27,9 @@ class GrpcCall {
   // `holder` is woken when a message or the status arrived.
   GrpcCall(Turn& turn, Runnable& holder) : call_(turn, holder) {}
   // The stream for the exchange; `path` is "/package.Service/Method", `authority` usually the cluster's name.
-  std::unique_ptr<ClientStream> Open(std::string_view path, std::string_view authority);
+  // `only` as in SideCall::Open.
+  std::unique_ptr<ClientStream> Open(std::string_view path, std::string_view authority,
+                                     const std::optional<net::Address>& only = std::nullopt);
   void Send(std::string_view message);
   void FinishSending() { call_.Finish(); }
   size_t unsent() const { return call_.unsent(); }

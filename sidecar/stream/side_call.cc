@@ -7,7 +7,8 @@ namespace pillion::stream {
 
 class SideCall::End final : public ClientStream {
  public:
-  End(SideCall& call, http::RequestHead head) : call_(&call) {
+  End(SideCall& call, http::RequestHead head, const std::optional<net::Address>& only)
+      : call_(&call), only_(only) {
     request_ = std::move(head);
     started_ = call.turn_.now();
     in_.head = true;
@@ -57,6 +58,10 @@ class SideCall::End final : public ClientStream {
     return true;
   }
   void EndEarly() override {}
+  void AnsweredLocally() override {
+    if (call_ != nullptr) call_->answered_locally = true;
+  }
+  const net::Address* only_endpoint() const override { return only_ ? &*only_ : nullptr; }
 
  private:
   friend class SideCall;
@@ -65,6 +70,7 @@ class SideCall::End final : public ClientStream {
   }
   SideCall* call_;
   net::Address peer_;
+  const std::optional<net::Address> only_;
 };
 
 SideCall::~SideCall() {
@@ -76,8 +82,9 @@ SideCall::~SideCall() {
   end_->call_ = nullptr;
 }
 
-std::unique_ptr<ClientStream> SideCall::Open(http::RequestHead head) {
-  auto end = std::make_unique<End>(*this, std::move(head));
+std::unique_ptr<ClientStream> SideCall::Open(http::RequestHead head,
+                                             const std::optional<net::Address>& only) {
+  auto end = std::make_unique<End>(*this, std::move(head), only);
   end_ = end.get();
   return end;
 }

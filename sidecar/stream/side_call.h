@@ -11,6 +11,7 @@
 #define PILLION_SIDECAR_STREAM_SIDE_CALL_H_
 
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "sidecar/stream/stream.h"
@@ -28,8 +29,10 @@ class SideCall {
   SideCall(const SideCall&) = delete;
   SideCall& operator=(const SideCall&) = delete;
 
-  // The stream to hand to an exchange, once. `head.content` should be kUnsized when content follows.
-  std::unique_ptr<ClientStream> Open(http::RequestHead head);
+  // The stream to hand to an exchange, once. `head.content` should be kUnsized when content follows. `only`:
+  // the endpoint that is called; none: as the cluster's balancer has it.
+  std::unique_ptr<ClientStream> Open(http::RequestHead head,
+                                     const std::optional<net::Address>& only = std::nullopt);
   // Request content; no limit is enforced here: the holder sees unsent() and decides.
   void Write(std::string_view bytes);
   void Finish();
@@ -46,7 +49,8 @@ class SideCall {
   http::ResponseHead response;
   SliceQueue content;
   http::HeaderList trailers;
-  RequestError error;  // the exchange broke off
+  RequestError error;             // the exchange broke off
+  bool answered_locally = false;  // by the exchange, not the upstream
 
  private:
   class End;

@@ -93,8 +93,12 @@ class ClientStream : public Stream {
   virtual net::Address local() const { return {}; }
   // Our end of its connection, whatever a proxy before us said; may cost a system call. Unset as local().
   virtual net::Address own() const { return {}; }
+  // The one endpoint that its request is for, whatever the balancer says; null: any. For health checks.
+  virtual const net::Address* only_endpoint() const { return nullptr; }
   // Its head came as TLS early data: it may be a replay of another request (RFC 8470).
   bool early_data() const { return early_data_; }
+  // The answer that comes, or has come, is not the upstream's.
+  virtual void AnsweredLocally() {}
   // The response is complete but the request is not: end without harm to what was sent.
   virtual void EndEarly() = 0;
 

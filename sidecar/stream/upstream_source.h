@@ -30,6 +30,8 @@ class Ticket : public ListNode<TicketTag> {
   bool raw = false;
   // Not its request's first: it was refused by one connection and should not be too late for the next.
   bool again = false;
+  // Of its route, 0 or 1: whose circuit limit a connection that is made for it counts against.
+  uint8_t priority = 0;
   // The pool's, while it waits. In four bytes: each exchange holds one.
   std::chrono::duration<uint32_t, std::deci> waits_since{};
   std::unique_ptr<UpstreamStream> stream;

@@ -1,24 +1,22 @@
-// What one worker knows of clusters and endpoints beyond their configuration: load, pools, the balancer's
-// place. Survives configuration swaps as long as cluster name and address stay. One worker each; nothing is
-// shared.
+// What one worker knows of an endpoint beyond its configuration: load, latency, pools. Survives configuration
+// swaps as long as cluster name and address stay. One worker each; but for what hangs on the process ledger
+// nothing is shared.
 #ifndef PILLION_SIDECAR_UPSTREAM_ENDPOINT_STATE_H_
 #define PILLION_SIDECAR_UPSTREAM_ENDPOINT_STATE_H_
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "sidecar/base/local_ref.h"
-#include "sidecar/base/random.h"
-#include "sidecar/config/snapshot.h"
+#include "sidecar/config/cluster.h"
+#include "sidecar/ledger/ledger.h"
 #include "sidecar/time/clock.h"
-#include "sidecar/upstream/retry_budget.h"
+#include "sidecar/upstream/circuits.h"
+#include "sidecar/upstream/peak_ewma.h"
 
 namespace pillion::upstream {
 
@@ -35,6 +33,9 @@ class EndpointPool {
   virtual size_t connections() const = 0;
 };
 
+// Whether requests may go to an endpoint: as to any; where no better one is left; not.
+enum class Standing : uint8_t { kGood, kSecondChoice, kOut };
+
 class EndpointState : public LocalCounted {
  public:
   EndpointState(const net::Address& address, std::shared_ptr<const config::Cluster> cluster)
@@ -43,13 +44,32 @@ class EndpointState : public LocalCounted {
   const config::Cluster& cluster() const { return *cluster_; }
   const std::shared_ptr<const config::Cluster>& shared_cluster() const { return cluster_; }
   bool pillion_sidecar() const { return pillion_sidecar_; }
+  const config::Endpoint& config() const { return *config_; }
+  // Null: none is said.
+  const config::Locality* locality() const;
+  // Null where nobody judges it: no outlier detection, no health checks.
+  const std::shared_ptr<ledger::EndpointHealth>& health() const { return health_; }
+  Standing standing() const;
+  const LocalRef<Circuits>& circuits() const { return circuits_; }
 
   // Its process cannot be reached: until the pause is over others are chosen where there are any, then it is
   // tried by one request at a time. The pauses double until it is reached.
   void CouldNotConnect(time::MonotonicTime now);
   void Reached() { failures_ = 0; }
+  // Of those that nothing else speaks against.
+  bool Paused(time::MonotonicTime now) const { return failures_ != 0 && now < paused_until_; }
+  // It was chosen. Where it could not be reached before, this request tries it; until it is over, or has had
+  // time to be, no other does.
+  void Chosen(time::MonotonicTime now) {
+    if (failures_ == 0) return;
+    tried_ = true;
+    paused_until_ = now + std::min<time::Duration>(cluster_->connect_timeout, kLongestEndpointPause);
+  }
+  // Since when it has been good, without a break; for its slow start.
+  time::MonotonicTime good_since() const { return good_since_; }
 
   uint32_t active_attempts = 0;
+  PeakEwma latency;  // kept only where the cluster's balancer asks for it
   std::unique_ptr<EndpointPool> http1_pool;
   std::unique_ptr<EndpointPool> http2_pool;
 
@@ -57,64 +77,26 @@ class EndpointState : public LocalCounted {
   friend class ClusterState;
   net::Address address_;
   std::shared_ptr<const config::Cluster> cluster_;
+  std::shared_ptr<const config::Assignment> assignment_;  // holds config_
+  const config::Endpoint* config_ = nullptr;
+  std::shared_ptr<ledger::EndpointHealth> health_;
+  LocalRef<Circuits> circuits_;  // its cluster's
   bool pillion_sidecar_ = false;
-  uint32_t weight_ = 1;
-  bool Paused(time::MonotonicTime now) const { return failures_ != 0 && now < paused_until_; }
-  // One request tries it; until it is over, or has had time to be, no other does.
-  void BeginTrial(time::MonotonicTime now) {
-    tried_ = true;
-    paused_until_ = now + std::min<time::Duration>(cluster_->connect_timeout, kLongestEndpointPause);
-  }
-  uint32_t failures_ = 0;  // to connect, one after the other
+  bool was_good_ = false;
+  bool unchecked_may_serve_ = true;
   bool tried_ = false;
+  uint32_t failures_ = 0;  // to connect, one after the other
   time::MonotonicTime paused_until_{};
-  int64_t turn_ = 0;  // smooth weighted round robin
+  time::MonotonicTime good_since_{};
 };
+
+// Why it gets no requests, or is the last choice: "ejected", "failed_active_hc", "unhealthy", "unchecked",
+// "degraded"; "healthy".
+std::string_view DescribeStanding(const EndpointState& endpoint);
 
 // The endpoints of a request's earlier attempts, in their order.
 using TriedEndpoints = std::vector<LocalRef<EndpointState>>;
 using Tried = std::span<const LocalRef<EndpointState>>;
-
-class ClusterState : public LocalCounted {
- public:
-  explicit ClusterState(config::ClusterEntry entry) { Update(std::move(entry)); }
-  // Takes a new configuration over. States of endpoints that stay are kept; a change of the cluster's own
-  // options makes new ones, because their connections were made under the old options.
-  void Update(config::ClusterEntry entry);
-  const config::Cluster& config() const { return *entry_.cluster; }
-  const std::string& name() const { return entry_.cluster->name; }
-  // The next usable endpoint as the cluster's balancer has it: by smooth weighted round robin (a share of
-  // w/sum in any run of sum picks), or drawn (draw.h; a request's load is that of this worker), of those that
-  // can be reached and have not been tried; where there is none, of those that can be reached but for the one
-  // that was tried last; else of all but that one. Null when there is no endpoint.
-  EndpointState* Pick(Tried tried, time::MonotonicTime now, Random& random);
-  const std::vector<LocalRef<EndpointState>>& endpoints() const { return usable_; }
-
-  uint64_t active_attempts = 0;
-  RetryBudget retry_budget;
-
- private:
-  template <typename May>
-  std::optional<size_t> Choose(May may, Random& random);
-
-  config::ClusterEntry entry_;
-  std::vector<LocalRef<EndpointState>> usable_;
-  std::vector<uint64_t> weights_;  // of those up to and with each
-};
-
-// All clusters of one worker, by name.
-class ClusterTable {
- public:
-  // Adds, updates and removes so that the table equals the snapshot. Removed clusters live on while pinned.
-  void Apply(const config::Snapshot& snapshot);
-  // Null when unknown.
-  ClusterState* Find(std::string_view name) const;
-  const std::map<std::string, LocalRef<ClusterState>, std::less<>>& all() const { return clusters_; }
-
- private:
-  std::map<std::string, LocalRef<ClusterState>, std::less<>> clusters_;
-  std::map<std::string, config::ClusterEntry, std::less<>> applied_;
-};
 
 }  // namespace pillion::upstream
 

@@ -3,7 +3,8 @@
 #include <map>
 #include <string>
 
-#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/ledger/ledger.h"
+#include "sidecar/upstream/cluster_state.h"
 #include "sidecar/upstream/retry_judgement.h"
 
 namespace pillion::upstream {
@@ -24,6 +25,11 @@ config::ClusterEntry Entry(const std::string& name, const std::map<uint16_t, uin
 
 const time::MonotonicTime kNow(std::chrono::hours(1));
 
+LedgerSeat Seat() {
+  static ledger::Ledger ledger(1);
+  return {ledger, 0};
+}
+
 Random& Dice() {
   static Random random(1);
   return random;
@@ -35,24 +41,29 @@ TriedEndpoints Only(EndpointState* endpoint) {
   return tried;
 }
 
+PickQuery Query(Tried tried, time::MonotonicTime now) {
+  return {.tried = tried, .now = now, .random = Dice()};
+}
+PickQuery Query(time::MonotonicTime now) { return Query({}, now); }
+
 TEST(RoundRobin, GivesEachEndpointItsExactShareInEveryRound) {
-  ClusterState cluster(Entry("a", {{1, 1}, {2, 2}, {3, 5}}));
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 2}, {3, 5}}), Seat());
   for (int round = 0; round < 10; ++round) {
     std::map<uint16_t, int> picks;
-    for (int i = 0; i < 8; ++i) ++picks[cluster.Pick({}, kNow, Dice())->address().port()];
+    for (int i = 0; i < 8; ++i) ++picks[cluster.Pick(Query(kNow))->address().port()];
     EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 1}, {2, 2}, {3, 5}}));
   }
 }
 
 TEST(RoundRobin, AvoidsTheFailedEndpointWhenThereIsAnother) {
-  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
-  EndpointState* first = cluster.Pick({}, kNow, Dice());
-  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(Only(first), kNow, Dice()), first);
-  ClusterState alone(Entry("b", {{1, 1}}));
-  EndpointState* only = alone.Pick({}, kNow, Dice());
-  EXPECT_EQ(alone.Pick(Only(only), kNow, Dice()), only);
-  ClusterState none(Entry("c", {}));
-  EXPECT_EQ(none.Pick({}, kNow, Dice()), nullptr);
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}), Seat());
+  EndpointState* first = cluster.Pick(Query(kNow));
+  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(Query(Only(first), kNow)), first);
+  ClusterState alone(Entry("b", {{1, 1}}), Seat());
+  EndpointState* only = alone.Pick(Query(kNow));
+  EXPECT_EQ(alone.Pick(Query(Only(only), kNow)), only);
+  ClusterState none(Entry("c", {}), Seat());
+  EXPECT_EQ(none.Pick(Query(kNow)), nullptr);
 }
 
 ClusterState Balanced(config::Balancer balancer, const std::map<uint16_t, uint32_t>& weight_by_port) {
@@ -60,14 +71,14 @@ ClusterState Balanced(config::Balancer balancer, const std::map<uint16_t, uint32
   auto cluster = std::make_shared<config::Cluster>(*entry.cluster);
   cluster->balancer = balancer;
   entry.cluster = cluster;
-  return ClusterState(entry);
+  return ClusterState(entry, Seat());
 }
 
 TEST(Drawn, AnIdleClusterIsDrawnFromByWeight) {
   for (const auto kind : {config::Balancer::Kind::kRandom, config::Balancer::Kind::kLeastRequest}) {
     ClusterState cluster = Balanced({.kind = kind}, {{1, 1}, {2, 3}, {3, 6}});
     std::map<uint16_t, int> picks;
-    for (int i = 0; i < 10000; ++i) ++picks[cluster.Pick({}, kNow, Dice())->address().port()];
+    for (int i = 0; i < 10000; ++i) ++picks[cluster.Pick(Query(kNow))->address().port()];
     EXPECT_NEAR(picks[1], 1000, 150);  // five standard deviations
     EXPECT_NEAR(picks[2], 3000, 230);
     EXPECT_NEAR(picks[3], 6000, 250);
@@ -80,7 +91,7 @@ TEST(Drawn, OfTwoTheOneWithLessToDoForItsWeightIsTaken) {
   cluster.endpoints()[1]->active_attempts = 1;
   cluster.endpoints()[2]->active_attempts = 3;  // of four times the weight: the least
   std::map<uint16_t, int> picks;
-  for (int i = 0; i < 1000; ++i) ++picks[cluster.Pick({}, kNow, Dice())->address().port()];
+  for (int i = 0; i < 1000; ++i) ++picks[cluster.Pick(Query(kNow))->address().port()];
   EXPECT_EQ(picks[1], 0) << "there is always one with less";
   EXPECT_GT(picks[2], 0) << "drawn with the first";
   EXPECT_GT(picks[3], picks[2]);
@@ -93,8 +104,7 @@ TEST(Drawn, TwoChoicesKeepTheLoadLevel) {
     for (uint16_t port = 1; port <= 100; ++port) ports[port] = 1;
     ClusterState cluster = Balanced(balancer, ports);
     uint32_t largest = 0;
-    for (int i = 0; i < 1000; ++i)
-      largest = std::max(largest, ++cluster.Pick({}, kNow, Dice())->active_attempts);
+    for (int i = 0; i < 1000; ++i) largest = std::max(largest, ++cluster.Pick(Query(kNow))->active_attempts);
     return largest;
   };
   EXPECT_LE(most({.kind = config::Balancer::Kind::kLeastRequest}), 13u);
@@ -107,17 +117,17 @@ TEST(Drawn, WhatWasTriedOrCannotBeReachedIsPassedOver) {
     ClusterState cluster = Balanced({.kind = kind}, {{1, 1000000}, {2, 1}, {3, 1000000}});
     TriedEndpoints tried = Only(cluster.endpoints()[0].get());
     cluster.endpoints()[2]->CouldNotConnect(kNow);
-    for (int i = 0; i < 100; ++i) ASSERT_EQ(cluster.Pick(tried, kNow, Dice())->address().port(), 2);
+    for (int i = 0; i < 100; ++i) ASSERT_EQ(cluster.Pick(Query(tried, kNow))->address().port(), 2);
   }
 }
 
 TEST(Unreachable, IsLeftAloneForAWhileAndThenTriedByOneRequest) {
-  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}, {3, 1}}));
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}, {3, 1}}), Seat());
   EndpointState* const down = cluster.endpoints()[0].get();
   time::MonotonicTime now = kNow;
   const auto picks = [&](int count) {
     int times = 0;
-    for (int i = 0; i < count; ++i) times += cluster.Pick({}, now, Dice()) == down ? 1 : 0;
+    for (int i = 0; i < count; ++i) times += cluster.Pick(Query(now)) == down ? 1 : 0;
     return times;
   };
   time::Duration pause = kFirstEndpointPause;
@@ -135,13 +145,11 @@ TEST(Unreachable, IsLeftAloneForAWhileAndThenTriedByOneRequest) {
 }
 
 TEST(Unreachable, ATrialThatNeverEndsIsFollowedByAnother) {
-  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}), Seat());
   EndpointState* const down = cluster.endpoints()[0].get();
   down->CouldNotConnect(kNow);
   time::MonotonicTime now = kNow + kFirstEndpointPause;
-  const auto tried = [&] {
-    return cluster.Pick({}, now, Dice()) == down || cluster.Pick({}, now, Dice()) == down;
-  };
+  const auto tried = [&] { return cluster.Pick(Query(now)) == down || cluster.Pick(Query(now)) == down; };
   EXPECT_TRUE(tried());
   EXPECT_FALSE(tried());
   now += cluster.config().connect_timeout;
@@ -149,36 +157,36 @@ TEST(Unreachable, ATrialThatNeverEndsIsFollowedByAnother) {
 }
 
 TEST(RoundRobin, GoesThroughAllBeforeOneIsTriedAgain) {
-  ClusterState cluster(Entry("a", {{1, 1}, {2, 5}, {3, 1}, {4, 1}}));
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 5}, {3, 1}, {4, 1}}), Seat());
   TriedEndpoints tried;
   std::map<uint16_t, int> picks;
   for (int i = 0; i < 4; ++i) {
-    tried.emplace_back(cluster.Pick(tried, kNow, Dice()));
+    tried.emplace_back(cluster.Pick(Query(tried, kNow)));
     ++picks[tried.back()->address().port()];
   }
   EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 1}, {2, 1}, {3, 1}, {4, 1}}));
-  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(tried, kNow, Dice()), tried.back().get());
+  for (int i = 0; i < 10; ++i) EXPECT_NE(cluster.Pick(Query(tried, kNow)), tried.back().get());
   tried.pop_back();
-  EndpointState* const left = cluster.Pick(tried, kNow, Dice());
+  EndpointState* const left = cluster.Pick(Query(tried, kNow));
   left->CouldNotConnect(kNow);
-  EXPECT_NE(cluster.Pick(tried, kNow, Dice()), left)
+  EXPECT_NE(cluster.Pick(Query(tried, kNow)), left)
       << "rather one that has been tried than one that cannot be reached";
 }
 
 TEST(Unreachable, WhereAllAreTheyAreAsked) {
-  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}));
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}}), Seat());
   for (const auto& endpoint : cluster.endpoints()) endpoint->CouldNotConnect(kNow);
   std::map<uint16_t, int> picks;
-  for (int i = 0; i < 10; ++i) ++picks[cluster.Pick({}, kNow, Dice())->address().port()];
+  for (int i = 0; i < 10; ++i) ++picks[cluster.Pick(Query(kNow))->address().port()];
   EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 5}, {2, 5}}));
   EndpointState* const first = cluster.endpoints()[0].get();
   first->Reached();
-  EXPECT_NE(cluster.Pick(Only(first), kNow, Dice()), first)
+  EXPECT_NE(cluster.Pick(Query(Only(first), kNow)), first)
       << "another than the one that just failed, even so";
 }
 
 TEST(ClusterTable, KeepsTheStateOfEndpointsThatStay) {
-  ClusterTable table;
+  ClusterTable table(Seat());
   config::Snapshot snapshot;
   snapshot.clusters["a"] = Entry("a", {{1, 1}, {2, 1}});
   table.Apply(snapshot);

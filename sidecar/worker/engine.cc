@@ -35,16 +35,21 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       stats_(stats),
       place_(std::move(place)),
       turn_(clock, place_.longest_turn),
+      own_ledger_(place_.ledger == nullptr ? std::make_unique<ledger::Ledger>(1) : nullptr),
+      clusters_({own_ledger_ != nullptr ? *own_ledger_ : *place_.ledger, place_.ledger_number}),
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
       side_calls_(environment_) {
   environment_.pressure = place_.pressure;
+  if (place_.ledger == nullptr || place_.keeps_health)
+    health_ = std::make_unique<HealthKeeper>(environment_, loop_, stats_, tls_);
 }
 
 Engine::~Engine() {
   // Sessions and exchanges belong to the turn: end them first, then let it run until it has deleted them all.
   Abort();
+  if (health_ != nullptr) health_->Apply({});
   clusters_.Apply({});
   turn_.NeverCut();
   for (int turns = 0; turns < 1000 && turn_.Run(); ++turns) {
@@ -55,6 +60,7 @@ std::vector<std::string> Engine::Apply(std::shared_ptr<const PreparedSnapshot> p
   std::vector<std::string> failures;
   const config::Snapshot& snapshot = *prepared->snapshot;
   clusters_.Apply(snapshot);
+  if (health_ != nullptr) health_->Apply(snapshot);
   for (auto it = listeners_.begin(); it != listeners_.end();) {
     if (snapshot.listeners.count(it->first) != 0) {
       ++it;

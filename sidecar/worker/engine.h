@@ -14,6 +14,7 @@
 #include "sidecar/config/snapshot.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/exchange/side_calls.h"
+#include "sidecar/ledger/ledger.h"
 #include "sidecar/listener/listener.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/route/route.h"
@@ -22,7 +23,8 @@
 #include "sidecar/stream/turn.h"
 #include "sidecar/telemetry/request_record.h"
 #include "sidecar/telemetry/stats.h"
-#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/upstream/cluster_state.h"
+#include "sidecar/worker/health_keeper.h"
 
 namespace pillion::worker {
 
@@ -45,6 +47,12 @@ struct Place {
   // those that hold most are given up.
   std::function<bool(time::MonotonicTime)> look;
   time::Duration longest_turn = stream::Turn::kLongest;
+  // What the process counts once; none: this engine is all of it. `ledger_number`: its own there.
+  ledger::Ledger* ledger = nullptr;
+  size_t ledger_number = 0;
+  // It also makes the health checks and compares the endpoints, for all who share the ledger; one alone does
+  // in any case.
+  bool keeps_health = false;
 };
 inline constexpr uint64_t kLookBytes = uint64_t{1} << 20;
 
@@ -115,12 +123,14 @@ class Engine {
   stream::Turn turn_;
   session::WorkerMemory memory_;
   tls::WorkerTools tls_;
+  std::unique_ptr<ledger::Ledger> own_ledger_;  // where there is no other
   upstream::ClusterTable clusters_;
   session::UpstreamPools pools_;
   Random random_;
   telemetry::RecordBuffer records_;
   exchange::Environment environment_;
   exchange::SideCalls side_calls_;
+  std::unique_ptr<HealthKeeper> health_;  // null: another engine's
   std::map<std::string, Active, std::less<>> listeners_;
   std::vector<Active> leaving_;  // removed from the configuration, still draining
   std::shared_ptr<const PreparedSnapshot> prepared_;

@@ -1,0 +1,15 @@
+#include "sidecar/config/cluster.h"
+
+namespace pillion::config {
+
+LabelMatch LabelMatch::Of(Labels labels) {
+  LabelMatch match;
+  for (const auto& [name, value] : labels) {
+    // Lengths keep labels apart whatever is in them.
+    match.key += std::to_string(name.size()) + ":" + name + std::to_string(value.size()) + ":" + value;
+  }
+  match.labels = std::move(labels);
+  return match;
+}
+
+}  // namespace pillion::config

@@ -1,0 +1,175 @@
+#include "sidecar/upstream/cluster_state.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pillion::upstream {
+
+ClusterState::ClusterState(config::ClusterEntry entry, LedgerSeat seat)
+    : worker_(seat.worker),
+      ledger_(seat.ledger.ClusterOf(entry.cluster->name)),
+      circuits_(new Circuits(ledger_, seat.ledger.workers())) {
+  Update(std::move(entry));
+}
+
+void ClusterState::Update(config::ClusterEntry entry) {
+  const bool same_options = entry_.cluster == entry.cluster;
+  std::map<net::Address, LocalRef<EndpointState>> known;
+  if (same_options) {
+    for (const auto& endpoint : endpoints_) known.emplace(endpoint->address(), endpoint);
+  }
+  const bool judged = entry.cluster->outlier || !entry.cluster->health_checks.empty();
+  endpoints_.clear();
+  endpoints_.reserve(entry.endpoints->endpoints.size());
+  for (const config::Endpoint& endpoint : entry.endpoints->endpoints) {
+    LocalRef<EndpointState>& state = known[endpoint.address];
+    if (!state) {
+      state = LocalRef<EndpointState>(new EndpointState(endpoint.address, entry.cluster));
+      if (judged) state->health_ = ledger_->HealthOf(endpoint.address.ToString());
+    }
+    state->assignment_ = entry.endpoints;
+    state->config_ = &endpoint;
+    state->pillion_sidecar_ = endpoint.pillion_sidecar;
+    state->circuits_ = circuits_;
+    endpoints_.push_back(state);
+  }
+  entry_ = std::move(entry);
+  epoch_ = 0;
+  retry_budget.set_terms(entry_.cluster->retry_budget);
+  circuits_->set_limits(entry_.cluster->circuits);
+}
+
+Standing EndpointState::standing() const {
+  using ledger::EndpointHealth;
+  const uint32_t flags = health_ == nullptr ? 0 : health_->flags();
+  if ((flags & (EndpointHealth::kEjected | EndpointHealth::kCheckFailed)) != 0) return Standing::kOut;
+  if (config_->health == config::Health::kBad) return Standing::kOut;
+  if ((flags & EndpointHealth::kUnchecked) != 0 && !unchecked_may_serve_) return Standing::kOut;
+  return config_->health == config::Health::kDegraded ? Standing::kSecondChoice : Standing::kGood;
+}
+
+const config::Locality* EndpointState::locality() const {
+  const auto& localities = assignment_->localities;
+  return config_->locality < localities.size() ? &localities[config_->locality] : nullptr;
+}
+
+std::string_view DescribeStanding(const EndpointState& endpoint) {
+  using ledger::EndpointHealth;
+  const uint32_t flags = endpoint.health() == nullptr ? 0 : endpoint.health()->flags();
+  if ((flags & EndpointHealth::kEjected) != 0) return "ejected";
+  if ((flags & EndpointHealth::kCheckFailed) != 0) return "failed_active_hc";
+  if (endpoint.config().health == config::Health::kBad) return "unhealthy";
+  if (flags != 0) return "unchecked";
+  return endpoint.config().health == config::Health::kDegraded ? "degraded" : "healthy";
+}
+
+void EndpointState::CouldNotConnect(time::MonotonicTime now) {
+  if (failures_ != 0 && now < paused_until_ && !tried_) return;  // one of many that failed together
+  tried_ = false;
+  const uint32_t doublings = std::min<uint32_t>(failures_++, 16);
+  paused_until_ =
+      now + std::min<time::Duration>(kFirstEndpointPause * (1 << doublings), kLongestEndpointPause);
+}
+
+EndpointSet ClusterState::MakeSet(const config::Labels& labels, const EndpointSet* before,
+                                  const PickQuery& query) const {
+  std::vector<EndpointState*> members;
+  members.reserve(endpoints_.size());
+  for (const auto& endpoint : endpoints_) {
+    const config::Labels& own = endpoint->config().labels;
+    const bool has_all = std::ranges::all_of(labels, [&](const auto& label) {
+      const auto found = own.find(label.first);
+      return found != own.end() && found->second == label.second;
+    });
+    if (has_all) members.push_back(endpoint.get());
+  }
+  return EndpointSet(members, config(), *entry_.endpoints, before, query.now, query.random);
+}
+
+// The sets as the endpoints' standing has them now.
+void ClusterState::Refresh(const PickQuery& query) {
+  const uint64_t epoch = ledger_->epoch();
+  if (epoch == epoch_ && query.now < refresh_at_) return;
+  epoch_ = epoch;
+  ledger_->NoteTraffic();  // the first pick comes here too
+  // A cluster that has just come serves before its first checks have ended; later a new endpoint waits for
+  // its own.
+  const bool any_checked = std::ranges::any_of(endpoints_, [](const auto& endpoint) {
+    endpoint->unchecked_may_serve_ = false;
+    return endpoint->standing() != Standing::kOut;
+  });
+  for (const auto& endpoint : endpoints_) {
+    endpoint->unchecked_may_serve_ = !any_checked;
+    const bool good = endpoint->standing() == Standing::kGood;
+    if (good && !endpoint->was_good_) endpoint->good_since_ = query.now;
+    endpoint->was_good_ = good;
+  }
+  whole_ = MakeSet({}, &whole_, query);
+  refresh_at_ = whole_.refresh_at();
+  subsets_.clear();
+}
+
+// Kept by what the route says, so that it costs one look.
+EndpointSet& ClusterState::SetFor(const config::LabelMatch* labels, const PickQuery& query) {
+  const config::Subsets& subsets = *config().subsets;
+  const std::string_view key = labels == nullptr ? std::string_view() : std::string_view(labels->key);
+  if (const auto known = subsets_.find(key); known != subsets_.end()) return known->second;
+  const auto selects = [&](const config::Subsets::Selector& selector) {
+    return labels != nullptr &&
+           std::ranges::equal(selector.keys, labels->labels, {}, {}, &config::Labels::value_type::first);
+  };
+  const auto selector = std::ranges::find_if(subsets.selectors, selects);
+  EndpointSet& set = subsets_[std::string(key)];
+  config::Subsets::Fallback fallback = subsets.fallback;
+  if (selector != subsets.selectors.end()) {
+    set = MakeSet(labels->labels, nullptr, query);
+    fallback = selector->fallback.value_or(fallback);
+  }
+  if (set.eligible() > 0) return set;
+  switch (fallback) {
+    case config::Subsets::Fallback::kNone:
+      break;
+    case config::Subsets::Fallback::kAny:
+      set = MakeSet({}, nullptr, query);
+      break;
+    case config::Subsets::Fallback::kDefault:
+      set = MakeSet(subsets.default_labels, nullptr, query);
+      break;
+  }
+  refresh_at_ = std::min(refresh_at_, set.refresh_at());
+  return set;
+}
+
+EndpointState* ClusterState::Pick(const PickQuery& query, const config::LabelMatch* labels) {
+  Refresh(query);
+  return config().subsets ? SetFor(labels, query).Pick(query) : whole_.Pick(query);
+}
+
+EndpointState* ClusterState::Find(const net::Address& address) const {
+  for (const auto& endpoint : endpoints_) {
+    if (endpoint->address() == address && endpoint->standing() != Standing::kOut) return endpoint.get();
+  }
+  return nullptr;
+}
+
+void ClusterTable::Apply(const config::Snapshot& snapshot) {
+  std::erase_if(clusters_, [&](const auto& item) { return snapshot.clusters.count(item.first) == 0; });
+  for (const auto& [name, entry] : snapshot.clusters) {
+    LocalRef<ClusterState>& state = clusters_[name];
+    config::ClusterEntry& applied = applied_[name];
+    if (!state) {
+      state = LocalRef<ClusterState>(new ClusterState(entry, seat_));
+    } else if (applied.cluster != entry.cluster || applied.endpoints != entry.endpoints) {
+      state->Update(entry);
+    }
+    applied = entry;
+  }
+  std::erase_if(applied_, [&](const auto& item) { return snapshot.clusters.count(item.first) == 0; });
+}
+
+ClusterState* ClusterTable::Find(std::string_view name) const {
+  const auto found = clusters_.find(name);
+  return found == clusters_.end() ? nullptr : found->second.get();
+}
+
+}  // namespace pillion::upstream

@@ -1,0 +1,95 @@
+// A cluster as one worker has it: its endpoints, the sets they are chosen from, its budget and circuits; and
+// the table of all clusters. Survives configuration swaps. One worker's; what the process counts hangs on the
+// ledger.
+#ifndef PILLION_SIDECAR_UPSTREAM_CLUSTER_STATE_H_
+#define PILLION_SIDECAR_UPSTREAM_CLUSTER_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sidecar/base/local_ref.h"
+#include "sidecar/base/random.h"
+#include "sidecar/config/snapshot.h"
+#include "sidecar/ledger/ledger.h"
+#include "sidecar/upstream/circuits.h"
+#include "sidecar/upstream/endpoint_set.h"
+#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/upstream/outlier.h"
+#include "sidecar/upstream/retry_budget.h"
+
+namespace pillion::upstream {
+
+// Which of the ledger's workers a table belongs to.
+struct LedgerSeat {
+  ledger::Ledger& ledger;  // outlives the table
+  size_t worker;
+};
+
+class ClusterState : public LocalCounted {
+ public:
+  ClusterState(config::ClusterEntry entry, LedgerSeat seat);
+  // Takes a new configuration over. States of endpoints that stay are kept; a change of the cluster's own
+  // options makes new ones, because their connections were made under the old options.
+  void Update(config::ClusterEntry entry);
+  const config::Cluster& config() const { return *entry_.cluster; }
+  const std::string& name() const { return entry_.cluster->name; }
+  // The endpoint for an attempt (endpoint_set.h). `labels`: what the route asks of it; null: nothing. Null
+  // when there is none.
+  EndpointState* Pick(const PickQuery& query, const config::LabelMatch* labels = nullptr);
+  // All of them, also those that get no requests.
+  const std::vector<LocalRef<EndpointState>>& endpoints() const { return endpoints_; }
+  // Null: it has none at that address, or one that gets no requests.
+  EndpointState* Find(const net::Address& address) const;
+  // How many could be chosen when one last was.
+  size_t eligible() const { return whole_.eligible(); }
+  // How an attempt at one of its endpoints went, for outlier detection.
+  void Note(EndpointState& endpoint, AttemptResult result, time::MonotonicTime now, Random& random) {
+    if (endpoint.health() != nullptr && config().outlier)
+      NoteResult({*ledger_, *endpoint.health(), *config().outlier, worker_}, result, now, random);
+  }
+  ledger::ClusterLedger& ledger() const { return *ledger_; }
+  const std::shared_ptr<ledger::ClusterLedger>& shared_ledger() const { return ledger_; }
+  const LocalRef<Circuits>& circuits() const { return circuits_; }
+
+  uint64_t active_attempts = 0;
+  RetryBudget retry_budget;
+
+ private:
+  void Refresh(const PickQuery& query);
+  EndpointSet& SetFor(const config::LabelMatch* labels, const PickQuery& query);
+  EndpointSet MakeSet(const config::Labels& labels, const EndpointSet* before, const PickQuery& query) const;
+
+  const size_t worker_;
+  std::shared_ptr<ledger::ClusterLedger> ledger_;
+  LocalRef<Circuits> circuits_;
+  config::ClusterEntry entry_;
+  std::vector<LocalRef<EndpointState>> endpoints_;
+  EndpointSet whole_;
+  std::map<std::string, EndpointSet, std::less<>> subsets_;  // by LabelMatch::key
+  uint64_t epoch_ = 0;  // of the ledger when the sets were made; 0: they are to be made
+  time::MonotonicTime refresh_at_{};
+};
+
+// All clusters of one worker, by name.
+class ClusterTable {
+ public:
+  explicit ClusterTable(LedgerSeat seat) : seat_(seat) {}
+  // Adds, updates and removes so that the table equals the snapshot. Removed clusters live on while pinned.
+  void Apply(const config::Snapshot& snapshot);
+  // Null when unknown.
+  ClusterState* Find(std::string_view name) const;
+  const std::map<std::string, LocalRef<ClusterState>, std::less<>>& all() const { return clusters_; }
+
+ private:
+  LedgerSeat seat_;
+  std::map<std::string, LocalRef<ClusterState>, std::less<>> clusters_;
+  std::map<std::string, config::ClusterEntry, std::less<>> applied_;
+};
+
+}  // namespace pillion::upstream
+
+#endif  // PILLION_SIDECAR_UPSTREAM_CLUSTER_STATE_H_

@@ -1,0 +1,92 @@
+// A set of a cluster's endpoints among which one is chosen for each attempt: priorities, localities, and
+// within one the balancer. Made anew when its members or their standing change; what a choice costs then does
+// not depend on that. One worker's.
+//
+//   EndpointSet > Level (a priority's good ones, or its degraded ones; a share of the load)
+//               > Group (a locality's, or all of the level's)  > endpoint
+#ifndef PILLION_SIDECAR_UPSTREAM_ENDPOINT_SET_H_
+#define PILLION_SIDECAR_UPSTREAM_ENDPOINT_SET_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "sidecar/base/random.h"
+#include "sidecar/config/cluster.h"
+#include "sidecar/time/clock.h"
+#include "sidecar/upstream/endpoint_state.h"
+#include "sidecar/upstream/hash_table.h"
+
+namespace pillion::upstream {
+
+// What is known of a request when its endpoint is chosen.
+struct PickQuery {
+  Tried tried = {};  // by its earlier attempts
+  time::MonotonicTime now;
+  Random& random;
+  std::optional<uint64_t> hash = std::nullopt;  // of what its route says; none: any endpoint is as good
+};
+
+class EndpointSet {
+ public:
+  EndpointSet() = default;
+  // `members`: all of them, whatever their standing; they outlive the set. `before`: the set that this one
+  // takes the place of, whose turns go on.
+  EndpointSet(std::span<EndpointState* const> members, const config::Cluster& cluster,
+              const config::Assignment& assignment, const EndpointSet* before, time::MonotonicTime now,
+              Random& random);
+
+  // As the balancer has it, of those that can be reached and have not been tried, first in the level and
+  // group whose turn it is, then in the others; where there is none, of those that can be reached but for the
+  // one that was tried last; else of all but that one. Null when there is none.
+  EndpointState* Pick(const PickQuery& query);
+  // How many may be chosen.
+  size_t eligible() const { return eligible_; }
+  // When weights change by time alone; max: they do not.
+  time::MonotonicTime refresh_at() const { return refresh_at_; }
+
+ private:
+  struct Group {
+    std::vector<EndpointState*> members;
+    std::vector<uint64_t> sums;    // of the weights up to and with each
+    std::vector<int64_t> credits;  // smooth weighted round robin; empty: all have the same weight
+    size_t cursor = 0;             // round robin where all have
+    HashTable table;               // made when first asked for
+    uint64_t weight(size_t i) const { return sums[i] - (i == 0 ? 0 : sums[i - 1]); }
+  };
+  struct Level {
+    uint32_t load = 0;  // percent
+    std::vector<Group> groups;
+    std::vector<uint64_t> weights;  // of the groups
+    std::vector<int64_t> credits;
+  };
+
+  void AddLevel(std::span<EndpointState* const> members, uint32_t load, const config::Assignment& assignment,
+                std::span<const uint32_t> all_by_locality, time::MonotonicTime now);
+  Group MakeGroup(std::vector<EndpointState*> members, time::MonotonicTime now);
+  void TakeTurnsOver(const EndpointSet* before, Random& random);
+  uint64_t WeightNow(const EndpointState& endpoint, time::MonotonicTime now);
+  size_t ChooseLevel(const PickQuery& query) const;
+  template <typename May>
+  EndpointState* PickInLevel(Level& level, May may, const PickQuery& query);
+  template <typename May>
+  EndpointState* PickInGroup(Group& group, May may, const PickQuery& query);
+  template <typename May>
+  std::optional<size_t> TakeTurn(Group& group, May may);
+  template <typename May>
+  std::optional<size_t> FindByHash(Group& group, May may, const PickQuery& query);
+  template <typename May>
+  EndpointState* PickWhere(May may, const PickQuery& query);
+
+  const config::Cluster* cluster_ = nullptr;  // of the cluster's state
+  std::vector<Level> levels_;
+  size_t eligible_ = 0;
+  EndpointState* sole_ = nullptr;  // the only one that may be chosen
+  time::MonotonicTime refresh_at_ = time::MonotonicTime::max();
+};
+
+}  // namespace pillion::upstream
+
+#endif  // PILLION_SIDECAR_UPSTREAM_ENDPOINT_SET_H_

@@ -1,0 +1,361 @@
+// Which endpoint a request goes to, by everything but the plain balancers (upstream_test.cc).
+#include "sidecar/upstream/endpoint_set.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sidecar/upstream/cluster_state.h"
+
+namespace pillion::upstream {
+namespace {
+
+using Kind = config::Balancer::Kind;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr time::Duration kHour = std::chrono::hours(1);
+
+struct Wanted {
+  uint16_t port;
+  uint32_t priority = 0;
+  config::Health health = config::Health::kGood;
+  uint32_t weight = 1;
+  config::Labels labels = {};
+};
+
+// A cluster whose localities are its priorities.
+class Mesh {
+ public:
+  explicit Mesh(const std::vector<Wanted>& endpoints) { Set(endpoints); }
+  void Set(const std::vector<Wanted>& endpoints) {
+    auto assignment = std::make_shared<config::Assignment>();
+    for (const Wanted& one : endpoints) {
+      while (assignment->localities.size() <= one.priority) {
+        config::Locality& locality = assignment->localities.emplace_back();
+        locality.priority = static_cast<uint32_t>(assignment->localities.size()) - 1;
+      }
+      config::Endpoint endpoint;
+      endpoint.address = *net::Address::Parse("127.0.0.1", one.port);
+      endpoint.health = one.health;
+      endpoint.weight = one.weight;
+      endpoint.locality = one.priority;
+      endpoint.labels = one.labels;
+      assignment->endpoints.push_back(endpoint);
+    }
+    assignment_ = assignment;
+  }
+  // The first call of `state` fixes these.
+  config::Cluster options = [] {
+    config::Cluster cluster;
+    cluster.name = "a";
+    return cluster;
+  }();
+  config::Assignment& assignment() { return *assignment_; }
+  ClusterState& state() {
+    if (state_ == nullptr) {
+      cluster_ = std::make_shared<const config::Cluster>(options);
+      state_ =
+          std::make_unique<ClusterState>(config::ClusterEntry{cluster_, assignment_}, LedgerSeat{ledger_, 0});
+    }
+    return *state_;
+  }
+  void Push() { state().Update({cluster_, assignment_}); }
+  uint16_t Pick(std::optional<uint64_t> hash = std::nullopt, const config::LabelMatch* labels = nullptr) {
+    EndpointState* const found = state().Pick({.now = now, .random = random, .hash = hash}, labels);
+    return found == nullptr ? uint16_t{0} : found->address().port();
+  }
+  std::map<uint16_t, int> Picks(int count, const config::LabelMatch* labels = nullptr) {
+    std::map<uint16_t, int> picks;
+    for (int i = 0; i < count; ++i) ++picks[Pick(std::nullopt, labels)];
+    return picks;
+  }
+  EndpointState& at(size_t i) { return *state().endpoints()[i]; }
+
+  time::MonotonicTime now{kHour};
+  Random random{1};
+
+ private:
+  ledger::Ledger ledger_{1};
+  std::shared_ptr<config::Assignment> assignment_;
+  std::shared_ptr<const config::Cluster> cluster_;
+  std::unique_ptr<ClusterState> state_;
+};
+
+constexpr auto kBad = config::Health::kBad;
+constexpr auto kDegraded = config::Health::kDegraded;
+
+TEST(Priorities, TheNextOneGetsWhatTheFirstCannotCarry) {
+  Mesh mesh({{1, 0}, {2, 0, kBad}, {11, 1}, {12, 1}});
+  auto picks = mesh.Picks(10000);
+  EXPECT_NEAR(picks[1], 7000, 250);
+  EXPECT_NEAR(picks[11], 1500, 160);
+  EXPECT_NEAR(picks[12], 1500, 160);
+  EXPECT_EQ(picks[2], 0);
+  mesh.Set({{1, 0}, {2, 0}, {11, 1}, {12, 1}});
+  mesh.Push();
+  picks = mesh.Picks(100);
+  EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 50}, {2, 50}}));
+}
+
+TEST(Priorities, ARetryLeavesThePriorityOnlyWhenAllOfItWereTried) {
+  Mesh mesh({{1, 0}, {2, 0}, {11, 1}});
+  TriedEndpoints tried;
+  for (const uint16_t port : {1, 1, 11}) {
+    EndpointState* const found = mesh.state().Pick({.tried = tried, .now = mesh.now, .random = mesh.random});
+    ASSERT_NE(found, nullptr);
+    EXPECT_EQ(found->address().port() > 10, port > 10);
+    tried.emplace_back(found);
+  }
+}
+
+TEST(Panic, WithTooFewGoodOnesAllAreUsedUnlessThatIsOff) {
+  const std::vector<Wanted> endpoints = {{1, 0}, {2, 0, kBad}, {3, 0, kBad}};
+  Mesh panics(endpoints);
+  EXPECT_EQ(panics.Picks(30), (std::map<uint16_t, int>{{1, 10}, {2, 10}, {3, 10}}));
+  Mesh never(endpoints);
+  never.options.balancer.panic_percent = 0;
+  EXPECT_EQ(never.Picks(30), (std::map<uint16_t, int>{{1, 30}}));
+  Mesh none({{1, 0, kBad}});
+  none.options.balancer.panic_percent = 0;
+  EXPECT_EQ(none.Pick(), 0);
+}
+
+TEST(Degraded, AreUsedWhereNoBetterOneIsLeft) {
+  Mesh mesh({{1, 0, kDegraded}, {2, 0}, {3, 0, kDegraded}});
+  mesh.options.balancer.panic_percent = 0;
+  auto picks = mesh.Picks(10000);
+  EXPECT_NEAR(picks[2], 4600, 300) << "a third times 1.4, which is cut to 46 %";
+  mesh.Set({{1, 0, kDegraded}, {2, 0, kBad}, {3, 0, kDegraded}});
+  mesh.Push();
+  EXPECT_EQ(mesh.Picks(20), (std::map<uint16_t, int>{{1, 10}, {3, 10}}));
+}
+
+TEST(Health, WhatTheLedgerSaysIsSeenByTheNextPick) {
+  Mesh mesh({{1}, {2}, {3}});
+  mesh.options.outlier.emplace();
+  mesh.options.balancer.panic_percent = 0;
+  ASSERT_EQ(mesh.Picks(30).size(), 3u);
+  ASSERT_TRUE(mesh.state().ledger().Eject(*mesh.at(1).health(), mesh.now, {seconds(1), seconds(1), 100}, {}));
+  EXPECT_EQ(mesh.Picks(30), (std::map<uint16_t, int>{{1, 15}, {3, 15}}));
+  EXPECT_EQ(DescribeStanding(mesh.at(1)), "ejected");
+  mesh.state().ledger().Uneject(mesh.now + seconds(1));
+  EXPECT_EQ(mesh.Picks(30), (std::map<uint16_t, int>{{1, 10}, {2, 10}, {3, 10}}));
+  mesh.state().ledger().SetUnchecked(*mesh.at(0).health());
+  mesh.state().ledger().SetChecked(*mesh.at(1).health(), false);
+  EXPECT_EQ(DescribeStanding(mesh.at(0)), "unchecked");
+  EXPECT_EQ(mesh.Picks(30), (std::map<uint16_t, int>{{3, 30}})) << "who is not checked yet waits";
+  mesh.state().ledger().SetChecked(*mesh.at(2).health(), false);
+  EXPECT_EQ(mesh.Picks(30), (std::map<uint16_t, int>{{1, 30}})) << "unless there is no other";
+}
+
+TEST(Localities, GetTheirWeightTimesWhatIsGoodOfThem) {
+  Mesh mesh({{1, 0}, {2, 0}, {3, 1}, {4, 1, kBad}, {5, 2}});
+  for (config::Locality& one : mesh.assignment().localities) one.priority = 0;
+  mesh.assignment().localities[0].weight = 3;
+  mesh.assignment().localities[1].weight = 1;
+  mesh.options.balancer.localities_by_weight = true;
+  // 3 x 100 % to 1 x 70 %; the third has no weight.
+  auto picks = mesh.Picks(370);
+  EXPECT_EQ(picks[1] + picks[2], 300);
+  EXPECT_EQ(picks[3], 70);
+  EXPECT_EQ(picks[1], 150);
+  EXPECT_EQ(picks.count(5), 0u);
+  mesh.at(0).CouldNotConnect(mesh.now);
+  mesh.at(1).CouldNotConnect(mesh.now);
+  mesh.at(2).CouldNotConnect(mesh.now);
+  EXPECT_EQ(mesh.Pick(), 5) << "rather one of no weight than one that cannot be reached";
+}
+
+TEST(SlowStart, ANewEndpointGetsItsShareByAndBy) {
+  for (const Kind kind : {Kind::kRoundRobin, Kind::kLeastRequest}) {
+    Mesh mesh({{1}, {2}});
+    mesh.options.balancer.kind = kind;
+    mesh.options.balancer.slow_start = config::SlowStart{.window = seconds(10)};
+    mesh.Pick();
+    mesh.now += seconds(20);
+    mesh.Set({{1}, {2}, {3}});
+    mesh.Push();
+    const auto share = [&] { return mesh.Picks(2000)[3]; };
+    EXPECT_NEAR(share(), 2000 * 0.1 / 2.1, 40) << "a tenth at first";
+    mesh.now += seconds(5);
+    EXPECT_NEAR(share(), 2000 * 0.5 / 2.5, 70);
+    mesh.now += seconds(5);
+    EXPECT_NEAR(share(), 2000 / 3.0, 90);
+  }
+  Mesh eager({{1}, {2}});
+  eager.options.balancer.slow_start = config::SlowStart{.window = seconds(10), .aggression = 2};
+  eager.Pick();
+  eager.now += seconds(20);
+  eager.Set({{1}, {2}, {3}});
+  eager.Push();
+  eager.Pick();
+  eager.now += milliseconds(2500);
+  EXPECT_NEAR(eager.Picks(2000)[3], 2000 * 0.5 / 2.5, 20) << "the root of a quarter";
+}
+
+TEST(SlowStart, OfOneThatIsBackBeginsAnew) {
+  Mesh mesh({{1}, {2}});
+  mesh.options.outlier.emplace();
+  mesh.options.balancer.slow_start = config::SlowStart{.window = seconds(10)};
+  mesh.Pick();
+  mesh.now += seconds(20);
+  ASSERT_TRUE(mesh.state().ledger().Eject(*mesh.at(0).health(), mesh.now, {seconds(1), seconds(1), 100}, {}));
+  mesh.Pick();
+  mesh.now += seconds(1);
+  mesh.state().ledger().Uneject(mesh.now);
+  EXPECT_NEAR(mesh.Picks(1100)[1], 100, 2);
+}
+
+TEST(Hashed, TheSameHashGoesToTheSameEndpoint) {
+  for (const Kind kind : {Kind::kRingHash, Kind::kMaglev}) {
+    Mesh mesh({{1}, {2}, {3}, {4}});
+    mesh.options.balancer.kind = kind;
+    std::map<uint64_t, uint16_t> owners;
+    std::map<uint16_t, int> picks;
+    for (uint64_t key = 0; key < 1000; ++key) {
+      const uint64_t hash = HashOf(std::to_string(key));
+      owners[hash] = mesh.Pick(hash);
+      ++picks[owners[hash]];
+    }
+    EXPECT_EQ(picks.size(), 4u);
+    for (const auto& [port, count] : picks) EXPECT_NEAR(count, 250, 90);
+    for (const auto& [hash, port] : owners) ASSERT_EQ(mesh.Pick(hash), port);
+    // In another order, on another worker: the same.
+    Mesh other({{4}, {2}, {1}, {3}});
+    other.options.balancer.kind = kind;
+    int moved = 0;
+    for (const auto& [hash, port] : owners) moved += other.Pick(hash) == port ? 0 : 1;
+    EXPECT_LE(moved, kind == Kind::kRingHash ? 0 : 10) << "Maglev's table knows an order";
+    EXPECT_EQ(mesh.Picks(400).size(), 4u) << "without a hash: any";
+    mesh.at(0).CouldNotConnect(mesh.now);
+    for (const auto& [hash, port] : owners) {
+      const uint16_t now = mesh.Pick(hash);
+      ASSERT_NE(now, 1);
+      if (port != 1) ASSERT_EQ(now, port) << "only its own keys are moved";
+    }
+  }
+}
+
+TEST(Hashed, PrioritiesAndLocalitiesAreChosenByTheHashToo) {
+  Mesh mesh({{1, 0}, {2, 0, kBad}, {11, 1}, {12, 1}});
+  mesh.options.balancer.kind = Kind::kMaglev;
+  for (config::Locality& one : mesh.assignment().localities) one.weight = 1;
+  mesh.options.balancer.localities_by_weight = true;
+  int first = 0;
+  for (uint64_t key = 0; key < 1000; ++key) {
+    const uint64_t hash = HashOf(std::to_string(key));
+    const uint16_t port = mesh.Pick(hash);
+    first += port == 1 ? 1 : 0;
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(mesh.Pick(hash), port);
+  }
+  EXPECT_NEAR(first, 700, 60);
+}
+
+TEST(PeakEwma, TheSlowerIsAskedLessAndWhatIsNotAskedIsForgotten) {
+  Mesh mesh({{1}, {2}});
+  mesh.options.balancer.kind = Kind::kPeakEwma;
+  const auto observe = [&](size_t i, time::Duration took, bool failed = false) {
+    mesh.at(i).latency.Observe(took, failed, mesh.now, mesh.options.balancer.decay);
+  };
+  observe(0, milliseconds(100));
+  observe(1, milliseconds(1));
+  EXPECT_EQ(mesh.Picks(100), (std::map<uint16_t, int>{{2, 100}}));
+  mesh.at(1).active_attempts = 98;
+  EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{2, 10}})) << "99 x 1 ms < 1 x 100 ms";
+  mesh.at(1).active_attempts = 100;
+  EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{1, 10}}));
+  mesh.at(1).active_attempts = 0;
+  mesh.now += seconds(50);
+  observe(1, milliseconds(1));
+  EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{1, 10}}))
+      << "after five times the decay it is asked again";
+  observe(0, milliseconds(100));
+  EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{2, 10}})) << "slower counts at once";
+  observe(0, milliseconds(1));
+  EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{2, 10}})) << "faster by and by";
+  Mesh fails({{1}, {2}});
+  fails.options.balancer.kind = Kind::kPeakEwma;
+  fails.at(0).latency.Observe(milliseconds(1), true, fails.now, fails.options.balancer.decay);
+  fails.at(1).latency.Observe(milliseconds(500), false, fails.now, fails.options.balancer.decay);
+  EXPECT_EQ(fails.Picks(10), (std::map<uint16_t, int>{{2, 10}})) << "what fails at once is not fast";
+}
+
+TEST(Subsets, AreChosenByLabelsAndFallBackAsTheySay) {
+  using Fallback = config::Subsets::Fallback;
+  Mesh mesh({{.port = 1, .labels = {{"v", "1"}, {"stage", "prod"}}},
+             {.port = 2, .labels = {{"v", "2"}, {"stage", "prod"}}},
+             {.port = 3, .labels = {{"v", "2"}, {"stage", "test"}}},
+             {.port = 4}});
+  config::Subsets subsets;
+  subsets.selectors = {{{"v"}, std::nullopt}, {{"stage", "v"}, Fallback::kAny}};
+  subsets.fallback = Fallback::kNone;
+  mesh.options.subsets = subsets;
+  const auto ports = [&](const config::Labels& labels) {
+    const config::LabelMatch match = config::LabelMatch::Of(labels);
+    std::string found;
+    for (const auto& [port, count] : mesh.Picks(40, &match)) found += std::to_string(port);
+    return found;
+  };
+  EXPECT_EQ(ports({{"v", "1"}}), "1");
+  EXPECT_EQ(ports({{"v", "2"}}), "23");
+  EXPECT_EQ(ports({{"v", "2"}, {"stage", "prod"}}), "2");
+  EXPECT_EQ(ports({{"v", "9"}}), "0") << "no fallback";
+  EXPECT_EQ(ports({{"v", "9"}, {"stage", "prod"}}), "1234") << "the selector's own";
+  EXPECT_EQ(ports({{"stage", "prod"}}), "0") << "no selector has just this key";
+  EXPECT_EQ(mesh.Pick(), 0) << "no labels: the fallback";
+  Mesh defaults({{.port = 1, .labels = {{"v", "1"}}}, {.port = 2, .labels = {{"v", "2"}}}});
+  subsets.selectors = {{{"v"}, std::nullopt}};
+  subsets.fallback = Fallback::kDefault;
+  subsets.default_labels = {{"v", "1"}};
+  defaults.options.subsets = subsets;
+  EXPECT_EQ(defaults.Pick(), 1);
+  const config::LabelMatch none = config::LabelMatch::Of({{"v", "9"}});
+  EXPECT_EQ(defaults.Pick(std::nullopt, &none), 1);
+  // A change of endpoints is a change of subsets.
+  defaults.Set({{.port = 1, .labels = {{"v", "9"}}}, {.port = 2, .labels = {{"v", "1"}}}});
+  defaults.Push();
+  EXPECT_EQ(defaults.Pick(), 2);
+  EXPECT_EQ(defaults.Pick(std::nullopt, &none), 1);
+}
+
+TEST(Labels, DifferentOnesHaveDifferentKeys) {
+  const auto key = [](const config::Labels& labels) { return config::LabelMatch::Of(labels).key; };
+  EXPECT_NE(key({{"a", "b"}}), key({{"ab", ""}}));
+  EXPECT_NE(key({{"a", "1"}, {"b", "2"}}), key({{"a", "11:b1:2"}}));
+  EXPECT_EQ(key({{"b", "2"}, {"a", "1"}}), key({{"a", "1"}, {"b", "2"}}));
+}
+
+TEST(RoundRobin, GoesOnWhereItWasWhenConfigurationsCome) {
+  Mesh mesh({{.port = 1, .weight = 1}, {.port = 2, .weight = 2}, {.port = 3, .weight = 3}});
+  std::map<uint16_t, int> picks;
+  for (int i = 0; i < 600; ++i) {
+    ++picks[mesh.Pick()];
+    mesh.Push();
+  }
+  EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 100}, {2, 200}, {3, 300}}));
+}
+
+// Sidecars that start together do not all begin with the same endpoint.
+TEST(RoundRobin, BeginsAnywhere) {
+  std::map<uint16_t, int> first;
+  for (uint64_t seed = 0; seed < 400; ++seed) {
+    Mesh mesh({{1}, {2}, {3}, {4}});
+    mesh.random = Random(seed);
+    ++first[mesh.Pick()];
+  }
+  for (const uint16_t port : {1, 2, 3, 4}) EXPECT_NEAR(first[port], 100, 45);
+}
+
+TEST(Find, AnEndpointThatGetsNoRequestsIsNone) {
+  Mesh mesh({{1}, {2, 0, kBad}});
+  EXPECT_EQ(mesh.state().Find(mesh.at(0).address()), &mesh.at(0));
+  EXPECT_EQ(mesh.state().Find(mesh.at(1).address()), nullptr);
+  EXPECT_EQ(mesh.state().Find(*net::Address::Parse("127.0.0.1", 9)), nullptr);
+}
+
+}  // namespace
+}  // namespace pillion::upstream

@@ -1,0 +1,403 @@
+// What a whole engine makes of endpoints that do badly, of circuit limits and of hashes, on a simulated
+// network and virtual time.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sidecar/testing/sim_peer.h"
+#include "sidecar/worker/engine_fixture.h"
+
+namespace pillion::worker {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr uint16_t kPort = 15001;
+constexpr uint16_t kFirstApp = 9000;
+
+// An app that answers each request with its status, and the name of its port.
+class App {
+ public:
+  App(const time::Clock& clock, testing::SimNetwork& network, telemetry::Registry& registry, uint16_t port)
+      : loop_(network.NewLoop()), engine_(clock, *loop_, registry.NewShard(), port), port_(port) {
+    Answer(200);
+  }
+  void Answer(uint16_t status) {
+    auto snapshot = std::make_shared<config::Snapshot>();
+    listener_->name = server_->name = "app";
+    listener_->address = At(port_);
+    if (listener_->chains.empty()) listener_->chains.emplace_back().http = server_;
+    auto table = std::make_shared<config::RouteTable>();
+    config::Route route;
+    route.match.text = "/";
+    route.direct = config::DirectResponse{status, "app" + std::to_string(port_ - kFirstApp)};
+    table->virtual_hosts.push_back({"all", {"*"}, {route}});
+    snapshot->listeners["app"] = {listener_, {table}};
+    EXPECT_TRUE(engine_.Apply(Prepare(snapshot, nullptr)).empty());
+  }
+  bool Run() { return engine_.RunTurn(); }
+  time::MonotonicTime next() { return engine_.turn().NextDeadline(); }
+
+ private:
+  std::unique_ptr<net::Loop> loop_;
+  Engine engine_;
+  uint16_t port_;
+  std::shared_ptr<config::Listener> listener_ = std::make_shared<config::Listener>();
+  std::shared_ptr<config::HttpServer> server_ = std::make_shared<config::HttpServer>();
+};
+
+class Apps : public EngineFixture {
+ protected:
+  // A proxy in front of so many apps, whose cluster is made of `options`.
+  void Start(size_t count, config::Cluster options, config::Route route = {}) {
+    for (size_t i = 0; i < count; ++i)
+      apps_.push_back(
+          std::make_unique<App>(clock_, network_, registry_, static_cast<uint16_t>(kFirstApp + i)));
+    Configure(count, std::move(options), std::move(route));
+  }
+  void Configure(size_t count, config::Cluster options, config::Route route = {}) {
+    ProxyConfig proxy(kPort, kFirstApp);
+    options.name = "app";
+    auto assignment = std::make_shared<config::Assignment>();
+    for (size_t i = 0; i < count; ++i)
+      assignment->endpoints.emplace_back().address = At(static_cast<uint16_t>(kFirstApp + i));
+    proxy.snapshot->clusters["app"] = {std::make_shared<const config::Cluster>(options), assignment};
+    auto table = std::make_shared<config::RouteTable>();
+    route.match.text = "/";
+    route.clusters = {{"app", 1}};
+    route.total_weight = 1;
+    table->virtual_hosts.push_back({"all", {"*"}, {route}});
+    proxy.snapshot->listeners["l"].routes = {table};
+    Apply(proxy.snapshot);
+  }
+  void PassAll(time::Duration time) {
+    const time::MonotonicTime end = clock_.Now() + time;
+    for (;;) {
+      bool busy = true;
+      while (busy) {
+        network_.Deliver();
+        busy = engine_.RunTurn();
+        for (const auto& app : apps_) busy = app->Run() || busy;
+      }
+      auto next = std::min(network_.NextEvent(), engine_.turn().NextDeadline());
+      for (const auto& app : apps_) next = std::min(next, app->next());
+      if (next > end) break;
+      clock_.AdvanceTo(next);
+    }
+    clock_.AdvanceTo(end);
+    network_.Deliver();
+  }
+  // Which app answered, or the status of another answer: "app0", "503".
+  std::string Get(const std::string& fields = "") {
+    testing::SimPeer client(*peers_, At(kPort));
+    PassAll(milliseconds(1));
+    client.Send("GET / HTTP/1.1\r\nhost: a\r\n" + fields + "\r\n");
+    PassAll(milliseconds(20));
+    client.Read();
+    answer_ = client.text;
+    if (client.text.starts_with("HTTP/1.1 200")) return client.text.substr(client.text.rfind("\r\n") + 2);
+    return client.text.substr(std::min<size_t>(9, client.text.size()), 3);
+  }
+  // How often each was the answer.
+  std::map<std::string, int> GetMany(int count) {
+    std::map<std::string, int> answers;
+    for (int i = 0; i < count; ++i) ++answers[Get()];
+    return answers;
+  }
+  std::vector<std::unique_ptr<App>> apps_;
+  std::string answer_;  // to the last request
+};
+
+using Answers = std::map<std::string, int>;
+
+TEST_F(Apps, AnEndpointThatFailsTooOftenIsLeftAloneForAWhile) {
+  config::Cluster cluster;
+  cluster.outlier.emplace();
+  cluster.outlier->most_percent = 50;
+  Start(3, cluster);
+  ASSERT_EQ(GetMany(9), (Answers{{"app0", 3}, {"app1", 3}, {"app2", 3}}));
+  apps_[1]->Answer(503);
+  ASSERT_EQ(GetMany(15)["503"], 5);
+  EXPECT_EQ(GetMany(10), (Answers{{"app0", 5}, {"app2", 5}}));
+  EXPECT_EQ(engine_.clusters().Find("app")->ledger().ejected(), 1u);
+  apps_[1]->Answer(200);
+  PassAll(seconds(29));
+  EXPECT_EQ(GetMany(10).count("app1"), 0u);
+  PassAll(seconds(2));
+  EXPECT_EQ(GetMany(9), (Answers{{"app0", 3}, {"app1", 3}, {"app2", 3}}));
+}
+
+TEST_F(Apps, WhatCannotBeReachedCountsAsBadAnswersDo) {
+  config::Cluster cluster;
+  cluster.outlier.emplace();
+  cluster.outlier->most_percent = 50;
+  Start(2, cluster);
+  GetMany(4);
+  apps_.erase(apps_.begin());
+  // It is passed over for a while after each failure, so that it takes time until it has failed so often.
+  for (int i = 0; i < 60 && engine_.clusters().Find("app")->ledger().ejected() == 0; ++i) {
+    EXPECT_EQ(Get(), "app1") << "retried at the other one";
+    PassAll(milliseconds(500));
+  }
+  EXPECT_EQ(engine_.clusters().Find("app")->ledger().ejected(), 1u);
+}
+
+config::HealthCheck HttpCheck() {
+  config::HealthCheck check;
+  check.timeout = seconds(1);
+  check.interval = check.unhealthy_interval = check.unhealthy_edge_interval = check.healthy_edge_interval =
+      seconds(5);
+  check.no_traffic_interval = seconds(60);
+  check.unhealthy_threshold = 2;
+  check.healthy_threshold = 2;
+  check.path = "/healthz";
+  check.expected = {{200, 201}};
+  return check;
+}
+
+TEST_F(Apps, AnEndpointThatFailsItsChecksGetsNoRequests) {
+  config::Cluster cluster;
+  cluster.balancer.panic_percent = 0;
+  cluster.health_checks = {HttpCheck()};
+  cluster.health_checks[0].retriable = {{503, 504}};
+  Start(2, cluster);
+  PassAll(milliseconds(10));
+  EXPECT_EQ(GetMany(4), (Answers{{"app0", 2}, {"app1", 2}}));
+  apps_[0]->Answer(503);
+  PassAll(seconds(60));  // nothing was sent when the last interval began
+  EXPECT_EQ(GetMany(4).count("app0"), 0u) << "and its answers were 503";
+  apps_[0]->Answer(200);
+  PassAll(seconds(6));
+  EXPECT_EQ(GetMany(4), (Answers{{"app1", 4}})) << "one good check is not enough";
+  PassAll(seconds(6));
+  EXPECT_EQ(GetMany(4), (Answers{{"app0", 2}, {"app1", 2}}));
+  apps_[0]->Answer(503);
+  PassAll(seconds(4));
+  PassAll(seconds(2));
+  EXPECT_EQ(GetMany(4)["503"], 2) << "one that may pass is not enough either";
+  PassAll(seconds(5));
+  EXPECT_EQ(GetMany(4), (Answers{{"app1", 4}}));
+}
+
+TEST_F(Apps, AnAnswerThatNobodyExpectsFailsItAtOnce) {
+  config::Cluster cluster;
+  cluster.balancer.panic_percent = 0;
+  cluster.health_checks = {HttpCheck()};
+  cluster.health_checks[0].unhealthy_threshold = 10;
+  cluster.health_checks[0].no_traffic_interval = seconds(5);
+  Start(2, cluster);
+  PassAll(milliseconds(10));
+  apps_[0]->Answer(404);
+  PassAll(seconds(6));
+  EXPECT_EQ(GetMany(4), (Answers{{"app1", 4}}));
+}
+
+TEST_F(Apps, TheFirstCheckDecidesAlone) {
+  config::Cluster cluster;
+  cluster.balancer.panic_percent = 0;
+  cluster.health_checks = {HttpCheck()};
+  apps_.clear();
+  Start(3, cluster);
+  apps_[2]->Answer(503);
+  PassAll(milliseconds(10));
+  EXPECT_EQ(GetMany(4), (Answers{{"app0", 2}, {"app1", 2}}));
+  apps_[0]->Answer(503);
+  apps_[1]->Answer(503);
+  PassAll(seconds(120));
+  EXPECT_EQ(Get(), "503");
+  EXPECT_NE(answer_.find("no healthy endpoint"), std::string::npos) << answer_;
+}
+
+// A check that does not come to its end, and one whose connection is refused.
+TEST_F(Apps, SilenceFailsACheckAndSoDoesARefusal) {
+  config::Cluster cluster;
+  cluster.balancer.panic_percent = 0;
+  cluster.health_checks = {HttpCheck()};
+  cluster.health_checks[0].alt_port = 9100;
+  cluster.health_checks[0].unhealthy_threshold = 1;
+  cluster.health_checks[0].no_traffic_interval = seconds(5);
+  testing::SimServer silent(*peers_, At(9100));
+  Start(1, cluster);
+  PassAll(milliseconds(500));
+  EXPECT_EQ(Get(), "app0") << "not checked yet, and there is no other";
+  ASSERT_EQ(silent.taken.size(), 1u);
+  silent.taken[0]->Read();
+  EXPECT_TRUE(silent.taken[0]->text.starts_with("GET /healthz HTTP/1.1\r\nhost: app\r\n"))
+      << silent.taken[0]->text;
+  PassAll(seconds(1));
+  EXPECT_EQ(Get(), "503");
+  cluster.health_checks[0].alt_port = 9101;
+  Configure(1, cluster);
+  PassAll(milliseconds(100));
+  EXPECT_EQ(Get(), "503") << "refused";
+  cluster.health_checks.clear();
+  Configure(1, cluster);
+  EXPECT_EQ(Get(), "app0");
+}
+
+TEST_F(Apps, TcpChecksConnectSendAndLookForWhatComes) {
+  config::Cluster cluster;
+  cluster.balancer.panic_percent = 0;
+  config::HealthCheck check = HttpCheck();
+  check.kind = config::HealthCheck::Kind::kTcp;
+  check.alt_port = 9100;
+  check.send = "PING";
+  check.receive = {"PO", "NG"};
+  check.no_traffic_interval = seconds(5);
+  cluster.health_checks = {check};
+  testing::SimServer server(*peers_, At(9100));
+  Start(1, cluster);
+  PassAll(milliseconds(10));
+  ASSERT_EQ(server.taken.size(), 1u);
+  server.taken[0]->Read();
+  EXPECT_EQ(server.taken[0]->text, "PING");
+  const auto health = engine_.clusters().Find("app")->endpoints()[0]->health();
+  EXPECT_EQ(health->flags(), ledger::EndpointHealth::kUnchecked);
+  server.taken[0]->Send("xxP");
+  PassAll(milliseconds(10));
+  server.taken[0]->Send("Oyy");
+  PassAll(milliseconds(10));
+  EXPECT_EQ(health->flags(), ledger::EndpointHealth::kUnchecked);
+  server.taken[0]->Send("NG");
+  PassAll(milliseconds(10));
+  EXPECT_EQ(health->flags(), 0u);
+  server.taken[0]->Read();
+  EXPECT_TRUE(server.taken[0]->ended) << "the check is over";
+  server.on_accept = [](testing::SimPeer& peer) { peer.Close(); };
+  PassAll(seconds(11));
+  EXPECT_EQ(health->flags(), ledger::EndpointHealth::kCheckFailed);
+}
+
+TEST_F(Apps, ACheckThatPassesEndsAnEjection) {
+  config::Cluster cluster;
+  cluster.outlier.emplace();
+  cluster.outlier->most_percent = 50;
+  cluster.health_checks = {HttpCheck()};
+  Start(3, cluster);
+  PassAll(milliseconds(10));
+  GetMany(3);
+  PassAll(seconds(60));
+  auto& ledger = engine_.clusters().Find("app")->ledger();
+  const auto health = engine_.clusters().Find("app")->endpoints()[0]->health();
+  ASSERT_TRUE(ledger.Eject(*health, clock_.Now(), {seconds(300), seconds(300), 50}, {}));
+  PassAll(seconds(6));
+  EXPECT_EQ(ledger.ejected(), 0u);
+}
+
+TEST_F(Apps, BeyondTheRequestsOfACircuitTheAnswerIs503AtOnce) {
+  config::Cluster cluster;
+  cluster.circuits[0].requests = 2;
+  cluster.circuits[1].requests = 1;
+  testing::SimServer silent(*peers_, At(kFirstApp));
+  Configure(1, cluster);
+  const auto ask = [&] {
+    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kPort));
+    PassAll(milliseconds(1));
+    client->Send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    PassAll(milliseconds(5));
+    client->Read();
+    return client;
+  };
+  auto first = ask();
+  const auto second = ask();
+  EXPECT_EQ(first->text, "");
+  const auto third = ask();
+  EXPECT_TRUE(third->text.starts_with("HTTP/1.1 503 ")) << third->text;
+  EXPECT_NE(third->text.find("x-envoy-overloaded: true\r\n"), std::string::npos) << third->text;
+  first->Close();
+  PassAll(milliseconds(5));
+  const auto fourth = ask();
+  EXPECT_EQ(fourth->text, "") << "one has gone";
+  config::Route high;
+  high.priority = 1;
+  Configure(1, cluster, high);
+  const auto fifth = ask();
+  EXPECT_EQ(fifth->text, "") << "the other priority's limit is its own";
+  EXPECT_TRUE(ask()->text.starts_with("HTTP/1.1 503 "));
+}
+
+TEST_F(Apps, BeyondTheRequestsThatMayWaitTheAnswerIs503AtOnce) {
+  config::Cluster cluster;
+  cluster.circuits[0].connections = 1;
+  cluster.circuits[0].pending = 1;
+  testing::SimServer server(*peers_, At(kFirstApp));
+  config::Route route;
+  route.timeout = seconds(2);
+  Configure(1, cluster, route);
+  const auto ask = [&] {
+    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kPort));
+    PassAll(milliseconds(1));
+    client->Send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    PassAll(milliseconds(5));
+    client->Read();
+    return client;
+  };
+  const auto first = ask();
+  const auto waits = ask();
+  const auto refused = ask();
+  EXPECT_EQ(waits->text, "");
+  EXPECT_TRUE(refused->text.starts_with("HTTP/1.1 503 ")) << refused->text;
+  ASSERT_EQ(server.taken.size(), 1u);
+  server.taken[0]->Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+  PassAll(milliseconds(5));
+  first->Read();
+  EXPECT_TRUE(first->text.starts_with("HTTP/1.1 200 ")) << first->text;
+  server.taken[0]->Send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+  PassAll(milliseconds(5));
+  waits->Read();
+  EXPECT_TRUE(waits->text.starts_with("HTTP/1.1 200 ")) << "it had its turn on the one connection";
+  // A request that waits until its time is over was not too slow: 503, not 504.
+  const auto busy = ask();
+  const auto late = ask();
+  PassAll(seconds(3));
+  late->Read();
+  busy->Read();
+  EXPECT_TRUE(late->text.starts_with("HTTP/1.1 503 ")) << late->text;
+  EXPECT_TRUE(busy->text.starts_with("HTTP/1.1 504 ")) << busy->text;
+}
+
+TEST_F(Apps, TheSameHashGoesToTheSameApp) {
+  config::Cluster cluster;
+  cluster.balancer.kind = config::Balancer::Kind::kRingHash;
+  config::Route route;
+  route.hash_policy = {{.kind = config::HashPolicy::Kind::kHeader, .name = "user", .terminal = true},
+                       {.kind = config::HashPolicy::Kind::kQuery, .name = "q"}};
+  Start(4, cluster, route);
+  std::map<std::string, int> apps;
+  for (int user = 0; user < 30; ++user) {
+    const std::string field = "user: " + std::to_string(user) + "\r\n";
+    const std::string app = Get(field);
+    ++apps[app];
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(Get(field), app);
+  }
+  EXPECT_EQ(apps.size(), 4u);
+  EXPECT_EQ(GetMany(60).size(), 4u) << "without it: any";
+}
+
+TEST_F(Apps, AClientWithoutTheCookieIsGivenOneThatLeadsBack) {
+  config::Cluster cluster;
+  cluster.balancer.kind = config::Balancer::Kind::kMaglev;
+  config::Route route;
+  route.hash_policy = {
+      {.kind = config::HashPolicy::Kind::kCookie, .name = "lb", .ttl = seconds(60), .path = "/x"}};
+  Start(4, cluster, route);
+  for (int client = 0; client < 10; ++client) {
+    const std::string app = Get();
+    const size_t at = answer_.find("set-cookie: lb=");
+    ASSERT_NE(at, std::string::npos) << answer_;
+    const std::string cookie = answer_.substr(at + 12, answer_.find("\r\n", at) - at - 12);
+    EXPECT_TRUE(cookie.ends_with("; Max-Age=60; Path=/x; HttpOnly")) << cookie;
+    const std::string value = cookie.substr(0, cookie.find(';'));
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_EQ(Get("cookie: other=1; " + value + "\r\n"), app);
+      EXPECT_EQ(answer_.find("set-cookie"), std::string::npos);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pillion::worker
