@@ -5,11 +5,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "sidecar/config/dns_options.h"
 #include "sidecar/config/keep_alive.h"
 #include "sidecar/config/tls.h"
 #include "sidecar/net/address.h"
@@ -26,11 +28,21 @@ struct Endpoint {
   std::string zone;  // locality, for logs
 };
 
+// A host name, each of whose addresses is an endpoint.
+struct NamedEndpoint {
+  std::string host;
+  uint16_t port = 0;
+  Endpoint endpoint;  // what each address gets; its own address is none
+};
+
 // One ClusterLoadAssignment.
 struct Assignment {
   std::string name;  // cluster name or eds service name
   std::string version;
   std::vector<Endpoint> endpoints;
+  // Of kStrictDns and kLogicalDns as configured; none in a snapshot, where `endpoints` has their addresses
+  // too.
+  std::vector<NamedEndpoint> names;
 };
 
 // How an endpoint is chosen.
@@ -47,14 +59,15 @@ struct RetryBudget {
 };
 
 struct Cluster {
-  enum class Discovery : uint8_t { kStatic, kEds };
+  enum class Discovery : uint8_t { kStatic, kEds, kStrictDns, kLogicalDns };
   std::string name;
   std::string version;
   Discovery discovery = Discovery::kStatic;
   std::string eds_name;  // kEds: the assignment to wait for; never ""
   // kEds: warming waits this long for the assignment, then the cluster has no endpoints; 0: for ever.
   std::chrono::nanoseconds eds_timeout = std::chrono::seconds(15);
-  std::shared_ptr<const Assignment> load_assignment;  // kStatic: never null
+  std::shared_ptr<const Assignment> load_assignment;  // but for kEds: never null
+  DnsOptions dns;                                     // kStrictDns and kLogicalDns
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(5);
   // HTTP/2 only: a peer that answers nothing at all, not even the kernel's probes, or reads nothing, is given
   // up after this time; unset: after half a minute.
@@ -72,6 +85,15 @@ struct Cluster {
   Balancer balancer;
   RetryBudget retry_budget;
 };
+
+// By name of cluster, of those by DNS: the endpoints that their names have now. One that is not here has
+// names that were never resolved.
+using ResolvedEndpoints = std::map<std::string, std::shared_ptr<const Assignment>, std::less<>>;
+
+inline bool IsByDns(const Cluster& cluster) {
+  return cluster.discovery == Cluster::Discovery::kStrictDns ||
+         cluster.discovery == Cluster::Discovery::kLogicalDns;
+}
 
 }  // namespace pillion::config
 

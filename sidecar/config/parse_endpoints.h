@@ -14,12 +14,14 @@ namespace pillion::config {
 inline constexpr char kMetadataKey[] = "pillion";
 inline constexpr char kSidecarField[] = "sidecar";
 
+enum class Hosts : bool { kAddresses, kAlsoNames };
+
 Validated<Assignment> ParseAssignment(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
                                       const std::string& version);
 
-// The same for an assignment inside another message, at `path`.
+// The same for an assignment inside another message, at `path`. `hosts`: what an endpoint's address may be.
 Assignment ReadAssignment(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
-                          const std::string& path, ConfigErrors& errors);
+                          const std::string& path, ConfigErrors& errors, Hosts hosts = Hosts::kAddresses);
 
 }  // namespace pillion::config
 
