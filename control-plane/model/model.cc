@@ -103,10 +103,21 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
 }
 
 void Builder::AddService(const Service& service) {
-  MeshService mesh{.name = service.metadata.name, .ports = {}, .routes = {}, .retry = {}, .balancer = {}};
+  MeshService mesh{.name = service.metadata.name,
+                   .prefers_ipv6 = service.prefers_ipv6,
+                   .ports = {},
+                   .routes = {},
+                   .retry = {},
+                   .balancer = {}};
   for (const ServicePort& port : service.ports) {
     if (port.protocol == AppProtocol::kNotHttp) continue;
-    mesh.ports.push_back({port.name, port.port, port.protocol, {}});
+    MeshPort& made = mesh.ports.emplace_back();
+    made.name = port.name;
+    made.port = port.port;
+    made.protocol = port.protocol;
+    if (service.external_name.empty()) continue;
+    made.discovery = MeshPort::Discovery::kExternalName;
+    made.endpoints.push_back({service.external_name, port.port, Health::kReady, service.peer, ""});
   }
   peer_services_[mesh.name] = service.peer;
   model_->services.emplace(service.metadata.name, std::move(mesh));
@@ -117,7 +128,8 @@ void Builder::AddService(const Service& service) {
 void Builder::FindPreferredFamilies() {
   std::map<ObjectName, bool> found[2];
   for (const EndpointSlice* slice : slices_) {
-    if (!slice->endpoints.empty()) found[slice->ipv6 ? 1 : 0][slice->service] = true;
+    if (slice->endpoints.empty() || slice->type == EndpointSlice::Type::kNames) continue;
+    found[slice->type == EndpointSlice::Type::kIpv6 ? 1 : 0][slice->service] = true;
   }
   for (const Service* service : services_) {
     const ObjectName& name = service->metadata.name;
@@ -136,17 +148,26 @@ void Builder::AddSlice(const EndpointSlice& slice) {
            "expected a Service, there is no " + slice.service.ToString());
     return;
   }
-  if (slice.ipv6 != ipv6_services_[slice.service]) return;
+  const bool names = slice.type == EndpointSlice::Type::kNames;
+  const bool ipv6 = slice.type == EndpointSlice::Type::kIpv6;
+  if (!names && ipv6 != ipv6_services_[slice.service]) return;
   const bool peer = slice.peer.value_or(peer_services_[slice.service]);
   for (MeshPort& port : service->ports) {
     for (const SlicePort& from : slice.ports) {
       if (from.name != port.name) continue;
+      if (port.discovery == MeshPort::Discovery::kExternalName) {
+        Report(slice.metadata, "metadata.labels[\"kubernetes.io/service-name\"]",
+               "expected a Service that is no ExternalName; " + slice.service.ToString() + " is one");
+        return;
+      }
+      if (names && !slice.endpoints.empty()) port.discovery = MeshPort::Discovery::kNames;
       for (const SliceEndpoint& endpoint : slice.endpoints) {
         // While Kubernetes moves an endpoint between slices it is in both.
         const bool twice = std::any_of(port.endpoints.begin(), port.endpoints.end(), [&](const auto& other) {
-          return other.ip == endpoint.ip && other.port == from.port;
+          return other.host == endpoint.host && other.port == from.port;
         });
-        if (!twice) port.endpoints.push_back({endpoint.ip, from.port, endpoint.health, peer, endpoint.zone});
+        if (!twice)
+          port.endpoints.push_back({endpoint.host, from.port, endpoint.health, peer, endpoint.zone});
       }
     }
   }

@@ -15,7 +15,7 @@
 namespace pillion::control {
 
 struct MeshEndpoint {
-  std::string ip;
+  std::string host;  // an IP address, or a DNS name
   uint16_t port = 0;
   Health health = Health::kReady;
   bool peer = false;
@@ -23,10 +23,16 @@ struct MeshEndpoint {
 };
 
 struct MeshPort {
+  enum class Discovery : uint8_t {
+    kEndpoints,     // all of them are addresses
+    kNames,         // some are names: each address of them is an endpoint
+    kExternalName,  // the first address of one name is the endpoint
+  };
   std::string name;
   uint16_t port = 0;
   AppProtocol protocol = AppProtocol::kHttp1;
-  std::vector<MeshEndpoint> endpoints;  // in the order of slices and endpoints; no address twice
+  std::vector<MeshEndpoint> endpoints;  // in the order of slices and endpoints; no host twice
+  Discovery discovery = Discovery::kEndpoints;
 };
 
 struct MeshBackend {
@@ -63,6 +69,7 @@ struct Attachment {
 
 struct MeshService {
   ObjectName name;
+  bool prefers_ipv6 = false;    // where names have both
   std::vector<MeshPort> ports;  // HTTP ones, in the Service's order
   std::vector<Attachment> routes;
   std::optional<RetryRule> retry;  // for requests whose rule has none

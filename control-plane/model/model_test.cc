@@ -75,7 +75,7 @@ std::string SliceYaml(const std::string& name, const std::string& family, const 
 Lines Ips(const BuiltModel& built) {
   EXPECT_EQ(Problems(built), Lines{});
   Lines ips;
-  for (const MeshEndpoint& endpoint : ServiceOf(built, "a").ports[0].endpoints) ips.push_back(endpoint.ip);
+  for (const MeshEndpoint& endpoint : ServiceOf(built, "a").ports[0].endpoints) ips.push_back(endpoint.host);
   return ips;
 }
 
@@ -93,6 +93,36 @@ TEST(ModelTest, ADualStackServiceHasEachPodOnceInItsFirstFamily) {
                       SliceYaml("a4", "IPv4", ""))),
             Lines{"fd00::1"})
       << "the other family is better than none";
+}
+
+TEST(ModelTest, NamesAreEndpointsWhateverTheFamilyOfTheOthers) {
+  const BuiltModel built =
+      Build(ServiceYaml("a") + SliceYaml("a4", "IPv4", "{addresses: [10.0.0.1]}") +
+            SliceYaml("af", "FQDN", "{addresses: [B.test, c.test]}, {addresses: [d.test.]}"));
+  EXPECT_EQ(Ips(built), (Lines{"10.0.0.1", "b.test", "d.test."}));
+  EXPECT_EQ(ServiceOf(built, "a").ports[0].discovery, MeshPort::Discovery::kNames);
+  const BuiltModel without = Build(ServiceYaml("a") + SliceYaml("a4", "IPv4", "{addresses: [10.0.0.1]}") +
+                                   SliceYaml("af", "FQDN", ""));
+  EXPECT_EQ(ServiceOf(without, "a").ports[0].discovery, MeshPort::Discovery::kEndpoints);
+}
+
+TEST(ModelTest, AnExternalNameIsTheEndpointOfEachPort) {
+  const std::string service =
+      "--- {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: ExternalName, externalName: "
+      "api.Example.com, ports: [{name: x, port: 80}, {name: y, port: 443}]}}\n";
+  const BuiltModel built = Build(service);
+  EXPECT_EQ(Ips(built), Lines{"api.example.com"});
+  ASSERT_EQ(ServiceOf(built, "a").ports.size(), 2u);
+  EXPECT_EQ(ServiceOf(built, "a").ports[1].endpoints[0].port, 443);
+  EXPECT_EQ(ServiceOf(built, "a").ports[1].discovery, MeshPort::Discovery::kExternalName);
+  const std::string slice =
+      "--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a1, labels: "
+      "{kubernetes.io/service-name: a}}, addressType: IPv4, endpoints: [{addresses: [10.0.0.1]}], ports: "
+      "[{name: x, port: 1}]}\n";
+  EXPECT_EQ(
+      Problems(Build(service + slice)),
+      Lines{"metadata.labels[\"kubernetes.io/service-name\"]: expected a Service that is no ExternalName; "
+            "default/a is one"});
 }
 
 TEST(ModelTest, OneAddressInTwoSpellingsIsOneEndpoint) {

@@ -47,14 +47,14 @@ struct Service {
   Metadata metadata;
   bool peer = false;  // Pillion sidecars listen at its endpoints
   bool prefers_ipv6 = false;
-  // TCP ports; of an ExternalName service none.
-  std::vector<ServicePort> ports;
+  std::string external_name;       // "": it has endpoints
+  std::vector<ServicePort> ports;  // TCP ones
 };
 
 enum class Health : uint8_t { kReady, kDraining, kNotReady };
 
 struct SliceEndpoint {
-  std::string ip;
+  std::string host;  // an IP address, or in a slice of kNames a DNS name
   Health health = Health::kReady;
   std::string zone;
 };
@@ -65,10 +65,11 @@ struct SlicePort {
 };
 
 struct EndpointSlice {
+  enum class Type : uint8_t { kIpv4, kIpv6, kNames };
   Metadata metadata;
   ObjectName service;
   std::optional<bool> peer;  // overrides the Service's
-  bool ipv6 = false;
+  Type type = Type::kIpv4;
   std::vector<SlicePort> ports;
   std::vector<SliceEndpoint> endpoints;
 };

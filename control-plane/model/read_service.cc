@@ -4,6 +4,7 @@
 #include <limits>
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/time/time.h"
 #include "control-plane/model/read.h"
 #include "sidecar/config/field_path.h"
@@ -32,6 +33,26 @@ AppProtocol ReadAppProtocol(const std::string& text) {
   if (text.empty() || text == "http" || text == "kubernetes.io/ws") return AppProtocol::kHttp1;
   if (text == "kubernetes.io/h2c" || text == "grpc" || text == "http2") return AppProtocol::kHttp2;
   return AppProtocol::kNotHttp;
+}
+
+// As written, but in lower case: names that differ in nothing else are one.
+std::optional<std::string> DnsName(const std::string& text) {
+  const std::string name = absl::AsciiStrToLower(text);
+  const std::string_view relative(name.data(), name.size() - (name.ends_with('.') ? 1 : 0));
+  return IsDnsSubdomain(relative) ? std::optional(name) : std::nullopt;
+}
+
+// The hosts of a slice are all of one type.
+std::optional<std::string> ReadHost(EndpointSlice::Type type, const std::string& text) {
+  switch (type) {
+    case EndpointSlice::Type::kIpv4:
+      return CanonicalIp(AF_INET, text);
+    case EndpointSlice::Type::kIpv6:
+      return CanonicalIp(AF_INET6, text);
+    case EndpointSlice::Type::kNames:
+      return DnsName(text);
+  }
+  return std::nullopt;
 }
 
 bool IsTcp(const std::string& protocol, const std::string& path, Report& report) {
@@ -91,7 +112,10 @@ std::optional<Service> Read(const kube::core::v1::Service& message, Report& repo
   service.peer = ReadPeerLabel(message.metadata(), report).value_or(false);
   const auto& families = message.spec().ip_families();
   service.prefers_ipv6 = !families.empty() && families[0] == "IPv6";
-  const bool external = message.spec().type() == "ExternalName";
+  if (message.spec().type() == "ExternalName") {
+    service.external_name = DnsName(message.spec().external_name()).value_or("");
+    if (service.external_name.empty()) report.Add("spec.external_name", "expected a DNS name");
+  }
   std::set<uint16_t> seen;
   std::set<std::string> names;
   for (int i = 0; i < message.spec().ports_size(); ++i) {
@@ -106,7 +130,7 @@ std::optional<Service> Read(const kube::core::v1::Service& message, Report& repo
     } else if (!names.insert(port.name()).second) {
       report.Add(FieldPath(path, "name"), "expected another name, it is here twice");
     }
-    if (!external) service.ports.push_back({port.name(), *number, ReadAppProtocol(port.app_protocol())});
+    service.ports.push_back({port.name(), *number, ReadAppProtocol(port.app_protocol())});
   }
   if (report.failed()) return std::nullopt;
   return service;
@@ -122,14 +146,12 @@ std::optional<EndpointSlice> Read(const kube::discovery::v1::EndpointSlice& mess
   } else {
     slice.service = {slice.metadata.name.ns, service->second};
   }
-  int family = AF_INET;
-  slice.ipv6 = message.address_type() == "IPv6";
-  if (slice.ipv6) {
-    family = AF_INET6;
+  if (message.address_type() == "IPv6") {
+    slice.type = EndpointSlice::Type::kIpv6;
   } else if (message.address_type() == "FQDN") {
-    report.Add("address_type", "FQDN is not implemented yet, expected IPv4 or IPv6");
+    slice.type = EndpointSlice::Type::kNames;
   } else if (message.address_type() != "IPv4") {
-    report.Add("address_type", "expected IPv4 or IPv6");
+    report.Add("address_type", "expected IPv4, IPv6 or FQDN");
   }
   for (int i = 0; i < message.ports_size(); ++i) {
     const auto& port = message.ports(i);
@@ -145,16 +167,18 @@ std::optional<EndpointSlice> Read(const kube::discovery::v1::EndpointSlice& mess
       report.Add(path, "expected addresses");
       continue;
     }
-    std::string ip;
+    std::string host;
     for (int a = endpoint.addresses_size() - 1; a >= 0; --a) {
-      if (std::optional<std::string> good = CanonicalIp(family, endpoint.addresses(a))) {
-        ip = *std::move(good);
+      if (std::optional<std::string> good = ReadHost(slice.type, endpoint.addresses(a))) {
+        host = *std::move(good);
         continue;
       }
       report.Add(ElementPath(FieldPath(path, "addresses"), static_cast<size_t>(a)),
-                 "expected an " + message.address_type() + " address");
+                 slice.type == EndpointSlice::Type::kNames
+                     ? "expected a DNS name"
+                     : "expected an " + message.address_type() + " address");
     }
-    slice.endpoints.push_back({std::move(ip), HealthOf(endpoint.conditions()), endpoint.zone()});
+    slice.endpoints.push_back({std::move(host), HealthOf(endpoint.conditions()), endpoint.zone()});
   }
   if (report.failed()) return std::nullopt;
   return slice;

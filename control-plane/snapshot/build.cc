@@ -45,6 +45,10 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
   for (const auto& [name, service] : model.services) {
     for (const MeshPort& port : service.ports) {
       const std::string cluster = OutboundCluster(name, port.port);
+      if (port.discovery != MeshPort::Discovery::kEndpoints) {  // they are in the cluster
+        set->Add(ResourceType::kCluster, cluster, MakeOutboundCluster(service, port));
+        continue;
+      }
       set->Add(ResourceType::kCluster, cluster, MakeOutboundCluster(service, port),
                {{ResourceType::kEndpoints, cluster}});
       set->Add(ResourceType::kEndpoints, cluster, MakeEndpoints(service, port));

@@ -153,6 +153,38 @@ TEST(BuildTest, EndpointsSayWhoIsAPeerAndWhoIsUsable) {
   EXPECT_EQ(endpoints.endpoints(1).lb_endpoints(0).health_status(), envoy::config::core::v3::UNHEALTHY);
 }
 
+TEST(BuildTest, NamesAreResolvedBySidecars) {
+  const auto set = Build(R"(
+--- {apiVersion: v1, kind: Service, metadata: {name: ext, namespace: shop}, spec: {type: ExternalName, externalName: api.example.com, ports: [{port: 80}]}}
+--- {apiVersion: v1, kind: Service, metadata: {name: six, namespace: shop}, spec: {type: ExternalName, externalName: six.example.com, ipFamilies: [IPv6], ports: [{port: 80, appProtocol: grpc}]}}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: v2, namespace: shop, labels: {kubernetes.io/service-name: v2, pillion/sidecar: "true"}}, addressType: FQDN, endpoints: [{addresses: [a.example.com]}, {addresses: [b.example.com], conditions: {ready: false}}], ports: [{port: 8081}]}
+)");
+  const Cluster ext = Get<Cluster>(*set, kCluster, "outbound|80||ext.shop.svc.cluster.local");
+  EXPECT_EQ(ext.type(), Cluster::LOGICAL_DNS);
+  EXPECT_TRUE(ext.respect_dns_ttl());
+  EXPECT_EQ(ext.dns_lookup_family(), Cluster::V4_PREFERRED);
+  EXPECT_EQ(ext.dns_refresh_rate().seconds(), 5);
+  EXPECT_EQ(ext.dns_failure_refresh_rate().base_interval().seconds(), 1);
+  EXPECT_EQ(ext.dns_failure_refresh_rate().max_interval().seconds(), 10);
+  EXPECT_EQ(ext.dns_jitter().nanos(), 500'000'000);
+  EXPECT_FALSE(ext.has_eds_cluster_config());
+  ASSERT_EQ(ext.load_assignment().endpoints_size(), 1);
+  const auto& endpoint = ext.load_assignment().endpoints(0).lb_endpoints(0);
+  EXPECT_EQ(endpoint.endpoint().address().socket_address().address(), "api.example.com");
+  EXPECT_EQ(endpoint.endpoint().address().socket_address().port_value(), 80u);
+  EXPECT_FALSE(set->of(kEndpoints).contains(ext.name()));
+  EXPECT_EQ(Get<Cluster>(*set, kCluster, "outbound|80||six.shop.svc.cluster.local").dns_lookup_family(),
+            Cluster::AUTO);
+  const Cluster v2 = Get<Cluster>(*set, kCluster, "outbound|8080||v2.shop.svc.cluster.local");
+  EXPECT_EQ(v2.type(), Cluster::STRICT_DNS);
+  ASSERT_EQ(v2.load_assignment().endpoints(0).lb_endpoints_size(), 2);
+  const auto& second = v2.load_assignment().endpoints(0).lb_endpoints(1);
+  EXPECT_EQ(second.endpoint().address().socket_address().address(), "b.example.com");
+  EXPECT_EQ(second.endpoint().address().socket_address().port_value(), 8081u);
+  EXPECT_EQ(second.health_status(), envoy::config::core::v3::UNHEALTHY);
+  EXPECT_TRUE(second.metadata().filter_metadata().at("pillion").fields().at("sidecar").bool_value());
+}
+
 TEST(BuildTest, AHostIsKnownByAllItsNamesAndTheBareOnesMeanPort80) {
   const auto set = Build();
   const VirtualHost host = Host(*set, kOrders80);

@@ -12,6 +12,12 @@ using envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 
 constexpr char kProtocolOptions[] = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 constexpr std::chrono::seconds kConnectTimeout{5};
+// Of names without a TTL; and when a server does not answer, so often that its return is noticed.
+constexpr std::chrono::seconds kDnsRefresh{5};
+constexpr std::chrono::seconds kDnsFailureBase{1};
+constexpr std::chrono::seconds kDnsFailureMax{10};
+// The sidecars of a mesh must not ask all at once.
+constexpr std::chrono::milliseconds kDnsJitter{500};
 // Less than the keep-alive time of common servers (nginx: 75 s), so that it is mostly us who close an idle
 // connection and no request meets a closing one.
 constexpr std::chrono::seconds kHttp1Idle{60};
@@ -85,6 +91,19 @@ void SetBalancer(Cluster& cluster, const BalancerRule& rule) {
   }
 }
 
+void SetDns(Cluster& cluster, const MeshService& service, const MeshPort& port) {
+  const bool external = port.discovery == MeshPort::Discovery::kExternalName;
+  cluster.set_type(external ? Cluster::LOGICAL_DNS : Cluster::STRICT_DNS);
+  // As of Kubernetes' Services: IPv4 unless told otherwise. Many pods have no way to IPv6 addresses.
+  cluster.set_dns_lookup_family(service.prefers_ipv6 ? Cluster::AUTO : Cluster::V4_PREFERRED);
+  cluster.set_respect_dns_ttl(true);
+  SetDuration(cluster.mutable_dns_refresh_rate(), kDnsRefresh);
+  SetDuration(cluster.mutable_dns_failure_refresh_rate()->mutable_base_interval(), kDnsFailureBase);
+  SetDuration(cluster.mutable_dns_failure_refresh_rate()->mutable_max_interval(), kDnsFailureMax);
+  SetDuration(cluster.mutable_dns_jitter(), kDnsJitter);
+  *cluster.mutable_load_assignment() = MakeEndpoints(service, port);
+}
+
 }  // namespace
 
 std::string FullName(const ObjectName& service) {
@@ -101,11 +120,15 @@ std::string InboundCluster(const ObjectName& service, const LocalApp& local) {
 
 Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port) {
   Cluster cluster = MakeCluster(OutboundCluster(service.name, port.port), port.protocol);
-  cluster.set_type(Cluster::EDS);
-  auto* config = cluster.mutable_eds_cluster_config();
-  config->mutable_eds_config()->mutable_ads();
-  config->mutable_eds_config()->set_resource_api_version(envoy::config::core::v3::V3);
-  config->set_service_name(cluster.name());
+  if (port.discovery == MeshPort::Discovery::kEndpoints) {
+    cluster.set_type(Cluster::EDS);
+    auto* config = cluster.mutable_eds_cluster_config();
+    config->mutable_eds_config()->mutable_ads();
+    config->mutable_eds_config()->set_resource_api_version(envoy::config::core::v3::V3);
+    config->set_service_name(cluster.name());
+  } else {
+    SetDns(cluster, service, port);
+  }
   if (service.balancer.has_value()) SetBalancer(cluster, *service.balancer);
   if (service.retry.has_value() && service.retry->budget.has_value()) {
     auto& budget = *cluster.mutable_circuit_breakers()->mutable_thresholds(0)->mutable_retry_budget();
@@ -128,7 +151,7 @@ ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& 
       group->mutable_load_balancing_weight()->set_value(1);
     }
     LbEndpoint& made = *group->add_lb_endpoints();
-    SetAddress(made, endpoint.ip, endpoint.port);
+    SetAddress(made, endpoint.host, endpoint.port);
     made.set_health_status(HealthStatusOf(endpoint.health));
     made.mutable_load_balancing_weight()->set_value(1);
     if (!endpoint.peer) continue;

@@ -246,5 +246,37 @@ TEST(ClustersPage, SumsTheWorkers) {
   EXPECT_EQ(endpoint.at("active_attempts").number_value(), 4);
 }
 
+TEST(ClustersPage, NamesHaveTheirAddressesAndTheLastFailure) {
+  HostNameView waiting;
+  waiting.cluster = "b";
+  waiting.host = "b.test";
+  HostNameView resolved;
+  resolved.cluster = "web";
+  resolved.host = "a.test";
+  resolved.addresses = {"10.0.0.1", "fd00::1"};
+  resolved.resolved = true;
+  resolved.failure = "no answer in time";
+  resolved.failure_age_s = 7;
+  resolved.refresh_in_s = 3;
+  ClusterFactsByName facts;
+  facts["plain"];
+  facts["web"];
+  const auto page = Parse(ClustersPage({facts}, {waiting, resolved}));
+  ASSERT_EQ(page.list_value().values_size(), 3);
+  const auto& b = page.list_value().values(0).struct_value().fields();
+  EXPECT_EQ(b.at("name").string_value(), "b");
+  EXPECT_EQ(b.at("names").list_value().values(0).struct_value().fields().count("last_failure"), 0u);
+  EXPECT_FALSE(b.at("names").list_value().values(0).struct_value().fields().at("resolved").bool_value());
+  EXPECT_EQ(page.list_value().values(1).struct_value().fields().count("names"), 0u);
+  const auto& web = page.list_value().values(2).struct_value().fields();
+  const auto& name = web.at("names").list_value().values(0).struct_value().fields();
+  EXPECT_EQ(name.at("host").string_value(), "a.test");
+  EXPECT_TRUE(name.at("resolved").bool_value());
+  EXPECT_EQ(name.at("addresses").list_value().values(1).string_value(), "fd00::1");
+  EXPECT_EQ(name.at("last_failure").string_value(), "no answer in time");
+  EXPECT_EQ(name.at("last_failure_age_s").number_value(), 7);
+  EXPECT_EQ(name.at("refresh_in_s").number_value(), 3);
+}
+
 }  // namespace
 }  // namespace pillion::admin

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <string_view>
 
 #include "sidecar/admin/redact.h"
@@ -53,6 +54,31 @@ void WriteType(xds::Type type, const xds::ResourceStore& store, const xds::AdsCl
   json.EndObject();
 }
 
+// Of that cluster; nothing where it has none.
+void WriteHostNames(const std::string& cluster, const std::vector<HostNameView>& names, JsonWriter& json) {
+  const auto of_it = [&](const HostNameView& name) { return name.cluster == cluster; };
+  if (std::ranges::none_of(names, of_it)) return;
+  json.Key("names");
+  json.BeginArray();
+  for (const HostNameView& name : names) {
+    if (!of_it(name)) continue;
+    json.BeginObject();
+    json.Field("host", name.host);
+    json.BoolField("resolved", name.resolved);
+    json.Key("addresses");
+    json.BeginArray();
+    for (const std::string& address : name.addresses) json.String(address);
+    json.EndArray();
+    if (!name.failure.empty()) {
+      json.Field("last_failure", name.failure);
+      json.NumberField("last_failure_age_s", name.failure_age_s);
+    }
+    json.NumberField("refresh_in_s", name.refresh_in_s);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
 }  // namespace
 
 ClusterFactsByName CollectClusters(const upstream::ClusterTable& table) {
@@ -79,8 +105,10 @@ ClusterFactsByName CollectClusters(const upstream::ClusterTable& table) {
   return facts;
 }
 
-std::string ClustersPage(const std::vector<ClusterFactsByName>& workers) {
+std::string ClustersPage(const std::vector<ClusterFactsByName>& workers,
+                         const std::vector<HostNameView>& names) {
   ClusterFactsByName sums;
+  for (const HostNameView& name : names) sums[name.cluster];
   for (const ClusterFactsByName& worker : workers) {
     for (const auto& [name, facts] : worker) {
       ClusterFacts& sum = sums[name];
@@ -121,6 +149,7 @@ std::string ClustersPage(const std::vector<ClusterFactsByName>& workers) {
       json.EndObject();
     }
     json.EndArray();
+    WriteHostNames(name, names, json);
     json.EndObject();
   }
   json.EndArray();

@@ -32,8 +32,19 @@ using ClusterFactsByName = std::map<std::string, ClusterFacts>;
 
 // On the worker's own thread.
 ClusterFactsByName CollectClusters(const upstream::ClusterTable& table);
-// Sums over workers.
-std::string ClustersPage(const std::vector<ClusterFactsByName>& workers);
+// One host name of a cluster that is by DNS.
+struct HostNameView {
+  std::string cluster;
+  std::string host;
+  std::vector<std::string> addresses;
+  bool resolved = false;  // once, well or badly
+  std::string failure;    // the last one; "": there was none
+  uint64_t failure_age_s = 0;
+  uint64_t refresh_in_s = 0;
+};
+// Sums over workers; clusters that are waited for have nothing but names.
+std::string ClustersPage(const std::vector<ClusterFactsByName>& workers,
+                         const std::vector<HostNameView>& names = {});
 
 // One listener's or cluster's certificates.
 struct CertificateView {

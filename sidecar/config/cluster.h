@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "sidecar/config/dns_options.h"
 #include "sidecar/config/keep_alive.h"
 #include "sidecar/config/tls.h"
 #include "sidecar/net/address.h"
@@ -57,6 +58,13 @@ struct Endpoint {
   Labels labels;
 };
 
+// A host name, each of whose addresses is an endpoint.
+struct NamedEndpoint {
+  std::string host;
+  uint16_t port = 0;
+  Endpoint endpoint;  // what each address gets; its own address is none
+};
+
 // One ClusterLoadAssignment.
 struct Assignment {
   std::string name;  // cluster name or eds service name
@@ -64,6 +72,9 @@ struct Assignment {
   std::vector<Locality> localities;  // none: all endpoints are in one, of priority 0
   std::vector<Endpoint> endpoints;
   uint32_t overprovisioning_percent = 140;
+  // Of kStrictDns and kLogicalDns as configured; none in a snapshot, where `endpoints` has their addresses
+  // too.
+  std::vector<NamedEndpoint> names;
 };
 
 // A new endpoint, or one that is back, gets its share by and by.
@@ -172,14 +183,15 @@ struct RetryBudget {
 };
 
 struct Cluster {
-  enum class Discovery : uint8_t { kStatic, kEds };
+  enum class Discovery : uint8_t { kStatic, kEds, kStrictDns, kLogicalDns };
   std::string name;
   std::string version;
   Discovery discovery = Discovery::kStatic;
   std::string eds_name;  // kEds: the assignment to wait for; never ""
   // kEds: warming waits this long for the assignment, then the cluster has no endpoints; 0: for ever.
   std::chrono::nanoseconds eds_timeout = std::chrono::seconds(15);
-  std::shared_ptr<const Assignment> load_assignment;  // kStatic: never null
+  std::shared_ptr<const Assignment> load_assignment;  // but for kEds: never null
+  DnsOptions dns;                                     // kStrictDns and kLogicalDns
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(5);
   // HTTP/2 only: a peer that answers nothing at all, not even the kernel's probes, or reads nothing, is given
   // up after this time; unset: after half a minute.
@@ -201,6 +213,15 @@ struct Cluster {
   std::vector<HealthCheck> health_checks;
   std::optional<Subsets> subsets;
 };
+
+// By name of cluster, of those by DNS: the endpoints that their names have now. One that is not here has
+// names that were never resolved.
+using ResolvedEndpoints = std::map<std::string, std::shared_ptr<const Assignment>, std::less<>>;
+
+inline bool IsByDns(const Cluster& cluster) {
+  return cluster.discovery == Cluster::Discovery::kStrictDns ||
+         cluster.discovery == Cluster::Discovery::kLogicalDns;
+}
 
 }  // namespace pillion::config
 

@@ -187,12 +187,17 @@ TEST(LoadBootstrapTest, TheControlPlaneIsReachedThroughAStaticHttp2Cluster) {
   const std::string path = "dynamic_resources.ads_config.";
   const std::string name = path + "grpc_services[0].envoy_grpc.cluster_name: ";
   EXPECT_EQ(ErrorsWith("{cluster_name: control}}]", "{cluster_name: x}}]"),
-            Lines{"f:37:35: " + name + "expected the name of a STATIC cluster in static_resources.clusters"});
+            Lines{"f:37:35: " + name +
+                  "expected the name of a cluster in static_resources.clusters that is not EDS"});
   EXPECT_EQ(ErrorsWith("{cluster_name: control}}]", "{cluster_name: app}}]"),
             Lines{"f:37:35: " + name + "expected a cluster that speaks HTTP/2 (http2_protocol_options)"});
   EXPECT_EQ(ErrorsWith("load_assignment: {cluster_name: control}",
                        "type: EDS\n    eds_cluster_config: {eds_config: {ads: {}}}"),
-            Lines{"f:38:35: " + name + "expected the name of a STATIC cluster in static_resources.clusters"});
+            Lines{"f:38:35: " + name +
+                  "expected the name of a cluster in static_resources.clusters that is not EDS"});
+  EXPECT_EQ(ErrorsWith("load_assignment: {cluster_name: control}",
+                       "type: STRICT_DNS\n    load_assignment: {cluster_name: control}"),
+            Lines{});
   EXPECT_EQ(ErrorsWith("api_type: GRPC", "api_type: REST"),
             Lines{"f:35:5: " + path + "api_type: expected GRPC; others are not implemented"});
   EXPECT_EQ(ErrorsWith("transport_api_version: V3", "transport_api_version: V2"),

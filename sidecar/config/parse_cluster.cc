@@ -6,6 +6,7 @@
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_balancer.h"
+#include "sidecar/config/parse_dns.h"
 #include "sidecar/config/parse_endpoints.h"
 #include "sidecar/config/parse_health.h"
 #include "sidecar/config/parse_transport_socket.h"
@@ -84,7 +85,7 @@ void ReadEds(const cluster::Cluster& proto, const std::string& path, Cluster& re
   result.eds_name = eds.service_name().empty() ? proto.name() : eds.service_name();
   result.eds_timeout = ReadAdsSource(eds.eds_config(), FieldPath(eds_path, "eds_config"), errors);
   if (proto.has_load_assignment()) {
-    Add(errors, FieldPath(path, "load_assignment"), "expected only with type STATIC");
+    Add(errors, FieldPath(path, "load_assignment"), "expected none with type EDS");
   }
 }
 
@@ -95,11 +96,12 @@ void ReadStatic(const cluster::Cluster& proto, const std::string& path, Cluster&
     Add(errors, FieldPath(path, "eds_cluster_config"), "expected only with type EDS");
   }
   if (!proto.has_load_assignment()) {
-    Add(errors, assignment_path, "expected the endpoints of a STATIC cluster");
+    Add(errors, assignment_path, "expected the endpoints of a cluster that is not EDS");
     return;
   }
-  result.load_assignment =
-      std::make_shared<const Assignment>(ReadAssignment(proto.load_assignment(), assignment_path, errors));
+  const Hosts hosts = result.discovery == Cluster::Discovery::kStatic ? Hosts::kAddresses : Hosts::kAlsoNames;
+  result.load_assignment = std::make_shared<const Assignment>(
+      ReadAssignment(proto.load_assignment(), assignment_path, errors, hosts));
 }
 
 RetryBudget ReadRetryBudget(const cluster::CircuitBreakers::Thresholds::RetryBudget& proto,
@@ -169,12 +171,14 @@ Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, Conf
           "many clients");
     }
   }
+  ReadDns(proto, path, result, errors);  // and the discovery, where it is by DNS
   if (proto.type() == cluster::Cluster::EDS) {
     ReadEds(proto, path, result, errors);
-  } else if (proto.type() == cluster::Cluster::STATIC) {
+  } else if (proto.type() == cluster::Cluster::STATIC || IsByDns(result)) {
     ReadStatic(proto, path, result, errors);
   } else {
-    Add(errors, FieldPath(path, "type"), "expected STATIC or EDS; others are not implemented");
+    Add(errors, FieldPath(path, "type"),
+        "expected STATIC, STRICT_DNS, LOGICAL_DNS or EDS; others are not implemented");
   }
   return result;
 }

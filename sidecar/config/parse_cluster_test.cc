@@ -93,21 +93,21 @@ TEST(ParseClusterTest, TheOldWayToSayHttp2IsAccepted) {
 
 TEST(ParseClusterTest, EveryErrorIsListed) {
   EXPECT_EQ(
-      Errors("{connect_timeout: 0s, lb_policy: CLUSTER_PROVIDED, type: STRICT_DNS}"),
+      Errors("{connect_timeout: 0s, lb_policy: CLUSTER_PROVIDED, type: ORIGINAL_DST}"),
       (Lines{"name: expected at least 1 character", "connect_timeout: expected a duration of more than 0",
              "lb_policy: expected ROUND_ROBIN, LEAST_REQUEST, RING_HASH, RANDOM or MAGLEV, or a "
              "load_balancing_policy",
-             "type: expected STATIC or EDS; others are not implemented"}));
+             "type: expected STATIC, STRICT_DNS, LOGICAL_DNS or EDS; others are not implemented"}));
   EXPECT_EQ(Parse("{}").value, nullptr);
 }
 
 TEST(ParseClusterTest, StaticAndEdsExcludeEachOther) {
   EXPECT_EQ(Errors("{name: a, eds_cluster_config: {}}"),
             (Lines{"eds_cluster_config: expected only with type EDS",
-                   "load_assignment: expected the endpoints of a STATIC cluster"}));
+                   "load_assignment: expected the endpoints of a cluster that is not EDS"}));
   EXPECT_EQ(Errors("{name: a, type: EDS, load_assignment: {}}"),
             (Lines{"eds_cluster_config.eds_config.ads: expected ads; others are not implemented",
-                   "load_assignment: expected only with type STATIC"}));
+                   "load_assignment: expected none with type EDS"}));
 }
 
 TEST(ParseClusterTest, WrongProtocolOptionsAreRefused) {

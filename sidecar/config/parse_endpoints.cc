@@ -5,6 +5,7 @@
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_balancer.h"
+#include "sidecar/config/parse_dns.h"
 #include "sidecar/http/target.h"
 
 namespace pillion::config {
@@ -60,10 +61,9 @@ void ReadCheckConfig(const endpoint::Endpoint& proto, const std::string& path, E
   result.check_port = static_cast<uint16_t>(check.port_value());
 }
 
+// But for its address.
 Endpoint ReadEndpoint(const endpoint::LbEndpoint& proto, const std::string& path, ConfigErrors& errors) {
   Endpoint result;
-  result.address = ReadAddress(proto.endpoint().address(), FieldPath(FieldPath(path, "endpoint"), "address"),
-                               errors, false);
   result.hostname = proto.endpoint().hostname();
   ReadCheckConfig(proto.endpoint(), FieldPath(FieldPath(path, "endpoint"), "health_check_config"), result,
                   errors);
@@ -85,7 +85,7 @@ Endpoint ReadEndpoint(const endpoint::LbEndpoint& proto, const std::string& path
 }  // namespace
 
 Assignment ReadAssignment(const endpoint::ClusterLoadAssignment& proto, const std::string& path,
-                          ConfigErrors& errors) {
+                          ConfigErrors& errors, Hosts hosts) {
   Assignment result;
   result.name = proto.cluster_name();
   RequireText(proto.cluster_name(), FieldPath(path, "cluster_name"), errors);
@@ -112,6 +112,14 @@ Assignment ReadAssignment(const endpoint::ClusterLoadAssignment& proto, const st
           ElementPath(FieldPath(locality_path, "lb_endpoints"), static_cast<size_t>(k));
       Endpoint one = ReadEndpoint(locality.lb_endpoints(k), endpoint_path, errors);
       one.locality = static_cast<uint32_t>(i);
+      const auto& address = locality.lb_endpoints(k).endpoint().address();
+      const std::string address_path = FieldPath(FieldPath(endpoint_path, "endpoint"), "address");
+      if (hosts == Hosts::kAlsoNames && IsHostName(address)) {
+        total_weight += uint64_t{one.weight} * net::kMaxAddressesPerName;
+        result.names.push_back(ReadNamed(address, address_path, std::move(one), errors));
+        continue;
+      }
+      one.address = ReadAddress(address, address_path, errors, false);
       // Worker tables are keyed by address.
       if (one.address.port() != 0 && !seen.insert(one.address).second) {
         Add(errors, endpoint_path,

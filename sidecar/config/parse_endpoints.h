@@ -16,12 +16,14 @@ inline constexpr char kSidecarField[] = "sidecar";
 // The key of the metadata that subsets are made of.
 inline constexpr char kLabelsKey[] = "envoy.lb";
 
+enum class Hosts : bool { kAddresses, kAlsoNames };
+
 Validated<Assignment> ParseAssignment(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
                                       const std::string& version);
 
-// The same for an assignment inside another message, at `path`.
+// The same for an assignment inside another message, at `path`. `hosts`: what an endpoint's address may be.
 Assignment ReadAssignment(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,
-                          const std::string& path, ConfigErrors& errors);
+                          const std::string& path, ConfigErrors& errors, Hosts hosts = Hosts::kAddresses);
 
 }  // namespace pillion::config
 

@@ -323,6 +323,12 @@ constexpr WorkerSeries kWorkerSeries[] = {
     {"pillion_tls_certificate_loads_total", "result=\"refused\"",
      "Times that the certificates of a filter chain or cluster were read, the first included.",
      &WorkerStats::certificate_failures},
+    {"pillion_dns_resolutions_total", "result=\"answered\"",
+     "Resolutions of host names of clusters; answered: also with no address.", &WorkerStats::dns_answers},
+    {"pillion_dns_resolutions_total", "result=\"failed\"",
+     "Resolutions of host names of clusters; answered: also with no address.", &WorkerStats::dns_failures},
+    {"pillion_dns_addresses_left_out_total", "", "Addresses of host names beyond the limit of one name.",
+     &WorkerStats::dns_addresses_left_out},
 };
 
 // Of all workers; `pick`: which counter of one's.

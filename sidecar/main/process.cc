@@ -25,6 +25,8 @@
 #include "sidecar/export/record_inbox.h"
 #include "sidecar/listener/listener.h"
 #include "sidecar/listener/placement.h"
+#include "sidecar/main/dns_driver.h"
+#include "sidecar/main/dns_keeper.h"
 #include "sidecar/main/listen_sockets.h"
 #include "sidecar/main/memory_guard.h"
 #include "sidecar/main/tls_keeper.h"
@@ -96,6 +98,7 @@ class Process {
   std::vector<std::string> NotReady() const;
   std::vector<std::string> Remarks() const;
   std::string CertificatesPage() const;
+  std::vector<admin::HostNameView> HostNames() const;
   void AskClusters(const std::function<void(std::string)>& done);
   void TakeRecords();
   void CountCertificates();
@@ -115,6 +118,8 @@ class Process {
   worker::Engine main_;
   Random random_;
   xds::ResourceStore store_;
+  DnsDriver dns_driver_;
+  DnsKeeper dns_;
   TlsKeeper tls_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   std::shared_ptr<const worker::PreparedSnapshot> prepared_;
@@ -144,6 +149,13 @@ Process::Process(const ProcessOptions& options)
             {.ledger = &ledger_, .ledger_number = options.concurrency, .keeps_health = true}),
       random_(Seed()),
       store_(options.bootstrap, {options.warn_unsupported, TlsProblem}),
+      dns_driver_(main_.turn(), loop_),
+      dns_(
+          main_.turn(), random_, main_.worker_stats(),
+          [this](net::DnsQuestion question, net::DnsResolver::Done done) {
+            dns_driver_.Resolve(std::move(question), std::move(done));
+          },
+          [this] { Publish(); }),
       tls_(clock_.Now(),
            [](const std::string& why) { std::fprintf(stderr, "pillion-sidecar: %s\n", why.c_str()); }),
       logs_(main_.turn(), main_.worker_stats()),
@@ -194,7 +206,8 @@ Process::Process(const ProcessOptions& options)
 // Gives the workers the configuration when it differs from the one they have.
 void Process::Publish() {
   const bool connected = ads_ != nullptr && ads_->connected();
-  const std::shared_ptr<const config::Snapshot> snapshot = store_.Build(clock_.Now(), connected);
+  const std::shared_ptr<const config::Snapshot> snapshot =
+      store_.Build(clock_.Now(), connected, dns_.Update(store_.ByDns()));
   if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
   tls_.Update(snapshot);
   prepared_ = worker::Prepare(snapshot, prepared_.get());
@@ -371,6 +384,24 @@ std::string Process::CertificatesPage() const {
   return admin::CertificatesPage(views, std::chrono::duration_cast<seconds>(now).count());
 }
 
+std::vector<admin::HostNameView> Process::HostNames() const {
+  std::vector<admin::HostNameView> views;
+  const auto in_seconds = [](time::Duration d) {
+    return static_cast<uint64_t>(std::chrono::ceil<seconds>(d).count());
+  };
+  for (const DnsKeeper::Entry& entry : dns_.entries()) {
+    admin::HostNameView& view = views.emplace_back();
+    view.cluster = entry.cluster;
+    view.host = entry.host;
+    for (const net::Address& address : entry.addresses) view.addresses.push_back(address.ip());
+    view.resolved = entry.known;
+    view.failure = entry.failure;
+    view.failure_age_s = in_seconds(entry.failure_age);
+    view.refresh_in_s = in_seconds(entry.next_in);
+  }
+  return views;
+}
+
 // Every worker collects on its own thread; the last answer makes the page.
 void Process::AskClusters(const std::function<void(std::string)>& done) {
   struct Gathering {
@@ -387,7 +418,7 @@ void Process::AskClusters(const std::function<void(std::string)>& done) {
       const std::lock_guard<std::mutex> lock(gathering->mutex);
       gathering->facts.push_back(std::move(facts));
       if (--gathering->missing > 0) return;
-      answers_.Post([gathering, done] { done(admin::ClustersPage(gathering->facts)); });
+      answers_.Post([this, gathering, done] { done(admin::ClustersPage(gathering->facts, HostNames())); });
       loop_.Wake();
     });
   }

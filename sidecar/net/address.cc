@@ -45,6 +45,12 @@ Address Address::Unmapped() const {
   return FromSockaddr(reinterpret_cast<const sockaddr*>(&v4));
 }
 
+Address Address::WithPort(uint16_t port) const {
+  Address result = *this;
+  reinterpret_cast<sockaddr_in*>(result.bytes_.data())->sin_port = htons(port);  // see port()
+  return result;
+}
+
 uint16_t Address::port() const {
   // The port lies at the same place in both.
   return ntohs(reinterpret_cast<const sockaddr_in*>(bytes_.data())->sin_port);

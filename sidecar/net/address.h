@@ -23,6 +23,7 @@ class Address {
   static Address FromSockaddr(const sockaddr* address);
   // As a dual-stack socket knows an IPv4 address (RFC 4291 section 2.5.5.2): the IPv4 address.
   Address Unmapped() const;
+  Address WithPort(uint16_t port) const;
 
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(bytes_.data()); }
   socklen_t size() const { return family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in); }

@@ -42,12 +42,6 @@ void SetKeepAlive(int fd, const KeepAlive& how) {
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &how.silent_ms, sizeof(how.silent_ms));
 }
 
-// What an epoll event points to: part of the socket, so it lives as long as the registration.
-struct Watch {
-  Observer* observer = nullptr;
-  bool hung_up = false;  // an end or an error was reported; no later event will say so again
-};
-
 class EpollSocket : public Socket {
  public:
   EpollSocket(int fd, const Address& peer) : fd_(fd), peer_(peer) {}
@@ -135,11 +129,11 @@ class EpollSocket : public Socket {
     return Address::FromSockaddr(reinterpret_cast<sockaddr*>(&local)).Unmapped();
   }
   int fd() const { return fd_; }
-  Watch& watch() { return watch_; }
+  EpollWatch& watch() { return watch_; }
 
  private:
   int fd_;
-  Watch watch_;
+  EpollWatch watch_;
   Address peer_;
   mutable Address local_;
   bool told_ = false;  // peer_ and local_ are a proxy's word
@@ -188,7 +182,7 @@ class EpollListenSocket : public ListenSocket {
   }
   uint64_t shed() const override { return shed_; }
   const Address& local() const override { return local_; }
-  Watch& watch() { return watch_; }
+  EpollWatch& watch() { return watch_; }
 
  private:
   // False: there is nobody to be closed, or no reserve to do it with.
@@ -205,13 +199,13 @@ class EpollListenSocket : public ListenSocket {
   int fd_;
   int spare_;
   uint64_t shed_ = 0;
-  Watch watch_;
+  EpollWatch watch_;
   Address local_;
 };
 
 // 0, or the errno: ENOSPC where the user's processes watch as much as they may
 // (/proc/sys/fs/epoll/max_user_watches), ENOMEM where the kernel is short.
-int Register(int epoll, int fd, Watch* watch, uint32_t events) {
+int Register(int epoll, int fd, EpollWatch* watch, uint32_t events) {
   epoll_event event = {};
   event.events = events;
   event.data.ptr = watch;
@@ -243,6 +237,8 @@ std::optional<BoundSocket> BoundSocket::Bind(const Address& at, int* error) {
 BoundSocket::~BoundSocket() {
   if (fd_ >= 0) close(fd_);
 }
+
+WatchedDescriptor::~WatchedDescriptor() { epoll_ctl(epoll_, EPOLL_CTL_DEL, fd_, nullptr); }
 
 EpollLoop::EpollLoop(const time::Clock& clock, Listening listening)
     : clock_(clock),
@@ -314,6 +310,12 @@ std::unique_ptr<ListenSocket> EpollLoop::Listen(const Address& at, Observer& obs
   return made;
 }
 
+std::unique_ptr<WatchedDescriptor> EpollLoop::WatchReadable(int fd, Observer& observer) {
+  std::unique_ptr<WatchedDescriptor> made(new WatchedDescriptor(epoll_, fd, observer));
+  if (Register(epoll_, fd, &made->watch_, EPOLLIN) != 0) return nullptr;
+  return made;
+}
+
 void EpollLoop::Wait(time::MonotonicTime deadline) {
   int timeout_ms = -1;
   if (deadline != time::MonotonicTime::max()) {
@@ -332,7 +334,7 @@ void EpollLoop::Wait(time::MonotonicTime deadline) {
     }
     const bool readable = (event.events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     const bool writable = (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
-    auto& watch = *static_cast<Watch*>(event.data.ptr);
+    auto& watch = *static_cast<EpollWatch*>(event.data.ptr);
     watch.hung_up = watch.hung_up || (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     watch.observer->OnReady(readable, writable);
   }

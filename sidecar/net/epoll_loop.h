@@ -34,6 +34,27 @@ class BoundSocket {
   Address address_;
 };
 
+// What an epoll event points to: it lives as long as the registration.
+struct EpollWatch {
+  Observer* observer = nullptr;
+  bool hung_up = false;  // an end or an error was reported; no later event will say so again
+};
+
+// Somebody else's descriptor, watched for as long as this lives. Not movable.
+class WatchedDescriptor {
+ public:
+  ~WatchedDescriptor();
+  WatchedDescriptor(const WatchedDescriptor&) = delete;
+  WatchedDescriptor& operator=(const WatchedDescriptor&) = delete;
+
+ private:
+  friend class EpollLoop;
+  WatchedDescriptor(int epoll, int fd, Observer& observer) : epoll_(epoll), fd_(fd), watch_{&observer} {}
+  const int epoll_;
+  const int fd_;
+  EpollWatch watch_;
+};
+
 class EpollLoop : public Loop {
  public:
   enum class Listening : bool { kOnOwnSockets, kOnLentSockets };
@@ -48,6 +69,9 @@ class EpollLoop : public Loop {
   std::unique_ptr<ListenSocket> Listen(const Address& at, Observer& observer, int* error) override;
   void Wait(time::MonotonicTime deadline) override;
   void Wake() override;
+  // `observer` is told in every Wait while `fd`, which a library made and closes, is readable; it outlives
+  // what is returned, and so does the loop. Null: it is one too many for the kernel to watch.
+  std::unique_ptr<WatchedDescriptor> WatchReadable(int fd, Observer& observer);
   // kOnLentSockets: what Listen may use from now on; sockets of an earlier call that were not used are
   // closed.
   void Lend(std::vector<BoundSocket> sockets) { lent_ = std::move(sockets); }

@@ -178,6 +178,9 @@ struct WorkerStats {
   Counter turns;
   Counter certificate_loads;     // times that certificates, keys and lists were taken into use
   Counter certificate_failures;  // that they could not be used; those before, if any, stayed
+  Counter dns_answers;           // resolutions of names that brought an answer, also that there is no address
+  Counter dns_failures;          // that brought none
+  Counter dns_addresses_left_out;  // beyond what one name may have
   TlsStats client_tls;
   TlsStats upstream_tls;
   // Requests that ended with an error, by ErrorKind without kNone.

@@ -384,19 +384,38 @@ bool ResourceStore::SecretsAreHere(const Tls& tls, const std::string& whose, tim
   return complete;
 }
 
-void ResourceStore::BuildClusters(config::Snapshot& snapshot, time::MonotonicTime now) {
+std::map<std::string, std::shared_ptr<const config::Cluster>> ResourceStore::AllClusters() const {
   std::map<std::string, std::shared_ptr<const config::Cluster>> all = clusters_;
   for (const auto& cluster : bootstrap_->clusters) all[cluster->name] = cluster;
-  for (const auto& [name, cluster] : all) {
-    std::shared_ptr<const config::Assignment> endpoints;
-    if (cluster->discovery == config::Cluster::Discovery::kStatic) {
-      endpoints = cluster->load_assignment;
-    } else if (const auto found = endpoints_.find(cluster->eds_name); found != endpoints_.end()) {
-      endpoints = found->second;
-    } else if (WaitedLongEnough("endpoints " + cluster->eds_name + " of cluster " + name,
-                                cluster->eds_timeout, now)) {
-      endpoints = no_endpoints_;
-    }
+  return all;
+}
+
+std::vector<std::shared_ptr<const config::Cluster>> ResourceStore::ByDns() const {
+  std::vector<std::shared_ptr<const config::Cluster>> result;
+  for (const auto& [name, cluster] : AllClusters()) {
+    if (config::IsByDns(*cluster)) result.push_back(cluster);
+  }
+  return result;
+}
+
+// Null: they are waited for. A first resolution ends by itself: its limit is the resolver's.
+std::shared_ptr<const config::Assignment> ResourceStore::FindEndpoints(
+    const config::Cluster& cluster, const config::ResolvedEndpoints& resolved, time::MonotonicTime now) {
+  if (cluster.discovery == config::Cluster::Discovery::kStatic) return cluster.load_assignment;
+  if (config::IsByDns(cluster)) {
+    if (const auto found = resolved.find(cluster.name); found != resolved.end()) return found->second;
+    waiting_now_.insert("names of cluster " + cluster.name);
+    return nullptr;
+  }
+  if (const auto found = endpoints_.find(cluster.eds_name); found != endpoints_.end()) return found->second;
+  const std::string what = "endpoints " + cluster.eds_name + " of cluster " + cluster.name;
+  return WaitedLongEnough(what, cluster.eds_timeout, now) ? no_endpoints_ : nullptr;
+}
+
+void ResourceStore::BuildClusters(config::Snapshot& snapshot, const config::ResolvedEndpoints& resolved,
+                                  time::MonotonicTime now) {
+  for (const auto& [name, cluster] : AllClusters()) {
+    const std::shared_ptr<const config::Assignment> endpoints = FindEndpoints(*cluster, resolved, now);
     if (SecretsAreHere(cluster->tls, "cluster " + name, now) && endpoints != nullptr) {
       snapshot.clusters[name] = {cluster, endpoints};
     } else if (last_ != nullptr) {
@@ -443,11 +462,12 @@ bool ResourceStore::FindRoutes(config::ListenerEntry& entry, time::MonotonicTime
   return complete;
 }
 
-std::shared_ptr<const config::Snapshot> ResourceStore::Build(time::MonotonicTime now, bool connected) {
+std::shared_ptr<const config::Snapshot> ResourceStore::Build(time::MonotonicTime now, bool connected,
+                                                             const config::ResolvedEndpoints& resolved) {
   connected_ = connected;
   waiting_now_.clear();
   auto snapshot = std::make_shared<config::Snapshot>();
-  BuildClusters(*snapshot, now);
+  BuildClusters(*snapshot, resolved, now);
   BuildListeners(*snapshot, now);
   for (const auto& secret : bootstrap_->secrets) snapshot->secrets[{false, secret->name}] = secret;
   for (const auto& [name, secret] : secrets_) snapshot->secrets[{true, name}] = secret;

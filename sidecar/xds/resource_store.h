@@ -3,7 +3,7 @@
 //   response --Apply--> checked one by one: the good are held, the bad are named, the last good stays
 //   held resources --Build--> Snapshot with only what is complete:
 //       a listener whose route tables and secrets are here (or were waited for long enough), a cluster whose
-//       endpoints and secrets are
+//       endpoints (or first addresses, by DNS) and secrets are
 //   Until a changed listener is complete the one before it serves.
 //
 // A wait runs while the control plane is connected, and anew when it is back (gRPC A57): an outage must not
@@ -62,8 +62,12 @@ class ResourceStore {
   // The names to subscribe to; empty for clusters and listeners, which are asked for as a whole.
   std::vector<std::string> Wanted(Type type) const;
   // The configuration now; the generation grows when it differs from the last one. `connected`: to the
-  // control plane; call again when it changes.
-  std::shared_ptr<const config::Snapshot> Build(time::MonotonicTime now, bool connected = true);
+  // control plane; call again when it changes. `resolved`: of the clusters that ByDns tells, those that need
+  // not be waited for any more; call again when it changes.
+  std::shared_ptr<const config::Snapshot> Build(time::MonotonicTime now, bool connected = true,
+                                                const config::ResolvedEndpoints& resolved = {});
+  // The clusters whose endpoints are by DNS, static ones and pushed ones.
+  std::vector<std::shared_ptr<const config::Cluster>> ByDns() const;
   // When Build has to be called again because a wait is over; max(): no wait runs.
   time::MonotonicTime NextTimeout() const;
 
@@ -101,7 +105,12 @@ class ResourceStore {
                              std::vector<Rejection>& rejected);
   void DropUnreferenced(Type type);
   bool WaitedLongEnough(const std::string& what, time::Duration limit, time::MonotonicTime now);
-  void BuildClusters(config::Snapshot& snapshot, time::MonotonicTime now);
+  std::map<std::string, std::shared_ptr<const config::Cluster>> AllClusters() const;
+  std::shared_ptr<const config::Assignment> FindEndpoints(const config::Cluster& cluster,
+                                                          const config::ResolvedEndpoints& resolved,
+                                                          time::MonotonicTime now);
+  void BuildClusters(config::Snapshot& snapshot, const config::ResolvedEndpoints& resolved,
+                     time::MonotonicTime now);
   void BuildListeners(config::Snapshot& snapshot, time::MonotonicTime now);
   std::string Problem(const config::Cluster& cluster) const;
   std::string Problem(const config::Listener& listener) const;

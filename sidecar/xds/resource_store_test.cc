@@ -123,6 +123,61 @@ TEST_F(StoreTest, WaitingEndsAfterFifteenSecondsWithEmptyContent) {
       << "a late arrival must be accepted";
 }
 
+TEST_F(StoreTest, AClusterByDnsServesWhenItsNamesAreResolvedAndIsWaitedForUntilThen) {
+  auto cluster = EdsCluster("a");
+  cluster.clear_eds_cluster_config();
+  cluster.set_type(envoy::config::cluster::v3::Cluster::STRICT_DNS);
+  *cluster.mutable_load_assignment() = Endpoints("a", 80);
+  cluster.mutable_load_assignment()
+      ->mutable_endpoints(0)
+      ->mutable_lb_endpoints(0)
+      ->mutable_endpoint()
+      ->mutable_address()
+      ->mutable_socket_address()
+      ->set_address("a.test");
+  EXPECT_TRUE(Apply(Type::kCluster, Response("1", cluster, EdsCluster("b"))).empty());
+  EXPECT_EQ(store_.Wanted(Type::kEndpoints), std::vector<std::string>{"b"});
+  ASSERT_EQ(store_.ByDns().size(), 1u);
+  EXPECT_EQ(store_.ByDns()[0]->load_assignment->names[0].host, "a.test");
+  EXPECT_TRUE(store_.Build(At(0), false)->clusters.empty());
+  EXPECT_EQ(store_.Waiting()[1], "names of cluster a");
+  EXPECT_FALSE(store_.Build(At(1000))->clusters.contains("a"))
+      << "the resolver ends that wait, not the store";
+  config::ResolvedEndpoints resolved = {{"a", std::make_shared<config::Assignment>()}};
+  const auto first = store_.Build(At(1000), true, resolved);
+  EXPECT_EQ(first->clusters.at("a").endpoints, resolved["a"]);
+  EXPECT_EQ(store_.Build(At(1001), true, resolved), first);
+  resolved["a"] = std::make_shared<config::Assignment>();
+  const auto second = store_.Build(At(1002), true, resolved);
+  EXPECT_EQ(second->generation, first->generation + 1);
+  EXPECT_EQ(second->clusters.at("a").endpoints, resolved["a"]);
+  cluster.mutable_connect_timeout()->set_seconds(1);
+  Apply(Type::kCluster, Response("2", cluster, EdsCluster("b")));
+  EXPECT_EQ(store_.Build(At(1003), true)->clusters.at("a").endpoints, resolved["a"])
+      << "until the new names are resolved the one before serves";
+  Apply(Type::kCluster, Response("3", EdsCluster("b")));
+  EXPECT_TRUE(store_.ByDns().empty());
+  EXPECT_FALSE(store_.Build(At(1004), true, resolved)->clusters.contains("a"));
+}
+
+TEST(StaticStoreTest, AStaticClusterByDnsHoldsTheSettledStateBack) {
+  auto bootstrap = std::make_shared<config::Bootstrap>();
+  auto cluster = std::make_shared<config::Cluster>();
+  cluster->name = "a";
+  cluster->discovery = config::Cluster::Discovery::kLogicalDns;
+  cluster->load_assignment = std::make_shared<config::Assignment>();
+  bootstrap->clusters.push_back(cluster);
+  auto listener = std::make_shared<config::Listener>();
+  listener->name = "l";
+  bootstrap->listeners.push_back(listener);
+  ResourceStore store(bootstrap, {});
+  EXPECT_EQ(store.ByDns(), bootstrap->clusters);
+  store.Build(At(0));
+  EXPECT_FALSE(store.settled());
+  store.Build(At(0), true, {{"a", std::make_shared<config::Assignment>()}});
+  EXPECT_TRUE(store.settled());
+}
+
 TEST_F(StoreTest, ABadResourceIsNamedTheOthersApplyAndTheLastGoodStays) {
   Apply(Type::kCluster, Response("1", EdsCluster("a"), EdsCluster("b")));
   Apply(Type::kEndpoints, Response("1", Endpoints("a", 1), Endpoints("b", 1)));

@@ -166,6 +166,28 @@ TEST(DecodeTest, AnEmptySliceHasNullsWhereListsWere) {
       Lines{});
 }
 
+TEST(DecodeTest, NamesOfHostsAreDnsNames) {
+  const auto slice = [](const std::string& type, const std::string& address) {
+    return Problems("{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, addressType: " + type +
+                    ", endpoints: [{addresses: ['" + address +
+                    "']}], metadata: {name: a, labels: {kubernetes.io/service-name: a}}}");
+  };
+  EXPECT_EQ(slice("FQDN", "db.example.com"), Lines{});
+  EXPECT_EQ(slice("FQDN", "Db.example.com."), Lines{});
+  EXPECT_EQ(slice("FQDN", "db_example"),
+            Lines{"f.yaml:1:100: endpoints[0].addresses[0]: expected a DNS name"});
+  EXPECT_EQ(slice("IPv4", "db.example.com"),
+            Lines{"f.yaml:1:100: endpoints[0].addresses[0]: expected an IPv4 address"});
+  EXPECT_EQ(slice("Dns", "10.0.0.1").size(), 1u);
+  const auto service = [](const std::string& spec) {
+    return Problems("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {type: ExternalName" + spec +
+                    "}}");
+  };
+  EXPECT_EQ(service(", externalName: api.example.com"), Lines{}) << "without ports: not in the mesh";
+  EXPECT_EQ(service(", ports: [{port: 80}]"), Lines{"f.yaml:1:54: spec.externalName: expected a DNS name"});
+  EXPECT_EQ(service(", externalName: 'a..b'"), Lines{"f.yaml:1:81: spec.externalName: expected a DNS name"});
+}
+
 TEST(DecodeTest, AListIsItsItems) {
   const std::string text = R"(apiVersion: v1
 items:
