@@ -22,11 +22,16 @@ class Builder {
     for (const EndpointSlice* slice : slices_) AddSlice(*slice);
     for (const HttpRoute* route : routes_) AddRoute(*route);
     for (const RetryPolicy* policy : retries_) AddRetry(*policy);
-    for (const LoadBalancingPolicy* policy : balancers_) AddBalancer(*policy);
+    for (const auto* policy : balancers_)
+      AddToServices(*policy, &MeshService::balancer, "LoadBalancingPolicy");
+    for (const auto* policy : circuits_)
+      AddToServices(*policy, &MeshService::circuits, "CircuitBreakerPolicy");
+    for (const auto* policy : healths_) AddToServices(*policy, &MeshService::health, "HealthPolicy");
     for (const TracingPolicy* policy : tracings_) AddTracing(*policy);
     Attach();
     model_->route_count = routes_.size();
-    model_->policy_count = retries_.size() + balancers_.size() + tracings_.size();
+    model_->policy_count =
+        retries_.size() + balancers_.size() + circuits_.size() + healths_.size() + tracings_.size();
     return {std::move(model_), std::move(problems_)};
   }
 
@@ -41,7 +46,8 @@ class Builder {
   MeshBackend Resolve(const HttpRoute& route, const BackendRef& backend);
   MeshRoute* FindRoute(const Target& target);
   void AddRetry(const RetryPolicy& policy);
-  void AddBalancer(const LoadBalancingPolicy& policy);
+  template <typename Policy, typename Rule>
+  void AddToServices(const Policy& policy, std::optional<Rule> MeshService::* slot, const char* kind);
   void AddTracing(const TracingPolicy& policy);
   void Attach();
   void ReportDisplaced();
@@ -61,6 +67,8 @@ class Builder {
   std::multimap<std::string, const ReferenceGrant*> grants_;
   std::vector<const RetryPolicy*> retries_;
   std::vector<const LoadBalancingPolicy*> balancers_;
+  std::vector<const CircuitBreakerPolicy*> circuits_;
+  std::vector<const HealthPolicy*> healths_;
   std::vector<const TracingPolicy*> tracings_;
 
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
@@ -90,6 +98,8 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
       grants_.emplace(grant->metadata.name.ns, grant);
     if (const auto* retry = std::get_if<RetryPolicy>(object.get())) retries_.push_back(retry);
     if (const auto* balancer = std::get_if<LoadBalancingPolicy>(object.get())) balancers_.push_back(balancer);
+    if (const auto* circuit = std::get_if<CircuitBreakerPolicy>(object.get())) circuits_.push_back(circuit);
+    if (const auto* health = std::get_if<HealthPolicy>(object.get())) healths_.push_back(health);
     if (const auto* tracing = std::get_if<TracingPolicy>(object.get())) tracings_.push_back(tracing);
   }
   const auto older = [](const auto* a, const auto* b) {
@@ -99,6 +109,8 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
   std::sort(routes_.begin(), routes_.end(), older);
   std::sort(retries_.begin(), retries_.end(), older);
   std::sort(balancers_.begin(), balancers_.end(), older);
+  std::sort(circuits_.begin(), circuits_.end(), older);
+  std::sort(healths_.begin(), healths_.end(), older);
   std::sort(tracings_.begin(), tracings_.end(), older);
 }
 
@@ -275,16 +287,18 @@ void Builder::AddRetry(const RetryPolicy& policy) {
   }
 }
 
-void Builder::AddBalancer(const LoadBalancingPolicy& policy) {
+// Of policies that speak of Services alone: of two the older one counts.
+template <typename Policy, typename Rule>
+void Builder::AddToServices(const Policy& policy, std::optional<Rule> MeshService::* slot, const char* kind) {
   for (const Target& target : policy.targets) {
     MeshService* service = Find(target.name);
     if (service == nullptr) {
       Report(policy.metadata, target.path, "expected a Service, there is no " + target.name.ToString());
-    } else if (service->balancer.has_value()) {
+    } else if ((service->*slot).has_value()) {
       Report(policy.metadata, target.path,
-             "expected a target without a LoadBalancingPolicy, an older one is attached to it");
+             std::string("expected a target without a ") + kind + ", an older one is attached to it");
     } else {
-      service->balancer = policy.rule;
+      service->*slot = policy.rule;
     }
   }
 }

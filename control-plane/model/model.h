@@ -74,6 +74,8 @@ struct MeshService {
   std::vector<Attachment> routes;
   std::optional<RetryRule> retry;  // for requests whose rule has none
   std::optional<BalancerRule> balancer;
+  std::optional<CircuitRule> circuits;
+  std::optional<HealthRule> health;
 
   const MeshPort* FindPort(uint16_t port) const;
   // Those that count for clients of the namespace; a consumer's own replace the producer's.

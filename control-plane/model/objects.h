@@ -241,16 +241,74 @@ struct RetryPolicy {
   RetryRule rule;
 };
 
+struct HashRule {
+  enum class Kind : uint8_t { kHeader, kCookie, kSourceIp, kQuery };
+  Kind kind = Kind::kHeader;
+  std::string name;
+  std::optional<std::chrono::milliseconds> ttl;  // kCookie: of one that is given
+  std::string path;
+};
+
 struct BalancerRule {
-  enum class Kind : uint8_t { kRoundRobin, kLeastRequest, kRandom };
+  enum class Kind : uint8_t { kRoundRobin, kLeastRequest, kRandom, kPeakEwma, kRingHash, kMaglev };
   Kind kind = Kind::kRoundRobin;
-  uint32_t choices = 2;  // kLeastRequest
+  uint32_t choices = 2;                     // kLeastRequest
+  std::vector<HashRule> hash_on;            // kRingHash, kMaglev
+  std::chrono::milliseconds slow_start{0};  // 0: none
+  bool prefer_same_zone = false;
+  double panic_percent = 0;
+};
+
+// Unset: no limit.
+struct CircuitRule {
+  std::optional<uint32_t> connections;
+  std::optional<uint32_t> pending;
+  std::optional<uint32_t> requests;
+  std::optional<uint32_t> retries;
+};
+
+struct OutlierRule {
+  uint32_t errors = 5;
+  uint32_t gateway_errors = 0;
+  std::chrono::milliseconds interval{10'000};
+  std::chrono::milliseconds ejection{30'000};
+  uint32_t most_percent = 50;
+};
+
+struct HealthCheckRule {
+  enum class Kind : uint8_t { kHttp, kGrpc, kTcp };
+  Kind kind = Kind::kHttp;
+  std::string path;
+  std::string host;     // "": the Service's
+  std::string service;  // kGrpc
+  std::chrono::milliseconds interval{10'000};
+  std::chrono::milliseconds timeout{1'000};
+  uint32_t unhealthy_threshold = 3;
+  uint32_t healthy_threshold = 2;
+  std::optional<uint16_t> port;
+};
+
+struct HealthRule {
+  std::optional<OutlierRule> outlier;
+  std::optional<HealthCheckRule> check;
 };
 
 struct LoadBalancingPolicy {
   Metadata metadata;
   std::vector<Target> targets;  // Services
   BalancerRule rule;
+};
+
+struct CircuitBreakerPolicy {
+  Metadata metadata;
+  std::vector<Target> targets;  // Services
+  CircuitRule rule;
+};
+
+struct HealthPolicy {
+  Metadata metadata;
+  std::vector<Target> targets;  // Services
+  HealthRule rule;
 };
 
 struct TracingPolicy {
@@ -262,7 +320,7 @@ struct TracingPolicy {
 };
 
 using Object = std::variant<Service, EndpointSlice, HttpRoute, GrpcRoute, ReferenceGrant, RetryPolicy,
-                            LoadBalancingPolicy, TracingPolicy>;
+                            LoadBalancingPolicy, CircuitBreakerPolicy, HealthPolicy, TracingPolicy>;
 
 inline const Metadata& MetadataOf(const Object& object) {
   return std::visit([](const auto& o) -> const Metadata& { return o.metadata; }, object);

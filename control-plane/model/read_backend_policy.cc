@@ -1,11 +1,11 @@
-// LoadBalancingPolicy, CircuitBreakerPolicy and HealthPolicy: what is said of a Service's endpoints as a whole.
+// LoadBalancingPolicy, CircuitBreakerPolicy and HealthPolicy: what is said of a Service's endpoints as a
+// whole.
 #include <algorithm>
 #include <limits>
 
 #include "control-plane/model/read.h"
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
-#include "sidecar/http/target.h"
 
 namespace pillion::control {
 namespace {
@@ -39,7 +39,8 @@ BalancerKind ReadKind(policy::LoadBalancingPolicySpec::Balancer balancer, Report
   }
 }
 
-HashRule ReadHash(const policy::LoadBalancingPolicySpec::HashOn& message, const std::string& path, Report& report) {
+HashRule ReadHash(const policy::LoadBalancingPolicySpec::HashOn& message, const std::string& path,
+                  Report& report) {
   using Kind = HashRule::Kind;
   HashRule rule;
   const int given = (message.header().empty() ? 0 : 1) + (message.has_cookie() ? 1 : 0) +
@@ -53,8 +54,7 @@ HashRule ReadHash(const policy::LoadBalancingPolicySpec::HashOn& message, const 
     if (message.cookie().has_ttl())
       rule.ttl = ReadDuration(message.cookie().ttl(), FieldPath(cookie_path, "ttl"), true, report);
     rule.path = message.cookie().path();
-    if (!rule.path.empty() &&
-        (rule.path[0] != '/' || !http::IsOriginForm(rule.path) || rule.path.find(';') != std::string::npos))
+    if (!rule.path.empty() && (!IsCleanPath(rule.path) || rule.path.find(';') != std::string::npos))
       report.Add(FieldPath(cookie_path, "path"), "expected a path without ;");
   } else if (message.source_ip()) {
     rule.kind = Kind::kSourceIp;
@@ -64,7 +64,8 @@ HashRule ReadHash(const policy::LoadBalancingPolicySpec::HashOn& message, const 
   } else {
     rule.name = message.header();
     std::ranges::transform(rule.name, rule.name.begin(), AsciiLower);
-    if (given == 1 && !IsToken(rule.name)) report.Add(FieldPath(path, "header"), "expected the name of a header");
+    if (given == 1 && !IsToken(rule.name))
+      report.Add(FieldPath(path, "header"), "expected the name of a header");
   }
   return rule;
 }
@@ -119,11 +120,11 @@ HealthCheckRule ReadCheck(const policy::HealthPolicySpec::HealthCheck& message, 
     report.Add(path, "expected one of http, grpc and tcp");
   if (message.has_http()) {
     rule.path = message.http().path();
-    if (!rule.path.starts_with('/') || !http::IsOriginForm(rule.path))
-      report.Add(FieldPath(path, "http.path"), "expected a path: / and visible ASCII without #");
+    if (!IsCleanPath(rule.path.substr(0, rule.path.find('?'))))
+      report.Add(FieldPath(path, "http.path"), "expected a path");
     rule.host = message.http().host();
-    if (!rule.host.empty() && !http::IsAuthority(rule.host))
-      report.Add(FieldPath(path, "http.host"), "expected a host, maybe with a port");
+    if (!rule.host.empty() && !IsDnsSubdomain(rule.host))
+      report.Add(FieldPath(path, "http.host"), "expected a DNS name");
   } else if (message.has_grpc()) {
     rule.kind = HealthCheckRule::Kind::kGrpc;
     rule.service = message.grpc().service();
@@ -153,7 +154,8 @@ std::optional<LoadBalancingPolicy> Read(const policy::LoadBalancingPolicy& messa
   LoadBalancingPolicy result;
   result.metadata = ReadMetadata(message.metadata(), report);
   const auto& spec = message.spec();
-  result.targets = ReadServices(spec.target_refs(), result.metadata.name.ns, report);
+  result.targets = ReadTargets(spec.target_refs(), result.metadata.name.ns, false, report);
+  if (result.targets.empty()) report.Add("spec", "expected targetRefs");
   BalancerRule& rule = result.rule;
   rule.kind = ReadKind(spec.balancer(), report);
   if (spec.has_choices()) {
@@ -181,8 +183,10 @@ std::optional<CircuitBreakerPolicy> Read(const policy::CircuitBreakerPolicy& mes
   CircuitBreakerPolicy result;
   result.metadata = ReadMetadata(message.metadata(), report);
   const auto& spec = message.spec();
-  result.targets = ReadServices(spec.target_refs(), result.metadata.name.ns, report);
-  const auto read = [&](bool present, int64_t number, const char* path, int64_t least) -> std::optional<uint32_t> {
+  result.targets = ReadTargets(spec.target_refs(), result.metadata.name.ns, false, report);
+  if (result.targets.empty()) report.Add("spec", "expected targetRefs");
+  const auto read = [&](bool present, int64_t number, const char* path,
+                        int64_t least) -> std::optional<uint32_t> {
     if (!present) return std::nullopt;
     return ReadCount(number, path, least, std::numeric_limits<uint32_t>::max(), report);
   };
@@ -202,7 +206,8 @@ std::optional<HealthPolicy> Read(const policy::HealthPolicy& message, Report& re
   HealthPolicy result;
   result.metadata = ReadMetadata(message.metadata(), report);
   const auto& spec = message.spec();
-  result.targets = ReadServices(spec.target_refs(), result.metadata.name.ns, report);
+  result.targets = ReadTargets(spec.target_refs(), result.metadata.name.ns, false, report);
+  if (result.targets.empty()) report.Add("spec", "expected targetRefs");
   if (!spec.has_outlier_detection() && !spec.has_health_check())
     report.Add("spec", "expected outlierDetection or healthCheck");
   if (spec.has_outlier_detection()) result.rule.outlier = ReadOutlier(spec.outlier_detection(), report);

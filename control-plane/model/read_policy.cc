@@ -1,4 +1,4 @@
-// RetryPolicy, LoadBalancingPolicy and TracingPolicy.
+// RetryPolicy and TracingPolicy.
 #include <algorithm>
 #include <array>
 
@@ -28,31 +28,6 @@ constexpr std::array<std::string_view, 15> kConditions = {"5xx",
                                                           "internal",
                                                           "resource-exhausted",
                                                           "unavailable"};
-
-std::vector<Target> ReadTargets(
-    const google::protobuf::RepeatedPtrField<kube::policy::v1alpha1::TargetReference>& references,
-    const std::string& ns, bool routes_too, Report& report) {
-  std::vector<Target> targets;
-  for (int i = 0; i < references.size(); ++i) {
-    const auto& reference = references[i];
-    const std::string path = ElementPath("spec.target_refs", static_cast<size_t>(i));
-    Target target{TargetKind::kService, {ns, reference.name()}, path};
-    const bool core = reference.group().empty() || reference.group() == "core";
-    const bool http = reference.kind() == "HTTPRoute";
-    const bool route =
-        reference.group() == "gateway.networking.k8s.io" && (http || reference.kind() == "GRPCRoute");
-    if (routes_too && route) {
-      target.kind = http ? TargetKind::kHttpRoute : TargetKind::kGrpcRoute;
-    } else if (!core || reference.kind() != "Service") {
-      report.Add(path, routes_too ? "expected kind: Service, or kind: HTTPRoute or GRPCRoute of group "
-                                    "gateway.networking.k8s.io"
-                                  : "expected kind: Service");
-    }
-    if (reference.name().empty()) report.Add(path, "expected a name");
-    targets.push_back(std::move(target));
-  }
-  return targets;
-}
 
 void ReadBackoff(const kube::policy::v1alpha1::RetryPolicySpec::Backoff& message, RetryRule& rule,
                  Report& report) {
@@ -103,6 +78,31 @@ void ReadBudget(const kube::policy::v1alpha1::RetryPolicySpec& spec, RetryPolicy
 
 }  // namespace
 
+std::vector<Target> ReadTargets(
+    const google::protobuf::RepeatedPtrField<kube::policy::v1alpha1::TargetReference>& references,
+    const std::string& ns, bool routes_too, Report& report) {
+  std::vector<Target> targets;
+  for (int i = 0; i < references.size(); ++i) {
+    const auto& reference = references[i];
+    const std::string path = ElementPath("spec.target_refs", static_cast<size_t>(i));
+    Target target{TargetKind::kService, {ns, reference.name()}, path};
+    const bool core = reference.group().empty() || reference.group() == "core";
+    const bool http = reference.kind() == "HTTPRoute";
+    const bool route =
+        reference.group() == "gateway.networking.k8s.io" && (http || reference.kind() == "GRPCRoute");
+    if (routes_too && route) {
+      target.kind = http ? TargetKind::kHttpRoute : TargetKind::kGrpcRoute;
+    } else if (!core || reference.kind() != "Service") {
+      report.Add(path, routes_too ? "expected kind: Service, or kind: HTTPRoute or GRPCRoute of group "
+                                    "gateway.networking.k8s.io"
+                                  : "expected kind: Service");
+    }
+    if (reference.name().empty()) report.Add(path, "expected a name");
+    targets.push_back(std::move(target));
+  }
+  return targets;
+}
+
 std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& message, Report& report) {
   RetryPolicy policy;
   policy.metadata = ReadMetadata(message.metadata(), report);
@@ -145,39 +145,6 @@ std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& messa
   ReadHeaders(spec, policy.rule, report);
   ReadBudget(spec, policy, report);
   ReadBackoff(spec.backoff(), policy.rule, report);
-  if (report.failed()) return std::nullopt;
-  return policy;
-}
-
-std::optional<LoadBalancingPolicy> Read(const kube::policy::v1alpha1::LoadBalancingPolicy& message,
-                                        Report& report) {
-  using Spec = kube::policy::v1alpha1::LoadBalancingPolicySpec;
-  using Kind = BalancerRule::Kind;
-  constexpr int32_t kMostChoices = 100;
-  LoadBalancingPolicy policy;
-  policy.metadata = ReadMetadata(message.metadata(), report);
-  const Spec& spec = message.spec();
-  policy.targets = ReadTargets(spec.target_refs(), policy.metadata.name.ns, false, report);
-  if (policy.targets.empty()) report.Add("spec", "expected targetRefs");
-  switch (spec.balancer()) {
-    case Spec::RoundRobin:
-      break;
-    case Spec::LeastRequest:
-      policy.rule.kind = Kind::kLeastRequest;
-      break;
-    case Spec::Random:
-      policy.rule.kind = Kind::kRandom;
-      break;
-    default:
-      report.Add("spec", "expected balancer: RoundRobin, LeastRequest or Random");
-      break;
-  }
-  if (spec.has_choices()) {
-    if (spec.choices() < 2 || spec.choices() > kMostChoices) report.Add("spec.choices", "expected 2 to 100");
-    if (policy.rule.kind != Kind::kLeastRequest)
-      report.Add("spec.choices", "expected only with balancer: LeastRequest");
-    policy.rule.choices = static_cast<uint32_t>(std::max(spec.choices(), 0));
-  }
   if (report.failed()) return std::nullopt;
   return policy;
 }

@@ -73,7 +73,8 @@ Health HealthOf(const kube::discovery::v1::EndpointConditions& conditions) {
 std::string_view KindOf(const Object& object) {
   constexpr std::string_view kKinds[] = {
       "Service",        "EndpointSlice", "HTTPRoute",           "GRPCRoute",
-      "ReferenceGrant", "RetryPolicy",   "LoadBalancingPolicy", "TracingPolicy"};
+      "ReferenceGrant", "RetryPolicy",   "LoadBalancingPolicy", "CircuitBreakerPolicy",
+      "HealthPolicy",   "TracingPolicy"};
   return kKinds[object.index()];
 }
 

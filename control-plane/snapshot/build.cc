@@ -46,12 +46,12 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
     for (const MeshPort& port : service.ports) {
       const std::string cluster = OutboundCluster(name, port.port);
       if (port.discovery != MeshPort::Discovery::kEndpoints) {  // they are in the cluster
-        set->Add(ResourceType::kCluster, cluster, MakeOutboundCluster(service, port));
+        set->Add(ResourceType::kCluster, cluster, MakeOutboundCluster(service, port, node.zone));
         continue;
       }
-      set->Add(ResourceType::kCluster, cluster, MakeOutboundCluster(service, port),
+      set->Add(ResourceType::kCluster, cluster, MakeOutboundCluster(service, port, node.zone),
                {{ResourceType::kEndpoints, cluster}});
-      set->Add(ResourceType::kEndpoints, cluster, MakeEndpoints(service, port));
+      set->Add(ResourceType::kEndpoints, cluster, MakeEndpoints(service, port, node.zone));
     }
   }
   const MeshTracing* tracing = model.TracingOf(node.service);

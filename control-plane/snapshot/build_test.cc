@@ -14,6 +14,7 @@
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
+#include "pillion/sidecar/v1/peak_ewma.pb.h"
 #include "pillion/sidecar/v1/peering.pb.h"
 
 namespace pillion::control {
@@ -351,6 +352,138 @@ TEST(BuildTest, ALoadBalancingPolicyIsOfTheClustersOfItsService) {
   const Cluster least = cluster("LeastRequest, choices: 3");
   EXPECT_EQ(least.lb_policy(), Cluster::LEAST_REQUEST);
   EXPECT_EQ(least.least_request_lb_config().choice_count().value(), 3u);
+}
+
+// A policy on the Service orders.
+std::string PolicyYaml(const std::string& kind, const std::string& spec) {
+  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
+         ", metadata: {name: p, namespace: shop}, spec: {targetRefs: [{kind: Service, name: orders}], " +
+         spec + "}}\n";
+}
+
+TEST(BuildTest, BalancersThatHashHaveTheirPoliciesOnTheRoutesToThem) {
+  const std::string policy = PolicyYaml("LoadBalancingPolicy",
+                                        "balancer: Maglev, hashOn: [{header: X-User}, {cookie: {name: c, "
+                                        "ttl: 1h, path: /p}}, {sourceIp: true}, "
+                                        "{queryParameter: q}]");
+  const auto set = Build(policy);
+  EXPECT_EQ(Get<Cluster>(*set, kCluster, kOrdersCluster).lb_policy(), Cluster::MAGLEV);
+  const auto action = Host(*set, kOrders80).routes(0).route();
+  ASSERT_EQ(action.hash_policy_size(), 4);
+  EXPECT_EQ(action.hash_policy(0).header().header_name(), "x-user");
+  EXPECT_EQ(action.hash_policy(1).cookie().name(), "c");
+  EXPECT_EQ(action.hash_policy(1).cookie().ttl().seconds(), 3600);
+  EXPECT_EQ(action.hash_policy(1).cookie().path(), "/p");
+  EXPECT_TRUE(action.hash_policy(2).connection_properties().source_ip());
+  EXPECT_EQ(action.hash_policy(3).query_parameter().name(), "q");
+  const auto routed = Build(policy + RouteYaml("{name: r, backendRefs: [{name: orders, port: 80}]}"));
+  EXPECT_EQ(Host(*routed, kOrders80).routes(0).route().hash_policy_size(), 4);
+  EXPECT_EQ(Host(*Build(), kOrders80).routes(0).route().hash_policy_size(), 0);
+}
+
+TEST(BuildTest, OtherBalancersAndSlowStart) {
+  const auto cluster = [](const std::string& spec) {
+    return Get<Cluster>(*Build(PolicyYaml("LoadBalancingPolicy", spec)), kCluster, kOrdersCluster);
+  };
+  EXPECT_EQ(cluster("balancer: RingHash, hashOn: [{sourceIp: true}]").lb_policy(), Cluster::RING_HASH);
+  const Cluster ewma = cluster("balancer: PeakEwma, panicPercent: 20");
+  EXPECT_TRUE(ewma.load_balancing_policy()
+                  .policies(0)
+                  .typed_extension_config()
+                  .typed_config()
+                  .Is<sidecar::v1::PeakEwma>());
+  EXPECT_EQ(ewma.common_lb_config().healthy_panic_threshold().value(), 20);
+  EXPECT_EQ(cluster("balancer: RoundRobin, slowStart: 30s")
+                .round_robin_lb_config()
+                .slow_start_config()
+                .slow_start_window()
+                .seconds(),
+            30);
+  EXPECT_EQ(cluster("balancer: LeastRequest, slowStart: 20s")
+                .least_request_lb_config()
+                .slow_start_config()
+                .slow_start_window()
+                .seconds(),
+            20);
+}
+
+TEST(BuildTest, TheCallersZoneIsPreferredWhereThePolicySaysSo) {
+  const std::string policy =
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: LoadBalancingPolicy, metadata: {name: "
+      "p, namespace: shop}, spec: {targetRefs: [{kind: Service, name: greeter}], balancer: "
+      "RoundRobin, preferSameZone: true}}\n";
+  const auto priorities = [&](const std::string& policies, const std::string& zone) {
+    auto node = MakeNode({});
+    node.mutable_locality()->set_zone(zone);
+    const auto set = Build(policies, node);
+    std::map<std::string, uint32_t> by_zone;
+    const auto endpoints =
+        Get<ClusterLoadAssignment>(*set, kEndpoints, "outbound|50051||greeter.shop.svc.cluster.local");
+    for (const auto& group : endpoints.endpoints()) by_zone[group.locality().zone()] = group.priority();
+    return by_zone;
+  };
+  using Priorities = std::map<std::string, uint32_t>;
+  EXPECT_EQ(priorities(policy, "a"), (Priorities{{"a", 0}, {"b", 1}}));
+  EXPECT_EQ(priorities(policy, "b"), (Priorities{{"a", 1}, {"b", 0}}));
+  EXPECT_EQ(priorities(policy, "c"), (Priorities{{"a", 0}, {"b", 0}})) << "none of its own";
+  EXPECT_EQ(priorities(policy, ""), (Priorities{{"a", 0}, {"b", 0}}));
+  EXPECT_EQ(priorities("", "a"), (Priorities{{"a", 0}, {"b", 0}}));
+}
+
+TEST(BuildTest, ACircuitBreakerPolicyLimitsTheClustersOfItsService) {
+  const auto limits =
+      Get<Cluster>(*Build(PolicyYaml("CircuitBreakerPolicy",
+                                     "maxConnections: 1, maxPendingRequests: 2, maxRequests: 3, "
+                                     "maxRetries: 0")),
+                   kCluster, kOrdersCluster)
+          .circuit_breakers();
+  ASSERT_EQ(limits.thresholds_size(), 2);
+  for (const auto& one : limits.thresholds()) {
+    EXPECT_EQ(one.max_connections().value(), 1u);
+    EXPECT_EQ(one.max_pending_requests().value(), 2u);
+    EXPECT_EQ(one.max_requests().value(), 3u);
+    EXPECT_TRUE(one.has_max_retries());
+    EXPECT_EQ(one.max_retries().value(), 0u);
+  }
+}
+
+TEST(BuildTest, AHealthPolicyEjectsAndChecks) {
+  const auto cluster = [](const std::string& spec) {
+    return Get<Cluster>(*Build(PolicyYaml("HealthPolicy", spec)), kCluster, kOrdersCluster);
+  };
+  const Cluster usual = cluster("outlierDetection: {}");
+  EXPECT_EQ(usual.outlier_detection().consecutive_5xx().value(), 5u);
+  EXPECT_EQ(usual.outlier_detection().consecutive_gateway_failure().value(), 0u);
+  EXPECT_EQ(usual.outlier_detection().max_ejection_percent().value(), 50u);
+  EXPECT_TRUE(usual.outlier_detection().always_eject_one_host().value());
+  EXPECT_EQ(usual.health_checks_size(), 0);
+  const auto all =
+      cluster(
+          "outlierDetection: {consecutiveErrors: 1, consecutiveGatewayErrors: 2, interval: 3s, ejection: 4s, "
+          "maxEjectionPercent: 0}")
+          .outlier_detection();
+  EXPECT_EQ(all.consecutive_5xx().value(), 1u);
+  EXPECT_EQ(all.consecutive_gateway_failure().value(), 2u);
+  EXPECT_EQ(all.enforcing_consecutive_gateway_failure().value(), 100u);
+  EXPECT_EQ(all.interval().seconds(), 3);
+  EXPECT_EQ(all.base_ejection_time().seconds(), 4);
+  EXPECT_FALSE(all.always_eject_one_host().value());
+  const auto http = cluster("healthCheck: {http: {path: /h}}").health_checks(0);
+  EXPECT_EQ(http.http_health_check().path(), "/h");
+  EXPECT_EQ(http.http_health_check().host(), "orders.shop.svc.cluster.local");
+  EXPECT_EQ(http.interval().seconds(), 10);
+  EXPECT_EQ(http.no_traffic_interval().seconds(), 10);
+  EXPECT_EQ(http.unhealthy_threshold().value(), 3u);
+  EXPECT_EQ(http.healthy_threshold().value(), 2u);
+  const auto grpc = cluster(
+                        "healthCheck: {grpc: {service: s}, interval: 5s, timeout: 2s, unhealthyThreshold: 4, "
+                        "healthyThreshold: 5, port: 81}")
+                        .health_checks(0);
+  EXPECT_EQ(grpc.grpc_health_check().service_name(), "s");
+  EXPECT_EQ(grpc.timeout().seconds(), 2);
+  EXPECT_EQ(grpc.unhealthy_threshold().value(), 4u);
+  EXPECT_EQ(grpc.alt_port().value(), 81u);
+  EXPECT_TRUE(cluster("healthCheck: {tcp: {}}").health_checks(0).has_tcp_health_check());
 }
 
 TEST(BuildTest, ARouteOfAnotherNamespaceSpeaksForItsOwnClientsAndReplacesTheProducers) {

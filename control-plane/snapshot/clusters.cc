@@ -1,4 +1,7 @@
 // Clusters and endpoints.
+#include <algorithm>
+
+#include "control-plane/snapshot/cluster_policy.h"
 #include "control-plane/snapshot/parts.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
@@ -24,19 +27,6 @@ constexpr std::chrono::seconds kHttp1Idle{60};
 constexpr std::chrono::hours kHttp2Idle{1};
 constexpr uint32_t kMaxStreams = 1024;
 constexpr uint32_t kStreamWindowBytes = 256 * 1024;
-
-// What is left unset is Envoy's default: 1024 of each, whatever a mesh is used for, and requests to endpoints
-// that are not ready once half of them are.
-void SetSafeLimits(Cluster& cluster) {
-  for (const auto priority : {envoy::config::core::v3::DEFAULT, envoy::config::core::v3::HIGH}) {
-    auto& limits = *cluster.mutable_circuit_breakers()->add_thresholds();
-    limits.set_priority(priority);
-    limits.mutable_max_connections()->set_value(UINT32_MAX);
-    limits.mutable_max_pending_requests()->set_value(UINT32_MAX);
-    limits.mutable_max_requests()->set_value(UINT32_MAX);
-  }
-  cluster.mutable_common_lb_config()->mutable_healthy_panic_threshold()->set_value(0);
-}
 
 Cluster MakeCluster(const std::string& name, AppProtocol protocol) {
   Cluster cluster;
@@ -77,21 +67,7 @@ envoy::config::core::v3::HealthStatus HealthStatusOf(Health health) {
   return envoy::config::core::v3::UNHEALTHY;
 }
 
-void SetBalancer(Cluster& cluster, const BalancerRule& rule) {
-  switch (rule.kind) {
-    case BalancerRule::Kind::kRoundRobin:
-      break;
-    case BalancerRule::Kind::kLeastRequest:
-      cluster.set_lb_policy(Cluster::LEAST_REQUEST);
-      cluster.mutable_least_request_lb_config()->mutable_choice_count()->set_value(rule.choices);
-      break;
-    case BalancerRule::Kind::kRandom:
-      cluster.set_lb_policy(Cluster::RANDOM);
-      break;
-  }
-}
-
-void SetDns(Cluster& cluster, const MeshService& service, const MeshPort& port) {
+void SetDns(Cluster& cluster, const MeshService& service, const MeshPort& port, const std::string& zone) {
   const bool external = port.discovery == MeshPort::Discovery::kExternalName;
   cluster.set_type(external ? Cluster::LOGICAL_DNS : Cluster::STRICT_DNS);
   // As of Kubernetes' Services: IPv4 unless told otherwise. Many pods have no way to IPv6 addresses.
@@ -101,7 +77,7 @@ void SetDns(Cluster& cluster, const MeshService& service, const MeshPort& port) 
   SetDuration(cluster.mutable_dns_failure_refresh_rate()->mutable_base_interval(), kDnsFailureBase);
   SetDuration(cluster.mutable_dns_failure_refresh_rate()->mutable_max_interval(), kDnsFailureMax);
   SetDuration(cluster.mutable_dns_jitter(), kDnsJitter);
-  *cluster.mutable_load_assignment() = MakeEndpoints(service, port);
+  *cluster.mutable_load_assignment() = MakeEndpoints(service, port, zone);
 }
 
 }  // namespace
@@ -118,7 +94,7 @@ std::string InboundCluster(const ObjectName& service, const LocalApp& local) {
   return "inbound|" + std::to_string(local.app.port) + "||" + (service.name.empty() ? "" : FullName(service));
 }
 
-Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port) {
+Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port, const std::string& zone) {
   Cluster cluster = MakeCluster(OutboundCluster(service.name, port.port), port.protocol);
   if (port.discovery == MeshPort::Discovery::kEndpoints) {
     cluster.set_type(Cluster::EDS);
@@ -127,9 +103,11 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port) {
     config->mutable_eds_config()->set_resource_api_version(envoy::config::core::v3::V3);
     config->set_service_name(cluster.name());
   } else {
-    SetDns(cluster, service, port);
+    SetDns(cluster, service, port, zone);
   }
   if (service.balancer.has_value()) SetBalancer(cluster, *service.balancer);
+  if (service.circuits.has_value()) SetCircuits(cluster, *service.circuits);
+  if (service.health.has_value()) SetHealth(cluster, *service.health, FullName(service.name));
   if (service.retry.has_value() && service.retry->budget.has_value()) {
     auto& budget = *cluster.mutable_circuit_breakers()->mutable_thresholds(0)->mutable_retry_budget();
     budget.mutable_budget_percent()->set_value(service.retry->budget->percent);
@@ -138,9 +116,15 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port) {
   return cluster;
 }
 
-ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& port) {
+ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& port,
+                                    const std::string& zone) {
   ClusterLoadAssignment assignment;
   assignment.set_cluster_name(OutboundCluster(service.name, port.port));
+  // What the caller's own zone cannot carry goes to the others; without a zone, or with none of its
+  // endpoints, all are alike.
+  const bool prefers =
+      service.balancer.has_value() && service.balancer->prefer_same_zone && !zone.empty() &&
+      std::ranges::any_of(port.endpoints, [&](const MeshEndpoint& one) { return one.zone == zone; });
   // One group per zone: a locality may be named only once, and gRPC skips one without a weight.
   std::map<std::string, envoy::config::endpoint::v3::LocalityLbEndpoints*> zones;
   for (const MeshEndpoint& endpoint : port.endpoints) {
@@ -149,6 +133,7 @@ ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& 
       group = assignment.add_endpoints();
       if (!endpoint.zone.empty()) group->mutable_locality()->set_zone(endpoint.zone);
       group->mutable_load_balancing_weight()->set_value(1);
+      group->set_priority(prefers && endpoint.zone != zone ? 1 : 0);
     }
     LbEndpoint& made = *group->add_lb_endpoints();
     SetAddress(made, endpoint.host, endpoint.port);

@@ -78,6 +78,7 @@ NodeFacts ReadNode(const envoy::config::core::v3::Node& node) {
   Reader reader(node, facts.problems);
   facts.id = node.id();
   facts.cluster = node.cluster();
+  facts.zone = node.locality().zone();
   // A cluster that is no DNS label cannot be a Service; that is no error, foreign nodes call theirs what they
   // like.
   const std::string beside = IsDnsLabel(node.cluster()) ? node.cluster() : "";

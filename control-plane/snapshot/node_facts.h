@@ -36,6 +36,7 @@ struct LocalApp {
 struct NodeFacts {
   std::string id;
   std::string cluster;
+  std::string zone;    // "": not known
   ObjectName service;  // name "": beside no Service
   std::optional<SocketAddress> outbound;
   std::optional<LocalApp> local;

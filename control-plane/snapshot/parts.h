@@ -30,9 +30,12 @@ inline void SetDuration(google::protobuf::Duration* to, std::chrono::millisecond
   to->set_nanos(static_cast<int32_t>(from.count() % 1000 * 1'000'000));
 }
 
-envoy::config::cluster::v3::Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port);
+// `zone`: the node's, "" when it is not known.
+envoy::config::cluster::v3::Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port,
+                                                        const std::string& zone);
 envoy::config::endpoint::v3::ClusterLoadAssignment MakeEndpoints(const MeshService& service,
-                                                                 const MeshPort& port);
+                                                                 const MeshPort& port,
+                                                                 const std::string& zone);
 // `name`: InboundCluster.
 envoy::config::cluster::v3::Cluster MakeInboundCluster(const std::string& name, const SocketAddress& app,
                                                        AppProtocol protocol);

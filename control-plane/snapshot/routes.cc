@@ -1,6 +1,7 @@
 // Route tables.
 #include <algorithm>
 
+#include "control-plane/snapshot/cluster_policy.h"
 #include "control-plane/snapshot/parts.h"
 #include "control-plane/snapshot/route_filters.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
@@ -123,7 +124,7 @@ std::vector<const MeshBackend*> Weighted(const MeshRule& rule) {
   return backends;
 }
 
-void SetBackends(Route& route, const MeshRule& rule, const MeshService& service,
+void SetBackends(Route& route, const MeshRule& rule, const MeshService& service, const Model& model,
                  std::set<std::string>& clusters) {
   const std::vector<const MeshBackend*> backends = Weighted(rule);
   const auto valid = std::ranges::count_if(backends, &MeshBackend::valid);
@@ -144,6 +145,10 @@ void SetBackends(Route& route, const MeshRule& rule, const MeshService& service,
       SetEdits(share, backend->filters);
       if (backend->valid) clusters.insert(share.name());
     }
+  }
+  for (const MeshBackend* backend : backends) {
+    const MeshService* const to = model.FindService(backend->service);
+    if (to != nullptr && to->balancer.has_value()) AddHashPolicies(action, *to->balancer);
   }
   SetLimits(action, &rule, service);
 }
@@ -189,7 +194,7 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
                       port.port);
           continue;
         }
-        SetBackends(route, *ranked.rule, service, clusters);
+        SetBackends(route, *ranked.rule, service, model, clusters);
         if (ranked.rule->filters.rewrite.has_value())
           SetRewrite(*route.mutable_route(), *ranked.rule->filters.rewrite, ranked.match->path);
       }
@@ -200,6 +205,7 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
       route.mutable_match()->set_prefix("/");
       route.mutable_route()->set_cluster(OutboundCluster(name, port.port));
       clusters.insert(route.route().cluster());
+      if (service.balancer.has_value()) AddHashPolicies(*route.mutable_route(), *service.balancer);
       SetLimits(*route.mutable_route(), nullptr, service);
     }
   }

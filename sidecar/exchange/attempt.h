@@ -40,12 +40,11 @@ struct AttemptOrder {
   upstream::ClusterState& cluster;
   const config::Route& route;
   const config::LabelMatch* labels;  // that its endpoint must have; null: none
-  http::RequestHead& head;
   filter::RequestState& filter_state;
   time::MonotonicTime deadline;  // what the upstream is told is left until; zero: nothing
   telemetry::EventRing& events;
   stream::Runnable& owner;
-  const stream::ClientStream& client;
+  stream::ClientStream& client;
   bool grpc;    // in which way the deadline is told
   bool tunnel;  // Upgrade or CONNECT: what follows the head is sent when it was granted
 };
@@ -121,8 +120,11 @@ class Attempt final : public Recycled<Attempt> {
   void NoteLatency(bool failed);
   void WaitNoMore();
   void TellDeadline();
+  http::RequestHead& head() const { return order_.client.request(); }
   bool WantsHttp2() const;
-  bool OpensRaw() const { return order_.route.ends_connect && order_.head.method == http::Method::kConnect; }
+  bool OpensRaw() const {
+    return order_.route.ends_connect && order_.client.request().method == http::Method::kConnect;
+  }
   Next FallBackToHttp1(const RequestError& otherwise);
   bool RequestHasNoMore() const;
 

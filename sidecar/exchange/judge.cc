@@ -37,8 +37,8 @@ void Exchange::StartAttempt() {
   if (++attempts_ == 1) cluster_->retry_budget.OnRequest(env_.turn.now());
   target_->stats.attempts.Add();
   attempt_ = std::make_unique<Attempt>(
-      AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, client_->request(), filter_state_,
-                   deadline_, events_, *this, *client_, grpc_, tunnel_},
+      AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, filter_state_, deadline_, events_,
+                   *this, *client_, grpc_, tunnel_},
       attempts_, tried_.get(), replay_);
 }
 

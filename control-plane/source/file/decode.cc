@@ -45,6 +45,9 @@ constexpr Kind kKinds[] = {
     {"policy.pillion.dev/v1alpha1", "RetryPolicy", DecodeObject<kube::policy::v1alpha1::RetryPolicy>},
     {"policy.pillion.dev/v1alpha1", "LoadBalancingPolicy",
      DecodeObject<kube::policy::v1alpha1::LoadBalancingPolicy>},
+    {"policy.pillion.dev/v1alpha1", "CircuitBreakerPolicy",
+     DecodeObject<kube::policy::v1alpha1::CircuitBreakerPolicy>},
+    {"policy.pillion.dev/v1alpha1", "HealthPolicy", DecodeObject<kube::policy::v1alpha1::HealthPolicy>},
     {"policy.pillion.dev/v1alpha1", "TracingPolicy", DecodeObject<kube::policy::v1alpha1::TracingPolicy>},
 };
 

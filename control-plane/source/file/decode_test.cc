@@ -392,6 +392,70 @@ TEST(DecodeTest, ALoadBalancingPolicyIsChecked) {
   EXPECT_EQ(Problems(head + "{}").size(), 2u);
 }
 
+// What is wrong with a policy of that kind, without the places.
+Lines PolicyProblems(const std::string& kind, const std::string& spec) {
+  Lines lines =
+      Problems("apiVersion: policy.pillion.dev/v1alpha1\nkind: " + kind +
+               "\nmetadata: {name: p}\nspec: {targetRefs: [{kind: Service, name: a}], " + spec + "}");
+  for (std::string& line : lines) line.erase(0, line.find(": ") + 2);
+  return lines;
+}
+
+TEST(DecodeTest, WhatABalancerHashesOnIsChecked) {
+  const auto problems = [](const std::string& spec) { return PolicyProblems("LoadBalancingPolicy", spec); };
+  EXPECT_EQ(
+      problems("balancer: Maglev, hashOn: [{header: x}, {cookie: {name: c, ttl: 0s}}, {sourceIp: true}], "
+               "panicPercent: 100, preferSameZone: true"),
+      Lines{});
+  EXPECT_EQ(problems("balancer: PeakEwma"), Lines{});
+  EXPECT_EQ(problems("balancer: RoundRobin, slowStart: 30s"), Lines{});
+  EXPECT_EQ(problems("balancer: RingHash"),
+            Lines{"spec: expected hashOn, with balancer: RingHash or Maglev"});
+  EXPECT_EQ(problems("balancer: Random, hashOn: [{sourceIp: true}], slowStart: 1s, panicPercent: 101"),
+            (Lines{"spec.hashOn: expected only with balancer: RingHash or Maglev",
+                   "spec.slowStart: expected only with balancer: RoundRobin or LeastRequest",
+                   "spec.panicPercent: expected 0 to 100"}));
+  EXPECT_EQ(
+      problems("balancer: Maglev, hashOn: [{}, {header: x, sourceIp: true}, {header: 'a b'}, {cookie: {name: "
+               "'', ttl: x, path: 'a'}}]"),
+      (Lines{"spec.hashOn[0]: expected one of header, cookie, sourceIp: true and queryParameter",
+             "spec.hashOn[1]: expected one of header, cookie, sourceIp: true and queryParameter",
+             "spec.hashOn[2].header: expected the name of a header",
+             "spec.hashOn[3].cookie.name: expected a cookie's name",
+             "spec.hashOn[3].cookie.ttl: expected a duration as 1h30m, 5s or 250ms",
+             "spec.hashOn[3].cookie.path: expected a path without ;"}));
+}
+
+TEST(DecodeTest, ACircuitBreakerPolicyIsChecked) {
+  const auto problems = [](const std::string& spec) { return PolicyProblems("CircuitBreakerPolicy", spec); };
+  EXPECT_EQ(problems("maxConnections: 1, maxPendingRequests: 1, maxRequests: 4294967295, maxRetries: 0"),
+            Lines{});
+  EXPECT_EQ(
+      problems("maxConnections: 0, maxRequests: 4294967296, maxRetries: -1"),
+      (Lines{"spec.maxConnections: expected 1 to 4294967295", "spec.maxRequests: expected 1 to 4294967295",
+             "spec.maxRetries: expected 0 to 4294967295"}));
+  EXPECT_EQ(problems(""),
+            Lines{"spec: expected maxConnections, maxPendingRequests, maxRequests or maxRetries"});
+}
+
+TEST(DecodeTest, AHealthPolicyIsChecked) {
+  const auto problems = [](const std::string& spec) { return PolicyProblems("HealthPolicy", spec); };
+  EXPECT_EQ(problems("outlierDetection: {}, healthCheck: {http: {path: '/h?x=1', host: a.b}}"), Lines{});
+  EXPECT_EQ(problems("healthCheck: {tcp: {}}"), Lines{});
+  EXPECT_EQ(problems(""), Lines{"spec: expected outlierDetection or healthCheck"});
+  EXPECT_EQ(problems("outlierDetection: {consecutiveErrors: -1, interval: 0s, maxEjectionPercent: 101}"),
+            (Lines{"spec.outlierDetection.consecutiveErrors: expected 0 to 2147483647",
+                   "spec.outlierDetection.interval: expected a duration of more than 0",
+                   "spec.outlierDetection.maxEjectionPercent: expected 0 to 100"}));
+  EXPECT_EQ(problems("healthCheck: {}"), Lines{"spec.healthCheck: expected one of http, grpc and tcp"});
+  EXPECT_EQ(
+      problems("healthCheck: {http: {path: x, host: 'a b'}, tcp: {}, unhealthyThreshold: 0, port: 0}"),
+      (Lines{"spec.healthCheck: expected one of http, grpc and tcp",
+             "spec.healthCheck.http.path: expected a path", "spec.healthCheck.http.host: expected a DNS name",
+             "spec.healthCheck.unhealthyThreshold: expected 1 to 1000",
+             "spec.healthCheck.port: expected a port from 1 to 65535"}));
+}
+
 TEST(DecodeTest, ATracingPolicyIsChecked) {
   const std::string head =
       "apiVersion: policy.pillion.dev/v1alpha1\nkind: TracingPolicy\nmetadata: {name: p}\nspec: ";

@@ -1,0 +1,143 @@
+#include "control-plane/snapshot/cluster_policy.h"
+
+#include "control-plane/snapshot/parts.h"
+#include "pillion/sidecar/v1/peak_ewma.pb.h"
+
+namespace pillion::control {
+namespace {
+
+using envoy::config::cluster::v3::Cluster;
+using Kind = BalancerRule::Kind;
+
+void SetOutlier(Cluster& cluster, const OutlierRule& rule) {
+  constexpr uint32_t kAlways = 100;
+  auto& outlier = *cluster.mutable_outlier_detection();
+  outlier.mutable_consecutive_5xx()->set_value(rule.errors);
+  outlier.mutable_consecutive_gateway_failure()->set_value(rule.gateway_errors);
+  outlier.mutable_enforcing_consecutive_gateway_failure()->set_value(kAlways);
+  SetDuration(outlier.mutable_interval(), rule.interval);
+  SetDuration(outlier.mutable_base_ejection_time(), rule.ejection);
+  outlier.mutable_max_ejection_percent()->set_value(rule.most_percent);
+  outlier.mutable_always_eject_one_host()->set_value(rule.most_percent > 0);
+}
+
+void SetCheck(Cluster& cluster, const HealthCheckRule& rule, const std::string& host) {
+  auto& check = *cluster.add_health_checks();
+  SetDuration(check.mutable_timeout(), rule.timeout);
+  SetDuration(check.mutable_interval(), rule.interval);
+  SetDuration(check.mutable_no_traffic_interval(), rule.interval);
+  check.mutable_unhealthy_threshold()->set_value(rule.unhealthy_threshold);
+  check.mutable_healthy_threshold()->set_value(rule.healthy_threshold);
+  check.set_interval_jitter_percent(10);
+  if (rule.port.has_value()) check.mutable_alt_port()->set_value(*rule.port);
+  switch (rule.kind) {
+    case HealthCheckRule::Kind::kHttp: {
+      auto& http = *check.mutable_http_health_check();
+      http.set_path(rule.path);
+      http.set_host(rule.host.empty() ? host : rule.host);
+      auto& passing = *http.add_retriable_statuses();
+      passing.set_start(503);
+      passing.set_end(505);
+      break;
+    }
+    case HealthCheckRule::Kind::kGrpc:
+      check.mutable_grpc_health_check()->set_service_name(rule.service);
+      check.mutable_grpc_health_check()->set_authority(host);
+      break;
+    case HealthCheckRule::Kind::kTcp:
+      check.mutable_tcp_health_check();
+      break;
+  }
+}
+
+}  // namespace
+
+void SetSafeLimits(Cluster& cluster) {
+  for (const auto priority : {envoy::config::core::v3::DEFAULT, envoy::config::core::v3::HIGH}) {
+    auto& limits = *cluster.mutable_circuit_breakers()->add_thresholds();
+    limits.set_priority(priority);
+    limits.mutable_max_connections()->set_value(UINT32_MAX);
+    limits.mutable_max_pending_requests()->set_value(UINT32_MAX);
+    limits.mutable_max_requests()->set_value(UINT32_MAX);
+  }
+  cluster.mutable_common_lb_config()->mutable_healthy_panic_threshold()->set_value(0);
+}
+
+void SetCircuits(Cluster& cluster, const CircuitRule& rule) {
+  for (auto& limits : *cluster.mutable_circuit_breakers()->mutable_thresholds()) {
+    if (rule.connections) limits.mutable_max_connections()->set_value(*rule.connections);
+    if (rule.pending) limits.mutable_max_pending_requests()->set_value(*rule.pending);
+    if (rule.requests) limits.mutable_max_requests()->set_value(*rule.requests);
+    if (rule.retries) limits.mutable_max_retries()->set_value(*rule.retries);
+  }
+}
+
+void SetBalancer(Cluster& cluster, const BalancerRule& rule) {
+  switch (rule.kind) {
+    case Kind::kRoundRobin:
+      if (rule.slow_start.count() > 0) {
+        SetDuration(
+            cluster.mutable_round_robin_lb_config()->mutable_slow_start_config()->mutable_slow_start_window(),
+            rule.slow_start);
+      }
+      break;
+    case Kind::kLeastRequest:
+      cluster.set_lb_policy(Cluster::LEAST_REQUEST);
+      cluster.mutable_least_request_lb_config()->mutable_choice_count()->set_value(rule.choices);
+      if (rule.slow_start.count() > 0) {
+        SetDuration(cluster.mutable_least_request_lb_config()
+                        ->mutable_slow_start_config()
+                        ->mutable_slow_start_window(),
+                    rule.slow_start);
+      }
+      break;
+    case Kind::kRandom:
+      cluster.set_lb_policy(Cluster::RANDOM);
+      break;
+    case Kind::kPeakEwma: {
+      // Who does not know it has the old field to go by.
+      cluster.set_lb_policy(Cluster::LEAST_REQUEST);
+      auto& policy =
+          *cluster.mutable_load_balancing_policy()->add_policies()->mutable_typed_extension_config();
+      policy.set_name("pillion.peak_ewma");
+      policy.mutable_typed_config()->PackFrom(sidecar::v1::PeakEwma());
+      break;
+    }
+    case Kind::kRingHash:
+      cluster.set_lb_policy(Cluster::RING_HASH);
+      break;
+    case Kind::kMaglev:
+      cluster.set_lb_policy(Cluster::MAGLEV);
+      break;
+  }
+  cluster.mutable_common_lb_config()->mutable_healthy_panic_threshold()->set_value(rule.panic_percent);
+}
+
+void SetHealth(Cluster& cluster, const HealthRule& rule, const std::string& host) {
+  if (rule.outlier.has_value()) SetOutlier(cluster, *rule.outlier);
+  if (rule.check.has_value()) SetCheck(cluster, *rule.check, host);
+}
+
+void AddHashPolicies(envoy::config::route::v3::RouteAction& action, const BalancerRule& rule) {
+  for (const HashRule& one : rule.hash_on) {
+    auto& policy = *action.add_hash_policy();
+    switch (one.kind) {
+      case HashRule::Kind::kHeader:
+        policy.mutable_header()->set_header_name(one.name);
+        break;
+      case HashRule::Kind::kCookie:
+        policy.mutable_cookie()->set_name(one.name);
+        policy.mutable_cookie()->set_path(one.path);
+        if (one.ttl.has_value()) SetDuration(policy.mutable_cookie()->mutable_ttl(), *one.ttl);
+        break;
+      case HashRule::Kind::kSourceIp:
+        policy.mutable_connection_properties()->set_source_ip(true);
+        break;
+      case HashRule::Kind::kQuery:
+        policy.mutable_query_parameter()->set_name(one.name);
+        break;
+    }
+  }
+}
+
+}  // namespace pillion::control
