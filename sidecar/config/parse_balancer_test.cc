@@ -98,7 +98,7 @@ TEST(OldPolicies, WhatDoesNotFitIsRefused) {
       Errors("lb_policy: RANDOM, round_robin_lb_config: {slow_start_config: {slow_start_window: -1s, "
              "aggression: {}, min_weight_percent: {value: 101}}}"),
       (Lines{"round_robin_lb_config: expected only with ROUND_ROBIN",
-             "round_robin_lb_config.slow_start_config.slow_start_window: expected a duration of at least 0",
+             "round_robin_lb_config.slow_start_config.slow_start_window: expected a duration of 0 or more",
              "round_robin_lb_config.slow_start_config.aggression.default_value: expected more than 0",
              "round_robin_lb_config.slow_start_config.min_weight_percent: expected 0 to 100"}));
   EXPECT_EQ(Errors("common_lb_config: {healthy_panic_threshold: {value: -1}}"),

@@ -358,7 +358,7 @@ TEST(HashPolicies, AreRead) {
       (Lines{"route.hash_policy[0].header.header_name: expected a field name",
              "route.hash_policy[1].cookie.name: expected a cookie's name",
              "route.hash_policy[1].cookie.path: expected a path without ;",
-             "route.hash_policy[1].cookie.ttl: expected a duration of at least 0",
+             "route.hash_policy[1].cookie.ttl: expected a duration of 0 or more",
              "route.hash_policy[2].connection_properties.source_ip: expected true",
              "route.hash_policy[3].query_parameter.name: expected at least 1 character",
              "route.hash_policy[4]: expected header, cookie, connection_properties or query_parameter"}));
@@ -367,7 +367,11 @@ TEST(HashPolicies, AreRead) {
 TEST(Priority, IsRead) {
   EXPECT_EQ(Action("priority: DEFAULT").priority, 0);
   EXPECT_EQ(Action("priority: HIGH").priority, 1);
-  EXPECT_EQ(ActionErrors("priority: 2"), Lines{"route.priority: expected DEFAULT or HIGH"});
+  Proto proto = FromYaml<Proto>(Table("{match: {prefix: /a}, route: {cluster: c}}"));
+  auto& action = *proto.mutable_virtual_hosts(0)->mutable_routes(0)->mutable_route();
+  action.set_priority(static_cast<envoy::config::core::v3::RoutingPriority>(2));
+  EXPECT_EQ(ToLines(ParseRouteTable(proto, "", Origin::kPushed).errors),
+            Lines{"virtual_hosts[0].routes[0].route.priority: expected DEFAULT or HIGH"});
 }
 
 TEST(MetadataMatch, OfAClusterIsOverThatOfItsRoute) {

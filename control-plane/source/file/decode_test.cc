@@ -422,7 +422,7 @@ TEST(DecodeTest, WhatABalancerHashesOnIsChecked) {
              "spec.hashOn[1]: expected one of header, cookie, sourceIp: true and queryParameter",
              "spec.hashOn[2].header: expected the name of a header",
              "spec.hashOn[3].cookie.name: expected a cookie's name",
-             "spec.hashOn[3].cookie.ttl: expected a duration as 1h30m, 5s or 250ms",
+             "spec.hashOn[3].cookie.ttl: expected a duration such as 500ms, 10s or 1m30s",
              "spec.hashOn[3].cookie.path: expected a path without ;"}));
 }
 
@@ -445,7 +445,7 @@ TEST(DecodeTest, AHealthPolicyIsChecked) {
   EXPECT_EQ(problems(""), Lines{"spec: expected outlierDetection or healthCheck"});
   EXPECT_EQ(problems("outlierDetection: {consecutiveErrors: -1, interval: 0s, maxEjectionPercent: 101}"),
             (Lines{"spec.outlierDetection.consecutiveErrors: expected 0 to 2147483647",
-                   "spec.outlierDetection.interval: expected a duration of more than 0",
+                   "spec.outlierDetection.interval: expected more than 0",
                    "spec.outlierDetection.maxEjectionPercent: expected 0 to 100"}));
   EXPECT_EQ(problems("healthCheck: {}"), Lines{"spec.healthCheck: expected one of http, grpc and tcp"});
   EXPECT_EQ(
@@ -453,7 +453,7 @@ TEST(DecodeTest, AHealthPolicyIsChecked) {
       (Lines{"spec.healthCheck: expected one of http, grpc and tcp",
              "spec.healthCheck.http.path: expected a path", "spec.healthCheck.http.host: expected a DNS name",
              "spec.healthCheck.unhealthyThreshold: expected 1 to 1000",
-             "spec.healthCheck.port: expected a port from 1 to 65535"}));
+             "spec.healthCheck.port: expected a port, 1 to 65535"}));
 }
 
 TEST(DecodeTest, ATracingPolicyIsChecked) {
