@@ -140,6 +140,61 @@ TEST(ParseFilters, WhatIsWrongIsToldWithItsPath) {
       Lines{});
 }
 
+TEST(ParseFilters, AFaultIsRead) {
+  const std::string fault =
+      Typed("fault.v3.HTTPFault",
+            "delay: {fixed_delay: 1.5s, percentage: {numerator: 3, denominator: TEN_THOUSAND}}, "
+            "abort: {grpc_status: 14, percentage: {numerator: 50}}, headers: [{name: X-User, present_match: "
+            "true}], "
+            "max_active_faults: 7");
+  const auto parsed =
+      Parse(Filter("f", fault), "", "", "f: " + Typed("fault.v3.HTTPFault", "abort: {header_abort: {}}"));
+  ASSERT_EQ(Errors(parsed), Lines{});
+  const HttpOptions& http = parsed.value->chain(0).http->http;
+  const auto& all = std::get<Fault>(*OptionsOf(FilterKind::kFault, http, nullptr));
+  ASSERT_TRUE(all.delay && all.abort);
+  EXPECT_EQ(all.delay->time, std::chrono::milliseconds(1500));
+  EXPECT_EQ(all.delay->share.numerator, 3u);
+  EXPECT_EQ(all.delay->share.denominator, 10'000u);
+  EXPECT_EQ(all.abort->kind, Fault::Abort::Kind::kGrpc);
+  EXPECT_EQ(all.abort->status, 14);
+  EXPECT_EQ(all.abort->share.numerator, 50u);
+  ASSERT_EQ(all.headers.size(), 1u);
+  EXPECT_EQ(all.headers[0].name, "x-user");
+  EXPECT_EQ(all.max_active, 7u);
+  const auto& one = std::get<Fault>(*OptionsOf(FilterKind::kFault, http, &FirstRoute(*parsed.value)));
+  EXPECT_FALSE(one.delay.has_value());
+  ASSERT_TRUE(one.abort.has_value());
+  EXPECT_EQ(one.abort->kind, Fault::Abort::Kind::kByRequest);
+  EXPECT_EQ(one.abort->share.numerator, 0u);
+  EXPECT_EQ(one.max_active, UINT32_MAX);
+}
+
+TEST(ParseFilters, WhatIsWrongWithAFaultIsTold) {
+  const auto fault = [](const std::string& fields) {
+    return Errors(Parse(Filter("f", Typed("fault.v3.HTTPFault", fields))));
+  };
+  const std::string at = "http_filters[0].typed_config.";
+  EXPECT_EQ(fault("delay: {}"), Lines{at + "delay: expected fixed_delay or header_delay"});
+  EXPECT_EQ(fault("delay: {fixed_delay: 0s}"),
+            Lines{at + "delay.fixed_delay: expected a duration of more than 0"});
+  EXPECT_EQ(fault("delay: {header_delay: {}, percentage: {numerator: 101}}"),
+            Lines{at + "delay.percentage.numerator: expected at most 100"});
+  EXPECT_EQ(fault("abort: {}"), Lines{at + "abort: expected http_status, grpc_status or header_abort"});
+  EXPECT_EQ(fault("abort: {http_status: 199}"),
+            Lines{at + "abort.http_status: expected a status from 200 to 599"});
+  EXPECT_EQ(fault("abort: {http_status: 600}"),
+            Lines{at + "abort.http_status: expected a status from 200 to 599"});
+  EXPECT_EQ(fault("abort: {grpc_status: 0}"),
+            Lines{at + "abort.grpc_status: expected a status from 1 to 16"});
+  EXPECT_EQ(fault("abort: {grpc_status: 17}"),
+            Lines{at + "abort.grpc_status: expected a status from 1 to 16"});
+  EXPECT_EQ(fault("abort: {header_abort: {}, percentage: {numerator: 200}}"),
+            Lines{at + "abort.percentage.numerator: expected at most 100"});
+  EXPECT_EQ(fault("headers: [{name: ''}]"),
+            Lines{at + "headers[0].name: expected a field name, :authority, :method, :path or :scheme"});
+}
+
 TEST(ParseFilters, ATranscoderNeedsADescriptorSet) {
   const auto transcoder = [](const std::string& fields) {
     return Errors(Parse(Filter("j", Typed("grpc_json_transcoder.v3.GrpcJsonTranscoder", fields))));

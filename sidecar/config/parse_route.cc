@@ -1,6 +1,7 @@
 #include "sidecar/config/parse_route.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "sidecar/base/text.h"
@@ -196,8 +197,9 @@ void ReadDomains(const route::VirtualHost& proto, const std::string& path, std::
 
 using Overrides = std::shared_ptr<const std::vector<FilterEntry>>;
 
-VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& path, const Overrides& above,
-                            const Levels& table, std::set<std::string>& all_domains, ConfigErrors& errors) {
+VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& table_name,
+                            const std::string& path, const Overrides& above, const Levels& table,
+                            std::set<std::string>& all_domains, ConfigErrors& errors) {
   constexpr std::string_view kFilters = "typed_per_filter_config";
   VirtualHost result;
   result.name = proto.name();
@@ -207,13 +209,16 @@ VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& 
   if (proto.has_retry_policy()) {
     retry = ReadRetryPolicy(proto.retry_policy(), FieldPath(path, "retry_policy"), errors);
   }
+  const std::string place = table_name + "/" + proto.name();
   const Overrides filters =
-      ReadPerFilterConfig(proto.typed_per_filter_config(), above, FieldPath(path, kFilters), errors);
+      ReadPerFilterConfig(proto.typed_per_filter_config(), above, place, FieldPath(path, kFilters), errors);
+  std::map<std::string, int> seen;  // routes may have one name, or none
   const Levels levels(table, ReadLevel(proto, path, errors));
   for (int i = 0; i < proto.routes_size(); ++i) {
     const std::string route_path = ElementPath(FieldPath(path, "routes"), static_cast<size_t>(i));
     Route one = ReadRoute(proto.routes(i), route_path, levels, errors);
     one.filters = ReadPerFilterConfig(proto.routes(i).typed_per_filter_config(), filters,
+                                      place + "/" + one.name + "/" + std::to_string(seen[one.name]++),
                                       FieldPath(route_path, kFilters), errors);
     if (one.name.empty()) one.name = result.name + "/" + std::to_string(i);
     // As a whole, not field by field, and only where there is something to retry.
@@ -231,7 +236,7 @@ RouteTable ReadRouteTable(const route::RouteConfiguration& proto, const std::str
   result.name = proto.name();
   std::set<std::string> all_domains;
   std::set<std::string> names;
-  const Overrides filters = ReadPerFilterConfig(proto.typed_per_filter_config(), nullptr,
+  const Overrides filters = ReadPerFilterConfig(proto.typed_per_filter_config(), nullptr, proto.name(),
                                                 FieldPath(path, "typed_per_filter_config"), errors);
   const Levels levels(Levels(proto.most_specific_header_mutations_wins()), ReadLevel(proto, path, errors));
   for (int i = 0; i < proto.virtual_hosts_size(); ++i) {
@@ -240,7 +245,8 @@ RouteTable ReadRouteTable(const route::RouteConfiguration& proto, const std::str
     if (!host.name().empty() && !names.insert(host.name()).second) {
       Add(errors, FieldPath(host_path, "name"), "expected each name once in the table");
     }
-    result.virtual_hosts.push_back(ReadVirtualHost(host, host_path, filters, levels, all_domains, errors));
+    result.virtual_hosts.push_back(
+        ReadVirtualHost(host, proto.name(), host_path, filters, levels, all_domains, errors));
   }
   if (origin == Origin::kPushed && proto.validate_clusters().value()) {
     Add(errors, FieldPath(path, "validate_clusters"), "expected false; clusters may come after their routes");

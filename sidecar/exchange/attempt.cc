@@ -74,7 +74,7 @@ Next Attempt::Pick() {
 bool Attempt::WantsHttp2() const {
   if (http1_only_ || OpensRaw() || order_.cluster.config().proxy_protocol) return false;
   // An Extended CONNECT asks for one protocol; an app may be offered several, and in other requests than GET.
-  const http::RequestHead& head = order_.head;
+  const http::RequestHead& head = this->head();
   if (head.upgrade.find(',') != std::string::npos) return false;
   if (!head.upgrade.empty() &&
       (head.method != http::Method::kGet || head.content.kind != http::ContentLength::Kind::kNone)) {
@@ -122,7 +122,7 @@ bool Attempt::RequestHasNoMore() const {
 
 Next Attempt::SendHead() {
   if (stream_->in().error) return End(stream_->in().error);
-  http::RequestHead& head = order_.head;
+  http::RequestHead& head = this->head();
   if (!head.upgrade.empty()) {
     switch (stream_->takes_upgrade()) {
       case stream::UpstreamStream::TakesUpgrade::kUnknown:
@@ -191,10 +191,9 @@ Next Attempt::SendHead() {
 void Attempt::TellDeadline() {
   const time::Duration left = std::max(order_.deadline - order_.env.turn.now(), time::Duration{0});
   if (order_.grpc) {
-    order_.head.headers.Set(http::Known::kGrpcTimeout, filter::FormatGrpcTimeout(left));
+    head().headers.Set(http::Known::kGrpcTimeout, filter::FormatGrpcTimeout(left));
   } else {
-    order_.head.headers.Set(http::Known::kPillionDeadline,
-                            std::to_string(left / std::chrono::milliseconds(1)));
+    head().headers.Set(http::Known::kPillionDeadline, std::to_string(left / std::chrono::milliseconds(1)));
   }
 }
 

@@ -38,15 +38,14 @@ struct AttemptOrder {
   Environment& env;
   const ListenerScope& listener;
   upstream::ClusterState& cluster;
-  http::RequestHead& head;
   filter::RequestState& filter_state;
   time::MonotonicTime deadline;  // what the upstream is told is left until; zero: nothing
   telemetry::EventRing& events;
   stream::Runnable& owner;
-  const stream::ClientStream& client;
-  bool grpc;          // in which way the deadline is told
-  bool tunnel;        // Upgrade or CONNECT: what follows the head is sent when it was granted
-  bool ends_connect;  // a CONNECT ends here: the upstream gets its bytes alone
+  stream::ClientStream& client;  // whose request it is
+  bool grpc;                     // in which way the deadline is told
+  bool tunnel;                   // Upgrade or CONNECT: what follows the head is sent when it was granted
+  bool ends_connect;             // a CONNECT ends here: the upstream gets its bytes alone
 };
 
 class Attempt final : public Recycled<Attempt> {
@@ -111,7 +110,8 @@ class Attempt final : public Recycled<Attempt> {
   void LearnOf(ErrorKind kind);
   void TellDeadline();
   bool WantsHttp2() const;
-  bool OpensRaw() const { return order_.ends_connect && order_.head.method == http::Method::kConnect; }
+  http::RequestHead& head() const { return order_.client.request(); }
+  bool OpensRaw() const { return order_.ends_connect && head().method == http::Method::kConnect; }
   Next FallBackToHttp1(const RequestError& otherwise);
   bool RequestHasNoMore() const;
 

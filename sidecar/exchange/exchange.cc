@@ -235,14 +235,15 @@ Next Exchange::Unrouted(const RequestError& error) {
   return Next::kMore;
 }
 
-filter::RequestView Exchange::FilterView() {
+filter::RequestView Exchange::FilterView(const filter::Caller* caller) {
   return {listener_->config->http,
           route_,
           client_->request(),
           filter_state_,
           env_.random,
           local_head_,
-          local_body_};
+          local_body_,
+          caller};
 }
 
 Next Exchange::RequestFilters() {
@@ -250,18 +251,39 @@ Next Exchange::RequestFilters() {
     const Next next = DriveHeldRequest();
     if (next == Next::kWait || step_ != Step::kRequestFilters) return next;
   }
+  if (filter_state_.wait != nullptr) {
+    if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
+    if (filter_state_.wait->until > env_.turn.now()) return Next::kWait;
+  }
   const bool configured = listener_->config->http.filters != nullptr;
   const size_t count = configured ? env_.filters.all.size() : env_.filters.always;
-  const filter::RequestView view = FilterView();
+  filter::Refusal refusal;
+  std::optional<filter::Caller> caller;
+  if (configured) {
+    caller.emplace(
+        filter::Caller{env_.turn.now(), env_.stats.worker, client_->peer(), client_->security(), refusal});
+  }
+  const filter::RequestView view = FilterView(configured ? &*caller : nullptr);
   while (next_filter_ < count) {
     const filter::Decision decision = env_.filters.all[next_filter_++]->OnRequestHead(view);
     if (tunnel_ && filter_state_.chain != nullptr) {
       if (const RequestError error = KeepFromTunnel(*filter_state_.chain)) return AnswerLocally(error);
     }
+    if (decision == filter::Decision::kWait) {
+      --next_filter_;
+      waited_ = true;
+      const time::Duration wait = filter_state_.wait->until - env_.turn.now();
+      Note(Event::kDelayed, static_cast<uint32_t>(wait / std::chrono::milliseconds(1)));
+      return Next::kWait;
+    }
+    filter_state_.wait.reset();
     switch (decision) {
       case filter::Decision::kContinue:
       case filter::Decision::kYield:
+      case filter::Decision::kWait:
         break;
+      case filter::Decision::kRefuse:
+        return Refuse(refusal);
       case filter::Decision::kHold:
         filter_state_.chain->HoldRequest();
         Continue();
@@ -562,10 +584,23 @@ RequestError Exchange::ForTheWhole(RequestError error) const {
   return error;
 }
 
-Next Exchange::AnswerLocally(const RequestError& error) {
+Next Exchange::AnswerLocally(const RequestError& error) { return AnswerAs(error, AnswerFor(error)); }
+
+Next Exchange::Refuse(const filter::Refusal& refusal) {
+  Answer answer = AnswerFor(refusal.error);
+  answer.status = refusal.status;
+  answer.grpc_status = refusal.grpc_status;
+  if (http::ResponseHasNoContent(http::Method::kGet, answer.status)) answer.text = {};
+  const Next next = AnswerAs(refusal.error, answer);
+  if (answer.text.empty()) local_head_.content = {};
+  for (size_t i = 0; i < refusal.fields.size(); ++i)
+    local_head_.headers.Add(refusal.fields[i].name, refusal.fields[i].value);
+  return next;
+}
+
+Next Exchange::AnswerAs(const RequestError& error, const Answer& answer) {
   error_ = ForTheWhole(error);
   answered_by_route_ = false;
-  const Answer answer = AnswerFor(error);
   Note(Event::kAnsweredHere, answer.status);
   if (error.side == Side::kClient && (error.kind == ErrorKind::kReset || error.kind == ErrorKind::kClosed ||
                                       error.kind == ErrorKind::kClientGone)) {

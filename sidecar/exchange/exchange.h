@@ -6,8 +6,8 @@
 //
 //   ReceiveHead      what is ours alone is taken off the head: hop-by-hop fields, internal headers
 //   MatchRoute       (head, routes) -> route, cluster
-//   RequestFilters   in filter::MakeFilters()'s order; a filter may hold the head until its body is here, or
-//                    have the route matched again
+//   RequestFilters   in filter::MakeFilters()'s order; a filter may hold the head until its body is here, let
+//                    it wait for a time, refuse it, or have the route matched again
 //   Attempt          drives attempts; Judge decides on each one's end: deliver, retry, give up
 //   ResponseFilters  the head goes to the client, when no filter holds it
 //   Finish           both bodies flow to their ends; counts, logs
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "sidecar/base/recycled.h"
+#include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/attempt.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/filter/chain.h"
@@ -113,6 +114,9 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   RequestError ForTheWhole(RequestError error) const;
   // Answers instead of an upstream; the reason is kept for explain, log and metrics.
   Next AnswerLocally(const RequestError& error);
+  Next AnswerAs(const RequestError& error, const Answer& answer);
+  // The same, as the filter that refuses says.
+  Next Refuse(const filter::Refusal& refusal);
   // route_action.cc: what the route makes of messages.
   Next AnswerByRoute();
   // The request's head becomes the upstream's.
@@ -146,7 +150,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   bool ResponseHasNoMore(const http::ResponseHead& head);
   RequestError SettleTunnel(http::ResponseHead& head, bool opens);
   void DescribeResponse(http::ResponseHead& head);
-  filter::RequestView FilterView();
+  filter::RequestView FilterView(const filter::Caller* caller = nullptr);
   void SetDeadline();
   void Continue();
   void TakeOrigin(http::ResponseHead& head);
@@ -188,21 +192,23 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   Step step_ = Step::kReceiveHead;
   uint8_t next_filter_ = 0;  // whose OnRequestHead comes next
   NoRetry no_retry_ = NoRetry::kNone;
-  // More than three booleans: each is one fact that several steps read; none is a state of its own.
+  // More than three booleans: each is one fact that several steps read; none is a state of its own. Most are
+  // bits: a waiting request's size counts (exchange.cc).
   bool replayable_ = true;
   bool local_answer_ = false;
-  bool made_key_ = false;        // a WebSocket key, for an app that wants one (websocket.h)
-  bool tunnel_ = false;          // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
+  bool head_delivered_ = false;
+  bool made_key_ : 1 = false;    // a WebSocket key, for an app that wants one (websocket.h)
+  bool tunnel_ : 1 = false;      // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
   bool by_sidecar_ : 1 = false;  // came by HTTP/2 from a sidecar
-  bool from_peer_ = false;       // likewise, which described an HTTP/1 origin
+  bool from_peer_ : 1 = false;   // likewise, which described an HTTP/1 origin
   bool answered_by_route_ : 1 = false;
   bool path_rewritten_ : 1 = false;
   bool free_retry_ : 1 = false;    // has been made
   bool may_have_run_ : 1 = false;  // an attempt before this one
-  bool grpc_ = false;
-  bool explain_ = false;
-  bool head_delivered_ = false;
-  bool response_finished_ = false;
+  bool waited_ : 1 = false;        // because a filter wanted it
+  bool grpc_ : 1 = false;
+  bool explain_ : 1 = false;
+  bool response_finished_ : 1 = false;
   telemetry::EventRing events_;
 };
 

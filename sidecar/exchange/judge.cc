@@ -36,10 +36,10 @@ bool MayHaveRun(const upstream::AttemptFacts& facts) {
 void Exchange::StartAttempt() {
   if (++attempts_ == 1) cluster_->retry_budget.OnRequest(env_.turn.now());
   target_->stats.attempts.Add();
-  attempt_ = std::make_unique<Attempt>(
-      AttemptOrder{env_, *listener_, *cluster_, client_->request(), filter_state_, deadline_, events_, *this,
-                   *client_, grpc_, tunnel_, route_->ends_connect},
-      attempts_, tried_.get(), replay_);
+  attempt_ =
+      std::make_unique<Attempt>(AttemptOrder{env_, *listener_, *cluster_, filter_state_, deadline_, events_,
+                                             *this, *client_, grpc_, tunnel_, route_->ends_connect},
+                                attempts_, tried_.get(), replay_);
 }
 
 // What the policy may look at in an answer.
@@ -300,6 +300,7 @@ void Exchange::ArmTimer() {
     if (wait.count() > 0) due = std::min(due, from + wait);
   };
   if (retry_at_ != time::MonotonicTime()) due = retry_at_;
+  if (filter_state_.wait != nullptr) due = filter_state_.wait->until;
   if (request_ended_ != time::MonotonicTime()) {
     sooner(request_ended_, RouteTimeout());
     if (attempt_ != nullptr && attempt_->head_sent() && !attempt_->has_head() && route_->retry) {

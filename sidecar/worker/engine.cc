@@ -6,11 +6,13 @@
 
 #include "sidecar/exchange/exchange.h"
 #include "sidecar/filter/order.h"
+#include "sidecar/worker/find_limits.h"
 
 namespace pillion::worker {
 
 std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
-                                                const PreparedSnapshot* previous) {
+                                                const PreparedSnapshot* previous, ledger::Limits* limits) {
+  FindLimits(*snapshot, limits);
   auto prepared = std::make_shared<PreparedSnapshot>();
   const auto add = [&](const std::shared_ptr<const config::RouteTable>& routes) {
     auto& index = prepared->indexes[routes.get()];

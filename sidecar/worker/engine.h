@@ -14,6 +14,7 @@
 #include "sidecar/config/snapshot.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/exchange/side_calls.h"
+#include "sidecar/ledger/limiter.h"
 #include "sidecar/listener/listener.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/route/route.h"
@@ -31,9 +32,11 @@ struct PreparedSnapshot {
   std::shared_ptr<const config::Snapshot> snapshot;
   std::map<const config::RouteTable*, std::shared_ptr<const route::RouteIndex>> indexes;
 };
-// `previous` may be null; indexes of tables that stayed are shared with it.
+// `previous` may be null; indexes of tables that stayed are shared with it. `limits` are the process's, which
+// rates of requests are counted by (find_limits.h); null: those of this snapshot alone.
 std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
-                                                const PreparedSnapshot* previous);
+                                                const PreparedSnapshot* previous,
+                                                ledger::Limits* limits = nullptr);
 
 // An engine's place among the workers; none: it keeps all connections that it accepts.
 struct Place {
