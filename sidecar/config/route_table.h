@@ -168,6 +168,13 @@ struct Redirect {
   bool strip_query = false;
 };
 
+// A copy of requests goes to another cluster too.
+struct Mirror {
+  std::string cluster;
+  Fraction share{100, 100};
+  bool add_suffix = true;  // "-shadow", to the host it is asked for
+};
+
 struct DirectResponse {
   uint16_t status = 200;
   std::string body;
@@ -186,6 +193,7 @@ struct Route {
   std::shared_ptr<const PathRewrite> path_rewrite;  // null: none
   std::shared_ptr<const HostRewrite> host_rewrite;
   bool append_forwarded_host = false;
+  std::shared_ptr<const std::vector<Mirror>> mirrors;  // null: none
   // Whole exchange, from the end of the request to the end of the response; 0: none. Envoy's default: 15 s.
   std::chrono::nanoseconds timeout = std::chrono::seconds(15);
   // Overrides the listener's stream idle time-out when set; 0: none.

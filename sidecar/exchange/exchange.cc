@@ -89,6 +89,10 @@ stream::Progress Exchange::Run() {
     moved = false;
     if (next == Next::kDone) break;
     moved = PumpRequest();
+    if (mirrors_ != nullptr && attempt_ != nullptr && attempt_->request_finished) {
+      mirrors_->Finish();
+      mirrors_.reset();
+    }
     moved = PumpResponse() || moved;
     if (moved) last_activity_ = env_.turn.now();
   }
@@ -311,6 +315,8 @@ Next Exchange::RequestFilters() {
   if (deadline_ != time::MonotonicTime() && env_.turn.now() >= deadline_)
     return AnswerLocally({ErrorKind::kDeadline, Side::kLocal, Outcome::kNotSent, "it came too late"});
   if (const RequestError error = ApplyRoute()) return AnswerLocally(error);
+  if (route_->mirrors != nullptr && env_.mirrors != nullptr && !tunnel_)
+    mirrors_ = env_.mirrors->Start(*route_->mirrors, client_->request());
   step_ = Step::kAttempt;
   // What is here already goes through first: whether more follows decides on the framing of the head, and
   // what cannot be read needs no attempt. DriveAttempt looks at what comes of it.
@@ -599,6 +605,8 @@ Next Exchange::Refuse(const filter::Refusal& refusal) {
 }
 
 Next Exchange::AnswerAs(const RequestError& error, const Answer& answer) {
+  filter_state_.wait.reset();  // nothing is waited for any more
+  retry_at_ = {};
   error_ = ForTheWhole(error);
   answered_by_route_ = false;
   Note(Event::kAnsweredHere, answer.status);

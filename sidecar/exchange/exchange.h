@@ -26,6 +26,7 @@
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/attempt.h"
 #include "sidecar/exchange/environment.h"
+#include "sidecar/exchange/mirror.h"
 #include "sidecar/filter/chain.h"
 #include "sidecar/stream/exchange_factory.h"
 #include "sidecar/stream/holder.h"
@@ -166,6 +167,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   const RouteScope::Target* target_ = nullptr;  // null: no route
   filter::RequestState filter_state_;
   std::unique_ptr<filter::Chain> tunnel_hooks_;  // for the answer to a request for a tunnel; null: none
+  std::unique_ptr<MirrorFeed> mirrors_;          // null: none, or they have got all of the request
   std::unique_ptr<Attempt> attempt_;
   std::unique_ptr<upstream::TriedEndpoints> tried_;      // until there is an answer; null: none
   std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled

@@ -99,7 +99,7 @@ Next Exchange::Judge() {
   DescribeAnswer(facts);
   const config::RetryPolicy* policy = route_->retry ? &*route_->retry : nullptr;
   const upstream::Judgement judgement = upstream::JudgeAttempt(facts, policy);
-  upstream::Verdict verdict = judgement.verdict;
+  upstream::Verdict verdict = listener_->tried_once ? upstream::Verdict::kDeliver : judgement.verdict;
   NoRetry reason = judgement.reason;
   const time::Duration wait = WaitBeforeRetry(verdict, facts.told_wait);
   const bool paid = verdict == upstream::Verdict::kRetrySafe || verdict == upstream::Verdict::kRetryPolicy;

@@ -40,7 +40,9 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
-      side_calls_(environment_) {
+      side_calls_(environment_),
+      mirrors_(environment_) {
+  environment_.mirrors = &mirrors_;
   environment_.pressure = place_.pressure;
 }
 

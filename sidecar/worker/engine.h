@@ -13,6 +13,7 @@
 #include "sidecar/base/random.h"
 #include "sidecar/config/snapshot.h"
 #include "sidecar/exchange/environment.h"
+#include "sidecar/exchange/mirror.h"
 #include "sidecar/exchange/side_calls.h"
 #include "sidecar/ledger/limiter.h"
 #include "sidecar/listener/listener.h"
@@ -124,6 +125,7 @@ class Engine {
   telemetry::RecordBuffer records_;
   exchange::Environment environment_;
   exchange::SideCalls side_calls_;
+  exchange::Mirrors mirrors_;
   std::map<std::string, Active, std::less<>> listeners_;
   std::vector<Active> leaving_;  // removed from the configuration, still draining
   std::shared_ptr<const PreparedSnapshot> prepared_;

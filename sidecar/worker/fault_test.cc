@@ -104,6 +104,18 @@ TEST_F(FaultInEngine, ADelayedRequestWhoseClientLeavesIsOver) {
   EXPECT_TRUE(app_.taken.empty());
 }
 
+TEST_F(FaultInEngine, AWaitCountsForTheTimeOutOfTheRoute) {
+  const config::Fault fault = DelayOf(seconds(60));
+  Start(fault);  // the route has 15 s
+  const auto client = Ask();
+  Pass(seconds(15));
+  client->Read();
+  EXPECT_TRUE(client->text.starts_with("HTTP/1.1 504 ")) << client->text;
+  EXPECT_EQ(*fault.active, 0u);
+  EXPECT_EQ(Flags(), "DI,UT;");
+  EXPECT_TRUE(app_.taken.empty());
+}
+
 TEST_F(FaultInEngine, AnAbortIsAnsweredLoggedCountedAndExplained) {
   config::Fault fault = AbortWith(418);
   fault.delay = DelayOf(seconds(2)).delay;
