@@ -66,6 +66,10 @@ std::string_view ToString(ErrorKind kind) {
       return "peer_refused";
     case ErrorKind::kDraining:
       return "draining";
+    case ErrorKind::kFault:
+      return "fault";
+    case ErrorKind::kRateLimited:
+      return "rate_limited";
     case ErrorKind::kInternal:
       return "internal";
   }

@@ -54,6 +54,8 @@ enum class ErrorKind : uint8_t {
   kClientGone,          // nobody is left to answer
   kPeerRefused,         // REFUSED_STREAM or GOAWAY below our id
   kDraining,            // we are shutting down
+  kFault,               // policy makes it fail (503, or what the policy says)
+  kRateLimited,         // more requests than policy allows (429, likewise)
   kInternal,            // our own survivable bug
 };
 inline constexpr size_t kErrorKinds = static_cast<size_t>(ErrorKind::kInternal) + 1;

@@ -3,6 +3,8 @@
 #ifndef PILLION_SIDECAR_CONFIG_FILTERS_H_
 #define PILLION_SIDECAR_CONFIG_FILTERS_H_
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "sidecar/config/listener.h"
+#include "sidecar/config/rate_limit.h"
 #include "sidecar/config/route_table.h"
 
 namespace pillion::config {
@@ -19,10 +22,12 @@ class Transcoding;  // transcoding/transcoding.h
 
 enum class FilterKind : uint8_t {
   kCors,
+  kFault,
   kGrpcWeb,
   kGrpcHttp1Bridge,
   kJsonTranscoder,
   kGrpcHttp1ReverseBridge,
+  kLocalRateLimit,
 };
 
 // Nothing to say: the filter is there. At a listener CORS has no more than this.
@@ -38,6 +43,26 @@ struct CorsPolicy {
   bool forward_not_matching_preflights = true;
 };
 
+// What policy lets fail, and how.
+struct Fault {
+  struct Delay {
+    std::chrono::nanoseconds time{0};  // 0: what the request says
+    Fraction share;
+  };
+  struct Abort {
+    enum class Kind : uint8_t { kHttp, kGrpc, kByRequest };
+    Kind kind = Kind::kHttp;
+    uint16_t status = 0;
+    Fraction share;
+  };
+  std::optional<Delay> delay;
+  std::optional<Abort> abort;
+  std::vector<HeaderMatch> headers;  // all must match
+  uint32_t max_active = UINT32_MAX;
+  // Of those that wait by these words; of all workers, which share them. A push of new ones counts anew.
+  std::shared_ptr<std::atomic<uint32_t>> active = std::make_shared<std::atomic<uint32_t>>(0);
+};
+
 struct GrpcHttp1Bridge {
   bool upgrade_protobuf = false;  // application/x-protobuf is wrapped into a gRPC frame, and unwrapped
   bool ignore_query = false;      // such a request's path loses its query
@@ -49,8 +74,8 @@ struct GrpcHttp1ReverseBridge {
   std::string size_header;  // "": none
 };
 
-using FilterOptions = std::variant<Present, CorsPolicy, GrpcHttp1Bridge, GrpcHttp1ReverseBridge,
-                                   std::shared_ptr<const Transcoding>>;
+using FilterOptions = std::variant<Present, CorsPolicy, Fault, RateLimit, GrpcHttp1Bridge,
+                                   GrpcHttp1ReverseBridge, std::shared_ptr<const Transcoding>>;
 
 // One entry of a listener's list, or what a route, virtual host or table says of the entry of that name.
 struct FilterEntry {
@@ -58,6 +83,8 @@ struct FilterEntry {
   bool disabled = false;
   std::optional<FilterKind> kind;  // none: a word that only switches the filter off
   std::shared_ptr<const FilterOptions> options;
+  // Where it is said, by the names of table, virtual host and route; "": at the listener.
+  std::string place = "";
 };
 
 // What holds for this filter on this route (which may be null); null when it does not run there.

@@ -9,12 +9,15 @@
 
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/filters/http/cors/v3/cors.pb.h"
+#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
 #include "envoy/extensions/filters/http/grpc_http1_bridge/v3/config.pb.h"
 #include "envoy/extensions/filters/http/grpc_http1_reverse_bridge/v3/config.pb.h"
 #include "envoy/extensions/filters/http/grpc_json_transcoder/v3/transcoder.pb.h"
 #include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
+#include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/config/parse_rate_limit.h"
 #include "sidecar/config/parse_route.h"
 #include "sidecar/config/transcoding/transcoding.h"
 
@@ -24,6 +27,7 @@ namespace {
 namespace http = envoy::extensions::filters::http;
 using google::protobuf::Any;
 using http::grpc_json_transcoder::v3::GrpcJsonTranscoder;
+using http::local_ratelimit::v3::LocalRateLimit;
 using ReverseBridge = http::grpc_http1_reverse_bridge::v3::FilterConfig;
 using ReverseBridgePerRoute = http::grpc_http1_reverse_bridge::v3::FilterConfigPerRoute;
 
@@ -63,6 +67,57 @@ FilterOptions ReadCorsPolicy(const Any& any, const std::string& path, bool&, Con
   result.allow_credentials = proto->allow_credentials().value();
   if (proto->has_forward_not_matching_preflights())
     result.forward_not_matching_preflights = proto->forward_not_matching_preflights().value();
+  return result;
+}
+
+Fault::Delay ReadDelay(const envoy::extensions::filters::common::fault::v3::FaultDelay& proto,
+                       const std::string& path, ConfigErrors& errors) {
+  Fault::Delay result{.time = {},
+                      .share = ReadFraction(proto.percentage(), FieldPath(path, "percentage"), errors)};
+  if (proto.has_fixed_delay()) {
+    result.time = ReadDuration(proto.fixed_delay(), FieldPath(path, "fixed_delay"), errors, true);
+  } else if (!proto.has_header_delay()) {
+    Add(errors, path, "expected fixed_delay or header_delay");
+  }
+  return result;
+}
+
+Fault::Abort ReadAbort(const http::fault::v3::FaultAbort& proto, const std::string& path,
+                       ConfigErrors& errors) {
+  using Kind = Fault::Abort::Kind;
+  Fault::Abort result{.kind = Kind::kByRequest,
+                      .status = 0,
+                      .share = ReadFraction(proto.percentage(), FieldPath(path, "percentage"), errors)};
+  const auto status = [&](Kind kind, uint32_t value, uint32_t min, uint32_t max, std::string_view field) {
+    if (value < min || value > max) {
+      Add(errors, FieldPath(path, field),
+          "expected a status from " + std::to_string(min) + " to " + std::to_string(max));
+    }
+    result.kind = kind;
+    result.status = static_cast<uint16_t>(value);
+  };
+  if (proto.has_http_status()) {
+    status(Kind::kHttp, proto.http_status(), 200, 599, "http_status");
+  } else if (proto.has_grpc_status()) {
+    status(Kind::kGrpc, proto.grpc_status(), 1, 16, "grpc_status");
+  } else if (!proto.has_header_abort()) {
+    Add(errors, path, "expected http_status, grpc_status or header_abort");
+  }
+  return result;
+}
+
+FilterOptions ReadFault(const Any& any, const std::string& path, bool&, ConfigErrors& errors) {
+  Fault result;
+  const auto proto = Unpack<http::fault::v3::HTTPFault>(any, path, errors);
+  if (proto == nullptr) return result;
+  if (proto->has_delay()) result.delay = ReadDelay(proto->delay(), FieldPath(path, "delay"), errors);
+  if (proto->has_abort()) result.abort = ReadAbort(proto->abort(), FieldPath(path, "abort"), errors);
+  result.headers.reserve(static_cast<size_t>(proto->headers_size()));
+  for (int i = 0; i < proto->headers_size(); ++i) {
+    result.headers.push_back(ReadHeaderMatch(
+        proto->headers(i), ElementPath(FieldPath(path, "headers"), static_cast<size_t>(i)), errors));
+  }
+  if (proto->has_max_active_faults()) result.max_active = proto->max_active_faults().value();
   return result;
 }
 
@@ -196,11 +251,16 @@ struct Row {
   Read read;
 };
 
-const std::array<Row, 7>& Catalogue() {
-  static const auto* const rows = new std::array<Row, 7>{{
+const std::array<Row, 9>& Catalogue() {
+  static const auto* const rows = new std::array<Row, 9>{{
       {FilterKind::kCors, http::cors::v3::Cors::descriptor()->full_name(), true, false,
        ReadPresent<http::cors::v3::Cors>},
       {FilterKind::kCors, http::cors::v3::CorsPolicy::descriptor()->full_name(), false, true, ReadCorsPolicy},
+      {FilterKind::kFault, http::fault::v3::HTTPFault::descriptor()->full_name(), true, true, ReadFault},
+      {FilterKind::kLocalRateLimit, LocalRateLimit::descriptor()->full_name(), true, true,
+       [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) -> FilterOptions {
+         return ReadRateLimit(any, path, errors);
+       }},
       {FilterKind::kGrpcWeb, http::grpc_web::v3::GrpcWeb::descriptor()->full_name(), true, true,
        ReadPresent<http::grpc_web::v3::GrpcWeb>},
       {FilterKind::kGrpcHttp1Bridge, http::grpc_http1_bridge::v3::Config::descriptor()->full_name(), true,
@@ -262,14 +322,17 @@ std::optional<FilterEntry> ReadFilter(const std::string& name, const Any& typed_
 
 std::shared_ptr<const std::vector<FilterEntry>> ReadPerFilterConfig(
     const PerFilterConfig& proto, std::shared_ptr<const std::vector<FilterEntry>> above,
-    const std::string& path, ConfigErrors& errors) {
+    const std::string& place, const std::string& path, ConfigErrors& errors) {
   if (proto.empty()) return above;
   auto entries = std::make_shared<std::vector<FilterEntry>>();
   // Sorted, so that errors come in one order.
   std::map<std::string, const Any*> sorted;
   for (const auto& [name, any] : proto) sorted.emplace(name, &any);
   for (const auto& [name, any] : sorted) {
-    if (auto entry = ReadOverride(name, *any, EntryPath(path, name), errors)) entries->push_back(*entry);
+    auto entry = ReadOverride(name, *any, EntryPath(path, name), errors);
+    if (!entry) continue;
+    entry->place = place;
+    entries->push_back(*std::move(entry));
   }
   if (above != nullptr) {
     std::ranges::copy_if(*above, std::back_inserter(*entries),

@@ -23,10 +23,11 @@ std::optional<FilterEntry> ReadFilter(const std::string& name, const google::pro
                                       const std::string& path, ConfigErrors& errors);
 
 using PerFilterConfig = google::protobuf::Map<std::string, google::protobuf::Any>;
-// What a route, virtual host or table says, over what the level above it says (which may be null).
+// What a route, virtual host or table says, over what the level above it says (which may be null). `place`:
+// its own, by names that stay when others come and go.
 std::shared_ptr<const std::vector<FilterEntry>> ReadPerFilterConfig(
     const PerFilterConfig& proto, std::shared_ptr<const std::vector<FilterEntry>> above,
-    const std::string& path, ConfigErrors& errors);
+    const std::string& place, const std::string& path, ConfigErrors& errors);
 
 }  // namespace pillion::config
 

@@ -140,6 +140,176 @@ TEST(ParseFilters, WhatIsWrongIsToldWithItsPath) {
       Lines{});
 }
 
+TEST(ParseFilters, AFaultIsRead) {
+  const std::string fault =
+      Typed("fault.v3.HTTPFault",
+            "delay: {fixed_delay: 1.5s, percentage: {numerator: 3, denominator: TEN_THOUSAND}}, "
+            "abort: {grpc_status: 14, percentage: {numerator: 50}}, headers: [{name: X-User, present_match: "
+            "true}], "
+            "max_active_faults: 7");
+  const auto parsed =
+      Parse(Filter("f", fault), "", "", "f: " + Typed("fault.v3.HTTPFault", "abort: {header_abort: {}}"));
+  ASSERT_EQ(Errors(parsed), Lines{});
+  const HttpOptions& http = parsed.value->chain(0).http->http;
+  const auto& all = std::get<Fault>(*OptionsOf(FilterKind::kFault, http, nullptr));
+  ASSERT_TRUE(all.delay && all.abort);
+  EXPECT_EQ(all.delay->time, std::chrono::milliseconds(1500));
+  EXPECT_EQ(all.delay->share.numerator, 3u);
+  EXPECT_EQ(all.delay->share.denominator, 10'000u);
+  EXPECT_EQ(all.abort->kind, Fault::Abort::Kind::kGrpc);
+  EXPECT_EQ(all.abort->status, 14);
+  EXPECT_EQ(all.abort->share.numerator, 50u);
+  ASSERT_EQ(all.headers.size(), 1u);
+  EXPECT_EQ(all.headers[0].name, "x-user");
+  EXPECT_EQ(all.max_active, 7u);
+  const auto& one = std::get<Fault>(*OptionsOf(FilterKind::kFault, http, &FirstRoute(*parsed.value)));
+  EXPECT_FALSE(one.delay.has_value());
+  ASSERT_TRUE(one.abort.has_value());
+  EXPECT_EQ(one.abort->kind, Fault::Abort::Kind::kByRequest);
+  EXPECT_EQ(one.abort->share.numerator, 0u);
+  EXPECT_EQ(one.max_active, UINT32_MAX);
+}
+
+TEST(ParseFilters, WhatIsWrongWithAFaultIsTold) {
+  const auto fault = [](const std::string& fields) {
+    return Errors(Parse(Filter("f", Typed("fault.v3.HTTPFault", fields))));
+  };
+  const std::string at = "http_filters[0].typed_config.";
+  EXPECT_EQ(fault("delay: {}"), Lines{at + "delay: expected fixed_delay or header_delay"});
+  EXPECT_EQ(fault("delay: {fixed_delay: 0s}"),
+            Lines{at + "delay.fixed_delay: expected a duration of more than 0"});
+  EXPECT_EQ(fault("delay: {header_delay: {}, percentage: {numerator: 101}}"),
+            Lines{at + "delay.percentage.numerator: expected at most 100"});
+  EXPECT_EQ(fault("abort: {}"), Lines{at + "abort: expected http_status, grpc_status or header_abort"});
+  EXPECT_EQ(fault("abort: {http_status: 199}"),
+            Lines{at + "abort.http_status: expected a status from 200 to 599"});
+  EXPECT_EQ(fault("abort: {http_status: 600}"),
+            Lines{at + "abort.http_status: expected a status from 200 to 599"});
+  EXPECT_EQ(fault("abort: {grpc_status: 0}"),
+            Lines{at + "abort.grpc_status: expected a status from 1 to 16"});
+  EXPECT_EQ(fault("abort: {grpc_status: 17}"),
+            Lines{at + "abort.grpc_status: expected a status from 1 to 16"});
+  EXPECT_EQ(fault("abort: {header_abort: {}, percentage: {numerator: 200}}"),
+            Lines{at + "abort.percentage.numerator: expected at most 100"});
+  EXPECT_EQ(fault("headers: [{name: ''}]"),
+            Lines{at + "headers[0].name: expected a field name, :authority, :method, :path or :scheme"});
+}
+
+constexpr char kBucket[] = "{max_tokens: 10, tokens_per_fill: 3, fill_interval: 1s}";
+
+TEST(ParseFilters, ARateLimitIsRead) {
+  const std::string limit = Typed(
+      "local_ratelimit.v3.LocalRateLimit",
+      "stat_prefix: s, status: {code: 503}, token_bucket: " + std::string(kBucket) +
+          ", filter_enabled: {default_value: {numerator: 50}}, filter_enforced: {default_value: {numerator: "
+          "7, "
+          "denominator: MILLION}}, enable_x_ratelimit_headers: DRAFT_VERSION_03, enable_retry_after_header: "
+          "true, "
+          "rate_limited_as_resource_exhausted: true, always_consume_default_token_bucket: false, "
+          "max_dynamic_descriptors: 5, descriptors: [{entries: [{key: user, value: ann}, {key: "
+          "remote_address}], "
+          "token_bucket: {max_tokens: 1, fill_interval: 60s}}], rate_limits: [{actions: [{request_headers: "
+          "{header_name: X-User, descriptor_key: user, skip_if_absent: true}}, {remote_address: {}}, "
+          "{generic_key: "
+          "{descriptor_value: a}}, {extension: {name: i, typed_config: {\"@type\": "
+          "a/pillion.sidecar.v1.PeerIdentity}}}]}]");
+  const auto parsed =
+      Parse(Filter("l", limit), "", "", "l: " + Typed("local_ratelimit.v3.LocalRateLimit", "stat_prefix: s"));
+  ASSERT_EQ(Errors(parsed), Lines{});
+  const HttpOptions& http = parsed.value->chain(0).http->http;
+  const auto& all = std::get<RateLimit>(*OptionsOf(FilterKind::kLocalRateLimit, http, nullptr));
+  ASSERT_TRUE(all.limit.has_value());
+  EXPECT_EQ(all.limit->max_tokens, 10u);
+  EXPECT_EQ(all.limit->token, std::chrono::nanoseconds(333'333'334)) << "rounded up";
+  EXPECT_EQ(all.counted.numerator, 50u);
+  EXPECT_EQ(all.enforced.denominator, 1'000'000u);
+  EXPECT_EQ(all.status, 503);
+  EXPECT_EQ(all.grpc_status, 8);
+  EXPECT_EQ(all.max_clients, 5u);
+  EXPECT_TRUE(all.tell_left && all.tell_retry_after && !all.always_common);
+  ASSERT_EQ(all.descriptors.size(), 1u);
+  EXPECT_EQ(all.descriptors[0].entries[0].value, "ann");
+  EXPECT_EQ(all.descriptors[0].entries[1].key, "remote_address");
+  EXPECT_EQ(all.descriptors[0].limit.token, std::chrono::seconds(60));
+  using Kind = RateLimit::Action::Kind;
+  ASSERT_EQ(all.rules.size(), 1u);
+  ASSERT_EQ(all.rules[0].size(), 4u);
+  EXPECT_EQ(all.rules[0][0].kind, Kind::kField);
+  EXPECT_EQ(all.rules[0][0].text, "x-user");
+  EXPECT_TRUE(all.rules[0][0].skip_if_absent);
+  EXPECT_EQ(all.rules[0][1].kind, Kind::kClientAddress);
+  EXPECT_EQ(all.rules[0][2].key, "generic_key");
+  EXPECT_EQ(all.rules[0][3].kind, Kind::kPeerIdentity);
+  // Envoy's defaults: no limit, nobody is counted.
+  const auto& one =
+      std::get<RateLimit>(*OptionsOf(FilterKind::kLocalRateLimit, http, &FirstRoute(*parsed.value)));
+  EXPECT_FALSE(one.limit.has_value());
+  EXPECT_EQ(one.counted.numerator + one.enforced.numerator, 0u);
+  EXPECT_EQ(one.status, 429);
+  EXPECT_EQ(one.grpc_status, 14);
+  EXPECT_TRUE(one.always_common && !one.tell_left && !one.tell_retry_after);
+  EXPECT_EQ(one.max_clients, 16384u);
+}
+
+TEST(ParseFilters, ALimitKnowsWhereItIsStated) {
+  const std::string limit = "l: " + Typed("local_ratelimit.v3.LocalRateLimit", "stat_prefix: s");
+  const auto place = [](const Validated<Listener>& parsed) {
+    EXPECT_EQ(Errors(parsed), Lines{});
+    return FirstRoute(*parsed.value).filters->front().place;
+  };
+  EXPECT_EQ(place(Parse("", limit)), "t");
+  EXPECT_EQ(place(Parse("", "", limit)), "t/v");
+  EXPECT_EQ(place(Parse("", limit, "", limit)), "t/v//0");
+}
+
+TEST(ParseFilters, WhatIsWrongWithARateLimitIsTold) {
+  const auto limit = [](const std::string& fields) {
+    return Errors(Parse(Filter("l", Typed("local_ratelimit.v3.LocalRateLimit", fields))));
+  };
+  const std::string at = "http_filters[0].typed_config.";
+  EXPECT_EQ(limit("status: {code: 0}"), Lines{at + "stat_prefix: expected at least 1 character"});
+  EXPECT_EQ(limit("stat_prefix: s, token_bucket: {}"),
+            (Lines{at + "token_bucket.max_tokens: expected at least 1",
+                   at + "token_bucket.fill_interval: expected at least 50 ms, and 1 ns for each token"}));
+  const auto bucket = [&](const std::string& fields) {
+    return limit("stat_prefix: s, token_bucket: {" + fields + "}");
+  };
+  EXPECT_EQ(bucket("max_tokens: 1, fill_interval: 0.049s"),
+            Lines{at + "token_bucket.fill_interval: expected at least 50 ms, and 1 ns for each token"});
+  EXPECT_EQ(bucket("max_tokens: 1, fill_interval: 0.05s, tokens_per_fill: 50000001"),
+            Lines{at + "token_bucket.fill_interval: expected at least 50 ms, and 1 ns for each token"});
+  EXPECT_EQ(bucket("max_tokens: 1, fill_interval: 1s, tokens_per_fill: 0"),
+            Lines{at + "token_bucket.tokens_per_fill: expected a number from 1 to 4294967295"});
+  EXPECT_EQ(bucket("max_tokens: 4000000000, fill_interval: 1000s"),
+            Lines{at + "token_bucket: expected a bucket that is full after 100 years"});
+  const std::string fine = "stat_prefix: s, token_bucket: " + std::string(kBucket) + ", ";
+  EXPECT_EQ(limit(fine + "filter_enabled: {default_value: {numerator: 101}}").size(), 1u);
+  EXPECT_EQ(limit(fine + "filter_enforced: {default_value: {numerator: 101}}").size(), 1u);
+  EXPECT_EQ(limit(fine + "max_dynamic_descriptors: 0"),
+            Lines{at + "max_dynamic_descriptors: expected a number from 1 to 1000000"});
+  EXPECT_EQ(limit("stat_prefix: s, descriptors: [{entries: [{key: a}], token_bucket: " +
+                  std::string(kBucket) + "}]"),
+            Lines{at + "token_bucket: expected a limit of all requests beside descriptors"});
+  EXPECT_EQ(limit(fine + "descriptors: [{token_bucket: " + kBucket + "}]"),
+            Lines{at + "descriptors[0].entries: expected 1 to 8 elements"});
+  EXPECT_EQ(limit(fine + "descriptors: [{entries: [{value: a}], token_bucket: " + kBucket + "}]"),
+            Lines{at + "descriptors[0].entries[0].key: expected at least 1 character"});
+  EXPECT_EQ(limit(fine + "rate_limits: [{}]"),
+            Lines{at + "rate_limits[0].actions: expected 1 to 8 elements"});
+  const auto action = [&](const std::string& one) {
+    return limit(fine + "rate_limits: [{actions: [{" + one + "}]}]");
+  };
+  const std::string here = at + "rate_limits[0].actions[0]";
+  EXPECT_EQ(action(""), Lines{here + ": expected request_headers, remote_address, generic_key or extension"});
+  EXPECT_EQ(action("request_headers: {}"),
+            (Lines{here + ".request_headers.header_name: expected a field name",
+                   here + ".request_headers.descriptor_key: expected at least 1 character"}));
+  EXPECT_EQ(action("generic_key: {}"),
+            Lines{here + ".generic_key.descriptor_value: expected at least 1 character"});
+  EXPECT_EQ(action("extension: {name: x, typed_config: {\"@type\": a/pillion.sidecar.v1.Idempotent}}"),
+            Lines{here + ".extension.typed_config: expected a pillion.sidecar.v1.PeerIdentity"});
+}
+
 TEST(ParseFilters, ATranscoderNeedsADescriptorSet) {
   const auto transcoder = [](const std::string& fields) {
     return Errors(Parse(Filter("j", Typed("grpc_json_transcoder.v3.GrpcJsonTranscoder", fields))));

@@ -2,6 +2,7 @@
 #include "sidecar/config/parse_balancer.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "sidecar/base/text.h"
@@ -14,6 +15,8 @@ namespace pillion::config {
 namespace {
 
 namespace route = envoy::config::route::v3;
+
+constexpr std::string_view kMirrors = "request_mirror_policies";
 
 // What one level says.
 struct Level {
@@ -133,6 +136,28 @@ uint16_t ReadNoClusterStatus(const route::RouteAction& proto, const std::string&
   }
 }
 
+using Mirrors = std::shared_ptr<const std::vector<Mirror>>;
+
+// Whole lists take each other's place, not element by element.
+Mirrors ReadMirrors(const google::protobuf::RepeatedPtrField<route::RouteAction::RequestMirrorPolicy>& proto,
+                    const Mirrors& above, const std::string& path, ConfigErrors& errors) {
+  if (proto.empty()) return above;
+  if (proto.size() > kMaxMirrorPolicies)
+    Add(errors, path, "expected at most " + std::to_string(kMaxMirrorPolicies) + " elements");
+  auto result = std::make_shared<std::vector<Mirror>>();
+  for (int i = 0; i < proto.size(); ++i) {
+    const auto& one = proto.Get(i);
+    const std::string one_path = ElementPath(path, static_cast<size_t>(i));
+    RequireText(one.cluster(), FieldPath(one_path, "cluster"), errors);
+    Mirror& mirror = result->emplace_back();
+    mirror.cluster = one.cluster();
+    mirror.add_suffix = !one.disable_shadow_host_suffix_append();
+    if (one.has_runtime_fraction())
+      mirror.share = ReadFraction(one.runtime_fraction(), FieldPath(one_path, "runtime_fraction"), errors);
+  }
+  return result;
+}
+
 void ReadAction(const route::RouteAction& proto, const std::string& path, const Levels& levels, Route& result,
                 ConfigErrors& errors) {
   const auto labels = ReadLabelMatch(proto.metadata_match(), FieldPath(path, "metadata_match"), errors);
@@ -158,6 +183,7 @@ void ReadAction(const route::RouteAction& proto, const std::string& path, const 
   result.path_rewrite = ReadPathRewrite(proto, result.match, path, errors);
   result.host_rewrite = ReadHostRewrite(proto, path, errors);
   result.append_forwarded_host = proto.append_x_forwarded_host();
+  result.mirrors = ReadMirrors(proto.request_mirror_policies(), nullptr, FieldPath(path, kMirrors), errors);
   if (proto.has_timeout()) {
     result.timeout = ReadDuration(proto.timeout(), FieldPath(path, "timeout"), errors);
   }
@@ -235,7 +261,8 @@ void ReadDomains(const route::VirtualHost& proto, const std::string& path, std::
 
 using Overrides = std::shared_ptr<const std::vector<FilterEntry>>;
 
-VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& path, const Overrides& above,
+VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& table_name,
+                            const std::string& path, const Overrides& above, const Mirrors& table_mirrors,
                             const Levels& table, std::set<std::string>& all_domains, ConfigErrors& errors) {
   constexpr std::string_view kFilters = "typed_per_filter_config";
   VirtualHost result;
@@ -246,17 +273,23 @@ VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& 
   if (proto.has_retry_policy()) {
     retry = ReadRetryPolicy(proto.retry_policy(), FieldPath(path, "retry_policy"), errors);
   }
+  const std::string place = table_name + "/" + proto.name();
   const Overrides filters =
-      ReadPerFilterConfig(proto.typed_per_filter_config(), above, FieldPath(path, kFilters), errors);
+      ReadPerFilterConfig(proto.typed_per_filter_config(), above, place, FieldPath(path, kFilters), errors);
+  const Mirrors mirrors =
+      ReadMirrors(proto.request_mirror_policies(), table_mirrors, FieldPath(path, kMirrors), errors);
+  std::map<std::string, int> seen;  // routes may have one name, or none
   const Levels levels(table, ReadLevel(proto, path, errors));
   for (int i = 0; i < proto.routes_size(); ++i) {
     const std::string route_path = ElementPath(FieldPath(path, "routes"), static_cast<size_t>(i));
     Route one = ReadRoute(proto.routes(i), route_path, levels, errors);
     one.filters = ReadPerFilterConfig(proto.routes(i).typed_per_filter_config(), filters,
+                                      place + "/" + one.name + "/" + std::to_string(seen[one.name]++),
                                       FieldPath(route_path, kFilters), errors);
     if (one.name.empty()) one.name = result.name + "/" + std::to_string(i);
     // As a whole, not field by field, and only where there is something to retry.
     if (!one.retry && !one.answers()) one.retry = retry;
+    if (one.mirrors == nullptr && !one.answers()) one.mirrors = mirrors;
     result.routes.push_back(std::move(one));
   }
   return result;
@@ -270,8 +303,10 @@ RouteTable ReadRouteTable(const route::RouteConfiguration& proto, const std::str
   result.name = proto.name();
   std::set<std::string> all_domains;
   std::set<std::string> names;
-  const Overrides filters = ReadPerFilterConfig(proto.typed_per_filter_config(), nullptr,
+  const Overrides filters = ReadPerFilterConfig(proto.typed_per_filter_config(), nullptr, proto.name(),
                                                 FieldPath(path, "typed_per_filter_config"), errors);
+  const Mirrors mirrors =
+      ReadMirrors(proto.request_mirror_policies(), nullptr, FieldPath(path, kMirrors), errors);
   const Levels levels(Levels(proto.most_specific_header_mutations_wins()), ReadLevel(proto, path, errors));
   for (int i = 0; i < proto.virtual_hosts_size(); ++i) {
     const std::string host_path = ElementPath(FieldPath(path, "virtual_hosts"), static_cast<size_t>(i));
@@ -279,7 +314,8 @@ RouteTable ReadRouteTable(const route::RouteConfiguration& proto, const std::str
     if (!host.name().empty() && !names.insert(host.name()).second) {
       Add(errors, FieldPath(host_path, "name"), "expected each name once in the table");
     }
-    result.virtual_hosts.push_back(ReadVirtualHost(host, host_path, filters, levels, all_domains, errors));
+    result.virtual_hosts.push_back(
+        ReadVirtualHost(host, proto.name(), host_path, filters, mirrors, levels, all_domains, errors));
   }
   if (origin == Origin::kPushed && proto.validate_clusters().value()) {
     Add(errors, FieldPath(path, "validate_clusters"), "expected false; clusters may come after their routes");

@@ -17,6 +17,9 @@ inline constexpr size_t kMaxRegexBytes = 4096;
 // Bytes that a route may answer by itself (Envoy's limit).
 inline constexpr size_t kMaxDirectBodyBytes = 4096;
 
+// Copies that one request may become. Attack: a request that costs many.
+inline constexpr int kMaxMirrorPolicies = 8;
+
 Validated<RouteTable> ParseRouteTable(const envoy::config::route::v3::RouteConfiguration& proto,
                                       const std::string& version, Origin origin);
 

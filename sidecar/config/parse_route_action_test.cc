@@ -389,6 +389,51 @@ TEST(MetadataMatch, OfAClusterIsOverThatOfItsRoute) {
   EXPECT_EQ(weighted.clusters[1].labels->labels, (Labels{{"v", "1"}, {"stage", "prod"}}));
   EXPECT_EQ(ActionErrors("metadata_match: {filter_metadata: {other: {v: 1}}}"),
             Lines{"route.metadata_match.filter_metadata[\"other\"]: expected no key but envoy.lb"});
+TEST(ParseRouteAction, MirrorsAreRead) {
+  const Route route = OneRoute(
+      "{match: {prefix: /}, route: {cluster: c, request_mirror_policies: [{cluster: a}, {cluster: b, "
+      "runtime_fraction: "
+      "{default_value: {numerator: 1, denominator: MILLION}}, disable_shadow_host_suffix_append: true}]}}");
+  ASSERT_NE(route.mirrors, nullptr);
+  ASSERT_EQ(route.mirrors->size(), 2u);
+  EXPECT_EQ(route.mirrors->at(0).cluster, "a");
+  EXPECT_EQ(route.mirrors->at(0).share.numerator, route.mirrors->at(0).share.denominator);
+  EXPECT_TRUE(route.mirrors->at(0).add_suffix);
+  EXPECT_EQ(route.mirrors->at(1).share.denominator, 1'000'000u);
+  EXPECT_FALSE(route.mirrors->at(1).add_suffix);
+}
+
+TEST(ParseRouteAction, TheMostSpecificListOfMirrorsHolds) {
+  const auto first = [](const std::string& table, const std::string& host, const std::string& route) {
+    const auto policies = [](const std::string& cluster) {
+      return cluster.empty() ? "" : ", request_mirror_policies: [{cluster: " + cluster + "}]";
+    };
+    const auto parsed = Parse(
+        "{name: r, virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: "
+        "{cluster: c" +
+        policies(route) + "}}, {match: {prefix: /}, direct_response: {status: 200}}]" + policies(host) +
+        "}]" + policies(table) + "}");
+    EXPECT_EQ(ToLines(parsed.errors), Lines{});
+    EXPECT_EQ(parsed.value->virtual_hosts[0].routes[1].mirrors, nullptr) << "it goes nowhere";
+    const auto& mirrors = parsed.value->virtual_hosts[0].routes[0].mirrors;
+    return mirrors == nullptr ? "none" : mirrors->front().cluster;
+  };
+  EXPECT_EQ(first("", "", ""), "none");
+  EXPECT_EQ(first("t", "", ""), "t");
+  EXPECT_EQ(first("t", "h", ""), "h");
+  EXPECT_EQ(first("t", "h", "r"), "r");
+}
+
+TEST(ParseRouteAction, WhatIsWrongWithAMirrorIsTold) {
+  const auto mirrors = [](const std::string& policies) {
+    return RouteErrors("{match: {prefix: /}, route: {cluster: c, request_mirror_policies: [" + policies +
+                       "]}}");
+  };
+  EXPECT_EQ(mirrors("{}"), Lines{"route.request_mirror_policies[0].cluster: expected at least 1 character"});
+  EXPECT_EQ(mirrors("{cluster: a, runtime_fraction: {default_value: {numerator: 101}}}").size(), 1u);
+  std::string nine;
+  for (int i = 0; i < 9; ++i) nine += "{cluster: a}, ";
+  EXPECT_EQ(mirrors(nine), Lines{"route.request_mirror_policies: expected at most 8 elements"});
 }
 
 }  // namespace

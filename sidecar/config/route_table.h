@@ -181,6 +181,13 @@ struct Redirect {
   bool strip_query = false;
 };
 
+// A copy of requests goes to another cluster too.
+struct Mirror {
+  std::string cluster;
+  Fraction share{100, 100};
+  bool add_suffix = true;  // "-shadow", to the host it is asked for
+};
+
 struct DirectResponse {
   uint16_t status = 200;
   std::string body;
@@ -200,6 +207,7 @@ struct Route {
   std::shared_ptr<const HostRewrite> host_rewrite;
   bool append_forwarded_host = false;
   uint16_t no_cluster_status = 503;  // of the answer when there is no such cluster
+  std::shared_ptr<const std::vector<Mirror>> mirrors;  // null: none
   // Whole exchange, from the end of the request to the end of the response; 0: none. Envoy's default: 15 s.
   std::chrono::nanoseconds timeout = std::chrono::seconds(15);
   std::vector<HashPolicy> hash_policy;

@@ -60,6 +60,8 @@ constexpr Row kRows[] = {
     {ErrorKind::kClientGone, {499, 1, "DC", ""}},
     {ErrorKind::kPeerRefused, {503, 14, "UR", "upstream refused the request\n"}},
     {ErrorKind::kDraining, {503, 14, "UO", "shutting down\n", true}},
+    {ErrorKind::kFault, {503, 14, "FI", "fault filter abort\n"}},
+    {ErrorKind::kRateLimited, {429, 14, "RL", "local_rate_limited\n"}},
     {ErrorKind::kInternal, {500, 13, "LR", "internal error\n", true}},
 };
 

@@ -59,6 +59,8 @@ constexpr Row kRows[] = {
     {ErrorKind::kClientGone, Side::kClient, 499, 1},
     {ErrorKind::kPeerRefused, Side::kUpstream, 503, 14},
     {ErrorKind::kDraining, Side::kLocal, 503, 14},
+    {ErrorKind::kFault, Side::kLocal, 503, 14},
+    {ErrorKind::kRateLimited, Side::kLocal, 429, 14},
     {ErrorKind::kInternal, Side::kLocal, 500, 13},
 };
 

@@ -44,9 +44,9 @@ struct AttemptOrder {
   time::MonotonicTime deadline;  // what the upstream is told is left until; zero: nothing
   telemetry::EventRing& events;
   stream::Runnable& owner;
-  stream::ClientStream& client;
-  bool grpc;    // in which way the deadline is told
-  bool tunnel;  // Upgrade or CONNECT: what follows the head is sent when it was granted
+  stream::ClientStream& client;  // whose request it is
+  bool grpc;                     // in which way the deadline is told
+  bool tunnel;                   // Upgrade or CONNECT: what follows the head is sent when it was granted
 };
 
 class Attempt final : public Recycled<Attempt> {
@@ -122,9 +122,8 @@ class Attempt final : public Recycled<Attempt> {
   void TellDeadline();
   http::RequestHead& head() const { return order_.client.request(); }
   bool WantsHttp2() const;
-  bool OpensRaw() const {
-    return order_.route.ends_connect && order_.client.request().method == http::Method::kConnect;
-  }
+  http::RequestHead& head() const { return order_.client.request(); }
+  bool OpensRaw() const { return order_.route.ends_connect && head().method == http::Method::kConnect; }
   Next FallBackToHttp1(const RequestError& otherwise);
   bool RequestHasNoMore() const;
 

@@ -21,6 +21,7 @@
 namespace pillion::exchange {
 
 class Exchange;
+class Mirrors;
 struct AliveTag;
 
 // Parts of one worker; all outlive its exchanges.
@@ -38,6 +39,7 @@ struct Environment {
   // Null: memory is never short.
   const PressureGauge* pressure = nullptr;
   IntrusiveList<Exchange, AliveTag> alive = {};
+  Mirrors* mirrors = nullptr;  // null: nothing is mirrored
 };
 
 // One route table as one worker uses it under one listener: counted by that worker only; pins its table while
@@ -79,6 +81,7 @@ class ListenerScope : public LocalCounted {
   LocalRef<RouteScope> routes;
   telemetry::RouteStats& unrouted;  // requests that matched nothing
   bool of_side_calls = false;       // of our own, which no client has made
+  bool tried_once = false;          // no attempt follows the first, whatever it came to
 };
 
 }  // namespace pillion::exchange

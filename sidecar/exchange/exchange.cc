@@ -90,6 +90,10 @@ stream::Progress Exchange::Run() {
     moved = false;
     if (next == Next::kDone) break;
     moved = PumpRequest();
+    if (mirrors_ != nullptr && attempt_ != nullptr && attempt_->request_finished) {
+      mirrors_->Finish();
+      mirrors_.reset();
+    }
     moved = PumpResponse() || moved;
     if (moved) last_activity_ = env_.turn.now();
   }
@@ -236,14 +240,15 @@ Next Exchange::Unrouted(const RequestError& error) {
   return Next::kMore;
 }
 
-filter::RequestView Exchange::FilterView() {
+filter::RequestView Exchange::FilterView(const filter::Caller* caller) {
   return {listener_->config->http,
           route_,
           client_->request(),
           filter_state_,
           env_.random,
           local_head_,
-          local_body_};
+          local_body_,
+          caller};
 }
 
 Next Exchange::RequestFilters() {
@@ -251,18 +256,39 @@ Next Exchange::RequestFilters() {
     const Next next = DriveHeldRequest();
     if (next == Next::kWait || step_ != Step::kRequestFilters) return next;
   }
+  if (filter_state_.wait != nullptr) {
+    if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
+    if (filter_state_.wait->until > env_.turn.now()) return Next::kWait;
+  }
   const bool configured = listener_->config->http.filters != nullptr;
   const size_t count = configured ? env_.filters.all.size() : env_.filters.always;
-  const filter::RequestView view = FilterView();
+  filter::Refusal refusal;
+  std::optional<filter::Caller> caller;
+  if (configured) {
+    caller.emplace(
+        filter::Caller{env_.turn.now(), env_.stats.worker, client_->peer(), client_->security(), refusal});
+  }
+  const filter::RequestView view = FilterView(configured ? &*caller : nullptr);
   while (next_filter_ < count) {
     const filter::Decision decision = env_.filters.all[next_filter_++]->OnRequestHead(view);
     if (tunnel_ && filter_state_.chain != nullptr) {
       if (const RequestError error = KeepFromTunnel(*filter_state_.chain)) return AnswerLocally(error);
     }
+    if (decision == filter::Decision::kWait) {
+      --next_filter_;
+      waited_ = true;
+      const time::Duration wait = filter_state_.wait->until - env_.turn.now();
+      Note(Event::kDelayed, static_cast<uint32_t>(wait / std::chrono::milliseconds(1)));
+      return Next::kWait;
+    }
+    filter_state_.wait.reset();
     switch (decision) {
       case filter::Decision::kContinue:
       case filter::Decision::kYield:
+      case filter::Decision::kWait:
         break;
+      case filter::Decision::kRefuse:
+        return Refuse(refusal);
       case filter::Decision::kHold:
         filter_state_.chain->HoldRequest();
         Continue();
@@ -290,6 +316,8 @@ Next Exchange::RequestFilters() {
   if (deadline_ != time::MonotonicTime() && env_.turn.now() >= deadline_)
     return AnswerLocally({ErrorKind::kDeadline, Side::kLocal, Outcome::kNotSent, "it came too late"});
   if (const RequestError error = ApplyRoute()) return AnswerLocally(error);
+  if (route_->mirrors != nullptr && env_.mirrors != nullptr && !tunnel_)
+    mirrors_ = env_.mirrors->Start(*route_->mirrors, client_->request());
   step_ = Step::kAttempt;
   // What is here already goes through first: whether more follows decides on the framing of the head, and
   // what cannot be read needs no attempt. DriveAttempt looks at what comes of it.
@@ -564,10 +592,28 @@ RequestError Exchange::ForTheWhole(RequestError error) const {
 }
 
 Next Exchange::AnswerLocally(const RequestError& error) {
-  error_ = ForTheWhole(error);
-  answered_by_route_ = false;
   Answer answer = AnswerFor(error);
   if (error.kind == ErrorKind::kNoCluster && route_ != nullptr) answer.status = route_->no_cluster_status;
+  return AnswerAs(error, answer);
+}
+
+Next Exchange::Refuse(const filter::Refusal& refusal) {
+  Answer answer = AnswerFor(refusal.error);
+  answer.status = refusal.status;
+  answer.grpc_status = refusal.grpc_status;
+  if (http::ResponseHasNoContent(http::Method::kGet, answer.status)) answer.text = {};
+  const Next next = AnswerAs(refusal.error, answer);
+  if (answer.text.empty()) local_head_.content = {};
+  for (size_t i = 0; i < refusal.fields.size(); ++i)
+    local_head_.headers.Add(refusal.fields[i].name, refusal.fields[i].value);
+  return next;
+}
+
+Next Exchange::AnswerAs(const RequestError& error, const Answer& answer) {
+  filter_state_.wait.reset();  // nothing is waited for any more
+  retry_at_ = {};
+  error_ = ForTheWhole(error);
+  answered_by_route_ = false;
   Note(Event::kAnsweredHere, answer.status);
   if (error.side == Side::kClient && (error.kind == ErrorKind::kReset || error.kind == ErrorKind::kClosed ||
                                       error.kind == ErrorKind::kClientGone)) {

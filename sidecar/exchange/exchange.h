@@ -6,8 +6,8 @@
 //
 //   ReceiveHead      what is ours alone is taken off the head: hop-by-hop fields, internal headers
 //   MatchRoute       (head, routes) -> route, cluster
-//   RequestFilters   in filter::MakeFilters()'s order; a filter may hold the head until its body is here, or
-//                    have the route matched again
+//   RequestFilters   in filter::MakeFilters()'s order; a filter may hold the head until its body is here, let
+//                    it wait for a time, refuse it, or have the route matched again
 //   Attempt          drives attempts; Judge decides on each one's end: deliver, retry, give up
 //   ResponseFilters  the head goes to the client, when no filter holds it
 //   Finish           both bodies flow to their ends; counts, logs
@@ -23,8 +23,10 @@
 #include <vector>
 
 #include "sidecar/base/recycled.h"
+#include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/attempt.h"
 #include "sidecar/exchange/environment.h"
+#include "sidecar/exchange/mirror.h"
 #include "sidecar/filter/chain.h"
 #include "sidecar/stream/exchange_factory.h"
 #include "sidecar/stream/holder.h"
@@ -114,6 +116,9 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   RequestError ForTheWhole(RequestError error) const;
   // Answers instead of an upstream; the reason is kept for explain, log and metrics.
   Next AnswerLocally(const RequestError& error);
+  Next AnswerAs(const RequestError& error, const Answer& answer);
+  // The same, as the filter that refuses says.
+  Next Refuse(const filter::Refusal& refusal);
   // route_action.cc: what the route makes of messages.
   Next AnswerByRoute();
   // The request's head becomes the upstream's.
@@ -147,7 +152,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   bool ResponseHasNoMore(const http::ResponseHead& head);
   RequestError SettleTunnel(http::ResponseHead& head, bool opens);
   void DescribeResponse(http::ResponseHead& head);
-  filter::RequestView FilterView();
+  filter::RequestView FilterView(const filter::Caller* caller = nullptr);
   void SetDeadline();
   void Continue();
   void TakeOrigin(http::ResponseHead& head);
@@ -163,6 +168,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   const RouteScope::Target* target_ = nullptr;  // null: no route
   filter::RequestState filter_state_;
   std::unique_ptr<filter::Chain> tunnel_hooks_;  // for the answer to a request for a tunnel; null: none
+  std::unique_ptr<MirrorFeed> mirrors_;          // null: none, or they have got all of the request
   std::unique_ptr<Attempt> attempt_;
   std::unique_ptr<upstream::TriedEndpoints> tried_;      // until there is an answer; null: none
   std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled
@@ -189,22 +195,24 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   Step step_ = Step::kReceiveHead;
   uint8_t next_filter_ = 0;  // whose OnRequestHead comes next
   NoRetry no_retry_ = NoRetry::kNone;
-  // More than three booleans: each is one fact that several steps read; none is a state of its own.
+  // More than three booleans: each is one fact that several steps read; none is a state of its own. Most are
+  // bits: a waiting request's size counts (exchange.cc).
   bool replayable_ = true;
   bool local_answer_ = false;
-  bool made_key_ = false;        // a WebSocket key, for an app that wants one (websocket.h)
-  bool tunnel_ = false;          // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
+  bool head_delivered_ = false;
+  bool made_key_ : 1 = false;    // a WebSocket key, for an app that wants one (websocket.h)
+  bool tunnel_ : 1 = false;      // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
   bool by_sidecar_ : 1 = false;  // came by HTTP/2 from a sidecar
-  bool from_peer_ = false;       // likewise, which described an HTTP/1 origin
+  bool from_peer_ : 1 = false;   // likewise, which described an HTTP/1 origin
   bool answered_by_route_ : 1 = false;
   bool path_rewritten_ : 1 = false;
   bool free_retry_ : 1 = false;     // has been made
   bool may_have_run_ : 1 = false;   // an attempt before this one
   bool retry_counted_ : 1 = false;  // in the cluster's circuit
-  bool grpc_ = false;
-  bool explain_ = false;
-  bool head_delivered_ = false;
-  bool response_finished_ = false;
+  bool waited_ : 1 = false;         // because a filter wanted it
+  bool grpc_ : 1 = false;
+  bool explain_ : 1 = false;
+  bool response_finished_ : 1 = false;
   telemetry::EventRing events_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "sidecar/base/text.h"
 #include "sidecar/exchange/client_certificate.h"
+#include "sidecar/filter/client_address.h"
 
 namespace pillion::exchange {
 namespace {
@@ -48,13 +49,6 @@ bool JudgeNames(config::UnderscoreNames rule, http::HeaderList& headers) {
   return true;
 }
 
-std::string Host(const net::Address& address) {
-  const std::string text = address.ToString();  // a.b.c.d:port or [ipv6]:port
-  const size_t colon = text.rfind(':');
-  if (text.starts_with('[')) return text.substr(1, colon - 2);
-  return text.substr(0, colon);
-}
-
 // All fields of that name as one list.
 std::string Joined(const http::HeaderList& headers, std::string_view name) {
   std::string list;
@@ -70,7 +64,7 @@ void Forward(const HttpPolicy& policy, const Arrival& arrival, http::RequestHead
   if (!policy.skip_xff_append) {
     std::string list = Joined(head.headers, kForwardedFor);
     if (!list.empty()) list += ", ";
-    list += Host(arrival.peer);
+    list += filter::Host(arrival.peer);
     head.headers.Remove(kForwardedFor);
     head.headers.Add(kForwardedFor, list);
   }
@@ -135,20 +129,6 @@ void ApplyToResponse(const HttpPolicy& policy, bool upstream, http::ResponseHead
       break;
   }
   if (upstream && !policy.via.empty()) head.headers.Add(Known::kVia, policy.via);
-}
-
-std::string ClientAddress(const HttpPolicy& policy, const net::Address& peer,
-                          const http::HeaderList& headers) {
-  // With use_remote_address the peer is the last of the list by now, or would be.
-  uint32_t from_right = policy.trusted_hops;
-  if (policy.use_remote_address) {
-    if (from_right == 0) return peer.ToString();
-    if (policy.skip_xff_append) --from_right;
-  }
-  if (!policy.use_remote_address && from_right == 0) return peer.ToString();
-  std::vector<std::string> entries;
-  ForEachListElement(Joined(headers, kForwardedFor), [&](std::string_view e) { entries.emplace_back(e); });
-  return from_right < entries.size() ? entries[entries.size() - 1 - from_right] : peer.ToString();
 }
 
 }  // namespace pillion::exchange

@@ -32,11 +32,6 @@ RequestVerdict ApplyToRequest(const config::HttpPolicy& policy, const Arrival& a
 // `upstream`: not an answer made here.
 void ApplyToResponse(const config::HttpPolicy& policy, bool upstream, http::ResponseHead& head);
 
-// The address that the access log calls the client's: the peer's own, or what trusted proxies say. Before
-// ApplyToRequest has added to x-forwarded-for it would say another.
-std::string ClientAddress(const config::HttpPolicy& policy, const net::Address& peer,
-                          const http::HeaderList& headers);
-
 }  // namespace pillion::exchange
 
 #endif  // PILLION_SIDECAR_EXCHANGE_HTTP_POLICY_H_

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "sidecar/filter/client_address.h"
+
 namespace pillion::exchange {
 namespace {
 
@@ -74,9 +76,9 @@ TEST(HttpPolicy, ForwardingFieldsAreForThoseWhoMeetClientsFirst) {
   ApplyToRequest(policy, {kPeer}, head);
   EXPECT_EQ(head.headers.Find("x-forwarded-for"), "10.0.0.1, 10.0.0.2, 192.0.2.7");
   EXPECT_EQ(head.headers.Find("x-forwarded-proto"), "http");
-  EXPECT_EQ(ClientAddress(policy, kPeer, head.headers), "192.0.2.7:1234");
+  EXPECT_EQ(filter::ClientAddress(policy, kPeer, head.headers), "192.0.2.7:1234");
   policy.trusted_hops = 1;
-  EXPECT_EQ(ClientAddress(policy, kPeer, head.headers), "10.0.0.2");
+  EXPECT_EQ(filter::ClientAddress(policy, kPeer, head.headers), "10.0.0.2");
   policy.skip_xff_append = true;
   head = Get();
   head.headers.Add("X-Forwarded-For", "10.0.0.1, 10.0.0.2");
@@ -84,7 +86,7 @@ TEST(HttpPolicy, ForwardingFieldsAreForThoseWhoMeetClientsFirst) {
   ApplyToRequest(policy, {kPeer}, head);
   EXPECT_EQ(head.headers.Find("x-forwarded-for"), "10.0.0.1, 10.0.0.2");
   EXPECT_EQ(head.headers.Find("x-forwarded-proto"), "https");
-  EXPECT_EQ(ClientAddress(policy, kPeer, head.headers), "10.0.0.2");
+  EXPECT_EQ(filter::ClientAddress(policy, kPeer, head.headers), "10.0.0.2");
 }
 
 TEST(HttpPolicy, TheForwardedProtocolIsWhatTheConnectionWasNotWhatTheClientSays) {

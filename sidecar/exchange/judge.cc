@@ -106,7 +106,7 @@ Next Exchange::Judge() {
   DescribeAnswer(facts);
   const config::RetryPolicy* policy = route_->retry ? &*route_->retry : nullptr;
   const upstream::Judgement judgement = upstream::JudgeAttempt(facts, policy);
-  upstream::Verdict verdict = judgement.verdict;
+  upstream::Verdict verdict = listener_->tried_once ? upstream::Verdict::kDeliver : judgement.verdict;
   NoRetry reason = judgement.reason;
   const time::Duration wait = WaitBeforeRetry(verdict, facts.told_wait);
   const bool paid = verdict == upstream::Verdict::kRetrySafe || verdict == upstream::Verdict::kRetryPolicy;
@@ -319,6 +319,7 @@ void Exchange::ArmTimer() {
     if (wait.count() > 0) due = std::min(due, from + wait);
   };
   if (retry_at_ != time::MonotonicTime()) due = retry_at_;
+  if (filter_state_.wait != nullptr) due = filter_state_.wait->until;
   if (request_ended_ != time::MonotonicTime()) {
     sooner(request_ended_, RouteTimeout());
     if (attempt_ != nullptr && attempt_->head_sent() && !attempt_->has_head() && route_->retry) {

@@ -70,6 +70,7 @@ bool Exchange::PumpRequest() {
     if (room == 0) return moved;
     const size_t taken = attempt_->pending.MoveFrom(from, room);
     if (chain == nullptr) client_->ReleaseCredit(taken);
+    if (mirrors_ != nullptr) mirrors_->Write(attempt_->pending);
     if (replayable_ && !head_delivered_) {
       replayable_ = replay_.bytes() + taken <= kMaxReplayBytes && !tunnel_;
       if (replayable_) {

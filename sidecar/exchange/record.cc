@@ -4,7 +4,7 @@
 
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/exchange.h"
-#include "sidecar/exchange/http_policy.h"
+#include "sidecar/filter/client_address.h"
 
 namespace pillion::exchange {
 
@@ -51,12 +51,14 @@ void Exchange::Log() {
   record.protocol = http::ToString(head.version);
   if (route_ != nullptr) record.route = route_->name;
   if (cluster_) record.cluster = cluster_->name();
-  record.client = ClientAddress(listener_->config->http.policy, client_->peer(), head.headers);
+  record.client = filter::ClientAddress(listener_->config->http.policy, client_->peer(), head.headers);
   if (const auto agent = head.headers.Find(http::Known::kUserAgent)) record.user_agent = *agent;
   if (const auto id = head.headers.Find(http::Known::kRequestId)) record.request_id = *id;
   record.status = status_;
+  if (waited_) record.flags = "DI";
   if (error_) {
-    record.flags = AnswerFor(error_).flag;
+    if (waited_) record.flags += ',';
+    record.flags += AnswerFor(error_).flag;
     if (paid_retries() > 0 && route_->retry && paid_retries() >= route_->retry->max_retries)
       record.flags += ",URX";
     record.detail = error_.detail;

@@ -13,16 +13,18 @@ void SideCalls::Begin(std::string_view cluster, std::unique_ptr<stream::ClientSt
     route.match.kind = config::RouteMatch::Kind::kPrefix;
     route.clusters = {{std::string(cluster), 1}};
     route.total_weight = 1;
-    route.timeout = {};
-    route.idle_timeout = time::Duration{0};
+    route.timeout = rules_.timeout;
+    route.idle_timeout = rules_.timeout;
     table->virtual_hosts.push_back({"side-call", {"*"}, {std::move(route)}});
     auto listener = std::make_shared<config::HttpServer>();
-    listener->name = "side-calls";
+    listener->name = rules_.name;
+    listener->direction = rules_.direction;
     listener->http.generate_request_id = false;
     LocalRef<RouteScope> routes(
         new RouteScope(*listener, std::make_shared<route::RouteIndex>(table), env_.stats));
     LocalRef<ListenerScope> scope(new ListenerScope(listener, routes, env_.stats));
     scope->of_side_calls = true;
+    scope->tried_once = rules_.tried_once;
     found = scopes_.emplace(std::string(cluster), scope).first;
   }
   ProxyFactory(env_, found->second).Begin(std::move(client));

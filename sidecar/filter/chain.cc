@@ -90,6 +90,8 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
     case Decision::kContinue:
     case Decision::kYield:
     case Decision::kHold:
+    case Decision::kWait:  // the last two are not a body hook's
+    case Decision::kRefuse:
       break;
   }
   if (stuck && before > link.limits.request) return Passage::kTooLarge;

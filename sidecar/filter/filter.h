@@ -4,7 +4,8 @@
 //
 // Legal sequence for one request:
 //
-//   OnRequestHead (of each filter, in the order of order.cc) -> OnAttemptHead (each attempt)
+//   OnRequestHead (of each filter, in the order of order.cc; again of one that waits) -> OnAttemptHead (each
+//   attempt)
 //   per Transform, in that order:     OnRequestBody* -> OnRequestTrailers          once, not per attempt
 //   per Transform, the other way:     OnResponseHead -> OnResponseBody* -> OnResponseTrailers
 //   the end: the Transform is destroyed
@@ -14,19 +15,45 @@
 #ifndef PILLION_SIDECAR_FILTER_FILTER_H_
 #define PILLION_SIDECAR_FILTER_FILTER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sidecar/base/random.h"
+#include "sidecar/base/request_error.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/config/listener.h"
 #include "sidecar/http/head.h"
+#include "sidecar/net/address.h"
+#include "sidecar/net/security.h"
 #include "sidecar/telemetry/request_record.h"
+#include "sidecar/telemetry/stats.h"
+#include "sidecar/time/clock.h"
 
 namespace pillion::filter {
 
 class Chain;
+
+// Of a request that nothing goes on with before that time. It lives until the filter that made it, which
+// finds it when it is called again, has answered something else than kWait, or the request is over.
+class Wait {
+ public:
+  // `counter` counts those that wait.
+  Wait(time::MonotonicTime end, std::shared_ptr<std::atomic<uint32_t>> counter)
+      : until(end), counter_(std::move(counter)) {
+    counter_->fetch_add(1, std::memory_order_relaxed);
+  }
+  ~Wait() { counter_->fetch_sub(1, std::memory_order_relaxed); }
+  Wait(const Wait&) = delete;
+  Wait& operator=(const Wait&) = delete;
+
+  const time::MonotonicTime until;
+
+ private:
+  const std::shared_ptr<std::atomic<uint32_t>> counter_;
+};
 
 // What the filters of one request remember; one member per filter that needs it for every request.
 struct RequestState {
@@ -41,6 +68,7 @@ struct RequestState {
     telemetry::SpanId parent{};   // all zero: this is the root
     telemetry::SpanId attempt{};  // of the attempt whose head goes out now
   } trace;
+  std::unique_ptr<Wait> wait;    // null: nothing is waited for
   std::unique_ptr<Chain> chain;  // null: no filter has more to do than look at the request head
 };
 
@@ -51,6 +79,25 @@ enum class Decision : uint8_t {
   kRespond,   // request side: the answer has been filled in, no attempt is made (or it is given up)
   kReset,     // the message cannot be understood: 400 or 502 while there is time, else a broken message
   kRematch,   // request side: the head has changed; MatchRoute again, then the filters after this one
+  kWait,      // OnRequestHead: has set state.wait, and is called again when that time has come
+  kRefuse,    // OnRequestHead: has filled in the refusal; the answer is made of it
+};
+
+// Why a policy refuses a request, and what its client is told.
+struct Refusal {
+  RequestError error;
+  uint16_t status = 0;  // HTTP; a gRPC client is told the other
+  uint8_t grpc_status = 0;
+  http::HeaderList fields;  // that the answer has besides
+};
+
+// What OnRequestHead finds beside the request.
+struct Caller {
+  time::MonotonicTime now;
+  telemetry::WorkerStats& stats;
+  const net::Address& peer;
+  const net::Security* security;  // of TLS that ended here; null: there was none
+  Refusal& refusal;               // kRefuse
 };
 
 struct RequestView {
@@ -61,6 +108,8 @@ struct RequestView {
   Random& random;
   http::ResponseHead& response;  // kRespond: what is sent,
   SliceQueue& response_body;     // and its content
+  // Null but in OnRequestHead, of filters that not every request passes.
+  const Caller* caller = nullptr;
 };
 
 // Content on its way through one Transform. It takes from the front of `in` what it can use; what it leaves

@@ -57,6 +57,7 @@ class FilterDrive {
   // The head, then `body` in pieces. What comes of it is in the members below.
   void Request(std::string_view body, size_t piece) {
     passage = Passage::kFlows;
+    waits = refused = false;
     const RequestView view = View();
     switch (filter_.OnRequestHead(view)) {
       case Decision::kRespond:
@@ -68,6 +69,12 @@ class FilterDrive {
       case Decision::kRematch:
         rematched = true;
         break;
+      case Decision::kWait:
+        waits = true;
+        return;
+      case Decision::kRefuse:
+        refused = true;
+        return;
       case Decision::kHold:
         state.chain->HoldRequest();
         break;
@@ -146,6 +153,13 @@ class FilterDrive {
   RequestState state;
   Passage passage = Passage::kFlows;
   bool rematched = false;
+  bool waits = false;  // Request again when the time has come
+  bool refused = false;
+  std::unique_ptr<Refusal> refusal = std::make_unique<Refusal>();
+  time::MonotonicTime now{};
+  net::Address peer;
+  const net::Security* security = nullptr;
+  std::unique_ptr<telemetry::WorkerStats> stats = std::make_unique<telemetry::WorkerStats>();
   std::string sent;  // to the upstream
   http::HeaderList request_trailers;
   http::ResponseHead local_response;  // kAnswered
@@ -167,11 +181,15 @@ class FilterDrive {
     most_held =
         std::max(most_held, chain.HeldBytes() - chain.request_out().bytes() - chain.response_out().bytes());
   }
-  RequestView View() { return {options_, nullptr, head, state, random_, local_response, response_body_}; }
+  RequestView View() {
+    caller_ = std::make_unique<Caller>(Caller{now, *stats, peer, security, *refusal});
+    return {options_, nullptr, head, state, random_, local_response, response_body_, caller_.get()};
+  }
   const Filter& filter_;
   config::HttpOptions options_;
   Random random_{1};
   SliceQueue response_body_;
+  std::unique_ptr<Caller> caller_;
 };
 
 }  // namespace pillion::filter

@@ -1,10 +1,12 @@
 #include "sidecar/filter/order.h"
 
 #include "sidecar/filters/cors/cors.h"
+#include "sidecar/filters/fault/fault.h"
 #include "sidecar/filters/grpc_http1_bridge/grpc_http1_bridge.h"
 #include "sidecar/filters/grpc_http1_reverse_bridge/grpc_http1_reverse_bridge.h"
 #include "sidecar/filters/grpc_web/grpc_web.h"
 #include "sidecar/filters/json_transcoder/json_transcoder.h"
+#include "sidecar/filters/local_ratelimit/local_ratelimit.h"
 #include "sidecar/filters/request_id/request_id.h"
 #include "sidecar/filters/tracing/tracing.h"
 
@@ -21,11 +23,16 @@ FilterList MakeFilters() {
   // Before what changes the message: a preflight is answered as it came, and every answer, of whatever filter
   // or server, gets its leave.
   filters.push_back(std::make_unique<filters::Cors>());
+  // Before what costs more than a look: bodies that are held, bytes that are translated.
+  filters.push_back(std::make_unique<filters::LocalRateLimit>());
   // The next three make gRPC of what is none. No request is two of them: each goes by the content type, and
   // the transcoder leaves alone what is gRPC by then.
   filters.push_back(std::make_unique<filters::GrpcWeb>());
   filters.push_back(std::make_unique<filters::GrpcHttp1Bridge>());
   filters.push_back(std::make_unique<filters::JsonTranscoder>());
+  // Behind what translates: it plays the part of what is called, and its answers are translated like the
+  // other's.
+  filters.push_back(std::make_unique<filters::Fault>());
   // Last: it takes gRPC apart, also what the others have made, for a server that speaks none.
   filters.push_back(std::make_unique<filters::GrpcHttp1ReverseBridge>());
   return list;

@@ -23,6 +23,7 @@
 #include "sidecar/export/otlp.h"
 #include "sidecar/export/prometheus.h"
 #include "sidecar/export/record_inbox.h"
+#include "sidecar/ledger/limiter.h"
 #include "sidecar/listener/listener.h"
 #include "sidecar/listener/placement.h"
 #include "sidecar/main/dns_driver.h"
@@ -122,6 +123,7 @@ class Process {
   DnsKeeper dns_;
   TlsKeeper tls_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
+  ledger::Limits limits_;
   std::shared_ptr<const worker::PreparedSnapshot> prepared_;
   std::unique_ptr<xds::AdsClient> ads_;  // null: a static configuration
   exporting::RecordInbox records_;
@@ -210,7 +212,7 @@ void Process::Publish() {
       store_.Build(clock_.Now(), connected, dns_.Update(store_.ByDns()));
   if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
   tls_.Update(snapshot);
-  prepared_ = worker::Prepare(snapshot, prepared_.get());
+  prepared_ = worker::Prepare(snapshot, prepared_.get(), &limits_);
   BindAndApply();
   // The main loop calls clusters, but serves no listener of users.
   auto clusters_only = std::make_shared<config::Snapshot>(*snapshot);

@@ -96,6 +96,13 @@ void SideCall::Write(std::string_view bytes) {
   end_->WakeExchange();
 }
 
+void SideCall::Write(const SliceQueue& shared) {
+  if (end_ == nullptr) return;
+  end_->in_.content.AppendShared(shared);
+  end_->in_.content_bytes += shared.bytes();
+  end_->WakeExchange();
+}
+
 void SideCall::Finish() {
   if (end_ == nullptr) return;
   end_->in_.ended = true;

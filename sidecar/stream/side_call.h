@@ -35,6 +35,7 @@ class SideCall {
                                      const std::optional<net::Address>& only = std::nullopt);
   // Request content; no limit is enforced here: the holder sees unsent() and decides.
   void Write(std::string_view bytes);
+  void Write(const SliceQueue& shared);
   void Finish();
   // Request bytes that no upstream has taken yet.
   size_t unsent() const;

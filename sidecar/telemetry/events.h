@@ -15,6 +15,7 @@ namespace pillion::telemetry {
 #define PILLION_EVENTS(X)                                         \
   X(kReceived, "received", "wire version")                        \
   X(kRouted, "routed", "index of the route in its virtual host")  \
+  X(kDelayed, "delayed", "milliseconds")                          \
   X(kAnsweredHere, "answered-here", "status")                     \
   X(kPicked, "picked", "port of the endpoint")                    \
   X(kWaitedForStream, "connecting", "0")                          \

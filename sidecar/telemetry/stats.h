@@ -175,6 +175,15 @@ struct WorkerStats {
   Counter http2_resets_seen;
   Counter log_records_dropped;
   Counter spans_dropped;
+  Counter faults_delayed;        // requests that a policy lets wait
+  Counter faults_aborted;        // and that it answers
+  Counter faults_skipped;        // passed without: too many wait already
+  Counter rate_limited;          // requests refused: more than a policy allows
+  Counter rate_limit_overrun;    // and those that passed all the same: it is not enforced, or not for all
+  Counter rate_limit_forgotten;  // clients that had to give their bucket up for others
+  Counter mirrors;               // copies of requests that were begun
+  Counter mirrors_left_out;      // and those that were not: too many at once
+  Counter mirrors_given_up;      // while their requests went on: their clusters did not take the content
   Counter turns;
   Counter certificate_loads;     // times that certificates, keys and lists were taken into use
   Counter certificate_failures;  // that they could not be used; those before, if any, stayed

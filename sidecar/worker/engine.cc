@@ -6,11 +6,13 @@
 
 #include "sidecar/exchange/exchange.h"
 #include "sidecar/filter/order.h"
+#include "sidecar/worker/find_limits.h"
 
 namespace pillion::worker {
 
 std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
-                                                const PreparedSnapshot* previous) {
+                                                const PreparedSnapshot* previous, ledger::Limits* limits) {
+  FindLimits(*snapshot, limits);
   auto prepared = std::make_shared<PreparedSnapshot>();
   const auto add = [&](const std::shared_ptr<const config::RouteTable>& routes) {
     auto& index = prepared->indexes[routes.get()];
@@ -40,7 +42,9 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
-      side_calls_(environment_) {
+      side_calls_(environment_),
+      mirrors_(environment_) {
+  environment_.mirrors = &mirrors_;
   environment_.pressure = place_.pressure;
   if (place_.ledger == nullptr || place_.keeps_health)
     health_ = std::make_unique<HealthKeeper>(environment_, loop_, stats_, tls_);

@@ -13,8 +13,10 @@
 #include "sidecar/base/random.h"
 #include "sidecar/config/snapshot.h"
 #include "sidecar/exchange/environment.h"
+#include "sidecar/exchange/mirror.h"
 #include "sidecar/exchange/side_calls.h"
 #include "sidecar/ledger/ledger.h"
+#include "sidecar/ledger/limiter.h"
 #include "sidecar/listener/listener.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/route/route.h"
@@ -33,9 +35,11 @@ struct PreparedSnapshot {
   std::shared_ptr<const config::Snapshot> snapshot;
   std::map<const config::RouteTable*, std::shared_ptr<const route::RouteIndex>> indexes;
 };
-// `previous` may be null; indexes of tables that stayed are shared with it.
+// `previous` may be null; indexes of tables that stayed are shared with it. `limits` are the process's, which
+// rates of requests are counted by (find_limits.h); null: those of this snapshot alone.
 std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
-                                                const PreparedSnapshot* previous);
+                                                const PreparedSnapshot* previous,
+                                                ledger::Limits* limits = nullptr);
 
 // An engine's place among the workers; none: it keeps all connections that it accepts.
 struct Place {
@@ -131,6 +135,7 @@ class Engine {
   exchange::Environment environment_;
   exchange::SideCalls side_calls_;
   std::unique_ptr<HealthKeeper> health_;  // null: another engine's
+  exchange::Mirrors mirrors_;
   std::map<std::string, Active, std::less<>> listeners_;
   std::vector<Active> leaving_;  // removed from the configuration, still draining
   std::shared_ptr<const PreparedSnapshot> prepared_;

@@ -19,12 +19,15 @@ using google::protobuf::FileDescriptor;
 // The table has a row per field, so it cannot list a message without any.
 bool EmptyInEnvoyToo(const std::string& message) {
   return message == "envoy.config.core.v3.AggregatedConfigSource" ||
+         message == "envoy.config.route.v3.RateLimit.Action.RemoteAddress" ||
          message == "envoy.config.route.v3.RouteMatch.ConnectMatcher" ||
          message == "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions" ||
          message == "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" ||
          message == "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate" ||
          message == "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" ||
+         message == "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay" ||
          message == "envoy.extensions.filters.http.cors.v3.Cors" ||
+         message == "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort" ||
          message == "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
 }
 
