@@ -120,7 +120,9 @@ void Builder::AddService(const Service& service) {
                    .ports = {},
                    .routes = {},
                    .retry = {},
-                   .balancer = {}};
+                   .balancer = {},
+                   .circuits = {},
+                   .health = {}};
   for (const ServicePort& port : service.ports) {
     if (port.protocol == AppProtocol::kNotHttp) continue;
     MeshPort& made = mesh.ports.emplace_back();
