@@ -23,9 +23,12 @@ class Builder {
     for (const RetryPolicy* policy : retries_) AddRetry(*policy);
     for (const LoadBalancingPolicy* policy : balancers_) AddBalancer(*policy);
     for (const TracingPolicy* policy : tracings_) AddTracing(*policy);
+    for (const FaultPolicy* policy : faults_) AddFault(*policy);
+    for (const RateLimitPolicy* policy : rate_limits_) AddRateLimit(*policy);
     Attach();
     model_->route_count = routes_.size();
-    model_->policy_count = retries_.size() + balancers_.size() + tracings_.size();
+    model_->policy_count =
+        retries_.size() + balancers_.size() + tracings_.size() + faults_.size() + rate_limits_.size();
     return {std::move(model_), std::move(problems_)};
   }
 
@@ -40,6 +43,8 @@ class Builder {
   void AddRetry(const RetryPolicy& policy);
   void AddBalancer(const LoadBalancingPolicy& policy);
   void AddTracing(const TracingPolicy& policy);
+  void AddFault(const FaultPolicy& policy);
+  void AddRateLimit(const RateLimitPolicy& policy);
   void Attach();
 
   void Report(const Metadata& metadata, const std::string& path, std::string message) {
@@ -56,12 +61,15 @@ class Builder {
   std::vector<const RetryPolicy*> retries_;
   std::vector<const LoadBalancingPolicy*> balancers_;
   std::vector<const TracingPolicy*> tracings_;
+  std::vector<const FaultPolicy*> faults_;
+  std::vector<const RateLimitPolicy*> rate_limits_;
 
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
   std::map<ObjectName, bool> peer_services_;
   std::map<ObjectName, bool> ipv6_services_;  // whether their endpoints are the IPv6 ones
   std::map<ObjectName, std::shared_ptr<MeshRoute>> built_routes_;
   std::set<ObjectName> routes_with_policy_;
+  std::set<ObjectName> routes_with_fault_;
   std::vector<Problem> problems_;
 };
 
@@ -82,6 +90,8 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
     if (const auto* retry = std::get_if<RetryPolicy>(object.get())) retries_.push_back(retry);
     if (const auto* balancer = std::get_if<LoadBalancingPolicy>(object.get())) balancers_.push_back(balancer);
     if (const auto* tracing = std::get_if<TracingPolicy>(object.get())) tracings_.push_back(tracing);
+    if (const auto* fault = std::get_if<FaultPolicy>(object.get())) faults_.push_back(fault);
+    if (const auto* limit = std::get_if<RateLimitPolicy>(object.get())) rate_limits_.push_back(limit);
   }
   const auto older = [](const auto* a, const auto* b) {
     return std::tie(a->metadata.created, a->metadata.name) < std::tie(b->metadata.created, b->metadata.name);
@@ -91,10 +101,18 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
   std::sort(retries_.begin(), retries_.end(), older);
   std::sort(balancers_.begin(), balancers_.end(), older);
   std::sort(tracings_.begin(), tracings_.end(), older);
+  std::sort(faults_.begin(), faults_.end(), older);
+  std::sort(rate_limits_.begin(), rate_limits_.end(), older);
 }
 
 void Builder::AddService(const Service& service) {
-  MeshService mesh{.name = service.metadata.name, .ports = {}, .routes = {}, .retry = {}, .balancer = {}};
+  MeshService mesh{.name = service.metadata.name,
+                   .ports = {},
+                   .routes = {},
+                   .retry = {},
+                   .balancer = {},
+                   .fault = {},
+                   .rate_limit = {}};
   for (const ServicePort& port : service.ports) {
     if (port.protocol == AppProtocol::kNotHttp) continue;
     mesh.ports.push_back({port.name, port.port, port.protocol, {}});
@@ -182,8 +200,18 @@ void Builder::AddRoute(const HttpRoute& route) {
         .backends = {},
         .request_timeout = rule.request_timeout,
         .backend_request_timeout = rule.backend_request_timeout,
-        .retry = rule.retry};
+        .retry = rule.retry,
+        .fault = {}};
     for (const BackendRef& backend : rule.backends) built.backends.push_back(Resolve(route, backend));
+    // One that is not there gets no copies; the requests are served.
+    std::erase_if(built.filters.mirrors, [&](MirrorRule& mirror) {
+      if (mirror.service.ns.empty()) mirror.service.ns = route.metadata.name.ns;
+      BackendRef as_backend;
+      as_backend.service = mirror.service;
+      as_backend.port = mirror.port;
+      as_backend.path = mirror.path;
+      return !Resolve(route, as_backend).valid;
+    });
     mesh->rules.push_back(std::move(built));
   }
   built_routes_.emplace(mesh->name, std::move(mesh));
@@ -253,6 +281,46 @@ void Builder::AddTracing(const TracingPolicy& policy) {
     } else if (!model_->tracing.emplace(target.name, tracing).second) {
       Report(policy.metadata, target.path,
              "expected a target without a TracingPolicy, an older one is attached to it");
+    }
+  }
+}
+
+void Builder::AddFault(const FaultPolicy& policy) {
+  const char* taken = "expected a target without a FaultPolicy, an older one is attached to it";
+  for (const Target& target : policy.targets) {
+    const bool of_service = target.kind == TargetKind::kService;
+    MeshService* const service = of_service ? Find(target.name) : nullptr;
+    const auto route = of_service ? built_routes_.end() : built_routes_.find(target.name);
+    if (service == nullptr && route == built_routes_.end()) {
+      Report(policy.metadata, target.path,
+             std::string("expected ") + (of_service ? "a Service" : "an HTTPRoute") + ", there is no " +
+                 target.name.ToString());
+      continue;
+    }
+    const bool had = of_service ? service->fault.has_value() : !routes_with_fault_.insert(target.name).second;
+    if (had) {
+      Report(policy.metadata, target.path, taken);
+      continue;
+    }
+    model_->any_faults = true;
+    if (of_service) {
+      service->fault = policy.rule;
+    } else {
+      for (MeshRule& rule : route->second->rules) rule.fault = policy.rule;
+    }
+  }
+}
+
+void Builder::AddRateLimit(const RateLimitPolicy& policy) {
+  for (const Target& target : policy.targets) {
+    MeshService* service = Find(target.name);
+    if (service == nullptr) {
+      Report(policy.metadata, target.path, "expected a Service, there is no " + target.name.ToString());
+    } else if (service->rate_limit.has_value()) {
+      Report(policy.metadata, target.path,
+             "expected a target without a RateLimitPolicy, an older one is attached to it");
+    } else {
+      service->rate_limit = policy.rule;
     }
   }
 }

@@ -45,6 +45,7 @@ struct MeshRule {
   std::chrono::milliseconds request_timeout{0};
   std::chrono::milliseconds backend_request_timeout{0};
   std::optional<RetryRule> retry;  // its own, else of the policy on its route
+  std::optional<FaultRule> fault;  // of the policy on its route
 };
 
 struct MeshRoute {
@@ -65,6 +66,8 @@ struct MeshService {
   std::vector<Attachment> routes;
   std::optional<RetryRule> retry;  // for requests whose rule has none
   std::optional<BalancerRule> balancer;
+  std::optional<FaultRule> fault;  // for requests whose rule has none
+  std::optional<RateLimitRule> rate_limit;
 
   const MeshPort* FindPort(uint16_t port) const;
 };
@@ -79,6 +82,7 @@ struct Model {
   std::map<ObjectName, MeshService> services;
   std::map<ObjectName, MeshTracing> tracing;     // by the service whose sidecars trace
   std::optional<MeshTracing> mesh_wide_tracing;  // for all others
+  bool any_faults = false;
   size_t route_count = 0;
   size_t policy_count = 0;
 

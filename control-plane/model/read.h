@@ -23,8 +23,14 @@ std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& messa
 std::optional<LoadBalancingPolicy> Read(const kube::policy::v1alpha1::LoadBalancingPolicy& message,
                                         Report& report);
 std::optional<TracingPolicy> Read(const kube::policy::v1alpha1::TracingPolicy& message, Report& report);
+std::optional<FaultPolicy> Read(const kube::policy::v1alpha1::FaultPolicy& message, Report& report);
+std::optional<RateLimitPolicy> Read(const kube::policy::v1alpha1::RateLimitPolicy& message, Report& report);
 
 // Used by the readers of several kinds.
+// Of a policy; `routes_too`: it may be an HTTPRoute.
+std::vector<Target> ReadTargets(
+    const google::protobuf::RepeatedPtrField<kube::policy::v1alpha1::TargetReference>& references,
+    const std::string& ns, bool routes_too, Report& report);
 // The rules that the Gateway API has for paths: nothing that another hop could read as another path.
 bool IsCleanPath(std::string_view path);
 inline constexpr size_t kMaxPathBytes = 1024;  // the Gateway API's

@@ -29,28 +29,6 @@ constexpr std::array<std::string_view, 15> kConditions = {"5xx",
                                                           "resource-exhausted",
                                                           "unavailable"};
 
-std::vector<Target> ReadTargets(
-    const google::protobuf::RepeatedPtrField<kube::policy::v1alpha1::TargetReference>& references,
-    const std::string& ns, bool routes_too, Report& report) {
-  std::vector<Target> targets;
-  for (int i = 0; i < references.size(); ++i) {
-    const auto& reference = references[i];
-    const std::string path = ElementPath("spec.target_refs", static_cast<size_t>(i));
-    Target target{TargetKind::kService, {ns, reference.name()}, path};
-    const bool core = reference.group().empty() || reference.group() == "core";
-    if (routes_too && reference.group() == "gateway.networking.k8s.io" && reference.kind() == "HTTPRoute") {
-      target.kind = TargetKind::kHttpRoute;
-    } else if (!core || reference.kind() != "Service") {
-      report.Add(path, routes_too ? "expected kind: Service, or kind: HTTPRoute of group "
-                                    "gateway.networking.k8s.io"
-                                  : "expected kind: Service");
-    }
-    if (reference.name().empty()) report.Add(path, "expected a name");
-    targets.push_back(std::move(target));
-  }
-  return targets;
-}
-
 void ReadBackoff(const kube::policy::v1alpha1::RetryPolicySpec::Backoff& message, RetryRule& rule,
                  Report& report) {
   if (message.has_base()) {
@@ -99,6 +77,28 @@ void ReadBudget(const kube::policy::v1alpha1::RetryPolicySpec& spec, RetryPolicy
 }
 
 }  // namespace
+
+std::vector<Target> ReadTargets(
+    const google::protobuf::RepeatedPtrField<kube::policy::v1alpha1::TargetReference>& references,
+    const std::string& ns, bool routes_too, Report& report) {
+  std::vector<Target> targets;
+  for (int i = 0; i < references.size(); ++i) {
+    const auto& reference = references[i];
+    const std::string path = ElementPath("spec.target_refs", static_cast<size_t>(i));
+    Target target{TargetKind::kService, {ns, reference.name()}, path};
+    const bool core = reference.group().empty() || reference.group() == "core";
+    if (routes_too && reference.group() == "gateway.networking.k8s.io" && reference.kind() == "HTTPRoute") {
+      target.kind = TargetKind::kHttpRoute;
+    } else if (!core || reference.kind() != "Service") {
+      report.Add(path, routes_too ? "expected kind: Service, or kind: HTTPRoute of group "
+                                    "gateway.networking.k8s.io"
+                                  : "expected kind: Service");
+    }
+    if (reference.name().empty()) report.Add(path, "expected a name");
+    targets.push_back(std::move(target));
+  }
+  return targets;
+}
 
 std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& message, Report& report) {
   RetryPolicy policy;

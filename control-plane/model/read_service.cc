@@ -51,7 +51,8 @@ Health HealthOf(const kube::discovery::v1::EndpointConditions& conditions) {
 
 std::string_view KindOf(const Object& object) {
   constexpr std::string_view kKinds[] = {"Service",     "EndpointSlice",       "HTTPRoute",
-                                         "RetryPolicy", "LoadBalancingPolicy", "TracingPolicy"};
+                                         "RetryPolicy", "LoadBalancingPolicy", "TracingPolicy",
+                                         "FaultPolicy", "RateLimitPolicy"};
   return kKinds[object.index()];
 }
 

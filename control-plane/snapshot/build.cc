@@ -58,16 +58,19 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
       set->Add(ResourceType::kCluster, kInvalidBackend, MakeInvalidBackend());
     }
     set->Add(ResourceType::kRoutes, kOutbound, routes, ClusterReferences(clusters));
-    AddListener(*set, MakeOutboundListener(node, *node.outbound, tracing), tracing);
+    AddListener(*set, MakeOutboundListener(node, *node.outbound, tracing, model.any_faults), tracing);
   }
   if (node.local.has_value()) {
     const LocalApp& local = *node.local;
     const std::string cluster = InboundCluster(node.service, local);
     const AppProtocol protocol = LocalProtocol(model.FindService(node.service), local);
     set->Add(ResourceType::kCluster, cluster, MakeInboundCluster(cluster, local.app, protocol));
-    set->Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster),
+    const MeshService* const own = model.FindService(node.service);
+    const RateLimitRule* const limit =
+        own != nullptr && own->rate_limit.has_value() ? &*own->rate_limit : nullptr;
+    set->Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster, limit),
              {{ResourceType::kCluster, cluster}});
-    AddListener(*set, MakeInboundListener(node, local.inbound, tracing), tracing);
+    AddListener(*set, MakeInboundListener(node, local.inbound, tracing, limit != nullptr), tracing);
   }
   set->Seal();
   PILLION_CHECK(set->DanglingReferences().empty());

@@ -10,6 +10,8 @@
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/config/trace/v3/trace.pb.h"
+#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
+#include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
@@ -274,6 +276,94 @@ TEST(BuildTest, ALoadBalancingPolicyIsOfTheClustersOfItsService) {
   const Cluster least = cluster("LeastRequest, choices: 3");
   EXPECT_EQ(least.lb_policy(), Cluster::LEAST_REQUEST);
   EXPECT_EQ(least.least_request_lb_config().choice_count().value(), 3u);
+}
+
+std::string PolicyYaml(const std::string& kind, const std::string& spec) {
+  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
+         ", metadata: {name: p, namespace: shop}, spec: {" + spec + "}}\n";
+}
+
+TEST(BuildTest, AFaultPolicyIsForThoseWhoCall) {
+  using envoy::extensions::filters::http::fault::v3::HTTPFault;
+  const auto fault_of = [](const Route& route) {
+    HTTPFault fault;
+    const auto found = route.typed_per_filter_config().find("envoy.filters.http.fault");
+    if (found != route.typed_per_filter_config().end()) {
+      EXPECT_TRUE(found->second.UnpackTo(&fault));
+    }
+    return fault;
+  };
+  const std::string of_service = PolicyYaml(
+      "FaultPolicy",
+      "targetRefs: [{kind: Service, name: orders}], delay: {duration: 1500ms, percent: 0.5}, abort: {status: "
+      "503}, headers: [{name: X-A}, {name: b, value: c}], maxActive: 9");
+  const auto set = Build(of_service);
+  const HTTPFault fault = fault_of(Host(*set, kOrders80).routes(0));
+  EXPECT_EQ(fault.delay().fixed_delay().nanos(), 500'000'000);
+  EXPECT_EQ(fault.delay().percentage().numerator(), 5000u);
+  EXPECT_EQ(fault.delay().percentage().denominator(), envoy::type::v3::FractionalPercent::MILLION);
+  EXPECT_EQ(fault.abort().http_status(), 503u);
+  EXPECT_EQ(fault.abort().percentage().numerator(), 1'000'000u);
+  EXPECT_TRUE(fault.headers(0).present_match());
+  EXPECT_EQ(fault.headers(1).string_match().exact(), "c");
+  EXPECT_EQ(fault.max_active_faults().value(), 9u);
+  EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(1).name(), "envoy.filters.http.fault");
+  // Where nobody wants faults, no request passes the filter.
+  EXPECT_EQ(ManagerOf(*Build(), "outbound").http_filters_size(), 2);
+  // That on the route wins.
+  const auto both =
+      Build(of_service + RouteYaml("{backendRefs: [{name: v2, port: 8080}]}") +
+            "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: FaultPolicy, metadata: {name: q, "
+            "namespace: shop}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: "
+            "HTTPRoute, name: r}], abort: {grpcStatus: 7}}}\n");
+  EXPECT_EQ(fault_of(Host(*both, kOrders80).routes(0)).abort().grpc_status(), 7u);
+  EXPECT_FALSE(fault_of(Host(*both, kOrders80).routes(0)).has_delay());
+}
+
+TEST(BuildTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
+  using envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit;
+  const std::map<std::string, std::string> metadata = {{"namespace", "shop"},
+                                                       {"service", "greeter"},
+                                                       {"inbound_listener", "10.0.0.1:15006"},
+                                                       {"app", "127.0.0.1:50051"}};
+  const auto set = Build(
+      PolicyYaml(
+          "RateLimitPolicy",
+          "targetRefs: [{kind: Service, name: greeter}], requests: 100, per: 1m, burst: 150, clients: [{by: "
+          "Address, requests: 5}, {by: Header, header: X-User, requests: 6}, {by: Identity, requests: 7}]"),
+      MakeNode(metadata));
+  LocalRateLimit limit;
+  const Route route = Get<RouteConfiguration>(*set, kRoutes, "inbound").virtual_hosts(0).routes(0);
+  ASSERT_TRUE(route.typed_per_filter_config().at("envoy.filters.http.local_ratelimit").UnpackTo(&limit));
+  EXPECT_EQ(limit.token_bucket().max_tokens(), 150u);
+  EXPECT_EQ(limit.token_bucket().tokens_per_fill().value(), 100u);
+  EXPECT_EQ(limit.token_bucket().fill_interval().seconds(), 60);
+  EXPECT_EQ(limit.filter_enabled().default_value().numerator(), 1'000'000u);
+  EXPECT_EQ(limit.filter_enforced().default_value().numerator(), 1'000'000u);
+  ASSERT_EQ(limit.descriptors_size(), 3);
+  EXPECT_EQ(limit.descriptors(0).entries(0).key(), "remote_address");
+  EXPECT_EQ(limit.descriptors(1).entries(0).key(), "x-user");
+  EXPECT_EQ(limit.rate_limits(1).actions(0).request_headers().descriptor_key(), "x-user");
+  EXPECT_EQ(limit.descriptors(2).entries(0).key(), "peer_identity");
+  EXPECT_EQ(limit.descriptors(2).token_bucket().max_tokens(), 7u);
+  EXPECT_EQ(ManagerOf(*set, "inbound").http_filters(1).name(), "envoy.filters.http.local_ratelimit");
+  EXPECT_EQ(ManagerOf(*Build("", MakeNode(metadata)), "inbound").http_filters_size(), 2);
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
+
+TEST(BuildTest, MirrorsAreOfTheRoute) {
+  const auto set =
+      Build(RouteYaml("{backendRefs: [{name: orders, port: 80}], filters: [{type: RequestMirror, "
+                      "requestMirror: {backendRef: {name: "
+                      "v2, port: 8080}, percent: 10}}, {type: RequestMirror, requestMirror: {backendRef: "
+                      "{name: none, port: 1}}}]}"));
+  const auto action = Host(*set, kOrders80).routes(0).route();
+  ASSERT_EQ(action.request_mirror_policies_size(), 1) << "what is not there gets nothing";
+  const auto& mirror = action.request_mirror_policies(0);
+  EXPECT_EQ(mirror.cluster(), "outbound|8080||v2.shop.svc.cluster.local");
+  EXPECT_EQ(mirror.runtime_fraction().default_value().numerator(), 100'000u);
+  EXPECT_TRUE(mirror.disable_shadow_host_suffix_append());
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
 }
 
 TEST(BuildTest, ARouteOfAnotherNamespaceSpeaksForItsOwnClientsAndReplacesTheProducers) {

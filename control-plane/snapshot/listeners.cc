@@ -1,7 +1,10 @@
 // Listeners with their HTTP connection managers.
 #include "control-plane/snapshot/parts.h"
+#include "control-plane/snapshot/route_filters.h"
 #include "envoy/config/trace/v3/trace.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
+#include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "pillion/sidecar/v1/peering.pb.h"
@@ -11,6 +14,7 @@ namespace {
 
 using envoy::config::listener::v3::Listener;
 using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+using envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
 
 constexpr std::chrono::hours kIdle{1};
 // Long polls and quiet gRPC streams are the app's business; an hour only ends what leaked.
@@ -63,8 +67,16 @@ void SetProtocols(HttpConnectionManager& hcm) {
   hcm.mutable_generate_request_id()->set_value(false);
 }
 
+// What its routes say of it holds; by itself it does nothing.
+HttpFilter MakeFilter(const char* name, const google::protobuf::Message& idle) {
+  HttpFilter filter;
+  filter.set_name(name);
+  filter.mutable_typed_config()->PackFrom(idle);
+  return filter;
+}
+
 HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node, const MeshTracing* tracing,
-                                  const sidecar::v1::Peering& peering) {
+                                  const sidecar::v1::Peering& peering, const HttpFilter& policy_filter) {
   HttpConnectionManager hcm;
   hcm.set_stat_prefix(name);
   auto& rds = *hcm.mutable_rds();
@@ -85,6 +97,7 @@ HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node
   filter.mutable_typed_config()->PackFrom(peering);
   // A foreign proxy skips it: it grants nothing that one could not do without, but for what is listed here.
   filter.set_is_optional(true);
+  if (!policy_filter.name().empty()) *hcm.add_http_filters() = policy_filter;
   hcm.add_upgrade_configs()->set_upgrade_type("websocket");
   auto& router = *hcm.add_http_filters();
   router.set_name("envoy.filters.http.router");
@@ -108,22 +121,31 @@ Listener MakeListener(const std::string& name, const SocketAddress& address,
 
 }  // namespace
 
-Listener MakeOutboundListener(const NodeFacts& node, const SocketAddress& address,
-                              const MeshTracing* tracing) {
+Listener MakeOutboundListener(const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
+                              bool faults) {
   sidecar::v1::Peering peering;
   peering.set_allow_explain(node.explain);
   peering.set_pass_upgrades(true);
-  Listener listener = MakeListener(kOutbound, address, MakeManager(kOutbound, node, tracing, peering));
+  HttpFilter filter;
+  if (faults) filter = MakeFilter(kFaultFilter, envoy::extensions::filters::http::fault::v3::HTTPFault());
+  Listener listener =
+      MakeListener(kOutbound, address, MakeManager(kOutbound, node, tracing, peering, filter));
   listener.set_traffic_direction(envoy::config::core::v3::OUTBOUND);
   return listener;
 }
 
-Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
-                             const MeshTracing* tracing) {
+Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
+                             bool limits) {
   sidecar::v1::Peering peering;
   peering.set_accept_peer_headers(true);
   peering.set_pass_upgrades(true);
-  Listener listener = MakeListener(kInbound, address, MakeManager(kInbound, node, tracing, peering));
+  HttpFilter filter;
+  if (limits) {
+    envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit idle;
+    idle.set_stat_prefix("local_rate_limiter");
+    filter = MakeFilter(kRateLimitFilter, idle);
+  }
+  Listener listener = MakeListener(kInbound, address, MakeManager(kInbound, node, tracing, peering, filter));
   listener.set_traffic_direction(envoy::config::core::v3::INBOUND);
   return listener;
 }

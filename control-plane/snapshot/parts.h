@@ -40,13 +40,16 @@ envoy::config::cluster::v3::Cluster MakeInvalidBackend();
 // `clusters` gets the names of those that the routes use.
 envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
                                                                 std::set<std::string>& clusters);
-envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string& cluster);
+// `limit` null: none.
+envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string& cluster,
+                                                               const RateLimitRule* limit);
 
+// `faults`, `limits`: routes may speak of that filter. Where none does, requests do not pass filters at all.
 envoy::config::listener::v3::Listener MakeOutboundListener(const NodeFacts& node,
                                                            const SocketAddress& address,
-                                                           const MeshTracing* tracing);
+                                                           const MeshTracing* tracing, bool faults);
 envoy::config::listener::v3::Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
-                                                          const MeshTracing* tracing);
+                                                          const MeshTracing* tracing, bool limits);
 
 }  // namespace pillion::control
 

@@ -202,6 +202,10 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
           continue;
         }
         SetBackends(route, *ranked.rule, service, clusters);
+        const std::optional<FaultRule>& fault =
+            ranked.rule->fault.has_value() ? ranked.rule->fault : service.fault;
+        if (fault.has_value()) SetFault(route, *fault);
+        if (route.has_route()) SetMirrors(*route.mutable_route(), ranked.rule->filters.mirrors, clusters);
         if (route.has_route() && ranked.rule->filters.rewrite.has_value())
           SetRewrite(*route.mutable_route(), *ranked.rule->filters.rewrite, ranked.match->path);
       }
@@ -213,6 +217,7 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
       route.mutable_route()->set_cluster(OutboundCluster(name, port.port));
       clusters.insert(route.route().cluster());
       SetLimits(*route.mutable_route(), nullptr, service);
+      if (service.fault.has_value()) SetFault(route, *service.fault);
     }
   }
   // What a backend's filters say comes after what its rule's do.
@@ -222,7 +227,7 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
   return table;
 }
 
-RouteConfiguration MakeInboundRoutes(const std::string& cluster) {
+RouteConfiguration MakeInboundRoutes(const std::string& cluster, const RateLimitRule* limit) {
   RouteConfiguration table;
   table.set_name(kInbound);
   VirtualHost& host = *table.add_virtual_hosts();
@@ -232,6 +237,7 @@ RouteConfiguration MakeInboundRoutes(const std::string& cluster) {
   route.set_name(kInbound);
   route.mutable_match()->set_prefix("/");
   route.mutable_route()->set_cluster(cluster);
+  if (limit != nullptr) SetRateLimit(route, *limit);
   SetDuration(route.mutable_route()->mutable_timeout(), std::chrono::milliseconds(0));
   table.mutable_validate_clusters()->set_value(false);
   return table;

@@ -43,6 +43,8 @@ constexpr Kind kKinds[] = {
     {"policy.pillion.dev/v1alpha1", "LoadBalancingPolicy",
      DecodeObject<kube::policy::v1alpha1::LoadBalancingPolicy>},
     {"policy.pillion.dev/v1alpha1", "TracingPolicy", DecodeObject<kube::policy::v1alpha1::TracingPolicy>},
+    {"policy.pillion.dev/v1alpha1", "FaultPolicy", DecodeObject<kube::policy::v1alpha1::FaultPolicy>},
+    {"policy.pillion.dev/v1alpha1", "RateLimitPolicy", DecodeObject<kube::policy::v1alpha1::RateLimitPolicy>},
 };
 
 std::string KnownKinds() {
