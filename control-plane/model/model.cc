@@ -28,10 +28,13 @@ class Builder {
       AddToServices(*policy, &MeshService::circuits, "CircuitBreakerPolicy");
     for (const auto* policy : healths_) AddToServices(*policy, &MeshService::health, "HealthPolicy");
     for (const TracingPolicy* policy : tracings_) AddTracing(*policy);
+    for (const FaultPolicy* policy : faults_) AddFault(*policy);
+    for (const auto* policy : rate_limits_)
+      AddToServices(*policy, &MeshService::rate_limit, "RateLimitPolicy");
     Attach();
     model_->route_count = routes_.size();
-    model_->policy_count =
-        retries_.size() + balancers_.size() + circuits_.size() + healths_.size() + tracings_.size();
+    model_->policy_count = retries_.size() + balancers_.size() + circuits_.size() + healths_.size() +
+                           tracings_.size() + faults_.size() + rate_limits_.size();
     return {std::move(model_), std::move(problems_)};
   }
 
@@ -49,6 +52,7 @@ class Builder {
   template <typename Policy, typename Rule>
   void AddToServices(const Policy& policy, std::optional<Rule> MeshService::* slot, const char* kind);
   void AddTracing(const TracingPolicy& policy);
+  void AddFault(const FaultPolicy& policy);
   void Attach();
   void ReportDisplaced();
 
@@ -70,12 +74,15 @@ class Builder {
   std::vector<const CircuitBreakerPolicy*> circuits_;
   std::vector<const HealthPolicy*> healths_;
   std::vector<const TracingPolicy*> tracings_;
+  std::vector<const FaultPolicy*> faults_;
+  std::vector<const RateLimitPolicy*> rate_limits_;
 
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
   std::map<ObjectName, bool> peer_services_;
   std::map<ObjectName, bool> ipv6_services_;  // whether their endpoints are the IPv6 ones
   std::map<std::pair<RouteKind, ObjectName>, std::shared_ptr<MeshRoute>> built_routes_;
   std::set<const MeshRoute*> routes_with_policy_;
+  std::set<const MeshRoute*> routes_with_fault_;
   std::vector<Problem> problems_;
 };
 
@@ -101,6 +108,8 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
     if (const auto* circuit = std::get_if<CircuitBreakerPolicy>(object.get())) circuits_.push_back(circuit);
     if (const auto* health = std::get_if<HealthPolicy>(object.get())) healths_.push_back(health);
     if (const auto* tracing = std::get_if<TracingPolicy>(object.get())) tracings_.push_back(tracing);
+    if (const auto* fault = std::get_if<FaultPolicy>(object.get())) faults_.push_back(fault);
+    if (const auto* limit = std::get_if<RateLimitPolicy>(object.get())) rate_limits_.push_back(limit);
   }
   const auto older = [](const auto* a, const auto* b) {
     return std::tie(a->metadata.created, a->metadata.name) < std::tie(b->metadata.created, b->metadata.name);
@@ -112,6 +121,8 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
   std::sort(circuits_.begin(), circuits_.end(), older);
   std::sort(healths_.begin(), healths_.end(), older);
   std::sort(tracings_.begin(), tracings_.end(), older);
+  std::sort(faults_.begin(), faults_.end(), older);
+  std::sort(rate_limits_.begin(), rate_limits_.end(), older);
 }
 
 void Builder::AddService(const Service& service) {
@@ -122,7 +133,9 @@ void Builder::AddService(const Service& service) {
                    .retry = {},
                    .balancer = {},
                    .circuits = {},
-                   .health = {}};
+                   .health = {},
+                   .fault = {},
+                   .rate_limit = {}};
   for (const ServicePort& port : service.ports) {
     if (port.protocol == AppProtocol::kNotHttp) continue;
     MeshPort& made = mesh.ports.emplace_back();
@@ -247,8 +260,18 @@ void Builder::AddRoute(const HttpRoute& route) {
         .backends = {},
         .request_timeout = rule.request_timeout,
         .backend_request_timeout = rule.backend_request_timeout,
-        .retry = rule.retry};
+        .retry = rule.retry,
+        .fault = {}};
     for (const BackendRef& backend : rule.backends) built.backends.push_back(Resolve(route, backend));
+    // One that is not there gets no copies; the requests are served.
+    std::erase_if(built.filters.mirrors, [&](MirrorRule& mirror) {
+      if (mirror.service.ns.empty()) mirror.service.ns = route.metadata.name.ns;
+      BackendRef as_backend;
+      as_backend.service = mirror.service;
+      as_backend.port = mirror.port;
+      as_backend.path = mirror.path;
+      return !Resolve(route, as_backend).valid;
+    });
     mesh->rules.push_back(std::move(built));
   }
   built_routes_.emplace(std::pair(route.kind, mesh->name), std::move(mesh));
@@ -328,6 +351,28 @@ void Builder::AddTracing(const TracingPolicy& policy) {
     } else if (!model_->tracing.emplace(target.name, tracing).second) {
       Report(policy.metadata, target.path,
              "expected a target without a TracingPolicy, an older one is attached to it");
+    }
+  }
+}
+
+void Builder::AddFault(const FaultPolicy& policy) {
+  const char* taken = "expected a target without a FaultPolicy, an older one is attached to it";
+  for (const Target& target : policy.targets) {
+    const bool of_service = target.kind == TargetKind::kService;
+    MeshService* const service = of_service ? Find(target.name) : nullptr;
+    MeshRoute* const route = of_service ? nullptr : FindRoute(target);
+    if (service == nullptr && route == nullptr) {
+      const char* const kind = of_service                              ? "a Service"
+                               : target.kind == TargetKind::kGrpcRoute ? "a GRPCRoute"
+                                                                       : "an HTTPRoute";
+      Report(policy.metadata, target.path,
+             std::string("expected ") + kind + ", there is no " + target.name.ToString());
+    } else if (of_service ? service->fault.has_value() : !routes_with_fault_.insert(route).second) {
+      Report(policy.metadata, target.path, taken);
+    } else if (of_service) {
+      service->fault = policy.rule;
+    } else {
+      for (MeshRule& rule : route->rules) rule.fault = policy.rule;
     }
   }
 }

@@ -51,6 +51,7 @@ struct MeshRule {
   std::chrono::milliseconds request_timeout{0};
   std::chrono::milliseconds backend_request_timeout{0};
   std::optional<RetryRule> retry;  // its own, else of the policy on its route
+  std::optional<FaultRule> fault;  // of the policy on its route
 };
 
 struct MeshRoute {
@@ -76,6 +77,8 @@ struct MeshService {
   std::optional<BalancerRule> balancer;
   std::optional<CircuitRule> circuits;
   std::optional<HealthRule> health;
+  std::optional<FaultRule> fault;  // for requests whose rule has none
+  std::optional<RateLimitRule> rate_limit;
 
   const MeshPort* FindPort(uint16_t port) const;
   // Those that count for clients of the namespace; a consumer's own replace the producer's.

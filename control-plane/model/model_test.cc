@@ -316,6 +316,35 @@ TEST(ModelTest, TheOlderOfTwoLoadBalancingPoliciesCounts) {
   EXPECT_EQ(built.model->policy_count, 2u);
 }
 
+TEST(ModelTest, TheOlderOfTwoTrafficPoliciesCounts) {
+  const auto policy = [](const std::string& kind, const std::string& name, const std::string& spec,
+                         const std::string& metadata = "") {
+    return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind + ", metadata: {name: " + name +
+           metadata + "}, spec: {targetRefs: [{kind: Service, name: a}], " + spec + "}}\n";
+  };
+  const std::string old = ", creationTimestamp: '2026-01-01T00:00:00Z'";
+  const BuiltModel built = Build(ServiceYaml("a") + policy("FaultPolicy", "young", "abort: {status: 500}") +
+                                 policy("FaultPolicy", "old", "abort: {status: 501}", old) +
+                                 policy("RateLimitPolicy", "young", "requests: 5") +
+                                 policy("RateLimitPolicy", "old", "requests: 7", old));
+  const MeshService& service = ServiceOf(built, "a");
+  ASSERT_TRUE(service.fault.has_value() && service.fault->abort.has_value());
+  EXPECT_EQ(service.fault->abort->status, 501u);
+  ASSERT_TRUE(service.rate_limit.has_value());
+  EXPECT_EQ(service.rate_limit->all.requests, 7u);
+  EXPECT_EQ(built.model->policy_count, 4u);
+  EXPECT_EQ(
+      Problems(built),
+      (Lines{"spec.targetRefs[0]: expected a target without a FaultPolicy, an older one is attached to it",
+             "spec.targetRefs[0]: expected a target without a RateLimitPolicy, an older one is attached "
+             "to it"}));
+  for (const char* kind : {"FaultPolicy", "RateLimitPolicy"}) {
+    EXPECT_EQ(Problems(Build(policy(
+                  kind, "p", std::string(kind) == "FaultPolicy" ? "abort: {status: 500}" : "requests: 1"))),
+              Lines{"spec.targetRefs[0]: expected a Service, there is no default/a"});
+  }
+}
+
 TEST(ModelTest, TracingIsOfTheServiceElseOfTheMesh) {
   const auto policy = [](const std::string& name, const std::string& spec) {
     return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: " + name +

@@ -151,6 +151,14 @@ struct CorsRule {
   uint32_t max_age_s = 5;
 };
 
+// A copy of requests goes to this Service too.
+struct MirrorRule {
+  ObjectName service;  // without a namespace: the route's
+  uint16_t port = 0;
+  uint32_t millionths = 1'000'000;  // of the requests
+  std::string path;                 // in the document
+};
+
 // What a rule, or a backend of it, makes of messages.
 struct HttpFilters {
   HeaderModifier request;
@@ -158,6 +166,7 @@ struct HttpFilters {
   std::optional<RedirectRule> redirect;  // of rules only, as the next
   std::optional<RewriteRule> rewrite;
   std::optional<CorsRule> cors;
+  std::vector<MirrorRule> mirrors;  // of rules only
 };
 
 struct BackendRef {
@@ -311,6 +320,55 @@ struct HealthPolicy {
   HealthRule rule;
 };
 
+struct FaultDelay {
+  std::chrono::milliseconds time{0};
+  uint32_t millionths = 1'000'000;  // of the requests
+};
+
+struct FaultAbort {
+  uint32_t status = 0;
+  bool grpc = false;
+  uint32_t millionths = 1'000'000;
+};
+
+struct FaultRule {
+  std::optional<FaultDelay> delay;
+  std::optional<FaultAbort> abort;
+  std::vector<NamedValue> headers;  // of requests; an empty value: any
+  std::optional<uint32_t> max_active;
+};
+
+struct FaultPolicy {
+  Metadata metadata;
+  std::vector<Target> targets;
+  FaultRule rule;
+};
+
+struct RateRule {
+  uint32_t requests = 0;
+  std::chrono::milliseconds per{0};
+  uint32_t burst = 0;
+};
+
+struct ClientRateRule {
+  enum class By : uint8_t { kAddress, kHeader, kIdentity };
+  By by = By::kAddress;
+  std::string header;
+  RateRule rate;
+};
+
+struct RateLimitRule {
+  RateRule all;
+  std::vector<ClientRateRule> clients;
+  bool report_only = false;
+};
+
+struct RateLimitPolicy {
+  Metadata metadata;
+  std::vector<Target> targets;  // Services
+  RateLimitRule rule;
+};
+
 struct TracingPolicy {
   Metadata metadata;
   std::vector<Target> targets;  // Services; none: the whole mesh
@@ -320,7 +378,8 @@ struct TracingPolicy {
 };
 
 using Object = std::variant<Service, EndpointSlice, HttpRoute, GrpcRoute, ReferenceGrant, RetryPolicy,
-                            LoadBalancingPolicy, CircuitBreakerPolicy, HealthPolicy, TracingPolicy>;
+                            LoadBalancingPolicy, CircuitBreakerPolicy, HealthPolicy, TracingPolicy,
+                            FaultPolicy, RateLimitPolicy>;
 
 inline const Metadata& MetadataOf(const Object& object) {
   return std::visit([](const auto& o) -> const Metadata& { return o.metadata; }, object);

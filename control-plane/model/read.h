@@ -29,6 +29,8 @@ std::optional<CircuitBreakerPolicy> Read(const kube::policy::v1alpha1::CircuitBr
                                          Report& report);
 std::optional<HealthPolicy> Read(const kube::policy::v1alpha1::HealthPolicy& message, Report& report);
 std::optional<TracingPolicy> Read(const kube::policy::v1alpha1::TracingPolicy& message, Report& report);
+std::optional<FaultPolicy> Read(const kube::policy::v1alpha1::FaultPolicy& message, Report& report);
+std::optional<RateLimitPolicy> Read(const kube::policy::v1alpha1::RateLimitPolicy& message, Report& report);
 
 // Used by the readers of several kinds.
 // Of a policy; `routes_too`: it may be an HTTPRoute.

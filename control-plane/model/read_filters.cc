@@ -22,6 +22,8 @@ using kube::gateway::v1::HTTPURLRewriteFilter;
 
 // The limits of the Gateway API itself.
 constexpr int kMaxFilters = 16;
+constexpr size_t kMaxMirrors = 8;  // what the sidecar takes
+constexpr uint32_t kWhole = 1'000'000;
 constexpr int kMaxFields = 16;
 constexpr size_t kMaxValueBytes = 4096;
 
@@ -143,6 +145,49 @@ RewriteRule ReadRewrite(const HTTPURLRewriteFilter& message, const std::string& 
   return rewrite;
 }
 
+// A share of requests, in millionths.
+uint32_t ReadShare(const kube::gateway::v1::HTTPRequestMirrorFilter& message, const std::string& path,
+                   Report& report) {
+  if (message.has_percent() && message.has_fraction())
+    report.Add(path, "expected percent or fraction, not both");
+  if (message.has_percent()) {
+    if (message.percent() < 0 || message.percent() > 100)
+      report.Add(FieldPath(path, "percent"), "expected 0 to 100");
+    return static_cast<uint32_t>(std::clamp(message.percent(), 0, 100)) * 10'000;
+  }
+  if (!message.has_fraction()) return kWhole;
+  const int64_t denominator = message.fraction().has_denominator() ? message.fraction().denominator() : 100;
+  const int64_t numerator = message.fraction().numerator();
+  if (denominator < 1) {
+    report.Add(FieldPath(path, "fraction.denominator"), "expected at least 1");
+  } else if (numerator < 0 || numerator > denominator) {
+    report.Add(FieldPath(path, "fraction.numerator"), "expected 0 to the denominator");
+  } else {
+    return static_cast<uint32_t>(numerator * kWhole / denominator);
+  }
+  return 0;
+}
+
+MirrorRule ReadMirror(const kube::gateway::v1::HTTPRequestMirrorFilter& message, const std::string& path,
+                      Report& report) {
+  const auto& backend = message.backend_ref();
+  MirrorRule mirror{.service = {backend.namespace_(), backend.name()},
+                    .port = 0,
+                    .millionths = ReadShare(message, path, report),
+                    .path = FieldPath(path, "backend_ref")};
+  const bool service = (backend.group().empty() || backend.group() == "core") &&
+                       (backend.kind().empty() || backend.kind() == "Service");
+  if (!service) report.Add(mirror.path, "expected kind: Service, other backends are not implemented yet");
+  if (backend.name().empty())
+    report.Add(message.has_backend_ref() ? mirror.path : path, "expected a backendRef with a name");
+  if (backend.has_port()) {
+    mirror.port = ReadPort(backend.port(), FieldPath(mirror.path, "port"), report).value_or(0);
+  } else if (message.has_backend_ref()) {
+    report.Add(mirror.path, "expected a port");
+  }
+  return mirror;
+}
+
 // One, of a type that may stand there, with the field of its type and no other.
 void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterPlace place,
                 HttpFilters& filters, Report& report) {
@@ -159,6 +204,8 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
         return message.has_url_rewrite();
       case HTTPRouteFilter::CORS:
         return message.has_cors();
+      case HTTPRouteFilter::RequestMirror:
+        return message.has_request_mirror();
       default:
         return true;
     }
@@ -166,7 +213,7 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
   const int given = (message.has_request_header_modifier() ? 1 : 0) +
                     (message.has_response_header_modifier() ? 1 : 0) +
                     (message.has_request_redirect() ? 1 : 0) + (message.has_url_rewrite() ? 1 : 0) +
-                    (message.has_cors() ? 1 : 0);
+                    (message.has_cors() ? 1 : 0) + (message.has_request_mirror() ? 1 : 0);
   switch (message.type()) {
     case HTTPRouteFilter::RequestHeaderModifier:
       filters.request =
@@ -186,6 +233,10 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
     case HTTPRouteFilter::CORS:
       filters.cors = ReadCors(message.cors(), FieldPath(path, "cors"), report);
       break;
+    case HTTPRouteFilter::RequestMirror:
+      filters.mirrors.push_back(
+          ReadMirror(message.request_mirror(), FieldPath(path, "request_mirror"), report));
+      break;
     case HTTPRouteFilter::UNSPECIFIED:
       report.Add(FieldPath(path, "type"), "expected a type");
       return;
@@ -194,8 +245,8 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
       return;
   }
   if (!there || given != 1) report.Add(path, "expected the field of type " + type + " and no other");
-  const bool of_rules =
-      filters.redirect.has_value() || filters.rewrite.has_value() || filters.cors.has_value();
+  const bool of_rules = filters.redirect.has_value() || filters.rewrite.has_value() ||
+                        filters.cors.has_value() || !filters.mirrors.empty();
   if (of_rules && place == FilterPlace::kBackend) {
     report.Add(FieldPath(path, "type"),
                "expected RequestHeaderModifier or ResponseHeaderModifier at a backend");
@@ -223,10 +274,12 @@ HttpFilters ReadFilters(const google::protobuf::RepeatedPtrField<HTTPRouteFilter
   std::set<HTTPRouteFilter::Type> types;
   for (int i = 0; i < messages.size(); ++i) {
     const std::string one_path = ElementPath(path, static_cast<size_t>(i));
-    if (!types.insert(messages[i].type()).second)
+    const bool once = messages[i].type() != HTTPRouteFilter::RequestMirror;
+    if (!types.insert(messages[i].type()).second && once)
       report.Add(FieldPath(one_path, "type"), "expected each type once");
     ReadFilter(messages[i], one_path, place, filters, report);
   }
+  if (filters.mirrors.size() > kMaxMirrors) report.Add(path, "expected at most 8 of type RequestMirror");
   return filters;
 }
 

@@ -192,7 +192,7 @@ TEST(ReadFilters, TypeAndFieldBelongTogether) {
             Lines{"filters[0]: expected the field of type URLRewrite and no other"});
   EXPECT_EQ(Problems("{type: URLRewrite, urlRewrite: {}}, {type: URLRewrite, urlRewrite: {}}"),
             Lines{"filters[1].type: expected each type once"});
-  for (const char* type : {"RequestMirror", "ExtensionRef", "ExternalAuth"}) {
+  for (const char* type : {"ExtensionRef", "ExternalAuth"}) {
     EXPECT_EQ(Problems("{type: " + std::string(type) + "}"),
               Lines{"filters[0].type: " + std::string(type) + " is not implemented yet"});
   }
@@ -260,6 +260,49 @@ TEST(ReadFilters, WrongCorsIsReported) {
           "{backendRefs: [{name: a, port: 80, filters: [{type: CORS, cors: {allowOrigins: ['*']}}]}]}"),
       Lines{"backendRefs[0].filters[0].type: expected RequestHeaderModifier or ResponseHeaderModifier at a "
             "backend"});
+}
+
+TEST(ReadFilters, MirrorsAreRead) {
+  const HttpFilters filters = Filters(
+      "{type: RequestMirror, requestMirror: {backendRef: {name: b, port: 80}}}, "
+      "{type: RequestMirror, requestMirror: {backendRef: {name: c, namespace: other, port: 81}, percent: "
+      "25}}, "
+      "{type: RequestMirror, requestMirror: {backendRef: {name: b, port: 80}, fraction: {numerator: 1, "
+      "denominator: 1000}}}, "
+      "{type: RequestMirror, requestMirror: {backendRef: {name: b, port: 80}, fraction: {numerator: 5}}}");
+  ASSERT_EQ(filters.mirrors.size(), 4u);
+  EXPECT_EQ(filters.mirrors[0].service.name, "b");
+  EXPECT_EQ(filters.mirrors[0].port, 80);
+  EXPECT_EQ(filters.mirrors[0].millionths, 1'000'000u);
+  EXPECT_EQ(filters.mirrors[1].service.ns, "other");
+  EXPECT_EQ(filters.mirrors[1].millionths, 250'000u);
+  EXPECT_EQ(filters.mirrors[2].millionths, 1000u);
+  EXPECT_EQ(filters.mirrors[3].millionths, 50'000u);
+}
+
+TEST(ReadFilters, WhatIsWrongWithAMirrorIsTold) {
+  const auto mirror = [](const std::string& fields) {
+    return Problems("{type: RequestMirror, requestMirror: {" + fields + "}}");
+  };
+  EXPECT_EQ(Problems("{type: RequestMirror}").size(), 2u);
+  EXPECT_EQ(mirror("backendRef: {name: b}"), Lines{"filters[0].requestMirror.backendRef: expected a port"});
+  EXPECT_EQ(mirror("backendRef: {port: 80}"),
+            Lines{"filters[0].requestMirror.backendRef: expected a backendRef with a name"});
+  EXPECT_EQ(mirror("backendRef: {kind: Pod, name: b, port: 80}"),
+            Lines{"filters[0].requestMirror.backendRef: expected kind: Service, other backends are not "
+                  "implemented yet"});
+  const std::string to = "backendRef: {name: b, port: 80}, ";
+  EXPECT_EQ(mirror(to + "percent: 101"), Lines{"filters[0].requestMirror.percent: expected 0 to 100"});
+  EXPECT_EQ(mirror(to + "percent: 1, fraction: {numerator: 1}"),
+            Lines{"filters[0].requestMirror: expected percent or fraction, not both"});
+  EXPECT_EQ(mirror(to + "fraction: {numerator: 1, denominator: 0}"),
+            Lines{"filters[0].requestMirror.fraction.denominator: expected at least 1"});
+  EXPECT_EQ(mirror(to + "fraction: {numerator: 101}"),
+            Lines{"filters[0].requestMirror.fraction.numerator: expected 0 to the denominator"});
+  std::string nine;
+  for (int i = 0; i < 9; ++i)
+    nine += "{type: RequestMirror, requestMirror: {backendRef: {name: b, port: 80}}}, ";
+  EXPECT_EQ(Problems(nine), Lines{"filters: expected at most 8 of type RequestMirror"});
 }
 
 TEST(ReadFilters, ABackendMayEditFieldsOnly) {

@@ -74,7 +74,7 @@ std::string_view KindOf(const Object& object) {
   constexpr std::string_view kKinds[] = {
       "Service",        "EndpointSlice", "HTTPRoute",           "GRPCRoute",
       "ReferenceGrant", "RetryPolicy",   "LoadBalancingPolicy", "CircuitBreakerPolicy",
-      "HealthPolicy",   "TracingPolicy"};
+      "HealthPolicy",   "TracingPolicy", "FaultPolicy",         "RateLimitPolicy"};
   return kKinds[object.index()];
 }
 

@@ -66,9 +66,12 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
     const std::string cluster = InboundCluster(node.service, local);
     const AppProtocol protocol = LocalProtocol(model.FindService(node.service), local);
     set->Add(ResourceType::kCluster, cluster, MakeInboundCluster(cluster, local.app, protocol));
-    set->Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster),
+    const MeshService* const own = model.FindService(node.service);
+    const RateLimitRule* const limit =
+        own != nullptr && own->rate_limit.has_value() ? &*own->rate_limit : nullptr;
+    set->Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster, limit),
              {{ResourceType::kCluster, cluster}});
-    AddListener(*set, MakeInboundListener(node, local.inbound, tracing), tracing);
+    AddListener(*set, MakeInboundListener(node, local.inbound, tracing, limit != nullptr), tracing);
   }
   set->Seal();
   PILLION_CHECK(set->DanglingReferences().empty());

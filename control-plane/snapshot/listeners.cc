@@ -3,6 +3,8 @@
 #include "control-plane/snapshot/route_filters.h"
 #include "envoy/config/trace/v3/trace.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
+#include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "pillion/sidecar/v1/peering.pb.h"
@@ -12,6 +14,7 @@ namespace {
 
 using envoy::config::listener::v3::Listener;
 using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+using envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter;
 
 constexpr std::chrono::hours kIdle{1};
 // Long polls and quiet gRPC streams are the app's business; an hour only ends what leaked.
@@ -74,6 +77,13 @@ std::set<std::string> FiltersOf(const envoy::config::route::v3::RouteConfigurati
   return names;
 }
 
+// What its routes say of it holds; by itself it does nothing.
+void AddFilter(HttpConnectionManager& hcm, const char* name, const google::protobuf::Message& idle) {
+  auto& filter = *hcm.add_http_filters();
+  filter.set_name(name);
+  filter.mutable_typed_config()->PackFrom(idle);
+}
+
 HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node, const MeshTracing* tracing,
                                   const sidecar::v1::Peering& peering, const std::set<std::string>& filters) {
   HttpConnectionManager hcm;
@@ -91,10 +101,14 @@ HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node
     log.set_name("envoy.access_loggers.file");
     log.mutable_typed_config()->PackFrom(file);
   }
-  if (filters.contains(kCorsFilter)) {
-    auto& cors = *hcm.add_http_filters();
-    cors.set_name(kCorsFilter);
-    cors.mutable_typed_config()->PackFrom(envoy::extensions::filters::http::cors::v3::Cors());
+  if (filters.contains(kCorsFilter))
+    AddFilter(hcm, kCorsFilter, envoy::extensions::filters::http::cors::v3::Cors());
+  if (filters.contains(kFaultFilter))
+    AddFilter(hcm, kFaultFilter, envoy::extensions::filters::http::fault::v3::HTTPFault());
+  if (filters.contains(kRateLimitFilter)) {
+    envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit idle;
+    idle.set_stat_prefix("local_rate_limiter");
+    AddFilter(hcm, kRateLimitFilter, idle);
   }
   auto& filter = *hcm.add_http_filters();
   filter.set_name("pillion.peering");
@@ -135,12 +149,14 @@ Listener MakeOutboundListener(const NodeFacts& node, const SocketAddress& addres
   return listener;
 }
 
-Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
-                             const MeshTracing* tracing) {
+Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
+                             bool limits) {
   sidecar::v1::Peering peering;
   peering.set_accept_peer_headers(true);
   peering.set_pass_upgrades(true);
-  Listener listener = MakeListener(kInbound, address, MakeManager(kInbound, node, tracing, peering, {}));
+  std::set<std::string> filters;
+  if (limits) filters.insert(kRateLimitFilter);
+  Listener listener = MakeListener(kInbound, address, MakeManager(kInbound, node, tracing, peering, filters));
   listener.set_traffic_direction(envoy::config::core::v3::INBOUND);
   return listener;
 }

@@ -43,14 +43,16 @@ envoy::config::cluster::v3::Cluster MakeInboundCluster(const std::string& name, 
 // `clusters` gets the names of those that the routes use.
 envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
                                                                 std::set<std::string>& clusters);
-envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string& cluster);
+// `limit` null: none.
+envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string& cluster,
+                                                               const RateLimitRule* limit);
 
 // With the filters that its routes say something of. One more changes the listener: its connections drain.
 envoy::config::listener::v3::Listener MakeOutboundListener(
     const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
     const envoy::config::route::v3::RouteConfiguration& routes);
 envoy::config::listener::v3::Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
-                                                          const MeshTracing* tracing);
+                                                          const MeshTracing* tracing, bool limits);
 
 }  // namespace pillion::control
 

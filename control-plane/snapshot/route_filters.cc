@@ -4,6 +4,11 @@
 
 #include <string>
 
+#include "control-plane/snapshot/parts.h"
+#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
+#include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "pillion/sidecar/v1/peer_identity.pb.h"
+
 namespace pillion::control {
 namespace {
 
@@ -127,6 +132,87 @@ envoy::extensions::filters::http::cors::v3::CorsPolicy MakeCorsPolicy(const Cors
   // An app that does not know of it might allow what is not allowed here.
   policy.mutable_forward_not_matching_preflights()->set_value(false);
   return policy;
+}
+
+void SetShare(envoy::type::v3::FractionalPercent& to, uint32_t millionths) {
+  to.set_numerator(millionths);
+  to.set_denominator(envoy::type::v3::FractionalPercent::MILLION);
+}
+
+void SetMirrors(RouteAction& to, const std::vector<MirrorRule>& from, std::set<std::string>& clusters) {
+  for (const MirrorRule& mirror : from) {
+    auto& policy = *to.add_request_mirror_policies();
+    policy.set_cluster(OutboundCluster(mirror.service, mirror.port));
+    clusters.insert(policy.cluster());
+    SetShare(*policy.mutable_runtime_fraction()->mutable_default_value(), mirror.millionths);
+    policy.set_disable_shadow_host_suffix_append(true);  // the app is to see what the other sees
+  }
+}
+
+void SetFault(envoy::config::route::v3::Route& to, const FaultRule& from) {
+  envoy::extensions::filters::http::fault::v3::HTTPFault fault;
+  if (from.delay.has_value()) {
+    SetDuration(fault.mutable_delay()->mutable_fixed_delay(), from.delay->time);
+    SetShare(*fault.mutable_delay()->mutable_percentage(), from.delay->millionths);
+  }
+  if (from.abort.has_value()) {
+    if (from.abort->grpc) {
+      fault.mutable_abort()->set_grpc_status(from.abort->status);
+    } else {
+      fault.mutable_abort()->set_http_status(from.abort->status);
+    }
+    SetShare(*fault.mutable_abort()->mutable_percentage(), from.abort->millionths);
+  }
+  for (const NamedValue& header : from.headers) {
+    auto& match = *fault.add_headers();
+    match.set_name(header.name);
+    if (header.value.empty()) {
+      match.set_present_match(true);
+    } else {
+      match.mutable_string_match()->set_exact(header.value);
+    }
+  }
+  if (from.max_active.has_value()) fault.mutable_max_active_faults()->set_value(*from.max_active);
+  (*to.mutable_typed_per_filter_config())[kFaultFilter].PackFrom(fault);
+}
+
+void SetRateLimit(envoy::config::route::v3::Route& to, const RateLimitRule& from) {
+  envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit limit;
+  limit.set_stat_prefix("local_rate_limiter");
+  const auto bucket = [](envoy::type::v3::TokenBucket& bucket, const RateRule& rate) {
+    bucket.set_max_tokens(rate.burst);
+    bucket.mutable_tokens_per_fill()->set_value(rate.requests);
+    SetDuration(bucket.mutable_fill_interval(), rate.per);
+  };
+  bucket(*limit.mutable_token_bucket(), from.all);
+  for (const ClientRateRule& client : from.clients) {
+    auto& action = *limit.add_rate_limits()->add_actions();
+    auto& descriptor = *limit.add_descriptors();
+    auto& entry = *descriptor.add_entries();
+    switch (client.by) {
+      case ClientRateRule::By::kAddress:
+        action.mutable_remote_address();
+        entry.set_key("remote_address");
+        break;
+      case ClientRateRule::By::kIdentity:
+        action.mutable_extension()->set_name("pillion.peer_identity");
+        action.mutable_extension()->mutable_typed_config()->PackFrom(sidecar::v1::PeerIdentity());
+        entry.set_key("peer_identity");
+        break;
+      case ClientRateRule::By::kHeader:
+        action.mutable_request_headers()->set_header_name(client.header);
+        action.mutable_request_headers()->set_descriptor_key(client.header);
+        entry.set_key(client.header);
+        break;
+    }
+    bucket(*descriptor.mutable_token_bucket(), client.rate);
+  }
+  SetShare(*limit.mutable_filter_enabled()->mutable_default_value(), 1'000'000);
+  SetShare(*limit.mutable_filter_enforced()->mutable_default_value(), from.report_only ? 0 : 1'000'000);
+  limit.set_enable_x_ratelimit_headers(envoy::extensions::common::ratelimit::v3::DRAFT_VERSION_03);
+  limit.set_enable_retry_after_header(true);
+  limit.set_rate_limited_as_resource_exhausted(true);
+  (*to.mutable_typed_per_filter_config())[kRateLimitFilter].PackFrom(limit);
 }
 
 }  // namespace pillion::control

@@ -3,6 +3,9 @@
 #define PILLION_CONTROL_PLANE_SNAPSHOT_ROUTE_FILTERS_H_
 
 #include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "control-plane/model/objects.h"
 #include "envoy/config/route/v3/route.pb.h"
@@ -16,6 +19,14 @@ void SetEdits(envoy::config::route::v3::WeightedCluster::ClusterWeight& to, cons
 void SetRedirect(envoy::config::route::v3::RedirectAction& to, const RedirectRule& from,
                  const PathMatch& match, uint16_t port);
 void SetRewrite(envoy::config::route::v3::RouteAction& to, const RewriteRule& from, const PathMatch& match);
+// `clusters` gets the names of theirs.
+void SetMirrors(envoy::config::route::v3::RouteAction& to, const std::vector<MirrorRule>& from,
+                std::set<std::string>& clusters);
+// The names that the filters have in listeners, and under which routes speak of them.
+inline constexpr char kFaultFilter[] = "envoy.filters.http.fault";
+inline constexpr char kRateLimitFilter[] = "envoy.filters.http.local_ratelimit";
+void SetFault(envoy::config::route::v3::Route& to, const FaultRule& from);
+void SetRateLimit(envoy::config::route::v3::Route& to, const RateLimitRule& from);
 
 // The listener must have a filter of that name.
 inline constexpr char kCorsFilter[] = "envoy.filters.http.cors";

@@ -195,6 +195,10 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
           continue;
         }
         SetBackends(route, *ranked.rule, service, model, clusters);
+        const std::optional<FaultRule>& fault =
+            ranked.rule->fault.has_value() ? ranked.rule->fault : service.fault;
+        if (fault.has_value()) SetFault(route, *fault);
+        SetMirrors(*route.mutable_route(), ranked.rule->filters.mirrors, clusters);
         if (ranked.rule->filters.rewrite.has_value())
           SetRewrite(*route.mutable_route(), *ranked.rule->filters.rewrite, ranked.match->path);
       }
@@ -207,6 +211,7 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
       clusters.insert(route.route().cluster());
       if (service.balancer.has_value()) AddHashPolicies(*route.mutable_route(), *service.balancer);
       SetLimits(*route.mutable_route(), nullptr, service);
+      if (service.fault.has_value()) SetFault(route, *service.fault);
     }
   }
   // What a backend's filters say comes after what its rule's do.
@@ -216,7 +221,7 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
   return table;
 }
 
-RouteConfiguration MakeInboundRoutes(const std::string& cluster) {
+RouteConfiguration MakeInboundRoutes(const std::string& cluster, const RateLimitRule* limit) {
   RouteConfiguration table;
   table.set_name(kInbound);
   VirtualHost& host = *table.add_virtual_hosts();
@@ -226,6 +231,7 @@ RouteConfiguration MakeInboundRoutes(const std::string& cluster) {
   route.set_name(kInbound);
   route.mutable_match()->set_prefix("/");
   route.mutable_route()->set_cluster(cluster);
+  if (limit != nullptr) SetRateLimit(route, *limit);
   SetDuration(route.mutable_route()->mutable_timeout(), std::chrono::milliseconds(0));
   table.mutable_validate_clusters()->set_value(false);
   return table;

@@ -122,7 +122,6 @@ class Attempt final : public Recycled<Attempt> {
   void TellDeadline();
   http::RequestHead& head() const { return order_.client.request(); }
   bool WantsHttp2() const;
-  http::RequestHead& head() const { return order_.client.request(); }
   bool OpensRaw() const { return order_.route.ends_connect && head().method == http::Method::kConnect; }
   Next FallBackToHttp1(const RequestError& otherwise);
   bool RequestHasNoMore() const;

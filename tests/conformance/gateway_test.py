@@ -51,6 +51,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         status = 200
+        with self.server.lock:
+            self.server.paths[self.path] += 1
         if "x-fail" in self.headers:
             code, times, identity = self.headers["x-fail"].split()
             if self.seen(identity) <= int(times):
@@ -90,6 +92,7 @@ class App:
         self.server.backend = backend
         self.server.lock = threading.Lock()
         self.server.counts = collections.Counter()
+        self.server.paths = collections.Counter()
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever)
         self.thread.start()
@@ -177,6 +180,16 @@ def rule(path, *filters, to="v1", at_backend=(), kind="PathPrefix", name=None):
     if name is not None:
         made["name"] = name
     return json.dumps(made)
+
+
+def mirror(to, port=80, **more):
+    return {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "echo-" + to, "port": port}, **more}}
+
+
+def policy(kind, target, **spec):
+    """On the Service of that name."""
+    return "---\n" + json.dumps({"apiVersion": "policy.pillion.dev/v1alpha1", "kind": kind, "metadata": {"name": kind.lower()},
+                                 "spec": {"targetRefs": [{"kind": "Service", "name": target}], **spec}}) + "\n"
 
 
 class Gateway(unittest.TestCase):
@@ -297,6 +310,10 @@ class Gateway(unittest.TestCase):
                 return answer.status, None
         finally:
             connection.close()
+
+    def seen_by(self, backend, path):
+        with self.apps[backend].server.lock:
+            return self.apps[backend].server.paths[path]
 
     def goes_to(self, backend, *request, **more):
         status, seen = self.ask(*request, **more)
@@ -706,12 +723,80 @@ spec:
         self.answers(200, "/none", x_delay=f"1 1 {self.fresh()}")
 
 
+    def test_http_route_request_mirror(self):
+        path = f"/mirror-{self.fresh()}"
+        self.apply(route("r", [rule(path, mirror("v2")), rule("/modified", modifier("Request", set={"X-A": "b"}), mirror("v2"))]))
+        self.goes_to("v1", path)
+        mesh.wait_until(lambda: self.seen_by("v2", path) == 1, "the copy comes")
+        self.assertEqual(self.seen_by("v1", path), 1)
+        self.sees("/modified", {}, {"X-A": "b"})
+        mesh.wait_until(lambda: self.seen_by("v2", "/modified") == 1, "the copy comes")
+
+    def test_http_route_request_multiple_mirrors(self):
+        path = f"/mirrors-{self.fresh()}"
+        self.apply(route("r", [rule(path, mirror("v2"), mirror("v2", 8080))]))
+        self.goes_to("v1", path)
+        mesh.wait_until(lambda: self.seen_by("v2", path) == 2, "both copies come")
+
+    def test_http_route_request_percentage_mirror(self):
+        shares = {f"/none-{self.fresh()}": (dict(percent=0), 0, 0), f"/some-{self.fresh()}": (dict(percent=20), 60, 140),
+                  f"/half-{self.fresh()}": (dict(fraction={"numerator": 1, "denominator": 2}), 190, 310),
+                  f"/all-{self.fresh()}": (dict(percent=100), 500, 500)}
+        self.apply(route("r", [rule(path, mirror("v2", **share)) for path, (share, _, _) in shares.items()]))
+        for path, (_, least, most) in shares.items():
+            for _ in range(500):
+                self.goes_to("v1", path)
+            mesh.wait_until(lambda: self.seen_by("v2", path) >= least, f"copies of {path}")
+            self.assertLessEqual(self.seen_by("v2", path), most, path)
+
+    def test_a_mirror_that_fails_is_not_seen(self):
+        path = f"/fails-{self.fresh()}"
+        self.apply(route("r", [rule(path, mirror("v2"))]))
+        self.goes_to("v1", path, x_delay=f"0 0 {self.fresh()}")
+        identity = self.fresh()  # each app counts by itself: both fail once, and only v1's answer counts
+        self.answers(503, path, x_fail=f"503 1 {identity}")
+        self.goes_to("v1", path)
+
+    def test_fault_policy(self):
+        self.apply(route("r", [rule("/")]),
+                   policy("FaultPolicy", "echo", abort={"status": 418}, headers=[{"name": "x-chaos", "value": "abort"}]))
+        mesh.wait_until(lambda: self.ask("/", x_chaos="abort")[0] == 418, "the policy is in force")
+        self.goes_to("v1", "/")
+        self.apply(route("r", [rule("/")]),
+                   policy("FaultPolicy", "echo", delay={"duration": "700ms"}, headers=[{"name": "x-chaos", "value": "delay"}]))
+
+        def delayed():
+            began = time.monotonic()
+            self.goes_to("v1", "/", x_chaos="delay")
+            return time.monotonic() - began > 0.69
+        mesh.wait_until(delayed, "the policy is in force")
+
+
 class ToApps(Cases, Gateway):
     pass
 
 
 class BetweenSidecars(Cases, Gateway):
     behind_sidecars = True
+
+    def test_rate_limit_policy(self):
+        self.apply(route("r", [rule("/")]), policy("RateLimitPolicy", "echo-v1", requests=1000, clients=[
+            {"by": "Header", "header": "x-user", "requests": 2, "per": "1h"}]))
+        ann = self.fresh()
+        mesh.wait_until(lambda: self.ask("/", x_user=ann)[0] == 429, "the policy is in force")
+        self.assertGreater(int(self.answer.getheader("retry-after")), 1700)
+        self.assertEqual(self.answer.getheader("ratelimit-remaining"), "0")
+        bob = self.fresh()
+        for _ in range(2):
+            self.goes_to("v1", "/", x_user=bob)
+        self.assertEqual(self.answer.getheader("ratelimit-limit"), "2")
+        self.answers(429, "/", x_user=bob)
+        self.goes_to("v1", "/")
+        # A change that leaves the limit as it is gives nobody new tokens.
+        self.apply(route("r", [rule("/")]), policy("RateLimitPolicy", "echo-v1", requests=1001, clients=[
+            {"by": "Header", "header": "x-user", "requests": 2, "per": "1h"}]))
+        mesh.wait_until(lambda: self.ask("/")[0] == 200 and self.answer.getheader("ratelimit-limit") == "1001", "it is in force")
+        self.answers(429, "/", x_user=bob)
 
 
 if __name__ == "__main__":

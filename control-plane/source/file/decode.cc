@@ -49,6 +49,8 @@ constexpr Kind kKinds[] = {
      DecodeObject<kube::policy::v1alpha1::CircuitBreakerPolicy>},
     {"policy.pillion.dev/v1alpha1", "HealthPolicy", DecodeObject<kube::policy::v1alpha1::HealthPolicy>},
     {"policy.pillion.dev/v1alpha1", "TracingPolicy", DecodeObject<kube::policy::v1alpha1::TracingPolicy>},
+    {"policy.pillion.dev/v1alpha1", "FaultPolicy", DecodeObject<kube::policy::v1alpha1::FaultPolicy>},
+    {"policy.pillion.dev/v1alpha1", "RateLimitPolicy", DecodeObject<kube::policy::v1alpha1::RateLimitPolicy>},
 };
 
 std::string KnownKinds() {
