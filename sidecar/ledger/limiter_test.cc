@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <latch>
 #include <string>
 #include <thread>
 #include <vector>
@@ -86,6 +87,29 @@ TEST(TokenBucket, OnNoScheduleDoesItGrantMoreThanItsSizeAndItsRate) {
     }
     ASSERT_GE(all.size(), shape.max_tokens) << "seed " << seed;
   }
+}
+
+// All at one moment: as many are granted as were there, however the threads interleave.
+TEST(TokenBucket, NoTokenIsGrantedTwice) {
+  constexpr uint32_t kTokens = 64'000'000;
+  TokenBucket bucket;
+  std::atomic<uint32_t> granted{0};
+  std::latch all(4);
+  {
+    std::vector<std::jthread> threads;
+    threads.reserve(4);
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] {
+        uint32_t own = 0;
+        all.arrive_and_wait();
+        for (uint32_t i = 0; i < kTokens / 2; ++i) {
+          if (bucket.Take({.max_tokens = kTokens, .token = seconds(1)}, At({})).granted) ++own;
+        }
+        granted += own;
+      });
+    }
+  }
+  EXPECT_EQ(granted.load(), kTokens);
 }
 
 TEST(Limiter, ClientsHaveBucketsOfTheirOwn) {
