@@ -244,6 +244,9 @@ TEST(ClustersPage, SumsTheWorkers) {
   const auto& endpoint = web.at("endpoints").list_value().values(0).struct_value().fields();
   EXPECT_EQ(endpoint.at("address").string_value(), "10.0.0.1:80");
   EXPECT_EQ(endpoint.at("active_attempts").number_value(), 4);
+  EXPECT_EQ(endpoint.at("health").string_value(), "healthy");
+  EXPECT_EQ(endpoint.at("weight").number_value(), 1);
+  EXPECT_EQ(endpoint.at("priority").number_value(), 0);
 }
 
 TEST(ClustersPage, NamesHaveTheirAddressesAndTheLastFailure) {

@@ -140,6 +140,7 @@ class Pools : public ::testing::Test {
         new upstream::ClusterState({cluster_, assignment}, upstream::LedgerSeat{ledger_, 0}));
     endpoint_ = state_->endpoints().front();
   }
+  static time::Duration idle_limit_of_nothing() { return time::Duration::max() - std::chrono::seconds(1); }
   stream::Ticket& AskHttp1() {
     auto& ticket = *tickets_.emplace_back(std::make_unique<stream::Ticket>(&nobody_));
     pools_.Acquire(*endpoint_, false, ticket);
@@ -484,6 +485,85 @@ TEST_F(Pools, WhenAConnectionCannotBeMadeWhoWaitedForItIsToldAndTheNextTries) {
   EXPECT_EQ(first.error.kind, ErrorKind::kConnectFailed);
   EXPECT_EQ(second.error.kind, ErrorKind::kConnectFailed);
   EXPECT_EQ(loop_.dials, 2);
+}
+
+// An HTTP/1 peer that answers at once, and ends what was idle for so long.
+class IdleServer {
+ public:
+  IdleServer(net::Loop& loop, const std::string& fields) : server_(loop, At(80)), fields_(fields) {}
+  void Run() {
+    for (const auto& peer : server_.taken) {
+      peer->Read();
+      if (peer->text.empty()) continue;
+      peer->text.clear();
+      peer->Send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n" + fields_ + "\r\n");
+    }
+  }
+  void CloseAll() {
+    for (const auto& peer : server_.taken) peer->Close();
+  }
+  size_t connections() const { return server_.taken.size(); }
+
+ private:
+  testing::SimServer server_;
+  std::string fields_;
+};
+
+// The peer's time-out is learnt, so that no request meets the end of its connection.
+TEST_F(Pools, AnIdleTimeoutThatThePeerTellsIsObeyedBeforeItIsOver) {
+  const auto peers = network_.NewLoop();
+  IdleServer server(*peers, "keep-alive: max=9, timeout=5\r\n");
+  const auto exchange = [&] {
+    stream::Ticket& ticket = AskHttp1();
+    Settle(nullptr);
+    Send(ticket);
+    Settle(nullptr);
+    server.Run();
+    Settle(nullptr);
+    EXPECT_TRUE(ticket.stream->in().ended);
+    ticket.stream.reset();
+    Settle(nullptr);
+  };
+  exchange();
+  Pass(std::chrono::milliseconds(3900), nullptr);
+  exchange();
+  EXPECT_EQ(server.connections(), 1u) << "used again";
+  Pass(std::chrono::milliseconds(4100), nullptr);
+  EXPECT_EQ(endpoint_->http1_pool->connections(), 0u) << "a second before the peer would end it";
+}
+
+TEST_F(Pools, AnIdleTimeoutThatThePeerShowsTwiceIsLearnt) {
+  const auto peers = network_.NewLoop();
+  IdleServer server(*peers, "");
+  const auto exchange = [&](size_t count) {
+    std::vector<stream::Ticket*> tickets;
+    for (size_t i = 0; i < count; ++i) tickets.push_back(&AskHttp1());
+    Settle(nullptr);
+    for (stream::Ticket* const ticket : tickets) Send(*ticket);
+    Settle(nullptr);
+    server.Run();
+    Settle(nullptr);
+    for (stream::Ticket* const ticket : tickets) ticket->stream.reset();
+    Settle(nullptr);
+  };
+  const auto idle = [&] { return static_cast<Http1Pool&>(*endpoint_->http1_pool).idle_limit(); };
+  const time::Duration none = idle_limit_of_nothing();
+  exchange(3);
+  Pass(std::chrono::seconds(5), nullptr);
+  server.CloseAll();
+  Settle(nullptr);
+  EXPECT_EQ(idle(), none) << "many at once: it may have ended";
+  exchange(1);
+  Pass(std::chrono::seconds(2), nullptr);
+  server.CloseAll();
+  Settle(nullptr);
+  EXPECT_EQ(idle(), none) << "another time each";
+  exchange(1);
+  Pass(std::chrono::milliseconds(2100), nullptr);
+  server.CloseAll();
+  Settle(nullptr);
+  EXPECT_LT(idle(), std::chrono::milliseconds(1200));
+  EXPECT_GT(idle(), std::chrono::milliseconds(900));
 }
 
 TEST_F(Pools, RequestsThatWaitForAConnectionHaveALimit) {
