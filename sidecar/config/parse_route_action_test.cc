@@ -389,6 +389,8 @@ TEST(MetadataMatch, OfAClusterIsOverThatOfItsRoute) {
   EXPECT_EQ(weighted.clusters[1].labels->labels, (Labels{{"v", "1"}, {"stage", "prod"}}));
   EXPECT_EQ(ActionErrors("metadata_match: {filter_metadata: {other: {v: 1}}}"),
             Lines{"route.metadata_match.filter_metadata[\"other\"]: expected no key but envoy.lb"});
+}
+
 TEST(ParseRouteAction, MirrorsAreRead) {
   const Route route = OneRoute(
       "{match: {prefix: /}, route: {cluster: c, request_mirror_policies: [{cluster: a}, {cluster: b, "

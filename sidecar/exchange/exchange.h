@@ -172,8 +172,6 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   std::unique_ptr<Attempt> attempt_;
   std::unique_ptr<upstream::TriedEndpoints> tried_;      // until there is an answer; null: none
   std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled
-  uint32_t attempts_ = 0;
-  uint32_t safe_retries_ = 0;  // of the attempts; all others but the first are the policy's
 
   // The request body as far as it was taken from the client, for the next attempt, when `replayable_`.
   SliceQueue replay_;
@@ -195,11 +193,13 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   Step step_ = Step::kReceiveHead;
   uint8_t next_filter_ = 0;  // whose OnRequestHead comes next
   NoRetry no_retry_ = NoRetry::kNone;
-  // More than three booleans: each is one fact that several steps read; none is a state of its own. Most are
+  uint8_t safe_retries_ = 0;  // of the attempts; all others but the first are the policy's
+  uint16_t attempts_ = 0;     // or as many as it can say
+  // More than three booleans: each is one fact that several steps read; none is a state of its own. They are
   // bits: a waiting request's size counts (exchange.cc).
-  bool replayable_ = true;
-  bool local_answer_ = false;
-  bool head_delivered_ = false;
+  bool replayable_ : 1 = true;
+  bool local_answer_ : 1 = false;
+  bool head_delivered_ : 1 = false;
   bool made_key_ : 1 = false;    // a WebSocket key, for an app that wants one (websocket.h)
   bool tunnel_ : 1 = false;      // asks for a tunnel, by Upgrade or CONNECT, and is not refused one
   bool by_sidecar_ : 1 = false;  // came by HTTP/2 from a sidecar

@@ -34,7 +34,8 @@ bool MayHaveRun(const upstream::AttemptFacts& facts) {
 }  // namespace
 
 void Exchange::StartAttempt() {
-  if (++attempts_ == 1) cluster_->retry_budget.OnRequest(env_.turn.now());
+  if (attempts_ < UINT16_MAX) ++attempts_;
+  if (attempts_ == 1) cluster_->retry_budget.OnRequest(env_.turn.now());
   target_->stats.attempts.Add();
   attempt_ = std::make_unique<Attempt>(
       AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, filter_state_, deadline_, events_,
@@ -79,7 +80,8 @@ std::optional<time::Duration> Exchange::TimeLeft() const {
 
 time::Duration Exchange::WaitBeforeRetry(upstream::Verdict verdict, const upstream::ToldWait& told) {
   if (verdict != upstream::Verdict::kRetryPolicy || !route_->retry) return {};
-  const auto backoff = upstream::Backoff(*route_->retry, attempts_ - safe_retries_, env_.random.Next());
+  const auto backoff =
+      upstream::Backoff(*route_->retry, static_cast<uint32_t>(attempts_ - safe_retries_), env_.random.Next());
   return told.kind == upstream::ToldWait::Kind::kWait ? std::max(backoff, told.wait) : backoff;
 }
 
@@ -174,7 +176,7 @@ Next Exchange::Retry(upstream::Verdict verdict, time::Duration wait) {
   }
   attempt_.reset();
   target_->stats.retries.Add();
-  Note(Event::kRetry, attempts_ + 1);
+  Note(Event::kRetry, attempts_ + 1u);
   if (verdict != upstream::Verdict::kRetryPolicy || !route_->retry) {
     ++safe_retries_;
     return Next::kMore;

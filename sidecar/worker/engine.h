@@ -49,7 +49,7 @@ struct Place {
   time::Duration drain_timeout = listener::kDrainTimeout;
   // Asked after each kLookBytes that were read, or came of what was read (HPACK); true: memory is short,
   // those that hold most are given up.
-  std::function<bool(time::MonotonicTime)> look;
+  std::function<bool(time::MonotonicTime)> look = {};
   time::Duration longest_turn = stream::Turn::kLongest;
   // What the process counts once; none: this engine is all of it. `ledger_number`: its own there.
   ledger::Ledger* ledger = nullptr;
