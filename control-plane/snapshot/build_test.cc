@@ -486,379 +486,377 @@ TEST(BuildTest, AHealthPolicyEjectsAndChecks) {
   EXPECT_EQ(grpc.unhealthy_threshold().value(), 4u);
   EXPECT_EQ(grpc.alt_port().value(), 81u);
   EXPECT_TRUE(cluster("healthCheck: {tcp: {}}").health_checks(0).has_tcp_health_check());
-  std::string PolicyYaml(const std::string& kind, const std::string& spec) {
-    return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
-           ", metadata: {name: p, namespace: shop}, spec: {" + spec + "}}\n";
-  }
+}
 
-  TEST(BuildTest, AFaultPolicyIsForThoseWhoCall) {
-    using envoy::extensions::filters::http::fault::v3::HTTPFault;
-    const auto fault_of = [](const Route& route) {
-      HTTPFault fault;
-      const auto found = route.typed_per_filter_config().find("envoy.filters.http.fault");
-      if (found != route.typed_per_filter_config().end()) {
-        EXPECT_TRUE(found->second.UnpackTo(&fault));
-      }
-      return fault;
-    };
-    const std::string of_service =
-        PolicyYaml("FaultPolicy",
+// Another policy, of targets of its own.
+std::string TargetedYaml(const std::string& kind, const std::string& spec) {
+  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
+         ", metadata: {name: p, namespace: shop}, spec: {" + spec + "}}\n";
+}
+
+TEST(BuildTest, AFaultPolicyIsForThoseWhoCall) {
+  using envoy::extensions::filters::http::fault::v3::HTTPFault;
+  const auto fault_of = [](const Route& route) {
+    HTTPFault fault;
+    const auto found = route.typed_per_filter_config().find("envoy.filters.http.fault");
+    if (found != route.typed_per_filter_config().end()) {
+      EXPECT_TRUE(found->second.UnpackTo(&fault));
+    }
+    return fault;
+  };
+  const std::string of_service =
+      TargetedYaml("FaultPolicy",
                    "targetRefs: [{kind: Service, name: orders}], delay: {duration: 1500ms, percent: 0.5}, "
                    "abort: {status: "
                    "503}, headers: [{name: X-A}, {name: b, value: c}], maxActive: 9");
-    const auto set = Build(of_service);
-    const HTTPFault fault = fault_of(Host(*set, kOrders80).routes(0));
-    EXPECT_EQ(fault.delay().fixed_delay().nanos(), 500'000'000);
-    EXPECT_EQ(fault.delay().percentage().numerator(), 5000u);
-    EXPECT_EQ(fault.delay().percentage().denominator(), envoy::type::v3::FractionalPercent::MILLION);
-    EXPECT_EQ(fault.abort().http_status(), 503u);
-    EXPECT_EQ(fault.abort().percentage().numerator(), 1'000'000u);
-    EXPECT_TRUE(fault.headers(0).present_match());
-    EXPECT_EQ(fault.headers(1).string_match().exact(), "c");
-    EXPECT_EQ(fault.max_active_faults().value(), 9u);
-    EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(1).name(), "envoy.filters.http.fault");
-    // Where nobody wants faults, no request passes the filter.
-    EXPECT_EQ(ManagerOf(*Build(), "outbound").http_filters_size(), 2);
-    // That on the route wins.
-    const auto both =
-        Build(of_service + RouteYaml("{backendRefs: [{name: v2, port: 8080}]}") +
-              "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: FaultPolicy, metadata: {name: q, "
-              "namespace: shop}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: "
-              "HTTPRoute, name: r}], abort: {grpcStatus: 7}}}\n");
-    EXPECT_EQ(fault_of(Host(*both, kOrders80).routes(0)).abort().grpc_status(), 7u);
-    EXPECT_FALSE(fault_of(Host(*both, kOrders80).routes(0)).has_delay());
-  }
+  const auto set = Build(of_service);
+  const HTTPFault fault = fault_of(Host(*set, kOrders80).routes(0));
+  EXPECT_EQ(fault.delay().fixed_delay().nanos(), 500'000'000);
+  EXPECT_EQ(fault.delay().percentage().numerator(), 5000u);
+  EXPECT_EQ(fault.delay().percentage().denominator(), envoy::type::v3::FractionalPercent::MILLION);
+  EXPECT_EQ(fault.abort().http_status(), 503u);
+  EXPECT_EQ(fault.abort().percentage().numerator(), 1'000'000u);
+  EXPECT_TRUE(fault.headers(0).present_match());
+  EXPECT_EQ(fault.headers(1).string_match().exact(), "c");
+  EXPECT_EQ(fault.max_active_faults().value(), 9u);
+  EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(1).name(), "envoy.filters.http.fault");
+  // Where nobody wants faults, no request passes the filter.
+  EXPECT_EQ(ManagerOf(*Build(), "outbound").http_filters_size(), 2);
+  // That on the route wins.
+  const auto both =
+      Build(of_service + RouteYaml("{backendRefs: [{name: v2, port: 8080}]}") +
+            "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: FaultPolicy, metadata: {name: q, "
+            "namespace: shop}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: "
+            "HTTPRoute, name: r}], abort: {grpcStatus: 7}}}\n");
+  EXPECT_EQ(fault_of(Host(*both, kOrders80).routes(0)).abort().grpc_status(), 7u);
+  EXPECT_FALSE(fault_of(Host(*both, kOrders80).routes(0)).has_delay());
+}
 
-  TEST(BuildTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
-    using envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit;
-    const std::map<std::string, std::string> metadata = {{"namespace", "shop"},
-                                                         {"service", "greeter"},
-                                                         {"inbound_listener", "10.0.0.1:15006"},
-                                                         {"app", "127.0.0.1:50051"}};
-    const auto set = Build(
-        PolicyYaml(
-            "RateLimitPolicy",
-            "targetRefs: [{kind: Service, name: greeter}], requests: 100, per: 1m, burst: 150, clients: "
-            "[{by: "
-            "Address, requests: 5}, {by: Header, header: X-User, requests: 6}, {by: Identity, requests: 7}]"),
-        MakeNode(metadata));
-    LocalRateLimit limit;
-    const Route route = Get<RouteConfiguration>(*set, kRoutes, "inbound").virtual_hosts(0).routes(0);
-    ASSERT_TRUE(route.typed_per_filter_config().at("envoy.filters.http.local_ratelimit").UnpackTo(&limit));
-    EXPECT_EQ(limit.token_bucket().max_tokens(), 150u);
-    EXPECT_EQ(limit.token_bucket().tokens_per_fill().value(), 100u);
-    EXPECT_EQ(limit.token_bucket().fill_interval().seconds(), 60);
-    EXPECT_EQ(limit.filter_enabled().default_value().numerator(), 1'000'000u);
-    EXPECT_EQ(limit.filter_enforced().default_value().numerator(), 1'000'000u);
-    ASSERT_EQ(limit.descriptors_size(), 3);
-    EXPECT_EQ(limit.descriptors(0).entries(0).key(), "remote_address");
-    EXPECT_EQ(limit.descriptors(1).entries(0).key(), "x-user");
-    EXPECT_EQ(limit.rate_limits(1).actions(0).request_headers().descriptor_key(), "x-user");
-    EXPECT_EQ(limit.descriptors(2).entries(0).key(), "peer_identity");
-    EXPECT_EQ(limit.descriptors(2).token_bucket().max_tokens(), 7u);
-    EXPECT_EQ(ManagerOf(*set, "inbound").http_filters(1).name(), "envoy.filters.http.local_ratelimit");
-    EXPECT_EQ(ManagerOf(*Build("", MakeNode(metadata)), "inbound").http_filters_size(), 2);
-    EXPECT_EQ(CheckAsSidecar(*set), Lines{});
-  }
+TEST(BuildTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
+  using envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit;
+  const std::map<std::string, std::string> metadata = {{"namespace", "shop"},
+                                                       {"service", "greeter"},
+                                                       {"inbound_listener", "10.0.0.1:15006"},
+                                                       {"app", "127.0.0.1:50051"}};
+  const auto set = Build(
+      TargetedYaml(
+          "RateLimitPolicy",
+          "targetRefs: [{kind: Service, name: greeter}], requests: 100, per: 1m, burst: 150, clients: "
+          "[{by: "
+          "Address, requests: 5}, {by: Header, header: X-User, requests: 6}, {by: Identity, requests: 7}]"),
+      MakeNode(metadata));
+  LocalRateLimit limit;
+  const Route route = Get<RouteConfiguration>(*set, kRoutes, "inbound").virtual_hosts(0).routes(0);
+  ASSERT_TRUE(route.typed_per_filter_config().at("envoy.filters.http.local_ratelimit").UnpackTo(&limit));
+  EXPECT_EQ(limit.token_bucket().max_tokens(), 150u);
+  EXPECT_EQ(limit.token_bucket().tokens_per_fill().value(), 100u);
+  EXPECT_EQ(limit.token_bucket().fill_interval().seconds(), 60);
+  EXPECT_EQ(limit.filter_enabled().default_value().numerator(), 1'000'000u);
+  EXPECT_EQ(limit.filter_enforced().default_value().numerator(), 1'000'000u);
+  ASSERT_EQ(limit.descriptors_size(), 3);
+  EXPECT_EQ(limit.descriptors(0).entries(0).key(), "remote_address");
+  EXPECT_EQ(limit.descriptors(1).entries(0).key(), "x-user");
+  EXPECT_EQ(limit.rate_limits(1).actions(0).request_headers().descriptor_key(), "x-user");
+  EXPECT_EQ(limit.descriptors(2).entries(0).key(), "peer_identity");
+  EXPECT_EQ(limit.descriptors(2).token_bucket().max_tokens(), 7u);
+  EXPECT_EQ(ManagerOf(*set, "inbound").http_filters(1).name(), "envoy.filters.http.local_ratelimit");
+  EXPECT_EQ(ManagerOf(*Build("", MakeNode(metadata)), "inbound").http_filters_size(), 2);
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
 
-  TEST(BuildTest, MirrorsAreOfTheRoute) {
-    const auto set =
-        Build(RouteYaml("{backendRefs: [{name: orders, port: 80}], filters: [{type: RequestMirror, "
-                        "requestMirror: {backendRef: {name: "
-                        "v2, port: 8080}, percent: 10}}, {type: RequestMirror, requestMirror: {backendRef: "
-                        "{name: none, port: 1}}}]}"));
-    const auto action = Host(*set, kOrders80).routes(0).route();
-    ASSERT_EQ(action.request_mirror_policies_size(), 1) << "what is not there gets nothing";
-    const auto& mirror = action.request_mirror_policies(0);
-    EXPECT_EQ(mirror.cluster(), "outbound|8080||v2.shop.svc.cluster.local");
-    EXPECT_EQ(mirror.runtime_fraction().default_value().numerator(), 100'000u);
-    EXPECT_TRUE(mirror.disable_shadow_host_suffix_append());
-    EXPECT_EQ(CheckAsSidecar(*set), Lines{});
-  }
+TEST(BuildTest, MirrorsAreOfTheRoute) {
+  const auto set =
+      Build(RouteYaml("{backendRefs: [{name: orders, port: 80}], filters: [{type: RequestMirror, "
+                      "requestMirror: {backendRef: {name: "
+                      "v2, port: 8080}, percent: 10}}, {type: RequestMirror, requestMirror: {backendRef: "
+                      "{name: none, port: 1}}}]}"));
+  const auto action = Host(*set, kOrders80).routes(0).route();
+  ASSERT_EQ(action.request_mirror_policies_size(), 1) << "what is not there gets nothing";
+  const auto& mirror = action.request_mirror_policies(0);
+  EXPECT_EQ(mirror.cluster(), "outbound|8080||v2.shop.svc.cluster.local");
+  EXPECT_EQ(mirror.runtime_fraction().default_value().numerator(), 100'000u);
+  EXPECT_TRUE(mirror.disable_shadow_host_suffix_append());
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
 
-  TEST(BuildTest, ARouteOfAnotherNamespaceSpeaksForItsOwnClientsAndReplacesTheProducers) {
-    const std::string routes =
-        RouteYaml("{name: producer, backendRefs: [{name: v2, port: 8080}]}") +
-        RouteYaml("{name: consumer, backendRefs: [{name: orders, namespace: shop, port: 80}]}", "other");
-    const auto names = [&](const std::string& ns) {
-      Lines names;
-      const VirtualHost host = Host(*Build(routes, MakeNode({{"namespace", ns}})), kOrders80);
-      for (const Route& route : host.routes()) {
-        names.push_back(route.name());
-      }
-      return names;
-    };
-    EXPECT_EQ(names("shop"), Lines{"shop/r/producer"});
-    EXPECT_EQ(names("third"), Lines{"shop/r/producer"});
-    EXPECT_EQ(names("other"), Lines{"other/r/consumer"});
-  }
-
-  std::string GrpcYaml(const std::string& rules, const std::string& port = "") {
-    return "--- {apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: g, namespace: "
-           "shop}, spec: {parentRefs: [{group: '', kind: Service, name: orders" +
-           port + "}], rules: [" + rules + "]}}\n";
-  }
-
-  TEST(BuildTest, CallsAreRequestsWhosePathsNameMethods) {
-    const auto match = [](const std::string& method) {
-      const auto set =
-          Build(GrpcYaml("{matches: [{" + method + "}], backendRefs: [{name: greeter, port: 50051}]}"));
-      const VirtualHost host = Host(*set, kOrders80);
-      EXPECT_EQ(host.routes_size(), 1) << "what matches no rule is UNIMPLEMENTED";
-      EXPECT_EQ(host.routes(0).route().cluster(), "outbound|50051||greeter.shop.svc.cluster.local");
-      return host.routes(0).match();
-    };
-    EXPECT_EQ(match("method: {service: a.B, method: C}").path(), "/a.B/C");
-    EXPECT_EQ(match("method: {type: Exact, service: a.B}").prefix(), "/a.B/");
-    EXPECT_EQ(match("method: {method: C_1}").safe_regex().regex(), "/[^/]+/C_1");
-    EXPECT_EQ(match("method: {type: RegularExpression, service: 'a|b', method: '[C]'}").safe_regex().regex(),
-              "/(?:a|b)/(?:[C])");
-    EXPECT_EQ(match("method: {type: RegularExpression, method: 'C|D'}").safe_regex().regex(),
-              "/[^/]+/(?:C|D)");
-    EXPECT_EQ(match("method: {}").prefix(), "/");
-    const auto headers = match("headers: [{name: X-A, value: b}]").headers();
-    EXPECT_EQ(headers[0].name(), "x-a");
-    EXPECT_EQ(headers[0].string_match().exact(), "b");
-  }
-
-  TEST(BuildTest, FiltersAndWeightsOfAGrpcRouteArrive) {
-    const auto set = Build(
-        GrpcYaml(
-            "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}]}}], "
-            "backendRefs: [{name: greeter, port: 50051, weight: 3, filters: [{type: ResponseHeaderModifier, "
-            "responseHeaderModifier: {remove: [c]}}]}, {name: greeter, port: 50051, weight: 0}]}") +
-        "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: p, namespace: "
-        "shop}, "
-        "spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: GRPCRoute, name: g}], retryOn: "
-        "[unavailable]}}\n");
-    const Route route = Host(*set, kOrders80).routes(0);
-    EXPECT_EQ(route.name(), "shop/g/0");
-    EXPECT_EQ(Edits(route.request_headers_to_add(), route.request_headers_to_remove()), Lines{"=a b"});
-    ASSERT_EQ(route.route().weighted_clusters().clusters_size(), 1);
-    const auto& share = route.route().weighted_clusters().clusters(0);
-    EXPECT_EQ(Edits(share.response_headers_to_add(), share.response_headers_to_remove()), Lines{"-c"});
-    EXPECT_EQ(route.route().retry_policy().retry_on(), "unavailable");
-  }
-
-  TEST(BuildTest, WithoutAValidBackendACallIsUnavailable) {
-    for (const char* backends : {"", "backendRefs: [{name: nowhere, port: 80}]",
-                                 "backendRefs: [{name: v2, port: 8080}]"}) {  // of HTTP/1
-      ExpectNoBackend(Host(*Build(GrpcYaml("{" + std::string(backends) + "}")), kOrders80).routes(0),
-                      backends);
+TEST(BuildTest, ARouteOfAnotherNamespaceSpeaksForItsOwnClientsAndReplacesTheProducers) {
+  const std::string routes =
+      RouteYaml("{name: producer, backendRefs: [{name: v2, port: 8080}]}") +
+      RouteYaml("{name: consumer, backendRefs: [{name: orders, namespace: shop, port: 80}]}", "other");
+  const auto names = [&](const std::string& ns) {
+    Lines names;
+    const VirtualHost host = Host(*Build(routes, MakeNode({{"namespace", ns}})), kOrders80);
+    for (const Route& route : host.routes()) {
+      names.push_back(route.name());
     }
-  }
+    return names;
+  };
+  EXPECT_EQ(names("shop"), Lines{"shop/r/producer"});
+  EXPECT_EQ(names("third"), Lines{"shop/r/producer"});
+  EXPECT_EQ(names("other"), Lines{"other/r/consumer"});
+}
 
-  TEST(BuildTest, WhereThereIsAGrpcRouteHttpRoutesDoNotCount) {
-    const auto set = Build(RouteYaml("{name: http, backendRefs: [{name: v2, port: 8080}]}") +
-                           GrpcYaml("{name: grpc}", ", port: 80"));
-    ASSERT_EQ(Host(*set, kOrders80).routes_size(), 1);
-    EXPECT_EQ(Host(*set, kOrders80).routes(0).name(), "shop/g/grpc");
-    EXPECT_EQ(Host(*set, "orders.shop.svc.cluster.local:9000").routes(0).name(), "shop/r/http");
-  }
+std::string GrpcYaml(const std::string& rules, const std::string& port = "") {
+  return "--- {apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: g, namespace: "
+         "shop}, spec: {parentRefs: [{group: '', kind: Service, name: orders" +
+         port + "}], rules: [" + rules + "]}}\n";
+}
 
-  TEST(BuildTest, ASidecarBesideAnAppGetsAnInboundListenerForPeers) {
-    const std::map<std::string, std::string> metadata = {{"namespace", "shop"},
-                                                         {"service", "greeter"},
-                                                         {"inbound_listener", "10.0.0.1:15006"},
-                                                         {"app", "127.0.0.1:50051"}};
-    const auto set = Build("", MakeNode(metadata));
-    EXPECT_EQ(Names(*set, kListener), (Lines{"inbound", "outbound"}));
-    EXPECT_EQ(Get<Listener>(*set, kListener, "inbound").traffic_direction(),
-              envoy::config::core::v3::INBOUND);
-    const HttpConnectionManager hcm = ManagerOf(*set, "inbound");
-    EXPECT_EQ(hcm.rds().route_config_name(), "inbound");
-    sidecar::v1::Peering peering;
-    ASSERT_TRUE(hcm.http_filters(0).typed_config().UnpackTo(&peering));
-    EXPECT_TRUE(peering.accept_peer_headers());
-    const std::string app = "inbound|50051||greeter.shop.svc.cluster.local";
-    EXPECT_EQ(Get<RouteConfiguration>(*set, kRoutes, "inbound").virtual_hosts(0).routes(0).route().cluster(),
-              app);
-    const auto cluster = Get<Cluster>(*set, kCluster, app);
-    EXPECT_TRUE(IsHttp2(cluster)) << "appProtocol grpc";
-    const auto& address =
-        cluster.load_assignment().endpoints(0).lb_endpoints(0).endpoint().address().socket_address();
-    EXPECT_EQ(address.address() + ":" + std::to_string(address.port_value()), "127.0.0.1:50051");
-  }
-
-  TEST(BuildTest, FiltersOfARuleEditFields) {
-    const Route route = OnlyRoute(
-        "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: A, value: '5%'}], add: "
-        "[{name: b, "
-        "value: b}], remove: [c]}}, {type: ResponseHeaderModifier, responseHeaderModifier: {remove: [d]}}], "
-        "backendRefs: [{name: v2, port: 8080}]");
-    EXPECT_EQ(Edits(route.request_headers_to_add(), route.request_headers_to_remove()),
-              (Lines{"-c", "=a 5%%", "+b b"}));
-    EXPECT_EQ(Edits(route.response_headers_to_add(), route.response_headers_to_remove()), Lines{"-d"});
-    EXPECT_EQ(route.route().cluster(), "outbound|8080||v2.shop.svc.cluster.local");
-  }
-
-  TEST(BuildTest, FiltersOfABackendAreForItsShare) {
+TEST(BuildTest, CallsAreRequestsWhosePathsNameMethods) {
+  const auto match = [](const std::string& method) {
     const auto set =
-        Build(RouteYaml("{backendRefs: [{name: v2, port: 8080, filters: [{type: ResponseHeaderModifier, "
-                        "responseHeaderModifier: {add: [{name: a, value: b}]}}]}]}"));
-    const Route route = Host(*set, kOrders80).routes(0);
-    ASSERT_EQ(route.route().weighted_clusters().clusters_size(), 1);
-    const auto& share = route.route().weighted_clusters().clusters(0);
-    EXPECT_EQ(Edits(share.response_headers_to_add(), share.response_headers_to_remove()), Lines{"+a b"});
-    EXPECT_TRUE(Get<RouteConfiguration>(*set, kRoutes, "outbound").most_specific_header_mutations_wins());
-  }
+        Build(GrpcYaml("{matches: [{" + method + "}], backendRefs: [{name: greeter, port: 50051}]}"));
+    const VirtualHost host = Host(*set, kOrders80);
+    EXPECT_EQ(host.routes_size(), 1) << "what matches no rule is UNIMPLEMENTED";
+    EXPECT_EQ(host.routes(0).route().cluster(), "outbound|50051||greeter.shop.svc.cluster.local");
+    return host.routes(0).match();
+  };
+  EXPECT_EQ(match("method: {service: a.B, method: C}").path(), "/a.B/C");
+  EXPECT_EQ(match("method: {type: Exact, service: a.B}").prefix(), "/a.B/");
+  EXPECT_EQ(match("method: {method: C_1}").safe_regex().regex(), "/[^/]+/C_1");
+  EXPECT_EQ(match("method: {type: RegularExpression, service: 'a|b', method: '[C]'}").safe_regex().regex(),
+            "/(?:a|b)/(?:[C])");
+  EXPECT_EQ(match("method: {type: RegularExpression, method: 'C|D'}").safe_regex().regex(), "/[^/]+/(?:C|D)");
+  EXPECT_EQ(match("method: {}").prefix(), "/");
+  const auto headers = match("headers: [{name: X-A, value: b}]").headers();
+  EXPECT_EQ(headers[0].name(), "x-a");
+  EXPECT_EQ(headers[0].string_match().exact(), "b");
+}
 
-  TEST(BuildTest, CorsIsSaidAtTheRouteAndTheFilterIsAtTheListenerOfWhoHasThatRoute) {
-    using envoy::extensions::filters::http::cors::v3::CorsPolicy;
-    const std::string yaml = RouteYaml(
-        "{filters: [{type: CORS, cors: {allowOrigins: ['https://a.b', 'https://*.a.b:8443', 'http://*'], "
-        "allowMethods: [GET, PUT], allowHeaders: [X-A, b], exposeHeaders: [c, d], allowCredentials: true, "
-        "maxAge: "
-        "7}}], backendRefs: [{name: orders, namespace: shop, port: 80}]}",
-        "other");
-    const auto set = Build(yaml, MakeNode({{"namespace", "other"}}));
-    const auto config = Host(*set, kOrders80).routes(0).typed_per_filter_config();
-    CorsPolicy policy;
-    ASSERT_TRUE(config.at("envoy.filters.http.cors").UnpackTo(&policy));
-    EXPECT_EQ(policy.allow_origin_string_match(0).exact(), "https://a.b");
-    EXPECT_EQ(policy.allow_origin_string_match(1).safe_regex().regex(),
-              "https\\:\\/\\/[^/:]+\\.a\\.b\\:8443");
-    EXPECT_EQ(policy.allow_origin_string_match(2).safe_regex().regex(), "http\\:\\/\\/[^/:]+");
-    EXPECT_EQ(policy.allow_methods(), "GET, PUT");
-    EXPECT_EQ(policy.allow_headers(), "x-a, b");
-    EXPECT_EQ(policy.expose_headers(), "c, d");
-    EXPECT_EQ(policy.max_age(), "7");
-    EXPECT_TRUE(policy.allow_credentials().value());
-    EXPECT_FALSE(policy.forward_not_matching_preflights().value());
-    const auto first_filter = [](const ResourceSet& of) {
-      return ManagerOf(of, "outbound").http_filters(0).name();
-    };
-    EXPECT_EQ(first_filter(*set), "envoy.filters.http.cors");
-    EXPECT_EQ(first_filter(*Build(yaml)), "pillion.peering") << "it would cost the others something";
-  }
+TEST(BuildTest, FiltersAndWeightsOfAGrpcRouteArrive) {
+  const auto set = Build(
+      GrpcYaml(
+          "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: a, value: b}]}}], "
+          "backendRefs: [{name: greeter, port: 50051, weight: 3, filters: [{type: ResponseHeaderModifier, "
+          "responseHeaderModifier: {remove: [c]}}]}, {name: greeter, port: 50051, weight: 0}]}") +
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: p, namespace: "
+      "shop}, "
+      "spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: GRPCRoute, name: g}], retryOn: "
+      "[unavailable]}}\n");
+  const Route route = Host(*set, kOrders80).routes(0);
+  EXPECT_EQ(route.name(), "shop/g/0");
+  EXPECT_EQ(Edits(route.request_headers_to_add(), route.request_headers_to_remove()), Lines{"=a b"});
+  ASSERT_EQ(route.route().weighted_clusters().clusters_size(), 1);
+  const auto& share = route.route().weighted_clusters().clusters(0);
+  EXPECT_EQ(Edits(share.response_headers_to_add(), share.response_headers_to_remove()), Lines{"-c"});
+  EXPECT_EQ(route.route().retry_policy().retry_on(), "unavailable");
+}
 
-  TEST(BuildTest, ARedirectTellsThePortThatWasAskedUnlessItKnowsBetter) {
-    const auto redirect = [](const std::string& fields, const std::string& matches = "", uint32_t port = 80) {
-      const auto set = Build(RouteYaml(
-          "{" + matches + "filters: [{type: RequestRedirect, requestRedirect: {" + fields + "}}]}"));
-      return Host(*set, "orders.shop.svc.cluster.local:" + std::to_string(port)).routes(0).redirect();
-    };
-    using envoy::config::route::v3::RedirectAction;
-    const RedirectAction host = redirect("hostname: a.b", "", 9000);
-    EXPECT_EQ(host.host_redirect(), "a.b");
-    EXPECT_EQ(host.port_redirect(), 9000u);
-    EXPECT_EQ(host.scheme_redirect(), "");
-    EXPECT_EQ(host.response_code(), RedirectAction::FOUND);
-    EXPECT_EQ(redirect("scheme: https").port_redirect(), 443u);
-    EXPECT_EQ(redirect("scheme: https").scheme_redirect(), "https");
-    EXPECT_EQ(redirect("scheme: http", "", 9000).port_redirect(), 80u);
-    EXPECT_EQ(redirect("scheme: https, port: 8443, statusCode: 301").port_redirect(), 8443u);
-    EXPECT_EQ(redirect("statusCode: 301").response_code(), RedirectAction::MOVED_PERMANENTLY);
-    EXPECT_EQ(redirect("statusCode: 303").response_code(), RedirectAction::SEE_OTHER);
-    EXPECT_EQ(redirect("statusCode: 307").response_code(), RedirectAction::TEMPORARY_REDIRECT);
-    EXPECT_EQ(redirect("statusCode: 308").response_code(), RedirectAction::PERMANENT_REDIRECT);
-    EXPECT_EQ(redirect("path: {type: ReplaceFullPath, replaceFullPath: /f}").path_redirect(), "/f");
-    EXPECT_EQ(redirect("path: {type: ReplacePrefixMatch, replacePrefixMatch: /f}",
-                       "matches: [{path: {value: /e}}], ")
-                  .prefix_rewrite(),
-              "/f");
+TEST(BuildTest, WithoutAValidBackendACallIsUnavailable) {
+  for (const char* backends : {"", "backendRefs: [{name: nowhere, port: 80}]",
+                               "backendRefs: [{name: v2, port: 8080}]"}) {  // of HTTP/1
+    ExpectNoBackend(Host(*Build(GrpcYaml("{" + std::string(backends) + "}")), kOrders80).routes(0), backends);
   }
+}
 
-  TEST(BuildTest, PathsAreRewrittenByWhatTheMatchNames) {
-    const auto rewrite = [](const std::string& match, const std::string& path) {
-      const Route route =
-          OnlyRoute("matches: [{path: {value: " + match + "}}], filters: [{type: URLRewrite, urlRewrite: {" +
-                    path + "}}], backendRefs: [{name: v2, port: 8080}]");
-      return route.route();
-    };
-    const auto prefix = [&](const std::string& match, const std::string& by) {
-      return rewrite(match, "path: {type: ReplacePrefixMatch, replacePrefixMatch: " + by + "}");
-    };
-    EXPECT_EQ(rewrite("/", "hostname: a.b").host_rewrite_literal(), "a.b");
-    EXPECT_EQ(prefix("/a", "/b").prefix_rewrite(), "/b");
-    EXPECT_EQ(prefix("/", "/b").prefix_rewrite(), "/b/");
-    EXPECT_EQ(prefix("/", "/").prefix_rewrite(), "/");
-    EXPECT_EQ(prefix("/a.b", "/").regex_rewrite().pattern().regex(), "^\\/a\\.b/*");
-    EXPECT_EQ(prefix("/a.b", "/").regex_rewrite().substitution(), "/");
-    const std::string longest =
-        "/" + std::string(1023, '-');  // each is escaped; Build asks the sidecar's own checks
-    EXPECT_EQ(prefix(longest, "/").regex_rewrite().substitution(), "/");
-    const RouteAction full = rewrite("/a", "path: {type: ReplaceFullPath, replaceFullPath: /f}");
-    EXPECT_EQ(full.regex_rewrite().pattern().regex(), "^.*$");
-    EXPECT_EQ(full.regex_rewrite().substitution(), "/f");
-  }
+TEST(BuildTest, WhereThereIsAGrpcRouteHttpRoutesDoNotCount) {
+  const auto set = Build(RouteYaml("{name: http, backendRefs: [{name: v2, port: 8080}]}") +
+                         GrpcYaml("{name: grpc}", ", port: 80"));
+  ASSERT_EQ(Host(*set, kOrders80).routes_size(), 1);
+  EXPECT_EQ(Host(*set, kOrders80).routes(0).name(), "shop/g/grpc");
+  EXPECT_EQ(Host(*set, "orders.shop.svc.cluster.local:9000").routes(0).name(), "shop/r/http");
+}
 
-  TEST(BuildTest, OnlyAnInboundListenerAcceptsPeerHeaders) {
-    const auto set = Build();
-    const HttpConnectionManager hcm = ManagerOf(*set, "outbound");
-    sidecar::v1::Peering peering;
-    ASSERT_TRUE(hcm.http_filters(0).typed_config().UnpackTo(&peering));
-    EXPECT_FALSE(peering.accept_peer_headers());
-    EXPECT_TRUE(peering.pass_upgrades());
-  }
+TEST(BuildTest, ASidecarBesideAnAppGetsAnInboundListenerForPeers) {
+  const std::map<std::string, std::string> metadata = {{"namespace", "shop"},
+                                                       {"service", "greeter"},
+                                                       {"inbound_listener", "10.0.0.1:15006"},
+                                                       {"app", "127.0.0.1:50051"}};
+  const auto set = Build("", MakeNode(metadata));
+  EXPECT_EQ(Names(*set, kListener), (Lines{"inbound", "outbound"}));
+  EXPECT_EQ(Get<Listener>(*set, kListener, "inbound").traffic_direction(), envoy::config::core::v3::INBOUND);
+  const HttpConnectionManager hcm = ManagerOf(*set, "inbound");
+  EXPECT_EQ(hcm.rds().route_config_name(), "inbound");
+  sidecar::v1::Peering peering;
+  ASSERT_TRUE(hcm.http_filters(0).typed_config().UnpackTo(&peering));
+  EXPECT_TRUE(peering.accept_peer_headers());
+  const std::string app = "inbound|50051||greeter.shop.svc.cluster.local";
+  EXPECT_EQ(Get<RouteConfiguration>(*set, kRoutes, "inbound").virtual_hosts(0).routes(0).route().cluster(),
+            app);
+  const auto cluster = Get<Cluster>(*set, kCluster, app);
+  EXPECT_TRUE(IsHttp2(cluster)) << "appProtocol grpc";
+  const auto& address =
+      cluster.load_assignment().endpoints(0).lb_endpoints(0).endpoint().address().socket_address();
+  EXPECT_EQ(address.address() + ":" + std::to_string(address.port_value()), "127.0.0.1:50051");
+}
 
-  // What is not said is what Envoy has: here all is said that decides whose path an app acts on and what it
-  // sees.
-  TEST(BuildTest, WhatDecidesOnPathsAndFieldsIsAlwaysSaid) {
-    const auto set = Build("", MakeNode({{"namespace", "shop"},
-                                         {"service", "greeter"},
-                                         {"inbound_listener", "10.0.0.1:15006"},
-                                         {"app", "127.0.0.1:50051"}}));
-    for (const char* const name : {"outbound", "inbound"}) {
-      const HttpConnectionManager hcm = ManagerOf(*set, name);
-      EXPECT_TRUE(hcm.normalize_path().value()) << name;
-      EXPECT_FALSE(hcm.merge_slashes());
-      EXPECT_EQ(hcm.path_with_escaped_slashes_action(), HttpConnectionManager::KEEP_UNCHANGED);
-      EXPECT_EQ(hcm.server_header_transformation(), HttpConnectionManager::PASS_THROUGH);
-      EXPECT_TRUE(hcm.proxy_100_continue());
-      EXPECT_TRUE(hcm.has_use_remote_address() && !hcm.use_remote_address().value());
-      EXPECT_TRUE(hcm.has_generate_request_id() && !hcm.generate_request_id().value());
-      EXPECT_GT(hcm.request_headers_timeout().seconds(), 0) << "slow heads";
-      EXPECT_GT(hcm.stream_idle_timeout().seconds(), 0) << "slow readers";
-      EXPECT_GT(hcm.common_http_protocol_options().idle_timeout().seconds(), 0);
-      EXPECT_EQ(hcm.common_http_protocol_options().max_headers_count().value(), 100u);
-      EXPECT_EQ(hcm.max_request_headers_kb().value(), 60u);
-      EXPECT_GT(hcm.http2_protocol_options().max_concurrent_streams().value(), 0u);
-    }
-  }
+TEST(BuildTest, FiltersOfARuleEditFields) {
+  const Route route = OnlyRoute(
+      "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: A, value: '5%'}], add: "
+      "[{name: b, "
+      "value: b}], remove: [c]}}, {type: ResponseHeaderModifier, responseHeaderModifier: {remove: [d]}}], "
+      "backendRefs: [{name: v2, port: 8080}]");
+  EXPECT_EQ(Edits(route.request_headers_to_add(), route.request_headers_to_remove()),
+            (Lines{"-c", "=a 5%%", "+b b"}));
+  EXPECT_EQ(Edits(route.response_headers_to_add(), route.response_headers_to_remove()), Lines{"-d"});
+  EXPECT_EQ(route.route().cluster(), "outbound|8080||v2.shop.svc.cluster.local");
+}
 
-  TEST(BuildTest, TracingGoesToTheCollectorOfThePolicy) {
-    const std::string yaml =
-        "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: t, namespace: "
-        "shop}, spec: "
-        "{targetRefs: [{kind: Service, name: orders}], collector: {name: greeter, port: 50051}, "
-        "samplingPercent: 12.5}}\n";
-    const auto set = Build(yaml, MakeNode({{"namespace", "shop"}, {"service", "orders"}}));
-    const HttpConnectionManager hcm = ManagerOf(*set, "outbound");
-    EXPECT_EQ(hcm.tracing().random_sampling().value(), 12.5);
-    envoy::config::trace::v3::OpenTelemetryConfig config;
-    ASSERT_TRUE(hcm.tracing().provider().typed_config().UnpackTo(&config));
-    EXPECT_EQ(config.grpc_service().envoy_grpc().cluster_name(),
-              "outbound|50051||greeter.shop.svc.cluster.local");
-    EXPECT_EQ(config.service_name(), "orders");
-    EXPECT_FALSE(ManagerOf(*Build(yaml), "outbound").has_tracing()) << "another service's sidecar";
-  }
+TEST(BuildTest, FiltersOfABackendAreForItsShare) {
+  const auto set =
+      Build(RouteYaml("{backendRefs: [{name: v2, port: 8080, filters: [{type: ResponseHeaderModifier, "
+                      "responseHeaderModifier: {add: [{name: a, value: b}]}}]}]}"));
+  const Route route = Host(*set, kOrders80).routes(0);
+  ASSERT_EQ(route.route().weighted_clusters().clusters_size(), 1);
+  const auto& share = route.route().weighted_clusters().clusters(0);
+  EXPECT_EQ(Edits(share.response_headers_to_add(), share.response_headers_to_remove()), Lines{"+a b"});
+  EXPECT_TRUE(Get<RouteConfiguration>(*set, kRoutes, "outbound").most_specific_header_mutations_wins());
+}
 
-  TEST(NodeFactsTest, BadMetadataIsReportedAndThatPartLeftOut) {
-    Node node = MakeNode({{"outbound_listener", "localhost:1"},
-                          {"inbound_listener", "127.0.0.1:15006"},
-                          {"namespace", "UPPER"},
-                          {"explain", "maybe"}});
-    (*node.mutable_metadata()->mutable_fields())["access_log"].set_number_value(1);
-    const NodeFacts facts = ReadNode(node);
-    EXPECT_FALSE(facts.outbound.has_value());
-    EXPECT_FALSE(facts.local.has_value());
-    EXPECT_EQ(facts.service.ns, "default");
-    EXPECT_EQ(facts.problems.size(), 5u);
-  }
+TEST(BuildTest, CorsIsSaidAtTheRouteAndTheFilterIsAtTheListenerOfWhoHasThatRoute) {
+  using envoy::extensions::filters::http::cors::v3::CorsPolicy;
+  const std::string yaml = RouteYaml(
+      "{filters: [{type: CORS, cors: {allowOrigins: ['https://a.b', 'https://*.a.b:8443', 'http://*'], "
+      "allowMethods: [GET, PUT], allowHeaders: [X-A, b], exposeHeaders: [c, d], allowCredentials: true, "
+      "maxAge: "
+      "7}}], backendRefs: [{name: orders, namespace: shop, port: 80}]}",
+      "other");
+  const auto set = Build(yaml, MakeNode({{"namespace", "other"}}));
+  const auto config = Host(*set, kOrders80).routes(0).typed_per_filter_config();
+  CorsPolicy policy;
+  ASSERT_TRUE(config.at("envoy.filters.http.cors").UnpackTo(&policy));
+  EXPECT_EQ(policy.allow_origin_string_match(0).exact(), "https://a.b");
+  EXPECT_EQ(policy.allow_origin_string_match(1).safe_regex().regex(), "https\\:\\/\\/[^/:]+\\.a\\.b\\:8443");
+  EXPECT_EQ(policy.allow_origin_string_match(2).safe_regex().regex(), "http\\:\\/\\/[^/:]+");
+  EXPECT_EQ(policy.allow_methods(), "GET, PUT");
+  EXPECT_EQ(policy.allow_headers(), "x-a, b");
+  EXPECT_EQ(policy.expose_headers(), "c, d");
+  EXPECT_EQ(policy.max_age(), "7");
+  EXPECT_TRUE(policy.allow_credentials().value());
+  EXPECT_FALSE(policy.forward_not_matching_preflights().value());
+  const auto first_filter = [](const ResourceSet& of) {
+    return ManagerOf(of, "outbound").http_filters(0).name();
+  };
+  EXPECT_EQ(first_filter(*set), "envoy.filters.http.cors");
+  EXPECT_EQ(first_filter(*Build(yaml)), "pillion.peering") << "it would cost the others something";
+}
 
-  TEST(NodeFactsTest, TheServiceIsTheClusterUnlessSaidOtherwise) {
-    Node node = MakeNode({});
-    node.set_cluster("web");
-    EXPECT_EQ(ReadNode(node).service.name, "web");
-    node.set_cluster("Not a Label");
-    EXPECT_EQ(ReadNode(node).service.name, "");
-    EXPECT_TRUE(ReadNode(node).problems.empty());
-    EXPECT_FALSE(ReadNode(MakeNode({{"outbound_listener", "none"}})).outbound.has_value());
-    EXPECT_EQ(
-        ReadNode(MakeNode({{"outbound_listener", "[::1]:15001"}})).outbound.value_or(SocketAddress{}).ip,
-        "::1");
+TEST(BuildTest, ARedirectTellsThePortThatWasAskedUnlessItKnowsBetter) {
+  const auto redirect = [](const std::string& fields, const std::string& matches = "", uint32_t port = 80) {
+    const auto set = Build(
+        RouteYaml("{" + matches + "filters: [{type: RequestRedirect, requestRedirect: {" + fields + "}}]}"));
+    return Host(*set, "orders.shop.svc.cluster.local:" + std::to_string(port)).routes(0).redirect();
+  };
+  using envoy::config::route::v3::RedirectAction;
+  const RedirectAction host = redirect("hostname: a.b", "", 9000);
+  EXPECT_EQ(host.host_redirect(), "a.b");
+  EXPECT_EQ(host.port_redirect(), 9000u);
+  EXPECT_EQ(host.scheme_redirect(), "");
+  EXPECT_EQ(host.response_code(), RedirectAction::FOUND);
+  EXPECT_EQ(redirect("scheme: https").port_redirect(), 443u);
+  EXPECT_EQ(redirect("scheme: https").scheme_redirect(), "https");
+  EXPECT_EQ(redirect("scheme: http", "", 9000).port_redirect(), 80u);
+  EXPECT_EQ(redirect("scheme: https, port: 8443, statusCode: 301").port_redirect(), 8443u);
+  EXPECT_EQ(redirect("statusCode: 301").response_code(), RedirectAction::MOVED_PERMANENTLY);
+  EXPECT_EQ(redirect("statusCode: 303").response_code(), RedirectAction::SEE_OTHER);
+  EXPECT_EQ(redirect("statusCode: 307").response_code(), RedirectAction::TEMPORARY_REDIRECT);
+  EXPECT_EQ(redirect("statusCode: 308").response_code(), RedirectAction::PERMANENT_REDIRECT);
+  EXPECT_EQ(redirect("path: {type: ReplaceFullPath, replaceFullPath: /f}").path_redirect(), "/f");
+  EXPECT_EQ(
+      redirect("path: {type: ReplacePrefixMatch, replacePrefixMatch: /f}", "matches: [{path: {value: /e}}], ")
+          .prefix_rewrite(),
+      "/f");
+}
+
+TEST(BuildTest, PathsAreRewrittenByWhatTheMatchNames) {
+  const auto rewrite = [](const std::string& match, const std::string& path) {
+    const Route route =
+        OnlyRoute("matches: [{path: {value: " + match + "}}], filters: [{type: URLRewrite, urlRewrite: {" +
+                  path + "}}], backendRefs: [{name: v2, port: 8080}]");
+    return route.route();
+  };
+  const auto prefix = [&](const std::string& match, const std::string& by) {
+    return rewrite(match, "path: {type: ReplacePrefixMatch, replacePrefixMatch: " + by + "}");
+  };
+  EXPECT_EQ(rewrite("/", "hostname: a.b").host_rewrite_literal(), "a.b");
+  EXPECT_EQ(prefix("/a", "/b").prefix_rewrite(), "/b");
+  EXPECT_EQ(prefix("/", "/b").prefix_rewrite(), "/b/");
+  EXPECT_EQ(prefix("/", "/").prefix_rewrite(), "/");
+  EXPECT_EQ(prefix("/a.b", "/").regex_rewrite().pattern().regex(), "^\\/a\\.b/*");
+  EXPECT_EQ(prefix("/a.b", "/").regex_rewrite().substitution(), "/");
+  const std::string longest =
+      "/" + std::string(1023, '-');  // each is escaped; Build asks the sidecar's own checks
+  EXPECT_EQ(prefix(longest, "/").regex_rewrite().substitution(), "/");
+  const RouteAction full = rewrite("/a", "path: {type: ReplaceFullPath, replaceFullPath: /f}");
+  EXPECT_EQ(full.regex_rewrite().pattern().regex(), "^.*$");
+  EXPECT_EQ(full.regex_rewrite().substitution(), "/f");
+}
+
+TEST(BuildTest, OnlyAnInboundListenerAcceptsPeerHeaders) {
+  const auto set = Build();
+  const HttpConnectionManager hcm = ManagerOf(*set, "outbound");
+  sidecar::v1::Peering peering;
+  ASSERT_TRUE(hcm.http_filters(0).typed_config().UnpackTo(&peering));
+  EXPECT_FALSE(peering.accept_peer_headers());
+  EXPECT_TRUE(peering.pass_upgrades());
+}
+
+// What is not said is what Envoy has: here all is said that decides whose path an app acts on and what it
+// sees.
+TEST(BuildTest, WhatDecidesOnPathsAndFieldsIsAlwaysSaid) {
+  const auto set = Build("", MakeNode({{"namespace", "shop"},
+                                       {"service", "greeter"},
+                                       {"inbound_listener", "10.0.0.1:15006"},
+                                       {"app", "127.0.0.1:50051"}}));
+  for (const char* const name : {"outbound", "inbound"}) {
+    const HttpConnectionManager hcm = ManagerOf(*set, name);
+    EXPECT_TRUE(hcm.normalize_path().value()) << name;
+    EXPECT_FALSE(hcm.merge_slashes());
+    EXPECT_EQ(hcm.path_with_escaped_slashes_action(), HttpConnectionManager::KEEP_UNCHANGED);
+    EXPECT_EQ(hcm.server_header_transformation(), HttpConnectionManager::PASS_THROUGH);
+    EXPECT_TRUE(hcm.proxy_100_continue());
+    EXPECT_TRUE(hcm.has_use_remote_address() && !hcm.use_remote_address().value());
+    EXPECT_TRUE(hcm.has_generate_request_id() && !hcm.generate_request_id().value());
+    EXPECT_GT(hcm.request_headers_timeout().seconds(), 0) << "slow heads";
+    EXPECT_GT(hcm.stream_idle_timeout().seconds(), 0) << "slow readers";
+    EXPECT_GT(hcm.common_http_protocol_options().idle_timeout().seconds(), 0);
+    EXPECT_EQ(hcm.common_http_protocol_options().max_headers_count().value(), 100u);
+    EXPECT_EQ(hcm.max_request_headers_kb().value(), 60u);
+    EXPECT_GT(hcm.http2_protocol_options().max_concurrent_streams().value(), 0u);
   }
+}
+
+TEST(BuildTest, TracingGoesToTheCollectorOfThePolicy) {
+  const std::string yaml =
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: t, namespace: "
+      "shop}, spec: "
+      "{targetRefs: [{kind: Service, name: orders}], collector: {name: greeter, port: 50051}, "
+      "samplingPercent: 12.5}}\n";
+  const auto set = Build(yaml, MakeNode({{"namespace", "shop"}, {"service", "orders"}}));
+  const HttpConnectionManager hcm = ManagerOf(*set, "outbound");
+  EXPECT_EQ(hcm.tracing().random_sampling().value(), 12.5);
+  envoy::config::trace::v3::OpenTelemetryConfig config;
+  ASSERT_TRUE(hcm.tracing().provider().typed_config().UnpackTo(&config));
+  EXPECT_EQ(config.grpc_service().envoy_grpc().cluster_name(),
+            "outbound|50051||greeter.shop.svc.cluster.local");
+  EXPECT_EQ(config.service_name(), "orders");
+  EXPECT_FALSE(ManagerOf(*Build(yaml), "outbound").has_tracing()) << "another service's sidecar";
+}
+
+TEST(NodeFactsTest, BadMetadataIsReportedAndThatPartLeftOut) {
+  Node node = MakeNode({{"outbound_listener", "localhost:1"},
+                        {"inbound_listener", "127.0.0.1:15006"},
+                        {"namespace", "UPPER"},
+                        {"explain", "maybe"}});
+  (*node.mutable_metadata()->mutable_fields())["access_log"].set_number_value(1);
+  const NodeFacts facts = ReadNode(node);
+  EXPECT_FALSE(facts.outbound.has_value());
+  EXPECT_FALSE(facts.local.has_value());
+  EXPECT_EQ(facts.service.ns, "default");
+  EXPECT_EQ(facts.problems.size(), 5u);
+}
+
+TEST(NodeFactsTest, TheServiceIsTheClusterUnlessSaidOtherwise) {
+  Node node = MakeNode({});
+  node.set_cluster("web");
+  EXPECT_EQ(ReadNode(node).service.name, "web");
+  node.set_cluster("Not a Label");
+  EXPECT_EQ(ReadNode(node).service.name, "");
+  EXPECT_TRUE(ReadNode(node).problems.empty());
+  EXPECT_FALSE(ReadNode(MakeNode({{"outbound_listener", "none"}})).outbound.has_value());
+  EXPECT_EQ(ReadNode(MakeNode({{"outbound_listener", "[::1]:15001"}})).outbound.value_or(SocketAddress{}).ip,
+            "::1");
+}
 
 }  // namespace
 }  // namespace pillion::control
