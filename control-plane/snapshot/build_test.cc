@@ -519,7 +519,7 @@ TEST(BuildTest, AFaultPolicyIsForThoseWhoCall) {
   EXPECT_TRUE(fault.headers(0).present_match());
   EXPECT_EQ(fault.headers(1).string_match().exact(), "c");
   EXPECT_EQ(fault.max_active_faults().value(), 9u);
-  EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(1).name(), "envoy.filters.http.fault");
+  EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(0).name(), "envoy.filters.http.fault");
   // Where nobody wants faults, no request passes the filter.
   EXPECT_EQ(ManagerOf(*Build(), "outbound").http_filters_size(), 2);
   // That on the route wins.
@@ -559,7 +559,7 @@ TEST(BuildTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
   EXPECT_EQ(limit.rate_limits(1).actions(0).request_headers().descriptor_key(), "x-user");
   EXPECT_EQ(limit.descriptors(2).entries(0).key(), "peer_identity");
   EXPECT_EQ(limit.descriptors(2).token_bucket().max_tokens(), 7u);
-  EXPECT_EQ(ManagerOf(*set, "inbound").http_filters(1).name(), "envoy.filters.http.local_ratelimit");
+  EXPECT_EQ(ManagerOf(*set, "inbound").http_filters(0).name(), "envoy.filters.http.local_ratelimit");
   EXPECT_EQ(ManagerOf(*Build("", MakeNode(metadata)), "inbound").http_filters_size(), 2);
   EXPECT_EQ(CheckAsSidecar(*set), Lines{});
 }
