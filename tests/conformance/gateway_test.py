@@ -335,8 +335,7 @@ class Gateway(unittest.TestCase):
 
     def location(self, path, status, host="example.org", port=None, scheme="http", at=None, asked="echo"):
         self.answers(status, path, host=asked)
-        expected = f"{scheme}://{host}{f':{port}' if port else ''}{at or path}"
-        self.assertEqual(self.answer.getheader("location"), expected)
+        self.assertEqual(self.answer.getheader("location"), f"{scheme}://{host}{f':{port}' if port else ''}{at or path}")
 
 
 # One table for rules and for backends: the filter, what is sent, what the app sees.
@@ -348,8 +347,7 @@ MODIFIERS = {
     "/add": (dict(add={"X-Header-Add": "add-appends-values"}),
              [({"Some-Other-Header": "val"}, {"Some-Other-Header": "val", "X-Header-Add": "add-appends-values"}),
               ({"X-Header-Add": "some-other-value"}, {"X-Header-Add": "some-other-value,add-appends-values"})]),
-    "/remove": (dict(remove=["X-Header-Remove"]),
-                [({"X-Header-Remove": "val", "Other": "1"}, {"X-Header-Remove": None, "Other": "1"})]),
+    "/remove": (dict(remove=["X-Header-Remove"]), [({"X-Header-Remove": "val", "Other": "1"}, {"X-Header-Remove": None, "Other": "1"})]),
     "/multiple": (dict(set={"X-Header-Set-1": "header-set-1", "X-Header-Set-2": "header-set-2"},
                        add={"X-Header-Add-1": "header-add-1", "X-Header-Add-2": "header-add-2", "X-Header-Add-3": "header-add-3"},
                        remove=["X-Header-Remove-1", "X-Header-Remove-2"]),
@@ -358,8 +356,7 @@ MODIFIERS = {
                     {"X-Header-Set-1": "header-set-1", "X-Header-Set-2": "header-set-2", "X-Header-Add-1": "header-add-1",
                      "X-Header-Add-2": "add-val-2,header-add-2", "X-Header-Add-3": "header-add-3",
                      "Another-Header": "another-header-val", "X-Header-Remove-1": None, "X-Header-Remove-2": None})]),
-    "/case-insensitivity": (dict(set={"X-Header-Set": "header-set"}, add={"X-Header-Add": "header-add"},
-                                 remove=["X-Header-Remove"]),
+    "/case-insensitivity": (dict(set={"X-Header-Set": "header-set"}, add={"X-Header-Add": "header-add"}, remove=["X-Header-Remove"]),
                             [({"x-header-set": "original-val-set", "x-header-add": "original-val-add",
                                "x-header-remove": "original-val-remove", "Another-Header": "another-header-val"},
                               {"X-Header-Set": "header-set", "X-Header-Add": "original-val-add,header-add",

@@ -1,0 +1,272 @@
+// What policies make of clusters, routes and listeners.
+#include <gtest/gtest.h>
+
+#include "control-plane/snapshot/build_test_mesh.h"
+#include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
+#include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "pillion/sidecar/v1/peak_ewma.pb.h"
+
+namespace pillion::control {
+namespace {
+
+TEST(BuildPolicyTest, ClustersHaveNoLimitThatNobodyAskedFor) {
+  for (const Cluster& cluster : {Get<Cluster>(*Build(), kCluster, kOrdersCluster)}) {
+    ASSERT_EQ(cluster.circuit_breakers().thresholds_size(), 2);
+    for (const auto& limits : cluster.circuit_breakers().thresholds()) {
+      EXPECT_EQ(limits.max_connections().value(), UINT32_MAX);
+      EXPECT_EQ(limits.max_pending_requests().value(), UINT32_MAX);
+      EXPECT_EQ(limits.max_requests().value(), UINT32_MAX);
+      EXPECT_FALSE(limits.has_max_retries()) << "the budget is what bounds them";
+    }
+    EXPECT_EQ(cluster.circuit_breakers().thresholds(1).priority(), envoy::config::core::v3::HIGH);
+    EXPECT_TRUE(cluster.common_lb_config().has_healthy_panic_threshold());
+    EXPECT_EQ(cluster.common_lb_config().healthy_panic_threshold().value(), 0);
+  }
+}
+
+TEST(BuildPolicyTest, ALoadBalancingPolicyIsOfTheClustersOfItsService) {
+  const auto cluster = [](const std::string& balancer) {
+    const auto set = Build(
+        "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: LoadBalancingPolicy, metadata: {name: p, "
+        "namespace: shop}, "
+        "spec: {targetRefs: [{kind: Service, name: orders}], balancer: " +
+        balancer + "}}\n");
+    EXPECT_EQ(Get<Cluster>(*set, kCluster, "outbound|8080||v2.shop.svc.cluster.local").lb_policy(),
+              Cluster::ROUND_ROBIN);
+    return Get<Cluster>(*set, kCluster, kOrdersCluster);
+  };
+  EXPECT_EQ(cluster("RoundRobin").lb_policy(), Cluster::ROUND_ROBIN);
+  EXPECT_EQ(cluster("Random").lb_policy(), Cluster::RANDOM);
+  const Cluster least = cluster("LeastRequest, choices: 3");
+  EXPECT_EQ(least.lb_policy(), Cluster::LEAST_REQUEST);
+  EXPECT_EQ(least.least_request_lb_config().choice_count().value(), 3u);
+}
+
+// A policy on the Service orders.
+std::string PolicyYaml(const std::string& kind, const std::string& spec) {
+  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
+         ", metadata: {name: p, namespace: shop}, spec: {targetRefs: [{kind: Service, name: orders}], " +
+         spec + "}}\n";
+}
+
+TEST(BuildPolicyTest, BalancersThatHashHaveTheirPoliciesOnTheRoutesToThem) {
+  const std::string policy = PolicyYaml("LoadBalancingPolicy",
+                                        "balancer: Maglev, hashOn: [{header: X-User}, {cookie: {name: c, "
+                                        "ttl: 1h, path: /p}}, {sourceIp: true}, "
+                                        "{queryParameter: q}]");
+  const auto set = Build(policy);
+  EXPECT_EQ(Get<Cluster>(*set, kCluster, kOrdersCluster).lb_policy(), Cluster::MAGLEV);
+  const auto action = Host(*set, kOrders80).routes(0).route();
+  ASSERT_EQ(action.hash_policy_size(), 4);
+  EXPECT_EQ(action.hash_policy(0).header().header_name(), "x-user");
+  EXPECT_EQ(action.hash_policy(1).cookie().name(), "c");
+  EXPECT_EQ(action.hash_policy(1).cookie().ttl().seconds(), 3600);
+  EXPECT_EQ(action.hash_policy(1).cookie().path(), "/p");
+  EXPECT_TRUE(action.hash_policy(2).connection_properties().source_ip());
+  EXPECT_EQ(action.hash_policy(3).query_parameter().name(), "q");
+  const auto routed = Build(policy + RouteYaml("{name: r, backendRefs: [{name: orders, port: 80}]}"));
+  EXPECT_EQ(Host(*routed, kOrders80).routes(0).route().hash_policy_size(), 4);
+  EXPECT_EQ(Host(*Build(), kOrders80).routes(0).route().hash_policy_size(), 0);
+}
+
+TEST(BuildPolicyTest, OtherBalancersAndSlowStart) {
+  const auto cluster = [](const std::string& spec) {
+    return Get<Cluster>(*Build(PolicyYaml("LoadBalancingPolicy", spec)), kCluster, kOrdersCluster);
+  };
+  EXPECT_EQ(cluster("balancer: RingHash, hashOn: [{sourceIp: true}]").lb_policy(), Cluster::RING_HASH);
+  const Cluster ewma = cluster("balancer: PeakEwma, panicPercent: 20");
+  EXPECT_TRUE(ewma.load_balancing_policy()
+                  .policies(0)
+                  .typed_extension_config()
+                  .typed_config()
+                  .Is<sidecar::v1::PeakEwma>());
+  EXPECT_EQ(ewma.common_lb_config().healthy_panic_threshold().value(), 20);
+  EXPECT_EQ(cluster("balancer: RoundRobin, slowStart: 30s")
+                .round_robin_lb_config()
+                .slow_start_config()
+                .slow_start_window()
+                .seconds(),
+            30);
+  EXPECT_EQ(cluster("balancer: LeastRequest, slowStart: 20s")
+                .least_request_lb_config()
+                .slow_start_config()
+                .slow_start_window()
+                .seconds(),
+            20);
+}
+
+TEST(BuildPolicyTest, TheCallersZoneIsPreferredWhereThePolicySaysSo) {
+  const std::string policy =
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: LoadBalancingPolicy, metadata: {name: "
+      "p, namespace: shop}, spec: {targetRefs: [{kind: Service, name: greeter}], balancer: "
+      "RoundRobin, preferSameZone: true}}\n";
+  const auto priorities = [&](const std::string& policies, const std::string& zone) {
+    auto node = MakeNode({});
+    node.mutable_locality()->set_zone(zone);
+    const auto set = Build(policies, node);
+    std::map<std::string, uint32_t> by_zone;
+    const auto endpoints =
+        Get<ClusterLoadAssignment>(*set, kEndpoints, "outbound|50051||greeter.shop.svc.cluster.local");
+    for (const auto& group : endpoints.endpoints()) by_zone[group.locality().zone()] = group.priority();
+    return by_zone;
+  };
+  using Priorities = std::map<std::string, uint32_t>;
+  EXPECT_EQ(priorities(policy, "a"), (Priorities{{"a", 0}, {"b", 1}}));
+  EXPECT_EQ(priorities(policy, "b"), (Priorities{{"a", 1}, {"b", 0}}));
+  EXPECT_EQ(priorities(policy, "c"), (Priorities{{"a", 0}, {"b", 0}})) << "none of its own";
+  EXPECT_EQ(priorities(policy, ""), (Priorities{{"a", 0}, {"b", 0}}));
+  EXPECT_EQ(priorities("", "a"), (Priorities{{"a", 0}, {"b", 0}}));
+}
+
+TEST(BuildPolicyTest, ACircuitBreakerPolicyLimitsTheClustersOfItsService) {
+  const auto limits =
+      Get<Cluster>(*Build(PolicyYaml("CircuitBreakerPolicy",
+                                     "maxConnections: 1, maxPendingRequests: 2, maxRequests: 3, "
+                                     "maxRetries: 0")),
+                   kCluster, kOrdersCluster)
+          .circuit_breakers();
+  ASSERT_EQ(limits.thresholds_size(), 2);
+  for (const auto& one : limits.thresholds()) {
+    EXPECT_EQ(one.max_connections().value(), 1u);
+    EXPECT_EQ(one.max_pending_requests().value(), 2u);
+    EXPECT_EQ(one.max_requests().value(), 3u);
+    EXPECT_TRUE(one.has_max_retries());
+    EXPECT_EQ(one.max_retries().value(), 0u);
+  }
+}
+
+TEST(BuildPolicyTest, AHealthPolicyEjectsAndChecks) {
+  const auto cluster = [](const std::string& spec) {
+    return Get<Cluster>(*Build(PolicyYaml("HealthPolicy", spec)), kCluster, kOrdersCluster);
+  };
+  const Cluster usual = cluster("outlierDetection: {}");
+  EXPECT_EQ(usual.outlier_detection().consecutive_5xx().value(), 5u);
+  EXPECT_EQ(usual.outlier_detection().consecutive_gateway_failure().value(), 0u);
+  EXPECT_EQ(usual.outlier_detection().max_ejection_percent().value(), 50u);
+  EXPECT_TRUE(usual.outlier_detection().always_eject_one_host().value());
+  EXPECT_EQ(usual.health_checks_size(), 0);
+  const auto all =
+      cluster(
+          "outlierDetection: {consecutiveErrors: 1, consecutiveGatewayErrors: 2, interval: 3s, ejection: 4s, "
+          "maxEjectionPercent: 0}")
+          .outlier_detection();
+  EXPECT_EQ(all.consecutive_5xx().value(), 1u);
+  EXPECT_EQ(all.consecutive_gateway_failure().value(), 2u);
+  EXPECT_EQ(all.enforcing_consecutive_gateway_failure().value(), 100u);
+  EXPECT_EQ(all.interval().seconds(), 3);
+  EXPECT_EQ(all.base_ejection_time().seconds(), 4);
+  EXPECT_FALSE(all.always_eject_one_host().value());
+  const auto http = cluster("healthCheck: {http: {path: /h}}").health_checks(0);
+  EXPECT_EQ(http.http_health_check().path(), "/h");
+  EXPECT_EQ(http.http_health_check().host(), "orders.shop.svc.cluster.local");
+  EXPECT_EQ(http.interval().seconds(), 10);
+  EXPECT_EQ(http.no_traffic_interval().seconds(), 10);
+  EXPECT_EQ(http.unhealthy_threshold().value(), 3u);
+  EXPECT_EQ(http.healthy_threshold().value(), 2u);
+  const auto grpc = cluster(
+                        "healthCheck: {grpc: {service: s}, interval: 5s, timeout: 2s, unhealthyThreshold: 4, "
+                        "healthyThreshold: 5, port: 81}")
+                        .health_checks(0);
+  EXPECT_EQ(grpc.grpc_health_check().service_name(), "s");
+  EXPECT_EQ(grpc.timeout().seconds(), 2);
+  EXPECT_EQ(grpc.unhealthy_threshold().value(), 4u);
+  EXPECT_EQ(grpc.alt_port().value(), 81u);
+  EXPECT_TRUE(cluster("healthCheck: {tcp: {}}").health_checks(0).has_tcp_health_check());
+}
+
+// Another policy, of targets of its own.
+std::string TargetedYaml(const std::string& kind, const std::string& spec) {
+  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
+         ", metadata: {name: p, namespace: shop}, spec: {" + spec + "}}\n";
+}
+
+TEST(BuildPolicyTest, AFaultPolicyIsForThoseWhoCall) {
+  using envoy::extensions::filters::http::fault::v3::HTTPFault;
+  const auto fault_of = [](const Route& route) {
+    HTTPFault fault;
+    const auto found = route.typed_per_filter_config().find("envoy.filters.http.fault");
+    if (found != route.typed_per_filter_config().end()) {
+      EXPECT_TRUE(found->second.UnpackTo(&fault));
+    }
+    return fault;
+  };
+  const std::string of_service =
+      TargetedYaml("FaultPolicy",
+                   "targetRefs: [{kind: Service, name: orders}], delay: {duration: 1500ms, percent: 0.5}, "
+                   "abort: {status: "
+                   "503}, headers: [{name: X-A}, {name: b, value: c}], maxActive: 9");
+  const auto set = Build(of_service);
+  const HTTPFault fault = fault_of(Host(*set, kOrders80).routes(0));
+  EXPECT_EQ(fault.delay().fixed_delay().nanos(), 500'000'000);
+  EXPECT_EQ(fault.delay().percentage().numerator(), 5000u);
+  EXPECT_EQ(fault.delay().percentage().denominator(), envoy::type::v3::FractionalPercent::MILLION);
+  EXPECT_EQ(fault.abort().http_status(), 503u);
+  EXPECT_EQ(fault.abort().percentage().numerator(), 1'000'000u);
+  EXPECT_TRUE(fault.headers(0).present_match());
+  EXPECT_EQ(fault.headers(1).string_match().exact(), "c");
+  EXPECT_EQ(fault.max_active_faults().value(), 9u);
+  EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(0).name(), "envoy.filters.http.fault");
+  // Where nobody wants faults, no request passes the filter.
+  EXPECT_EQ(ManagerOf(*Build(), "outbound").http_filters_size(), 2);
+  // That on the route wins.
+  const auto both =
+      Build(of_service + RouteYaml("{backendRefs: [{name: v2, port: 8080}]}") +
+            "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: FaultPolicy, metadata: {name: q, "
+            "namespace: shop}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: "
+            "HTTPRoute, name: r}], abort: {grpcStatus: 7}}}\n");
+  EXPECT_EQ(fault_of(Host(*both, kOrders80).routes(0)).abort().grpc_status(), 7u);
+  EXPECT_FALSE(fault_of(Host(*both, kOrders80).routes(0)).has_delay());
+}
+
+TEST(BuildPolicyTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
+  using envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit;
+  const std::map<std::string, std::string> metadata = {{"namespace", "shop"},
+                                                       {"service", "greeter"},
+                                                       {"inbound_listener", "10.0.0.1:15006"},
+                                                       {"app", "127.0.0.1:50051"}};
+  const auto set = Build(
+      TargetedYaml(
+          "RateLimitPolicy",
+          "targetRefs: [{kind: Service, name: greeter}], requests: 100, per: 1m, burst: 150, clients: "
+          "[{by: "
+          "Address, requests: 5}, {by: Header, header: X-User, requests: 6}, {by: Identity, requests: 7}]"),
+      MakeNode(metadata));
+  LocalRateLimit limit;
+  const Route route = Get<RouteConfiguration>(*set, kRoutes, "inbound").virtual_hosts(0).routes(0);
+  ASSERT_TRUE(route.typed_per_filter_config().at("envoy.filters.http.local_ratelimit").UnpackTo(&limit));
+  EXPECT_EQ(limit.token_bucket().max_tokens(), 150u);
+  EXPECT_EQ(limit.token_bucket().tokens_per_fill().value(), 100u);
+  EXPECT_EQ(limit.token_bucket().fill_interval().seconds(), 60);
+  EXPECT_EQ(limit.filter_enabled().default_value().numerator(), 1'000'000u);
+  EXPECT_EQ(limit.filter_enforced().default_value().numerator(), 1'000'000u);
+  ASSERT_EQ(limit.descriptors_size(), 3);
+  EXPECT_EQ(limit.descriptors(0).entries(0).key(), "remote_address");
+  EXPECT_EQ(limit.descriptors(1).entries(0).key(), "x-user");
+  EXPECT_EQ(limit.rate_limits(1).actions(0).request_headers().descriptor_key(), "x-user");
+  EXPECT_EQ(limit.descriptors(2).entries(0).key(), "peer_identity");
+  EXPECT_EQ(limit.descriptors(2).token_bucket().max_tokens(), 7u);
+  EXPECT_EQ(ManagerOf(*set, "inbound").http_filters(0).name(), "envoy.filters.http.local_ratelimit");
+  EXPECT_EQ(ManagerOf(*Build("", MakeNode(metadata)), "inbound").http_filters_size(), 2);
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
+
+TEST(BuildPolicyTest, MirrorsAreOfTheRoute) {
+  const auto set =
+      Build(RouteYaml("{backendRefs: [{name: orders, port: 80}], filters: [{type: RequestMirror, "
+                      "requestMirror: {backendRef: {name: "
+                      "v2, port: 8080}, percent: 10}}, {type: RequestMirror, requestMirror: {backendRef: "
+                      "{name: none, port: 1}}}]}"));
+  const auto action = Host(*set, kOrders80).routes(0).route();
+  ASSERT_EQ(action.request_mirror_policies_size(), 1) << "what is not there gets nothing";
+  const auto& mirror = action.request_mirror_policies(0);
+  EXPECT_EQ(mirror.cluster(), "outbound|8080||v2.shop.svc.cluster.local");
+  EXPECT_EQ(mirror.runtime_fraction().default_value().numerator(), 100'000u);
+  EXPECT_TRUE(mirror.disable_shadow_host_suffix_append());
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
+
+}  // namespace
+}  // namespace pillion::control
