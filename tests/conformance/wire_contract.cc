@@ -18,7 +18,8 @@ using google::protobuf::FileDescriptor;
 
 // The table has a row per field, so it cannot list a message without any.
 bool EmptyInEnvoyToo(const std::string& message) {
-  return message == "envoy.config.core.v3.AggregatedConfigSource" ||
+  return message == "envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig" ||
+         message == "envoy.config.core.v3.AggregatedConfigSource" ||
          message == "envoy.config.route.v3.RateLimit.Action.RemoteAddress" ||
          message == "envoy.config.route.v3.RouteMatch.ConnectMatcher" ||
          message == "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions" ||
@@ -28,7 +29,9 @@ bool EmptyInEnvoyToo(const std::string& message) {
          message == "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay" ||
          message == "envoy.extensions.filters.http.cors.v3.Cors" ||
          message == "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort" ||
-         message == "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
+         message == "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" ||
+         message ==
+             "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig";
 }
 
 std::vector<std::vector<std::string>> ReadRows(const std::string& path) {
