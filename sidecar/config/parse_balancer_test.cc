@@ -67,17 +67,17 @@ TEST(OldPolicies, SlowStartAndLocalitiesAreRead) {
       "{healthy_panic_threshold: {value: 12.5}, locality_weighted_lb_config: {}, "
       "update_merge_window: 1s}");
   ASSERT_TRUE(slow->balancer.slow_start);
-  EXPECT_EQ(slow->balancer.slow_start->window, seconds(30));
-  EXPECT_EQ(slow->balancer.slow_start->aggression, 1);
-  EXPECT_EQ(slow->balancer.slow_start->least, 0.1);
+  EXPECT_EQ(slow->balancer.slow_start.value_or(SlowStart()).window, seconds(30));
+  EXPECT_EQ(slow->balancer.slow_start.value_or(SlowStart()).aggression, 1);
+  EXPECT_EQ(slow->balancer.slow_start.value_or(SlowStart()).least, 0.1);
   EXPECT_EQ(slow->balancer.panic_percent, 12.5);
   EXPECT_TRUE(slow->balancer.localities_by_weight);
   const auto least = Read(
       "lb_policy: LEAST_REQUEST, least_request_lb_config: {slow_start_config: {slow_start_window: "
       "1s, aggression: {default_value: 2}, min_weight_percent: {value: 20}}}");
   ASSERT_TRUE(least->balancer.slow_start);
-  EXPECT_EQ(least->balancer.slow_start->aggression, 2);
-  EXPECT_EQ(least->balancer.slow_start->least, 0.2);
+  EXPECT_EQ(least->balancer.slow_start.value_or(SlowStart()).aggression, 2);
+  EXPECT_EQ(least->balancer.slow_start.value_or(SlowStart()).least, 0.2);
   EXPECT_FALSE(Read("round_robin_lb_config: {slow_start_config: {}}")->balancer.slow_start);
 }
 
@@ -184,7 +184,7 @@ TEST(SubsetOptions, AreRead) {
       "\"\"}, subset_selectors: [{keys: [b, a]}, {keys: [a], fallback_policy: ANY_ENDPOINT}, "
       "{keys: [b], fallback_policy: NO_FALLBACK}, {keys: [c], fallback_policy: DEFAULT_SUBSET}]}");
   ASSERT_TRUE(read->subsets);
-  const Subsets& subsets = *read->subsets;
+  const Subsets subsets = read->subsets.value_or(Subsets());
   EXPECT_EQ(subsets.fallback, Subsets::Fallback::kDefault);
   EXPECT_EQ(subsets.default_labels, (Labels{{"v", "1.5"}, {"x", "true"}, {"s", ""}}));
   ASSERT_EQ(subsets.selectors.size(), 4u);
@@ -203,8 +203,8 @@ TEST(SubsetOptions, WhatDoesNotFitIsRefused) {
       (Lines{"lb_subset_config.subset_selectors[0].keys: expected one or more keys, each once",
              "lb_subset_config.subset_selectors[1].keys: expected one or more keys, each once",
              "lb_subset_config.subset_selectors[3].keys: expected other keys than those of a selector before",
-             "lb_subset_config.subset_selectors[3].fallback_policy: expected NOT_DEFINED, NO_FALLBACK, "
-             "ANY_ENDPOINT or DEFAULT_SUBSET",
+             std::string("lb_subset_config.subset_selectors[3].fallback_policy: expected NOT_DEFINED, ") +
+                 "NO_FALLBACK, ANY_ENDPOINT or DEFAULT_SUBSET",
              "lb_subset_config.default_subset: expected labels, with DEFAULT_SUBSET"}));
   EXPECT_EQ(Errors("lb_subset_config: {default_subset: {a: [1]}}"),
             Lines{"lb_subset_config.default_subset.fields[\"a\"]: expected a string, a number or a boolean"});

@@ -36,7 +36,7 @@ TEST(Outlier, DefaultsAreEnvoys) {
   EXPECT_FALSE(Read("")->outlier);
   const auto read = Read("outlier_detection: {}");
   ASSERT_TRUE(read->outlier);
-  const OutlierDetection& outlier = *read->outlier;
+  const OutlierDetection outlier = read->outlier.value_or(OutlierDetection());
   EXPECT_EQ(outlier.server_errors, 5u);
   EXPECT_EQ(outlier.gateway_failures, 5u);
   EXPECT_EQ(outlier.enforce_server_errors, 100u);
@@ -64,7 +64,7 @@ TEST(Outlier, EachFieldIsRead) {
     enforcing_failure_percentage_local_origin: 21, split_external_local_origin_errors: true,
     always_eject_one_host: true, successful_active_health_check_uneject_host: false})");
   ASSERT_TRUE(read->outlier);
-  const OutlierDetection& outlier = *read->outlier;
+  const OutlierDetection outlier = read->outlier.value_or(OutlierDetection());
   EXPECT_EQ(outlier.server_errors, 1u);
   EXPECT_EQ(outlier.gateway_failures, 2u);
   EXPECT_EQ(outlier.local_failures, 3u);

@@ -537,6 +537,7 @@ TEST_F(Pools, AnIdleTimeoutThatThePeerShowsTwiceIsLearnt) {
   IdleServer server(*peers, "");
   const auto exchange = [&](size_t count) {
     std::vector<stream::Ticket*> tickets;
+    tickets.reserve(count);
     for (size_t i = 0; i < count; ++i) tickets.push_back(&AskHttp1());
     Settle(nullptr);
     for (stream::Ticket* const ticket : tickets) Send(*ticket);

@@ -110,8 +110,8 @@ void ClusterState::Refresh(const PickQuery& query) {
 }
 
 // Kept by what the route says, so that it costs one look.
-EndpointSet& ClusterState::SetFor(const config::LabelMatch* labels, const PickQuery& query) {
-  const config::Subsets& subsets = *config().subsets;
+EndpointSet& ClusterState::SetFor(const config::Subsets& subsets, const config::LabelMatch* labels,
+                                  const PickQuery& query) {
   const std::string_view key = labels == nullptr ? std::string_view() : std::string_view(labels->key);
   if (const auto known = subsets_.find(key); known != subsets_.end()) return known->second;
   const auto selects = [&](const config::Subsets::Selector& selector) {
@@ -142,7 +142,8 @@ EndpointSet& ClusterState::SetFor(const config::LabelMatch* labels, const PickQu
 
 EndpointState* ClusterState::Pick(const PickQuery& query, const config::LabelMatch* labels) {
   Refresh(query);
-  return config().subsets ? SetFor(labels, query).Pick(query) : whole_.Pick(query);
+  const std::optional<config::Subsets>& subsets = config().subsets;
+  return subsets ? SetFor(*subsets, labels, query).Pick(query) : whole_.Pick(query);
 }
 
 EndpointState* ClusterState::Find(const net::Address& address) const {

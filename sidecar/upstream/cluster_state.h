@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,8 +49,9 @@ class ClusterState : public LocalCounted {
   size_t eligible() const { return whole_.eligible(); }
   // How an attempt at one of its endpoints went, for outlier detection.
   void Note(EndpointState& endpoint, AttemptResult result, time::MonotonicTime now, Random& random) {
-    if (endpoint.health() != nullptr && config().outlier)
-      NoteResult({*ledger_, *endpoint.health(), *config().outlier, worker_}, result, now, random);
+    const std::optional<config::OutlierDetection>& terms = config().outlier;
+    if (endpoint.health() == nullptr || !terms) return;
+    NoteResult({*ledger_, *endpoint.health(), *terms, worker_}, result, now, random);
   }
   ledger::ClusterLedger& ledger() const { return *ledger_; }
   const std::shared_ptr<ledger::ClusterLedger>& shared_ledger() const { return ledger_; }
@@ -60,7 +62,8 @@ class ClusterState : public LocalCounted {
 
  private:
   void Refresh(const PickQuery& query);
-  EndpointSet& SetFor(const config::LabelMatch* labels, const PickQuery& query);
+  EndpointSet& SetFor(const config::Subsets& subsets, const config::LabelMatch* labels,
+                      const PickQuery& query);
   EndpointSet MakeSet(const config::Labels& labels, const EndpointSet* before, const PickQuery& query) const;
 
   const size_t worker_;

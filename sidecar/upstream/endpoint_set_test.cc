@@ -39,7 +39,7 @@ class Mesh {
         locality.priority = static_cast<uint32_t>(assignment->localities.size()) - 1;
       }
       config::Endpoint endpoint;
-      endpoint.address = *net::Address::Parse("127.0.0.1", one.port);
+      endpoint.address = net::Address::Parse("127.0.0.1", one.port).value_or(net::Address());
       endpoint.health = one.health;
       endpoint.weight = one.weight;
       endpoint.locality = one.priority;
@@ -354,7 +354,7 @@ TEST(Find, AnEndpointThatGetsNoRequestsIsNone) {
   Mesh mesh({{1}, {2, 0, kBad}});
   EXPECT_EQ(mesh.state().Find(mesh.at(0).address()), &mesh.at(0));
   EXPECT_EQ(mesh.state().Find(mesh.at(1).address()), nullptr);
-  EXPECT_EQ(mesh.state().Find(*net::Address::Parse("127.0.0.1", 9)), nullptr);
+  EXPECT_EQ(mesh.state().Find(net::Address::Parse("127.0.0.1", 9).value_or(net::Address())), nullptr);
 }
 
 }  // namespace

@@ -200,7 +200,8 @@ void HealthKeeper::MakeCheckClusters(const config::ClusterEntry& entry, Kept& ke
 }
 
 void HealthKeeper::UpdateProbes(const upstream::ClusterState& state, Kept& kept) {
-  const bool unejects = kept.cluster->outlier && kept.cluster->outlier->checks_uneject;
+  const std::optional<config::OutlierDetection>& outlier = kept.cluster->outlier;
+  const bool unejects = outlier && outlier->checks_uneject;
   std::map<net::Address, Endpoint> before = std::exchange(kept.checked, {});
   for (const auto& endpoint : state.endpoints()) {
     const auto& health = endpoint->health();
@@ -294,9 +295,8 @@ stream::Progress HealthKeeper::Run() {
   auto due = time::MonotonicTime::max();
   for (auto& [name, kept] : kept_) {
     Tell(kept);
-    if (kept.cluster->outlier) {
-      due = std::min(due, kept.sweep.Run(*kept.ledger, *kept.cluster->outlier, kept.all, engine_.turn.now(),
-                                         engine_.random));
+    if (const std::optional<config::OutlierDetection>& terms = kept.cluster->outlier) {
+      due = std::min(due, kept.sweep.Run(*kept.ledger, *terms, kept.all, engine_.turn.now(), engine_.random));
     }
   }
   if (due != time::MonotonicTime::max()) engine_.turn.Arm(timer_, due);
