@@ -302,6 +302,11 @@ Next Exchange::RequestFilters() {
         return Next::kMore;
     }
   }
+  return LeaveFilters();
+}
+
+// All filters are through with the head.
+Next Exchange::LeaveFilters() {
   if (tunnel_) tunnel_hooks_ = std::move(filter_state_.chain);
   if (filter_state_.chain != nullptr) {
     Continue();

@@ -77,6 +77,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   Next ReceiveHead();
   Next MatchRoute();
   Next RequestFilters();
+  Next LeaveFilters();
   Next DriveHeldRequest();
   Next DriveAttempt();
   Next ResponseFilters();
