@@ -206,7 +206,7 @@ struct Route {
   std::shared_ptr<const PathRewrite> path_rewrite;  // null: none
   std::shared_ptr<const HostRewrite> host_rewrite;
   bool append_forwarded_host = false;
-  uint16_t no_cluster_status = 503;  // of the answer when there is no such cluster
+  uint16_t no_cluster_status = 503;                    // of the answer when there is no such cluster
   std::shared_ptr<const std::vector<Mirror>> mirrors;  // null: none
   // Whole exchange, from the end of the request to the end of the response; 0: none. Envoy's default: 15 s.
   std::chrono::nanoseconds timeout = std::chrono::seconds(15);

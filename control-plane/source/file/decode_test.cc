@@ -269,7 +269,7 @@ spec:
              "f.yaml:12:55: spec.rules[0].matches[3].method.method: expected a regular expression",
              "f.yaml:13:18: spec.rules[0].matches[4].headers[0].name: expected the name of a header",
              "f.yaml:14:15: spec.rules[0].filters[0].requestMirror: expected a backendRef with a name",
-"f.yaml:14:15: spec.rules[0].filters[0]: expected the field of type RequestMirror and no other",
+             "f.yaml:14:15: spec.rules[0].filters[0]: expected the field of type RequestMirror and no other",
              "f.yaml:14:38: spec.rules[0].filters[1]: expected the field of type ResponseHeaderModifier and "
              "no other",
              "f.yaml:15:19: spec.rules[0].backendRefs[0]: expected a port",
