@@ -72,6 +72,13 @@ Mirrors::Mirrors(Environment& env)
                    .timeout = kMirrorTimeout,
                    .tried_once = true}) {}
 
+void Mirrors::GiveUpAll() {
+  for (Mirror* mirror = all_.front(); mirror != nullptr; mirror = all_.Next(mirror)) {
+    mirror->given_up_ = true;
+    env_.turn.Wake(*mirror);
+  }
+}
+
 std::unique_ptr<MirrorFeed> Mirrors::Start(const std::vector<config::Mirror>& policies,
                                            const http::RequestHead& head) {
   std::unique_ptr<MirrorFeed> feed;
@@ -85,6 +92,7 @@ std::unique_ptr<MirrorFeed> Mirrors::Start(const std::vector<config::Mirror>& po
     if (feed == nullptr) feed = std::make_unique<MirrorFeed>(env_);
     auto* const mirror = new Mirror(env_, alive_, *feed);  // the turn's, once it has been woken
     feed->mirrors_.push_back(mirror);
+    all_.PushBack(mirror);
     env_.stats.worker.mirrors.Add();
     http::RequestHead copy = head;
     copy.headers.Remove(http::Known::kExpect);  // nobody would wait for the leave

@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "sidecar/base/intrusive_list.h"
 #include "sidecar/config/route_table.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/exchange/side_calls.h"
@@ -32,9 +33,10 @@ inline constexpr time::Duration kMirrorTimeout = std::chrono::seconds(15);
 
 class MirrorFeed;
 class Mirrors;
+struct MirrorTag;
 
 // One, until its answer is over. Owner: the turn.
-class Mirror final : public stream::Runnable {
+class Mirror final : public stream::Runnable, public ListNode<MirrorTag> {
  public:
   Mirror(Environment& env, size_t& alive, MirrorFeed& feed);
   ~Mirror() override;
@@ -77,10 +79,13 @@ class Mirrors {
   std::unique_ptr<MirrorFeed> Start(const std::vector<config::Mirror>& policies,
                                     const http::RequestHead& head);
   size_t alive() const { return alive_; }
+  // The worker ends what is left.
+  void GiveUpAll();
 
  private:
   Environment& env_;
   SideCalls calls_;
+  IntrusiveList<Mirror, MirrorTag> all_;
   size_t alive_ = 0;
 };
 

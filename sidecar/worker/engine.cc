@@ -180,6 +180,7 @@ void Engine::Drain(bool inbound) {
 void Engine::Abort() {
   for (auto& [name, active] : listeners_) active.listener->Abort();
   for (Active& active : leaving_) active.listener->Abort();
+  mirrors_.GiveUpAll();
 }
 
 void Engine::LookAtMemory() {
