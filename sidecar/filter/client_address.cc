@@ -32,14 +32,7 @@ std::string ClientAddress(const config::HttpPolicy& policy, const net::Address& 
 
 std::string ClientHost(const config::HttpPolicy& policy, const net::Address& peer,
                        const http::HeaderList& headers) {
-  return Forwarded(policy, headers).value_or(Host(peer));
-}
-
-std::string Host(const net::Address& address) {
-  const std::string text = address.ToString();  // a.b.c.d:port or [ipv6]:port
-  const size_t colon = text.rfind(':');
-  if (text.starts_with('[')) return text.substr(1, colon - 2);
-  return text.substr(0, colon);
+  return Forwarded(policy, headers).value_or(peer.ip());
 }
 
 }  // namespace pillion::filter

@@ -18,9 +18,6 @@ std::string ClientAddress(const config::HttpPolicy& policy, const net::Address& 
 std::string ClientHost(const config::HttpPolicy& policy, const net::Address& peer,
                        const http::HeaderList& headers);
 
-// An address without its port.
-std::string Host(const net::Address& address);
-
 }  // namespace pillion::filter
 
 #endif  // PILLION_SIDECAR_FILTER_CLIENT_ADDRESS_H_
