@@ -44,6 +44,10 @@ struct Fraction {
   uint32_t denominator = 100;
   // `draw` is uniform over all 64-bit values.
   bool Holds(uint64_t draw) const { return Below(draw, denominator) < numerator; }
+  // Draws only where chance has a say.
+  bool Hits(Random& random) const {
+    return numerator > 0 && (numerator >= denominator || Holds(random.Next()));
+  }
 };
 
 struct HeaderMatch {

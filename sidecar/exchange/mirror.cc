@@ -83,8 +83,7 @@ std::unique_ptr<MirrorFeed> Mirrors::Start(const std::vector<config::Mirror>& po
                                            const http::RequestHead& head) {
   std::unique_ptr<MirrorFeed> feed;
   for (const config::Mirror& policy : policies) {
-    const config::Fraction& share = policy.share;
-    if (share.numerator < share.denominator && !share.Holds(env_.random.Next())) continue;
+    if (!policy.share.Hits(env_.random)) continue;
     if (alive_ >= kMaxMirrors) {
       env_.stats.worker.mirrors_left_out.Add();
       continue;

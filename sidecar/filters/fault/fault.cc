@@ -32,11 +32,6 @@ std::optional<uint32_t> Told(const http::RequestHead& head, std::string_view nam
   return value;
 }
 
-// Drawn only where it can matter.
-bool Hit(const config::Fraction& share, const filter::RequestView& request) {
-  return share.numerator > 0 && (share.numerator >= share.denominator || share.Holds(request.random.Next()));
-}
-
 // What the request may ask for is at most what the policy says.
 config::Fraction Asked(config::Fraction share, const http::RequestHead& head, std::string_view name) {
   share.numerator = std::min(share.numerator, Told(head, name).value_or(share.numerator));
@@ -45,9 +40,9 @@ config::Fraction Asked(config::Fraction share, const http::RequestHead& head, st
 
 // 0: none.
 time::Duration DelayOf(const config::Fault::Delay& delay, const filter::RequestView& request) {
-  if (delay.time.count() > 0) return Hit(delay.share, request) ? delay.time : time::Duration{0};
+  if (delay.time.count() > 0) return delay.share.Hits(request.random) ? delay.time : time::Duration{0};
   const auto told = Told(request.head, kDelay);
-  if (!told || !Hit(Asked(delay.share, request.head, kDelayShare), request)) return {};
+  if (!told || !Asked(delay.share, request.head, kDelayShare).Hits(request.random)) return {};
   return std::chrono::milliseconds(*told);
 }
 
@@ -65,14 +60,14 @@ Statuses OfGrpc(uint32_t status) { return {filter::HttpStatusOfGrpc(status), sta
 std::optional<Statuses> AbortOf(const config::Fault::Abort& abort, const filter::RequestView& request) {
   using Kind = config::Fault::Abort::Kind;
   if (abort.kind != Kind::kByRequest) {
-    if (!Hit(abort.share, request)) return std::nullopt;
+    if (!abort.share.Hits(request.random)) return std::nullopt;
     return abort.kind == Kind::kGrpc ? OfGrpc(abort.status) : OfHttp(abort.status);
   }
   const auto http = Told(request.head, kAbort);
   const auto grpc = Told(request.head, kAbortGrpc);
   const bool by_http = http && *http >= 200 && *http <= 599;
   if (!by_http && !(grpc && *grpc >= 1 && *grpc <= 16)) return std::nullopt;
-  if (!Hit(Asked(abort.share, request.head, kAbortShare), request)) return std::nullopt;
+  if (!Asked(abort.share, request.head, kAbortShare).Hits(request.random)) return std::nullopt;
   return by_http ? OfHttp(*http) : OfGrpc(*grpc);
 }
 

@@ -149,10 +149,6 @@ Standing Count(const config::RateLimit& policy, const filter::RequestView& reque
   return standing;
 }
 
-bool Hit(const config::Fraction& share, Random& random) {
-  return share.numerator > 0 && (share.numerator >= share.denominator || share.Holds(random.Next()));
-}
-
 }  // namespace
 
 Decision LocalRateLimit::OnRequestHead(const filter::RequestView& request) const {
@@ -160,11 +156,11 @@ Decision LocalRateLimit::OnRequestHead(const filter::RequestView& request) const
       config::OptionsOf(config::FilterKind::kLocalRateLimit, request.options, request.route);
   if (options == nullptr) return Decision::kContinue;
   const auto* const policy = std::get_if<config::RateLimit>(options);
-  if (policy == nullptr || !policy->limit || !Hit(policy->counted, request.random))
+  if (policy == nullptr || !policy->limit || !policy->counted.Hits(request.random))
     return Decision::kContinue;
   const Standing standing = Count(*policy, request);
   telemetry::WorkerStats& stats = request.caller->stats;
-  if (!standing.taken.granted && !Hit(policy->enforced, request.random)) {
+  if (!standing.taken.granted && !policy->enforced.Hits(request.random)) {
     stats.rate_limit_overrun.Add();
     return Decision::kContinue;
   }
