@@ -45,6 +45,13 @@ class Random {
   std::array<uint64_t, 4> state_;
 };
 
+// A duration from 0 to `most`, which is not negative.
+template <typename Duration>
+Duration DrawUpTo(Duration most, Random& random) {
+  const auto bound = static_cast<uint64_t>(most.count()) + 1;
+  return Duration(static_cast<typename Duration::rep>(Below(random.Next(), bound)));
+}
+
 }  // namespace pillion
 
 #endif  // PILLION_SIDECAR_BASE_RANDOM_H_

@@ -3,15 +3,6 @@
 #include <algorithm>
 
 namespace pillion {
-namespace {
-
-// From nothing to all of it.
-time::Duration PartOf(time::Duration whole, Random& random) {
-  return time::Duration(static_cast<int64_t>(Below(random.Next(), static_cast<uint64_t>(whole.count()) + 1)));
-}
-
-}  // namespace
-
 bool ResolvedName::Take(const net::DnsAnswer& answer, time::MonotonicTime now, Random& random) {
   using Kind = net::DnsAnswer::Kind;
   const bool failed = answer.kind == Kind::kFailed || (answer.kind == Kind::kNone && use_ == Use::kFirst);
@@ -33,7 +24,7 @@ bool ResolvedName::Take(const net::DnsAnswer& answer, time::MonotonicTime now, R
     if (options_.respect_ttl && answer.ttl.count() > 0)
       pause = std::min<time::Duration>(answer.ttl, kLongestTtl);
   }
-  next_ = now + pause + PartOf(options_.jitter, random);
+  next_ = now + pause + DrawUpTo(options_.jitter, random);
   if (differs) ++revision_;
   return differs;
 }
@@ -43,7 +34,7 @@ time::Duration ResolvedName::PauseBehindFailure(Random& random) {
   time::Duration pause = options_.backoff->base;
   for (uint64_t i = 0; i < failures_ && pause < options_.backoff->max; ++i)
     pause = pause > options_.backoff->max / 2 ? options_.backoff->max : pause * 2;
-  return pause / 2 + PartOf(pause - pause / 2, random);
+  return pause / 2 + DrawUpTo(pause - pause / 2, random);
 }
 
 }  // namespace pillion

@@ -42,7 +42,6 @@ class Circuits : public LocalCounted {
     counts_[priority][Number(circuit)].GiveBack(limits_[priority][Number(circuit)]);
   }
   int64_t held(Circuit circuit, size_t priority) const { return counts_[priority][Number(circuit)].held(); }
-  const ledger::ClusterLedger& ledger() const { return *ledger_; }
 
  private:
   static size_t Number(Circuit circuit) { return static_cast<size_t>(circuit); }

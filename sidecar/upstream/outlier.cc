@@ -12,11 +12,9 @@ bool Enforced(uint32_t percent, Random& random) { return percent >= 100 || rando
 
 void Eject(const Judged& judged, time::MonotonicTime now, Random& random) {
   const config::OutlierDetection& terms = judged.terms;
-  const auto jitter = time::Duration(static_cast<int64_t>(
-      Below(random.Next(), static_cast<uint64_t>(std::max<int64_t>(terms.jitter.count(), 0)) + 1)));
   judged.cluster.Eject(judged.endpoint, now,
                        {terms.base_ejection, terms.longest_ejection, terms.most_percent, terms.always_one},
-                       jitter);
+                       DrawUpTo(terms.jitter, random));
 }
 
 // One more failure of a kind, of which `most` one after the other are too many.

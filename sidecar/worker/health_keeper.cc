@@ -33,8 +33,7 @@ std::string CheckName(const std::string& cluster, size_t check) {
 
 HealthProbe::HealthProbe(const Parts& parts, Subject subject)
     : parts_(parts), subject_(std::move(subject)), timer_(this), due_(parts.env.turn.now()) {
-  const auto jitter = static_cast<uint64_t>(subject_.check.initial_jitter.count());
-  due_ += time::Duration(static_cast<int64_t>(Below(parts_.env.random.Next(), jitter + 1)));
+  due_ += DrawUpTo(subject_.check.initial_jitter, parts_.env.random);
   parts_.env.turn.Wake(*this);
 }
 
@@ -159,8 +158,7 @@ time::Duration HealthProbe::NextInterval(Verdict before) const {
 time::Duration HealthProbe::Jittered(time::Duration interval) {
   const config::HealthCheck& check = subject_.check;
   const auto most = check.jitter + interval / 100 * static_cast<int64_t>(check.jitter_percent);
-  return interval + time::Duration(static_cast<int64_t>(
-                        Below(parts_.env.random.Next(), static_cast<uint64_t>(most.count()) + 1)));
+  return interval + DrawUpTo<time::Duration>(most, parts_.env.random);
 }
 
 HealthKeeper::HealthKeeper(exchange::Environment& env, net::Loop& loop, telemetry::Shard& stats,

@@ -29,8 +29,8 @@
 
 namespace pillion::worker {
 
-// One kind of check of one endpoint, again and again. The owner's Run is not it: it is woken by its call and
-// its timer. Not deleted by the turn.
+// One kind of check of one endpoint, again and again. Woken by its call and its timer; deleted by the keeper,
+// not by the turn.
 class HealthProbe final : public stream::Runnable {
  public:
   enum class Verdict : uint8_t { kUnknown, kHealthy, kUnhealthy };
@@ -56,7 +56,6 @@ class HealthProbe final : public stream::Runnable {
 
   stream::Progress Run() override;
   Verdict verdict() const { return verdict_; }
-  const config::Cluster& cluster() const { return *subject_.cluster; }
   const net::Address& address() const { return subject_.address; }
 
  private:

@@ -458,53 +458,38 @@ TEST(DecodeTest, AHealthPolicyIsChecked) {
 }
 
 TEST(DecodeTest, AFaultPolicyIsChecked) {
-  const std::string head =
-      "apiVersion: policy.pillion.dev/v1alpha1\nkind: FaultPolicy\nmetadata: {name: p}\nspec: "
-      "{targetRefs: [{kind: Service, name: a}], ";
-  EXPECT_EQ(Problems(head + "delay: {duration: 2s, percent: 0.5}, abort: {grpcStatus: 16}, headers: [{name: "
-                            "X-A, value: b}], maxActive: 3}"),
+  const auto problems = [](const std::string& spec) { return PolicyProblems("FaultPolicy", spec); };
+  EXPECT_EQ(problems("delay: {duration: 2s, percent: 0.5}, abort: {grpcStatus: 16}, headers: [{name: "
+                     "X-A, value: b}], maxActive: 3"),
             Lines{});
-  const auto messages = [&](const std::string& rest) {
-    Lines lines = Problems(head + rest);
-    for (std::string& line : lines) line.erase(0, line.find(": ") + 2);
-    return lines;
-  };
-  EXPECT_EQ(messages("maxActive: -1}"),
+  EXPECT_EQ(problems("maxActive: -1"),
             (Lines{"spec: expected delay or abort", "spec.maxActive: expected 0 or more"}));
-  EXPECT_EQ(messages("delay: {duration: 0s, percent: 101}}"),
+  EXPECT_EQ(problems("delay: {duration: 0s, percent: 101}"),
             (Lines{"spec.delay.duration: expected more than 0", "spec.delay.percent: expected 0 to 100"}));
-  EXPECT_EQ(messages("abort: {status: 199}}"), Lines{"spec.abort.status: expected 200 to 599"});
-  EXPECT_EQ(messages("abort: {grpcStatus: 17}}"), Lines{"spec.abort.grpcStatus: expected 1 to 16"});
-  EXPECT_EQ(messages("abort: {}}"), Lines{"spec.abort: expected status or grpcStatus, one of them"});
-  EXPECT_EQ(messages("abort: {status: 500}, headers: [{name: Host}]}"),
+  EXPECT_EQ(problems("abort: {status: 199}"), Lines{"spec.abort.status: expected 200 to 599"});
+  EXPECT_EQ(problems("abort: {grpcStatus: 17}"), Lines{"spec.abort.grpcStatus: expected 1 to 16"});
+  EXPECT_EQ(problems("abort: {}"), Lines{"spec.abort: expected status or grpcStatus, one of them"});
+  EXPECT_EQ(problems("abort: {status: 500}, headers: [{name: Host}]"),
             Lines{"spec.headers[0].name: expected the name of a header that does not frame the message"});
 }
 
 TEST(DecodeTest, ARateLimitPolicyIsChecked) {
-  const std::string head =
-      "apiVersion: policy.pillion.dev/v1alpha1\nkind: RateLimitPolicy\nmetadata: {name: p}\nspec: "
-      "{targetRefs: [{kind: Service, name: a}], ";
+  const auto problems = [](const std::string& spec) { return PolicyProblems("RateLimitPolicy", spec); };
   EXPECT_EQ(
-      Problems(head +
-               "requests: 10, per: 1m, burst: 20, reportOnly: true, clients: [{by: Address, requests: 1}, "
-               "{by: Header, header: X-User, requests: 2, per: 50ms}, {by: Identity, requests: 3}]}"),
+      problems("requests: 10, per: 1m, burst: 20, reportOnly: true, clients: [{by: Address, requests: 1}, "
+               "{by: Header, header: X-User, requests: 2, per: 50ms}, {by: Identity, requests: 3}]"),
       Lines{});
-  const auto messages = [&](const std::string& rest) {
-    Lines lines = Problems(head + rest);
-    for (std::string& line : lines) line.erase(0, line.find(": ") + 2);
-    return lines;
-  };
-  EXPECT_EQ(messages("per: 1s}"), Lines{"spec: expected requests: 1 to 1000000"});
-  EXPECT_EQ(messages("requests: -1, burst: 0}"),
+  EXPECT_EQ(problems("per: 1s"), Lines{"spec: expected requests: 1 to 1000000"});
+  EXPECT_EQ(problems("requests: -1, burst: 0"),
             (Lines{"spec.requests: expected requests: 1 to 1000000", "spec.burst: expected 1 to 1000000"}));
-  EXPECT_EQ(messages("requests: 1, per: 25h}"), Lines{"spec.per: expected 50ms to 24h"});
-  EXPECT_EQ(messages("requests: 1, clients: [{requests: 1}]}"),
+  EXPECT_EQ(problems("requests: 1, per: 25h"), Lines{"spec.per: expected 50ms to 24h"});
+  EXPECT_EQ(problems("requests: 1, clients: [{requests: 1}]"),
             Lines{"spec.clients[0]: expected by: Address, Header or Identity"});
-  EXPECT_EQ(messages("requests: 1, clients: [{by: Header, requests: 1}]}"),
+  EXPECT_EQ(problems("requests: 1, clients: [{by: Header, requests: 1}]"),
             Lines{"spec.clients[0]: expected a header with by: Header, and only there"});
-  EXPECT_EQ(messages("requests: 1, clients: [{by: Address, header: a, requests: 1}]}"),
+  EXPECT_EQ(problems("requests: 1, clients: [{by: Address, header: a, requests: 1}]"),
             Lines{"spec.clients[0]: expected a header with by: Header, and only there"});
-  EXPECT_EQ(messages("requests: 1, clients: [{by: Header, header: 'a b', requests: 1}]}"),
+  EXPECT_EQ(problems("requests: 1, clients: [{by: Header, header: 'a b', requests: 1}]"),
             Lines{"spec.clients[0].header: expected the name of a header that does not frame the message"});
 }
 
