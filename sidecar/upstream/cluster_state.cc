@@ -125,16 +125,17 @@ EndpointSet& ClusterState::SetFor(const config::Subsets& subsets, const config::
     set = MakeSet(labels->labels, nullptr, query);
     fallback = selector->fallback.value_or(fallback);
   }
-  if (set.eligible() > 0) return set;
-  switch (fallback) {
-    case config::Subsets::Fallback::kNone:
-      break;
-    case config::Subsets::Fallback::kAny:
-      set = MakeSet({}, nullptr, query);
-      break;
-    case config::Subsets::Fallback::kDefault:
-      set = MakeSet(subsets.default_labels, nullptr, query);
-      break;
+  if (set.eligible() == 0) {
+    switch (fallback) {
+      case config::Subsets::Fallback::kNone:
+        break;
+      case config::Subsets::Fallback::kAny:
+        set = MakeSet({}, nullptr, query);
+        break;
+      case config::Subsets::Fallback::kDefault:
+        set = MakeSet(subsets.default_labels, nullptr, query);
+        break;
+    }
   }
   refresh_at_ = std::min(refresh_at_, set.refresh_at());
   return set;

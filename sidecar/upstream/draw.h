@@ -12,8 +12,13 @@
 
 namespace pillion::upstream {
 
-// One of those of whom may(i) is true, by its share of their weights; nullopt when there is none. `sums`: of
-// the weights up to and with each. O(log n) while most may.
+// `sums`: of the weights up to and with each.
+inline uint64_t WeightAt(std::span<const uint64_t> sums, size_t i) {
+  return sums[i] - (i == 0 ? 0 : sums[i - 1]);
+}
+
+// One of those of whom may(i) is true, by its share of their weights; nullopt when there is none. O(log n)
+// while most may.
 template <typename May>
 std::optional<size_t> Draw(std::span<const uint64_t> sums, May may, Random& random) {
   constexpr int kTries = 16;
@@ -23,15 +28,14 @@ std::optional<size_t> Draw(std::span<const uint64_t> sums, May may, Random& rand
     const auto drawn = static_cast<size_t>(found - sums.begin());
     if (may(drawn)) return drawn;
   }
-  const auto weight = [&](size_t i) { return sums[i] - (i == 0 ? 0 : sums[i - 1]); };
   uint64_t total = 0;
-  for (size_t i = 0; i < sums.size(); ++i) total += may(i) ? weight(i) : 0;
+  for (size_t i = 0; i < sums.size(); ++i) total += may(i) ? WeightAt(sums, i) : 0;
   if (total == 0) return std::nullopt;
   uint64_t point = Below(random.Next(), total);
   for (size_t i = 0; i < sums.size(); ++i) {
     if (!may(i)) continue;
-    if (point < weight(i)) return i;
-    point -= weight(i);
+    if (point < WeightAt(sums, i)) return i;
+    point -= WeightAt(sums, i);
   }
   return std::nullopt;
 }
@@ -44,12 +48,11 @@ std::optional<size_t> DrawLeast(std::span<const uint64_t> sums, uint32_t choices
                                 Random& random) {
   std::optional<size_t> best = Draw(sums, may, random);
   if (!best) return best;
-  const auto weight = [&](size_t i) { return sums[i] - (i == 0 ? 0 : sums[i - 1]); };
   for (uint32_t choice = 1; choice < choices; ++choice) {
     const auto other = Draw(sums, [&](size_t i) { return i != *best && may(i); }, random);
     if (!other) return best;
-    const auto own = static_cast<unsigned __int128>(load(*best)) * weight(*other);
-    if (static_cast<unsigned __int128>(load(*other)) * weight(*best) < own) best = other;
+    const auto own = static_cast<unsigned __int128>(load(*best)) * WeightAt(sums, *other);
+    if (static_cast<unsigned __int128>(load(*other)) * WeightAt(sums, *best) < own) best = other;
   }
   return best;
 }

@@ -61,7 +61,7 @@ void EndpointSet::AddLevel(std::span<EndpointState* const> members, uint32_t loa
   level.load = load;
   if (!cluster_->balancer.localities_by_weight) {
     level.groups.push_back(MakeGroup({members.begin(), members.end()}, now));
-    level.weights.push_back(1);
+    level.sums.push_back(1);
     return;
   }
   // A locality without a weight gets no requests, and one of which a part is good its part (xds.md 1.5).
@@ -73,7 +73,7 @@ void EndpointSet::AddLevel(std::span<EndpointState* const> members, uint32_t loa
     const uint64_t all = number < all_by_locality.size() ? all_by_locality[number] : those.size();
     const uint64_t percent = std::min<uint64_t>(
         100, uint64_t{assignment.overprovisioning_percent} * those.size() / std::max<uint64_t>(all, 1));
-    level.weights.push_back(weight * percent);
+    level.sums.push_back((level.sums.empty() ? 0 : level.sums.back()) + weight * percent);
     level.groups.push_back(MakeGroup(std::move(those), now));
   }
   level.credits.resize(level.groups.size());
@@ -152,7 +152,7 @@ std::optional<size_t> EndpointSet::TakeTurn(Group& group, May may) {
   const size_t count = group.members.size();
   if (!group.credits.empty()) {
     return TakeSmoothTurn(
-        count, [&](size_t i) { return static_cast<int64_t>(group.weight(i)); },
+        count, [&](size_t i) { return static_cast<int64_t>(WeightAt(group.sums, i)); },
         [&](size_t i) -> int64_t& { return group.credits[i]; }, may);
   }
   for (size_t i = 0; i < count; ++i) {
@@ -173,7 +173,8 @@ std::optional<size_t> EndpointSet::FindByHash(Group& group, May may, const PickQ
     for (size_t i = 0; i < group.members.size(); ++i) {
       const EndpointState& one = *group.members[i];
       const bool by_name = balancer.hash_hostnames && !one.config().hostname.empty();
-      members.push_back({by_name ? one.config().hostname : one.address().ToString(), group.weight(i)});
+      members.push_back(
+          {by_name ? one.config().hostname : one.address().ToString(), WeightAt(group.sums, i)});
     }
     group.table = balancer.kind == config::Balancer::Kind::kMaglev
                       ? HashTable::Maglev(members, balancer.table_size)
@@ -226,17 +227,13 @@ EndpointState* EndpointSet::PickInLevel(Level& level, May may, const PickQuery& 
     return std::ranges::any_of(level.groups[i].members, [&](const EndpointState* one) { return may(*one); });
   };
   if (query.hash) {
-    std::vector<uint64_t> sums;
-    sums.reserve(level.weights.size());
-    uint64_t sum = 0;
-    for (const uint64_t weight : level.weights) sums.push_back(sum += weight);
-    Random by_hash(*query.hash);
-    turn = Draw(sums, may_group, by_hash);
+    Random by_hash(~*query.hash);  // not the draw that has chosen the level
+    turn = Draw(level.sums, may_group, by_hash);
   } else {
     turn = TakeSmoothTurn(
-        level.groups.size(), [&](size_t i) { return static_cast<int64_t>(level.weights[i]); },
+        level.groups.size(), [&](size_t i) { return static_cast<int64_t>(WeightAt(level.sums, i)); },
         [&](size_t i) -> int64_t& { return level.credits[i]; },
-        [&](size_t i) { return level.weights[i] > 0 && may_group(i); });
+        [&](size_t i) { return WeightAt(level.sums, i) > 0 && may_group(i); });
   }
   if (turn) return PickInGroup(level.groups[*turn], may, query);
   for (Group& group : level.groups) {

@@ -54,12 +54,11 @@ class EndpointSet {
     std::vector<int64_t> credits;  // smooth weighted round robin; empty: all have the same weight
     size_t cursor = 0;             // round robin where all have
     HashTable table;               // made when first asked for
-    uint64_t weight(size_t i) const { return sums[i] - (i == 0 ? 0 : sums[i - 1]); }
   };
   struct Level {
     uint32_t load = 0;  // percent
     std::vector<Group> groups;
-    std::vector<uint64_t> weights;  // of the groups
+    std::vector<uint64_t> sums;  // of the groups' weights up to and with each
     std::vector<int64_t> credits;
   };
 

@@ -255,6 +255,19 @@ TEST(Hashed, PrioritiesAndLocalitiesAreChosenByTheHashToo) {
   EXPECT_NEAR(first, 700, 60);
 }
 
+TEST(Hashed, WhoCameToAPriorityIsSpreadOverAllOfItsLocalities) {
+  Mesh mesh({{1, 0}, {2, 0, kBad}, {11, 1}, {12, 2}});
+  mesh.options.balancer.kind = Kind::kRingHash;
+  for (config::Locality& one : mesh.assignment().localities) one.weight = 1;
+  mesh.assignment().localities[2].priority = 1;
+  mesh.options.balancer.localities_by_weight = true;
+  std::map<uint16_t, int> picks;
+  for (uint64_t key = 0; key < 1000; ++key) ++picks[mesh.Pick(HashOf(std::to_string(key)))];
+  EXPECT_NEAR(picks[1], 700, 60);
+  EXPECT_NEAR(picks[11], 150, 50);
+  EXPECT_NEAR(picks[12], 150, 50);
+}
+
 TEST(PeakEwma, TheSlowerIsAskedLessAndWhatIsNotAskedIsForgotten) {
   Mesh mesh({{1}, {2}});
   mesh.options.balancer.kind = Kind::kPeakEwma;
