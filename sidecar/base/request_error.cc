@@ -1,80 +1,59 @@
 #include "sidecar/base/request_error.h"
 
-namespace pillion {
+#include <algorithm>
+#include <array>
 
-std::string_view ToString(ErrorKind kind) {
-  switch (kind) {
-    case ErrorKind::kNone:
-      return "none";
-    case ErrorKind::kMalformed:
-      return "malformed";
-    case ErrorKind::kPathRefused:
-      return "path_refused";
-    case ErrorKind::kHeadTooLarge:
-      return "head_too_large";
-    case ErrorKind::kTargetTooLong:
-      return "target_too_long";
-    case ErrorKind::kBodyTooLarge:
-      return "body_too_large";
-    case ErrorKind::kUnsupportedVersion:
-      return "unsupported_version";
-    case ErrorKind::kExpectation:
-      return "expectation";
-    case ErrorKind::kHttp10:
-      return "http10";
-    case ErrorKind::kPressure:
-      return "pressure";
-    case ErrorKind::kNotImplemented:
-      return "not_implemented";
-    case ErrorKind::kUpgradeRefused:
-      return "upgrade_refused";
-    case ErrorKind::kConnectRefused:
-      return "connect_method_refused";
-    case ErrorKind::kNoRoute:
-      return "no_route";
-    case ErrorKind::kNoCluster:
-      return "no_cluster";
-    case ErrorKind::kNoEndpoint:
-      return "no_endpoint";
-    case ErrorKind::kLoop:
-      return "loop";
-    case ErrorKind::kConnectFailed:
-      return "connect_failed";
-    case ErrorKind::kConnectTimeout:
-      return "connect_timeout";
-    case ErrorKind::kOverflow:
-      return "overflow";
-    case ErrorKind::kReset:
-      return "reset";
-    case ErrorKind::kClosed:
-      return "closed";
-    case ErrorKind::kTimeout:
-      return "timeout";
-    case ErrorKind::kDeadline:
-      return "deadline";
-    case ErrorKind::kPerTryTimeout:
-      return "per_try_timeout";
-    case ErrorKind::kIdleTimeout:
-      return "idle_timeout";
-    case ErrorKind::kHeadTimeout:
-      return "head_timeout";
-    case ErrorKind::kTooEarly:
-      return "too_early";
-    case ErrorKind::kClientGone:
-      return "client_gone";
-    case ErrorKind::kPeerRefused:
-      return "peer_refused";
-    case ErrorKind::kDraining:
-      return "draining";
-    case ErrorKind::kFault:
-      return "fault";
-    case ErrorKind::kRateLimited:
-      return "rate_limited";
-    case ErrorKind::kInternal:
-      return "internal";
-  }
-  return "unknown";
-}
+namespace pillion {
+namespace {
+
+using KindNames = std::array<std::string_view, kErrorKinds>;
+
+constexpr KindNames kKindNames = [] {
+  KindNames names;
+  const auto name = [&](ErrorKind kind, std::string_view text) { names[static_cast<size_t>(kind)] = text; };
+  name(ErrorKind::kNone, "none");
+  name(ErrorKind::kMalformed, "malformed");
+  name(ErrorKind::kPathRefused, "path_refused");
+  name(ErrorKind::kHeadTooLarge, "head_too_large");
+  name(ErrorKind::kTargetTooLong, "target_too_long");
+  name(ErrorKind::kBodyTooLarge, "body_too_large");
+  name(ErrorKind::kUnsupportedVersion, "unsupported_version");
+  name(ErrorKind::kExpectation, "expectation");
+  name(ErrorKind::kHttp10, "http10");
+  name(ErrorKind::kPressure, "pressure");
+  name(ErrorKind::kNotImplemented, "not_implemented");
+  name(ErrorKind::kUpgradeRefused, "upgrade_refused");
+  name(ErrorKind::kConnectRefused, "connect_method_refused");
+  name(ErrorKind::kNoRoute, "no_route");
+  name(ErrorKind::kNoCluster, "no_cluster");
+  name(ErrorKind::kNoEndpoint, "no_endpoint");
+  name(ErrorKind::kLoop, "loop");
+  name(ErrorKind::kConnectFailed, "connect_failed");
+  name(ErrorKind::kConnectTimeout, "connect_timeout");
+  name(ErrorKind::kOverflow, "overflow");
+  name(ErrorKind::kReset, "reset");
+  name(ErrorKind::kClosed, "closed");
+  name(ErrorKind::kTimeout, "timeout");
+  name(ErrorKind::kDeadline, "deadline");
+  name(ErrorKind::kPerTryTimeout, "per_try_timeout");
+  name(ErrorKind::kIdleTimeout, "idle_timeout");
+  name(ErrorKind::kHeadTimeout, "head_timeout");
+  name(ErrorKind::kTooEarly, "too_early");
+  name(ErrorKind::kClientGone, "client_gone");
+  name(ErrorKind::kPeerRefused, "peer_refused");
+  name(ErrorKind::kDraining, "draining");
+  name(ErrorKind::kFault, "fault");
+  name(ErrorKind::kRateLimited, "rate_limited");
+  name(ErrorKind::kInternal, "internal");
+  return names;
+}();
+
+static_assert(std::none_of(kKindNames.begin(), kKindNames.end(), [](auto name) { return name.empty(); }),
+              "an ErrorKind without its name");
+
+}  // namespace
+
+std::string_view ToString(ErrorKind kind) { return kKindNames[static_cast<size_t>(kind)]; }
 
 std::string_view ToString(Outcome outcome) {
   switch (outcome) {

@@ -64,7 +64,7 @@ void Forward(const HttpPolicy& policy, const Arrival& arrival, http::RequestHead
   if (!policy.skip_xff_append) {
     std::string list = Joined(head.headers, kForwardedFor);
     if (!list.empty()) list += ", ";
-    list += filter::Host(arrival.peer);
+    list += arrival.peer.ip();
     head.headers.Remove(kForwardedFor);
     head.headers.Add(kForwardedFor, list);
   }

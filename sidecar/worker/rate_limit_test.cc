@@ -113,7 +113,6 @@ TEST_F(RateLimitInEngine, WorkersTakeFromOneBucket) {
   const auto pass = [&](uint16_t port) {
     SimPeer client(*peers_, At(port));
     client.Send("");
-    std::string text;
     for (int i = 0; i < 20; ++i) {
       network_.Deliver();
       while (engine_.RunTurn() || other.RunTurn()) {
