@@ -282,14 +282,15 @@ class Gateway(unittest.TestCase):
                             "without a route everything goes to the Service")
 
     def apply(self, *routes, port=None):
-        """They are in force when this returns: one more rule comes with them, at that port, whose 500 is waited for."""
+        """They are in force when this returns: one more rule comes with them, at that port, whose answer is no other's."""
         Gateway.applied += 1
         mark = f"/applied-{Gateway.applied}"
         namespaces = ["default"] + ["other"] * any("namespace: other" in one for one in routes)
         self.write("routes", "".join(routes) + "".join(
-            route("mark", [f"{{matches: [{{path: {{type: Exact, value: {mark}}}}}]}}"], one, port) for one in namespaces))
+            route("mark", [f"{{matches: [{{path: {{type: Exact, value: {mark}}}}}], filters: [{{type: RequestRedirect, "
+                           "requestRedirect: {hostname: applied}}]}"], one, port) for one in namespaces))
         for namespace in self.outbound:
-            mesh.wait_until(lambda namespace=namespace: self.ask(mark, namespace=namespace, host="echo.default")[0] == 500,
+            mesh.wait_until(lambda namespace=namespace: self.ask(mark, namespace=namespace, host="echo.default")[0] == 302,
                             "the routes are in force")
 
     def fresh(self):
@@ -321,7 +322,6 @@ class Gateway(unittest.TestCase):
 
     def answers(self, status, *request, **more):
         self.assertEqual(self.ask(*request, **more)[0], status, (request, more))
-
 
     def sees(self, path, sent, expected):
         """`expected`: {name: what the app sees, joined, or None}."""
