@@ -182,16 +182,25 @@ struct RetryBudgetRule {
   uint32_t per_second = 3;
 };
 
+// When another attempt is made beside one that has not answered.
+struct HedgeRule {
+  double percentile = 0;  // of the route's last attempts; 0: not for that reason
+  std::chrono::milliseconds at_least{0};
+  bool on_per_try_timeout = false;
+};
+
 struct RetryRule {
   uint32_t attempts = 1;              // retries after the first attempt
   std::vector<std::string> retry_on;  // xDS names
   std::vector<uint32_t> codes;
   std::vector<NamedValue> headers;               // of answers; an empty value: any
   bool idempotent = false;                       // whatever the method
+  std::vector<std::string> idempotent_methods;   // of gRPC: paths
   std::chrono::milliseconds per_try_timeout{0};  // 0: none
   std::chrono::milliseconds per_try_idle_timeout{0};
   std::chrono::milliseconds max_retry_after{0};  // 0: the longest back-off
   std::optional<RetryBudgetRule> budget;         // of policies on Services
+  HedgeRule hedge;
   std::chrono::milliseconds backoff_base{25};
   std::chrono::milliseconds backoff_max{250};
 };

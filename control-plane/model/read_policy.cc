@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <array>
 
+#include <google/protobuf/descriptor.pb.h>
+
 #include "control-plane/model/read.h"
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
@@ -103,6 +105,43 @@ std::vector<Target> ReadTargets(
   return targets;
 }
 
+// Which methods may run twice, as their own descriptors say.
+void ReadDescriptors(const std::string& bytes, RetryRule& rule, Report& report) {
+  if (bytes.empty()) return;
+  const std::string path = "spec.grpc_descriptors";
+  google::protobuf::FileDescriptorSet set;
+  if (!set.ParseFromString(bytes)) return report.Add(path, "expected a serialized FileDescriptorSet");
+  for (const auto& file : set.file()) {
+    const std::string package = file.package().empty() ? "" : file.package() + ".";
+    for (const auto& service : file.service()) {
+      for (const auto& method : service.method()) {
+        if (method.options().idempotency_level() == google::protobuf::MethodOptions::IDEMPOTENCY_UNKNOWN)
+          continue;
+        rule.idempotent_methods.push_back("/" + package + service.name() + "/" + method.name());
+      }
+    }
+  }
+  if (rule.idempotent_methods.empty())
+    report.Add(path, "expected a method with an idempotency_level of IDEMPOTENT or NO_SIDE_EFFECTS");
+}
+
+void ReadHedge(const kube::policy::v1alpha1::RetryPolicySpec& spec, RetryRule& rule, Report& report) {
+  if (!spec.has_hedge()) return;
+  const auto& hedge = spec.hedge();
+  if (!hedge.has_percentile() && !hedge.on_per_try_timeout())
+    report.Add("spec.hedge", "expected percentile, onPerTryTimeout or both");
+  if (hedge.has_percentile() && !(hedge.percentile() >= 50 && hedge.percentile() <= 99.9))
+    report.Add("spec.hedge.percentile", "expected 50 to 99.9");
+  rule.hedge.percentile = hedge.percentile();
+  if (hedge.has_at_least()) {
+    if (!hedge.has_percentile()) report.Add("spec.hedge.at_least", "expected a percentile beside it");
+    rule.hedge.at_least = ReadDuration(hedge.at_least(), "spec.hedge.at_least", true, report);
+  }
+  rule.hedge.on_per_try_timeout = hedge.on_per_try_timeout();
+  if (hedge.on_per_try_timeout() && !spec.has_per_try_timeout())
+    report.Add("spec.hedge.on_per_try_timeout", "expected a perTryTimeout of the policy");
+}
+
 std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& message, Report& report) {
   RetryPolicy policy;
   policy.metadata = ReadMetadata(message.metadata(), report);
@@ -142,9 +181,11 @@ std::optional<RetryPolicy> Read(const kube::policy::v1alpha1::RetryPolicy& messa
     policy.rule.max_retry_after = ReadDuration(spec.max_retry_after(), "spec.max_retry_after", false, report);
   }
   policy.rule.idempotent = spec.idempotent();
+  ReadDescriptors(spec.grpc_descriptors(), policy.rule, report);
   ReadHeaders(spec, policy.rule, report);
   ReadBudget(spec, policy, report);
   ReadBackoff(spec.backoff(), policy.rule, report);
+  ReadHedge(spec, policy.rule, report);
   if (report.failed()) return std::nullopt;
   return policy;
 }

@@ -13,6 +13,7 @@
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "pillion/sidecar/v1/hedge.pb.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
 #include "pillion/sidecar/v1/peak_ewma.pb.h"
 #include "pillion/sidecar/v1/peering.pb.h"
@@ -217,6 +218,27 @@ TEST(BuildTest, AllThatARetryPolicySaysArrives) {
   EXPECT_EQ(budget.min_retry_concurrency().value(), 7u);
   const auto usual = Get<Cluster>(*Build(), kCluster, kOrdersCluster).circuit_breakers();
   EXPECT_FALSE(usual.thresholds(0).has_retry_budget()) << "its own default";
+}
+
+TEST(BuildTest, HedgesAndIdempotentMethodsArrive) {
+  const auto set = Build(
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: p, namespace: "
+      "shop}, spec: {targetRefs: [{kind: Service, name: orders}], retryOn: [5xx], perTryTimeout: 1s, "
+      "hedge: {percentile: 95, atLeast: 20ms, onPerTryTimeout: true}, grpcDescriptors: "
+      "CjAKB2EucHJvdG8SAXAyIgoBUxIKCgNHZXQiA5ACARIKCgNTZXQiA5ACAhIFCgNQdXQ=}}\n");
+  const auto action = Host(*set, kOrders80).routes(0).route();
+  EXPECT_TRUE(action.hedge_policy().hedge_on_per_try_timeout());
+  ASSERT_EQ(action.retry_policy().retry_options_predicates_size(), 2);
+  sidecar::v1::IdempotentMethods methods;
+  ASSERT_TRUE(action.retry_policy().retry_options_predicates(0).typed_config().UnpackTo(&methods));
+  ASSERT_EQ(methods.paths_size(), 2);
+  EXPECT_EQ(methods.paths(0), "/p.S/Get");
+  EXPECT_EQ(methods.paths(1), "/p.S/Set");
+  sidecar::v1::HedgeByLatency hedge;
+  ASSERT_TRUE(action.retry_policy().retry_options_predicates(1).typed_config().UnpackTo(&hedge));
+  EXPECT_EQ(hedge.percentile(), 95);
+  EXPECT_EQ(hedge.at_least().nanos(), 20'000'000);
+  EXPECT_FALSE(Host(*Build(), kOrders80).routes(0).route().has_hedge_policy());
 }
 
 TEST(BuildTest, ARouteOfAnotherNamespaceSpeaksForItsOwnClientsAndReplacesTheProducers) {

@@ -4,6 +4,7 @@
 #include "control-plane/snapshot/cluster_policy.h"
 #include "control-plane/snapshot/parts.h"
 #include "control-plane/snapshot/route_filters.h"
+#include "pillion/sidecar/v1/hedge.pb.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
 
 namespace pillion::control {
@@ -87,6 +88,22 @@ void SetRetry(RouteAction& action, const RetryRule& rule, std::chrono::milliseco
     predicate.set_name("pillion.idempotent");
     predicate.mutable_typed_config()->PackFrom(sidecar::v1::Idempotent());
   }
+  if (!rule.idempotent_methods.empty()) {
+    sidecar::v1::IdempotentMethods methods;
+    for (const std::string& path : rule.idempotent_methods) methods.add_paths(path);
+    auto& predicate = *retry.add_retry_options_predicates();
+    predicate.set_name("pillion.idempotent_methods");
+    predicate.mutable_typed_config()->PackFrom(methods);
+  }
+  if (rule.hedge.percentile > 0) {
+    sidecar::v1::HedgeByLatency by_latency;
+    by_latency.set_percentile(rule.hedge.percentile);
+    if (rule.hedge.at_least.count() > 0) SetDuration(by_latency.mutable_at_least(), rule.hedge.at_least);
+    auto& predicate = *retry.add_retry_options_predicates();
+    predicate.set_name("pillion.hedge_by_latency");
+    predicate.mutable_typed_config()->PackFrom(by_latency);
+  }
+  if (rule.hedge.on_per_try_timeout) action.mutable_hedge_policy()->set_hedge_on_per_try_timeout(true);
   if (rule.max_retry_after.count() > 0) {
     auto& limited = *retry.mutable_rate_limited_retry_back_off();
     limited.add_reset_headers()->set_name("retry-after");

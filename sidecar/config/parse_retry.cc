@@ -1,9 +1,13 @@
 // What is worth retrying, and when.
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <set>
+#include <string>
 #include <string_view>
 
 #include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb.h"
+#include "pillion/sidecar/v1/hedge.pb.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
@@ -92,14 +96,41 @@ void CheckPredicates(const route::RetryPolicy& proto, const std::string& path, C
   }
 }
 
-bool ReadIdempotent(const route::RetryPolicy& proto, const std::string& path, ConfigErrors& errors) {
+// Our own: what Envoy has no fields for.
+void ReadOptions(const route::RetryPolicy& proto, const std::string& path, RetryPolicy& result,
+                 ConfigErrors& errors) {
+  using pillion::sidecar::v1::HedgeByLatency;
+  using pillion::sidecar::v1::Idempotent;
+  using pillion::sidecar::v1::IdempotentMethods;
   for (int i = 0; i < proto.retry_options_predicates_size(); ++i) {
     const std::string one_path = FieldPath(
         ElementPath(FieldPath(path, "retry_options_predicates"), static_cast<size_t>(i)), "typed_config");
-    Unpack<pillion::sidecar::v1::Idempotent>(proto.retry_options_predicates(i).typed_config(), one_path,
-                                             errors);
+    const auto& any = proto.retry_options_predicates(i).typed_config();
+    if (any.Is<HedgeByLatency>()) {
+      const auto hedge = Unpack<HedgeByLatency>(any, one_path, errors);
+      if (!hedge) continue;
+      if (!(hedge->percentile() >= 50 && hedge->percentile() <= 99.9))
+        Add(errors, FieldPath(one_path, "percentile"), "expected 50 to 99.9");
+      result.hedge.quantile = hedge->percentile() / 100;
+      if (hedge->has_at_least())
+        result.hedge.at_least = ReadDuration(hedge->at_least(), FieldPath(one_path, "at_least"), errors);
+    } else if (any.Is<IdempotentMethods>()) {
+      const auto methods = Unpack<IdempotentMethods>(any, one_path, errors);
+      if (!methods) continue;
+      const std::string paths_path = FieldPath(one_path, "paths");
+      if (methods->paths().empty()) Add(errors, paths_path, "expected at least one");
+      for (int j = 0; j < methods->paths_size(); ++j) {
+        if (!methods->paths(j).starts_with('/'))
+          Add(errors, ElementPath(paths_path, static_cast<size_t>(j)),
+              "expected a path: /package.Service/Method");
+      }
+      result.idempotent_methods = std::make_shared<const std::set<std::string, std::less<>>>(
+          methods->paths().begin(), methods->paths().end());
+    } else {
+      Unpack<Idempotent>(any, one_path, errors);
+      result.non_idempotent = true;
+    }
   }
-  return !proto.retry_options_predicates().empty();
 }
 
 }  // namespace
@@ -129,7 +160,7 @@ RetryPolicy ReadRetryPolicy(const route::RetryPolicy& proto, const std::string& 
                errors);
   }
   CheckPredicates(proto, path, errors);
-  result.non_idempotent = ReadIdempotent(proto, path, errors);
+  ReadOptions(proto, path, result, errors);
   for (int i = 0; i < proto.retriable_status_codes_size(); ++i) {
     const uint32_t code = proto.retriable_status_codes(i);
     if (code < 100 || code > 599) {

@@ -289,6 +289,9 @@ VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& 
     if (one.name.empty()) one.name = result.name + "/" + std::to_string(i);
     // As a whole, not field by field, and only where there is something to retry.
     if (!one.retry && !one.answers()) one.retry = retry;
+    const route::RouteAction& action = proto.routes(i).route();
+    const auto& hedge = action.has_hedge_policy() ? action.hedge_policy() : proto.hedge_policy();
+    if (one.retry) one.retry->hedge.on_per_try_timeout = hedge.hedge_on_per_try_timeout();
     if (one.mirrors == nullptr && !one.answers()) one.mirrors = mirrors;
     result.routes.push_back(std::move(one));
   }

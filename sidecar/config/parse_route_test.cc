@@ -400,6 +400,63 @@ TEST(ParseRouteTest, ARetryPolicyMaySayThatItsRequestsMayRunTwice) {
                   "pillion.sidecar.v1.Idempotent"});
 }
 
+TEST(ParseRouteTest, ARetryPolicyMayNameGrpcMethodsThatMayRunTwice) {
+  const auto policy = [](const std::string& paths) {
+    return "{retry_options_predicates: [{name: p, typed_config: {'@type': "
+           "type.googleapis.com/pillion.sidecar.v1.IdempotentMethods, paths: [" +
+           paths + "]}}]}";
+  };
+  const RetryPolicy some = Retry(policy("/p.S/Get, /p.S/List"));
+  EXPECT_FALSE(some.non_idempotent);
+  EXPECT_TRUE(some.TakesAsIdempotent("/p.S/List"));
+  EXPECT_FALSE(some.TakesAsIdempotent("/p.S/Put"));
+  EXPECT_FALSE(Retry("{}").TakesAsIdempotent("/p.S/Get"));
+  const std::string at = "route.retry_policy.retry_options_predicates[0].typed_config.paths";
+  EXPECT_EQ(RetryErrors(policy("")), Lines{at + ": expected at least one"});
+  EXPECT_EQ(RetryErrors(policy("/p.S/Get, p.S/Put")),
+            Lines{at + "[1]: expected a path: /package.Service/Method"});
+}
+
+TEST(ParseRouteTest, HedgingIsByLatencyOrByThePerTryTimeout) {
+  const auto policy = [](const std::string& fields) {
+    return "{retry_options_predicates: [{name: p, typed_config: {'@type': "
+           "type.googleapis.com/pillion.sidecar.v1.HedgeByLatency, " +
+           fields + "}}]}";
+  };
+  const RetryPolicy::Hedge hedge = Retry(policy("percentile: 95, at_least: 0.02s")).hedge;
+  EXPECT_DOUBLE_EQ(hedge.quantile, 0.95);
+  EXPECT_EQ(hedge.at_least, milliseconds(20));
+  EXPECT_FALSE(hedge.on_per_try_timeout);
+  EXPECT_EQ(Retry("{}").hedge, RetryPolicy::Hedge());
+  const std::string at = "route.retry_policy.retry_options_predicates[0].typed_config.";
+  EXPECT_EQ(RetryErrors(policy("percentile: 49.9")), Lines{at + "percentile: expected 50 to 99.9"});
+  EXPECT_EQ(RetryErrors(policy("percentile: 99.95")), Lines{at + "percentile: expected 50 to 99.9"});
+  EXPECT_EQ(RetryErrors(policy("percentile: NaN")), Lines{at + "percentile: expected 50 to 99.9"});
+  EXPECT_EQ(RetryErrors(policy("percentile: 90, at_least: -1s")),
+            Lines{at + "at_least: expected a duration of 0 or more"});
+  const auto parsed = Parse(R"(
+name: r
+virtual_hosts:
+- name: v
+  domains: ["*"]
+  retry_policy: {retry_on: 5xx}
+  hedge_policy: {hedge_on_per_try_timeout: true}
+  routes:
+  - {match: {path: /a}, route: {cluster: c}}
+  - {match: {path: /b}, route: {cluster: c, hedge_policy: {}}}
+- name: w
+  domains: [w]
+  routes:
+  - {match: {path: /a}, route: {cluster: c, retry_policy: {}, hedge_policy: {hedge_on_per_try_timeout: true}}}
+  - {match: {path: /b}, route: {cluster: c, hedge_policy: {hedge_on_per_try_timeout: true}}})");
+  ASSERT_TRUE(parsed.ok()) << testing::PrintToString(parsed.errors);
+  const auto& hosts = parsed.value->virtual_hosts;
+  EXPECT_TRUE(hosts[0].routes[0].retry.value().hedge.on_per_try_timeout);
+  EXPECT_FALSE(hosts[0].routes[1].retry.value().hedge.on_per_try_timeout);
+  EXPECT_TRUE(hosts[1].routes[0].retry.value().hedge.on_per_try_timeout);
+  EXPECT_FALSE(hosts[1].routes[1].retry.has_value());
+}
+
 TEST(ParseRouteTest, TheHostsRetryPolicyIsForRoutesWithoutOne) {
   const auto parsed = Parse(R"(
 name: r

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sidecar/base/random.h"
@@ -121,6 +123,23 @@ struct RetryPolicy {
   // Retry also requests that are not idempotent after an ambiguous or answered attempt. Only our own policy
   // sets it; Envoy's fields cannot.
   bool non_idempotent = false;
+  // Likewise, gRPC methods that are idempotent or have no side effects: "/package.Service/Method". Null:
+  // none.
+  std::shared_ptr<const std::set<std::string, std::less<>>> idempotent_methods = nullptr;
+  bool TakesAsIdempotent(std::string_view path) const {
+    return idempotent_methods != nullptr && idempotent_methods->contains(path);
+  }
+  // When another attempt is made beside one whose answer has not begun, the request being sent. Whichever
+  // answers well first is delivered, and the others are given up. Only for requests that may run twice.
+  struct Hedge {
+    // When per_try_timeout is over, which then ends no attempt (Envoy: hedge_on_per_try_timeout).
+    bool on_per_try_timeout = false;
+    // After as long as this share of the route's last attempts took to answer; 0: not for that reason.
+    double quantile = 0;
+    std::chrono::nanoseconds at_least{0};  // likewise, but not before
+    friend bool operator==(const Hedge&, const Hedge&) = default;
+  };
+  Hedge hedge = {};
 };
 
 // What is said of requests that ask to switch to one protocol, or of CONNECT.

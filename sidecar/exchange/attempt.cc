@@ -30,6 +30,7 @@ Attempt::Attempt(AttemptOrder order, uint32_t number, const upstream::TriedEndpo
 
 Attempt::~Attempt() {
   WaitNoMore();
+  EndRetry();
   if (counted_) order_.cluster.circuits()->GiveBack(Circuit::kRequests, order_.route.priority);
   --order_.cluster.active_attempts;
   if (endpoint_) --endpoint_->active_attempts;
@@ -241,6 +242,17 @@ void Attempt::WaitNoMore() {
   order_.cluster.circuits()->GiveBack(Circuit::kPending, order_.route.priority);
 }
 
+void Attempt::EndRetry() {
+  if (!is_retry_) return;
+  is_retry_ = false;
+  order_.cluster.circuits()->GiveBack(Circuit::kRetries, order_.route.priority);
+}
+
+void Attempt::SetHedged(bool too_slow) {
+  hedged_ = true;
+  if (too_slow) NoteFailure(kPerTryTimeout);
+}
+
 void Attempt::NoteResult(upstream::AttemptResult result) {
   if (noted_ || !endpoint_) return;
   noted_ = true;
@@ -349,6 +361,12 @@ Outcome Attempt::outcome() const {
   if (error_) return error_.outcome;
   if (has_head()) return Outcome::kAnswered;
   return head_sent_ ? Outcome::kAmbiguous : Outcome::kNotSent;
+}
+
+size_t Attempt::HeldBytes() const {
+  if (stream_ == nullptr) return pending.bytes();
+  return pending.bytes() + stream_->in().content.bytes() + stream_->Unsent() +
+         WeighHead(stream_->response().headers, 0) + WeighHead(stream_->in().trailers, 0);
 }
 
 void Attempt::Fail(const RequestError& error) {

@@ -18,6 +18,7 @@
 
 #include "sidecar/base/local_ref.h"
 #include "sidecar/base/recycled.h"
+#include "sidecar/base/request_error.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/stream/stream.h"
@@ -25,6 +26,19 @@
 #include "sidecar/upstream/cluster_state.h"
 
 namespace pillion::exchange {
+
+// An attempt whose answer has not begun in time.
+inline constexpr RequestError kPerTryTimeout = {ErrorKind::kPerTryTimeout, Side::kUpstream,
+                                                Outcome::kAmbiguous, "per-try time-out"};
+
+// What is no reason to give a request up: a small head, or all that it holds together.
+inline constexpr size_t kSmallBytes = 1024;
+
+// What the fields of a head, and its target of so many bytes, hold; 0: it is small.
+inline size_t WeighHead(const http::HeaderList& fields, size_t target) {
+  const size_t bytes = fields.held_bytes() + target;
+  return bytes > kSmallBytes ? bytes : 0;
+}
 
 // What a step answers.
 enum class Next : uint8_t {
@@ -64,13 +78,20 @@ class Attempt final : public Recycled<Attempt> {
   Next Advance();
   // Ends the attempt with an error of ours (a time-out).
   void Fail(const RequestError& error);
+  // It is a retry, counted in the cluster's circuit: until EndRetry, or until it is destroyed.
+  void CountAsRetry() { is_retry_ = true; }
+  void EndRetry();
+  // It has been decided, once, whether another attempt is made beside it. `too_slow`: its endpoint is judged
+  // as if it had failed.
+  void SetHedged(bool too_slow);
+  bool hedged() const { return hedged_; }
 
   Step step() const { return step_; }
   uint32_t number() const { return number_; }
   bool has_head() const { return step_ == Step::kRelay || (step_ == Step::kEnded && answered_); }
   RequestError error() const { return is_told_ ? RequestError() : error_; }
   // Null before kSendHead and after a failure.
-  stream::UpstreamStream* stream() { return stream_.get(); }
+  stream::UpstreamStream* stream() const { return stream_.get(); }
   upstream::EndpointState* endpoint() const { return endpoint_.get(); }
   bool upgraded() const { return upgraded_; }
   // What the answer that came says of another's attempt, or of the app's own (peer_outcome.h). kNone:
@@ -78,6 +99,8 @@ class Attempt final : public Recycled<Attempt> {
   RequestError told() const { return is_told_ ? error_ : RequestError(); }
   // As far as it has come.
   Outcome outcome() const;
+  // Of its request and its answer, as Holder::HeldBytes.
+  size_t HeldBytes() const;
   bool reused() const { return reused_; }
   bool head_sent() const { return head_sent_; }
   time::MonotonicTime started() const { return started_; }
@@ -102,6 +125,8 @@ class Attempt final : public Recycled<Attempt> {
   bool counted_ : 1 = false;     // among the requests of the cluster's circuits
   bool pending_ : 1 = false;     // among those that wait
   bool noted_ : 1 = false;       // what its end says of the endpoint
+  bool is_retry_ : 1 = false;    // in the cluster's circuit
+  bool hedged_ : 1 = false;
   uint32_t number_;
 
   Next Pick();

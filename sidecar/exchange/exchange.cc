@@ -401,6 +401,10 @@ Next Exchange::DriveAttempt() {
   // Answered once, and no reason to break that answer off: only an error that comes after it is.
   if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
   if (filter_state_.chain != nullptr && filter_state_.chain->request_answered()) return AnswerFromFilter();
+  if (rivals_ != nullptr && RivalHasAnswered()) {
+    PassInformational();
+    return Judge();
+  }
   if (attempt_ == nullptr) {
     if (retry_at_ > env_.turn.now()) return Next::kWait;
     retry_at_ = {};
@@ -583,7 +587,7 @@ Next Exchange::Finish() {
   if (SliceQueue& left = client_->in().content; client_->in().ended && !left.empty())
     left.Clear();  // all of it is here, and nobody takes it
   if (!ClientSideOver()) client_->EndEarly();
-  if (attempt_ != nullptr) RememberAttempt();
+  if (attempt_ != nullptr) Remember(*attempt_);
   Note(Event::kEnded, 0);
   Count();
   return Next::kDone;
@@ -625,8 +629,7 @@ Next Exchange::AnswerAs(const RequestError& error, const Answer& answer) {
     return Abandon(error);
   }
   if (client_->in().stopped) return Abandon(error);  // it would wait for a reader that is gone
-  if (attempt_ != nullptr) RememberAttempt();
-  attempt_.reset();
+  DropAttempts();
   client_->AnsweredLocally();
   local_answer_ = true;
   local_status_ = answer.status;
@@ -651,8 +654,7 @@ Next Exchange::AnswerFromFilter() {
   error_ = {};  // that nothing would serve the request does not matter any more
   answered_by_route_ = false;
   Note(Event::kAnsweredHere, local_head_.status);
-  if (attempt_ != nullptr) RememberAttempt();
-  attempt_.reset();
+  DropAttempts();
   local_answer_ = true;
   local_status_ = local_head_.status;
   if (filter_state_.chain != nullptr) filter_state_.chain->ForgetResponse();
@@ -683,7 +685,7 @@ Next Exchange::BreakOff(const RequestError& error) {
   if (attempt_ != nullptr && attempt_->stream() != nullptr)
     client_->TellCode(attempt_->stream()->in().reset_code);
   client_->Reset(error_);
-  if (attempt_ != nullptr) RememberAttempt();
+  if (attempt_ != nullptr) Remember(*attempt_);
   Count();
   return Next::kDone;
 }
@@ -691,8 +693,7 @@ Next Exchange::BreakOff(const RequestError& error) {
 Next Exchange::Abandon(const RequestError& error) {
   error_ = error;
   Note(Event::kClientGone, static_cast<uint32_t>(error.kind));
-  if (attempt_ != nullptr) RememberAttempt();
-  attempt_.reset();
+  DropAttempts();
   client_->Reset(error);
   Count();
   return Next::kDone;

@@ -84,9 +84,14 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   Next Finish();
   // judge.cc: what an attempt's end, or a timer, means.
   Next Judge();
+  // Decides on what the judgement wants: a deadline, the budget or a circuit may stand against it.
+  upstream::Judgement MayRetry(upstream::Judgement judgement, time::Duration wait);
+  // Whether another attempt may be paid for; kNone: it is.
+  NoRetry PayRetry();
   void StartAttempt();
   Next Retry(upstream::Verdict verdict, time::Duration wait);
-  void DescribeAnswer(upstream::AttemptFacts& facts);
+  upstream::AttemptFacts Describe(const Attempt& attempt);
+  void DescribeAnswer(const Attempt& attempt, upstream::AttemptFacts& facts);
   bool PolicyTakesRequest() const;
   std::optional<time::Duration> TimeLeft() const;
   time::Duration WaitBeforeRetry(upstream::Verdict verdict, const upstream::ToldWait& told);
@@ -96,9 +101,23 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   void GiveUpRetrying(NoRetry reason);
   void EndRetry();
   Next CheckTimers();
+  void CheckAttempts(time::MonotonicTime now);
   RequestError FindLate() const;
   Next End(const RequestError& why);
   void ArmTimer();
+  // hedge.cc: attempts beside each other.
+  // When another may be made beside the one that is under way, or would be refused; max: not at all.
+  time::MonotonicTime HedgeDue() const;
+  void Hedge();
+  // True: one of those a later one was made beside has answered well, and is the attempt now.
+  bool RivalHasAnswered();
+  // The attempt has failed for good; true: it is one of the others now.
+  bool FallBackToRival();
+  // Of all attempts that are under way, their ends are noted.
+  void DropAttempts();
+  void DropRivals();
+  // When an attempt of which nothing has come yet has had its time; max: it has as long as it takes.
+  time::MonotonicTime PerTryDue(const Attempt& attempt) const;
   // pumps.cc: the bodies. True when something moved.
   bool PumpRequest();
   bool PumpResponse();
@@ -112,7 +131,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   void Count();
   void Log();
   std::string Explain() const;
-  void RememberAttempt();
+  void Remember(const Attempt& attempt);
 
   RequestError ForTheWhole(RequestError error) const;
   // Answers instead of an upstream; the reason is kept for explain, log and metrics.
@@ -171,8 +190,10 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   std::unique_ptr<filter::Chain> tunnel_hooks_;  // for the answer to a request for a tunnel; null: none
   std::unique_ptr<MirrorFeed> mirrors_;          // null: none, or they have got all of the request
   std::unique_ptr<Attempt> attempt_;
-  std::unique_ptr<upstream::TriedEndpoints> tried_;      // until there is an answer; null: none
-  std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled
+  // Those that a later one was made beside, oldest first, each with its request sent; null: none.
+  std::unique_ptr<std::vector<std::unique_ptr<Attempt>>> rivals_;
+  std::unique_ptr<upstream::TriedEndpoints> tried_;  // until there is an answer; null: none
+  std::unique_ptr<std::vector<telemetry::AttemptRecord>> past_attempts_;  // only when logged or sampled
 
   // The request body as far as it was taken from the client, for the next attempt, when `replayable_`.
   SliceQueue replay_;
@@ -209,7 +230,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   bool path_rewritten_ : 1 = false;
   bool free_retry_ : 1 = false;     // has been made
   bool may_have_run_ : 1 = false;   // an attempt before this one
-  bool retry_counted_ : 1 = false;  // in the cluster's circuit
+  bool retry_counted_ : 1 = false;  // in the cluster's circuit; until the attempt begins that it is for
   bool waited_ : 1 = false;         // because a filter wanted it
   bool grpc_ : 1 = false;
   bool explain_ : 1 = false;

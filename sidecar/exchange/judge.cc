@@ -15,16 +15,8 @@ using telemetry::Event;
 
 namespace {
 
-// What is no reason to give a request up: a small head, or all that it holds together.
-constexpr size_t kSmallBytes = 1024;
-
 constexpr RequestError kAttemptIdle = {ErrorKind::kPerTryTimeout, Side::kUpstream, Outcome::kAmbiguous,
                                        "no byte of the attempt for too long"};
-
-size_t WeighHead(const http::HeaderList& fields, size_t target) {
-  const size_t bytes = fields.held_bytes() + target;
-  return bytes > kSmallBytes ? bytes : 0;
-}
 
 bool MayHaveRun(const upstream::AttemptFacts& facts) {
   return !facts.error || facts.answered ||
@@ -35,20 +27,26 @@ bool MayHaveRun(const upstream::AttemptFacts& facts) {
 
 void Exchange::StartAttempt() {
   if (attempts_ < UINT16_MAX) ++attempts_;
-  if (attempts_ == 1) cluster_->retry_budget.OnRequest(env_.turn.now());
+  if (attempts_ == 1) cluster_->BeginRequest(env_.turn.now());
   target_->stats.attempts.Add();
   attempt_ = std::make_unique<Attempt>(
       AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, filter_state_, deadline_, events_,
                    *this, *client_, grpc_, tunnel_},
       attempts_, tried_.get(), replay_);
+  if (retry_counted_) attempt_->CountAsRetry();
+  retry_counted_ = false;
 }
 
 // What the policy may look at in an answer.
-void Exchange::DescribeAnswer(upstream::AttemptFacts& facts) {
-  if (attempt_->error()) return;
-  const http::ResponseHead& head = attempt_->stream()->response();
+void Exchange::DescribeAnswer(const Attempt& attempt, upstream::AttemptFacts& facts) {
+  if (attempt.error() || !attempt.has_head()) return;
+  const http::ResponseHead& head = attempt.stream()->response();
   facts.status = head.status;
-  if (const auto grpc = head.headers.Find(http::Known::kGrpcStatus); grpc && grpc_)
+  // A failed call has its status in the head (trailers-only), or in trailers that have come with it.
+  const stream::Inbox& in = attempt.stream()->in();
+  const bool in_head = !grpc_ || !in.ended || head.headers.Has(http::Known::kGrpcStatus);
+  const http::HeaderList& fields = in_head ? head.headers : in.trailers;
+  if (const auto grpc = fields.Find(http::Known::kGrpcStatus); grpc && grpc_)
     facts.grpc_status = filter::ParseGrpcStatus(*grpc);
   if (!route_->retry) return;
   const config::RetryPolicy& policy = *route_->retry;
@@ -58,7 +56,7 @@ void Exchange::DescribeAnswer(upstream::AttemptFacts& facts) {
   facts.headers_match = std::ranges::any_of(policy.response_headers, matches);
   facts.rate_limited = head.headers.Find("x-envoy-ratelimited").has_value();
   const auto unix_now = std::chrono::duration_cast<std::chrono::seconds>(env_.turn.wall().time_since_epoch());
-  facts.told_wait = upstream::ReadToldWait(policy, head.headers, grpc_, unix_now, env_.random.Next());
+  facts.told_wait = upstream::ReadToldWait(policy, fields, grpc_, unix_now, env_.random.Next());
 }
 
 bool Exchange::PolicyTakesRequest() const {
@@ -91,57 +89,63 @@ void Exchange::EndRetry() {
   cluster_->circuits()->GiveBack(upstream::Circuit::kRetries, route_->priority);
 }
 
-Next Exchange::Judge() {
-  EndRetry();
+upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
   upstream::AttemptFacts facts;
   facts.method = client_->request().method;
-  facts.told = !attempt_->error() && attempt_->told();
-  facts.error = facts.told ? attempt_->told() : attempt_->error();
-  facts.answered = attempt_->has_head() && !facts.told;
+  facts.told = !attempt.error() && attempt.told();
+  facts.error = facts.told ? attempt.told() : attempt.error();
+  facts.answered = attempt.has_head() && !facts.told;
   facts.body_replayable = replayable_;
-  facts.reused_connection = attempt_->reused();
+  facts.reused_connection = attempt.reused();
   facts.other_endpoints = cluster_->eligible() > 1 && client_->only_endpoint() == nullptr;
   facts.paid_retries = paid_retries();
   facts.safe_retries = safe_retries_;
   facts.request_matches = PolicyTakesRequest();
-  target_->stats.attempt_duration.Record(env_.turn.now() - attempt_->started());
-  DescribeAnswer(facts);
+  facts.idempotent_method = route_->retry && route_->retry->TakesAsIdempotent(client_->request().path);
+  DescribeAnswer(attempt, facts);
+  return facts;
+}
+
+NoRetry Exchange::PayRetry() {
+  if (!cluster_->retry_budget.Spend(env_.turn.now())) return NoRetry::kBudget;
+  retry_counted_ = cluster_->circuits()->Take(upstream::Circuit::kRetries, route_->priority);
+  return retry_counted_ ? NoRetry::kNone : NoRetry::kCircuit;
+}
+
+upstream::Judgement Exchange::MayRetry(upstream::Judgement judgement, time::Duration wait) {
+  using upstream::Verdict;
+  if (judgement.verdict == Verdict::kDeliver) return judgement;
+  if (upstream::TooLate(TimeLeft(), wait, target_->stats.recent_attempts.Median()))
+    return {Verdict::kDeliver, NoRetry::kDeadline};
+  if (judgement.verdict == Verdict::kRetryFree) return judgement;
+  const NoRetry unpaid = PayRetry();
+  return unpaid == NoRetry::kNone ? judgement : upstream::Judgement{Verdict::kDeliver, unpaid};
+}
+
+Next Exchange::Judge() {
+  attempt_->EndRetry();
+  const upstream::AttemptFacts facts = Describe(*attempt_);
+  target_->stats.AttemptTook(env_.turn.now() - attempt_->started());
   const config::RetryPolicy* policy = route_->retry ? &*route_->retry : nullptr;
-  const upstream::Judgement judgement = upstream::JudgeAttempt(facts, policy);
-  upstream::Verdict verdict = listener_->tried_once ? upstream::Verdict::kDeliver : judgement.verdict;
-  NoRetry reason = judgement.reason;
-  const time::Duration wait = WaitBeforeRetry(verdict, facts.told_wait);
-  const bool paid = verdict == upstream::Verdict::kRetrySafe || verdict == upstream::Verdict::kRetryPolicy;
-  if (verdict != upstream::Verdict::kDeliver &&
-      upstream::TooLate(TimeLeft(), wait, target_->stats.attempt_duration.Median())) {
-    verdict = upstream::Verdict::kDeliver;
-    reason = NoRetry::kDeadline;
-  } else if (paid && !cluster_->retry_budget.Spend(env_.turn.now())) {
-    verdict = upstream::Verdict::kDeliver;
-    reason = NoRetry::kBudget;
-  } else if (paid) {
-    retry_counted_ = cluster_->circuits()->Take(upstream::Circuit::kRetries, route_->priority);
-    if (!retry_counted_) {
-      verdict = upstream::Verdict::kDeliver;
-      reason = NoRetry::kCircuit;
-    }
+  upstream::Judgement judgement = upstream::JudgeAttempt(facts, policy);
+  if (listener_->tried_once) judgement.verdict = upstream::Verdict::kDeliver;
+  const time::Duration wait = WaitBeforeRetry(judgement.verdict, facts.told_wait);
+  judgement = MayRetry(judgement, wait);
+  if (judgement.verdict != upstream::Verdict::kDeliver) {
+    may_have_run_ = may_have_run_ || MayHaveRun(facts);
+    return Retry(judgement.verdict, wait);
   }
-  switch (verdict) {
-    case upstream::Verdict::kDeliver:
-      GiveUpRetrying(reason);
-      break;
-    case upstream::Verdict::kRetryFree:
-    case upstream::Verdict::kRetrySafe:
-    case upstream::Verdict::kRetryPolicy:
-      may_have_run_ = may_have_run_ || MayHaveRun(facts);
-      return Retry(verdict, wait);
-  }
+  const bool bad = facts.error || judgement.reason != NoRetry::kNone;
+  if (bad && FallBackToRival()) return Next::kMore;
+  GiveUpRetrying(judgement.reason);
   if (!attempt_->error() && facts.status == 101 && client_->request().upgrade.empty()) {
     attempt_->Fail(
         {ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, "101 without having been asked"});
   }
   if (const RequestError error = attempt_->error())
     return TellsReset() ? BreakOff(error) : AnswerLocally(error);
+  if (rivals_ != nullptr) target_->stats.hedges_won.Add();
+  DropRivals();
   step_ = Step::kResponseFilters;
   return Next::kMore;
 }
@@ -164,7 +168,7 @@ bool Exchange::TellsReset() const {
 
 // The next attempt starts when the step is taken again: at once, or when the back-off is over.
 Next Exchange::Retry(upstream::Verdict verdict, time::Duration wait) {
-  RememberAttempt();
+  Remember(*attempt_);
   // A stale connection says nothing of its endpoint.
   const bool stale =
       verdict == upstream::Verdict::kRetryFree && attempt_->error().kind != ErrorKind::kPeerRefused;
@@ -205,7 +209,7 @@ RequestError Exchange::FindLate() const {
   const config::HttpOptions& http = listener_->config->http;
   if (request_ended_ != time::MonotonicTime() && over(request_ended_, RouteTimeout())) {
     // Nobody has been asked, so nobody was too slow: 503, not 504.
-    if (attempt_ != nullptr && attempt_->step() == Attempt::Step::kAcquire) {
+    if (attempt_ != nullptr && attempt_->step() == Attempt::Step::kAcquire && rivals_ == nullptr) {
       return {ErrorKind::kConnectTimeout, Side::kUpstream, Outcome::kNotSent,
               "no connection was free within the route's time-out"};
     }
@@ -238,22 +242,14 @@ Next Exchange::CheckTimers() {
     Note(Event::kTimeout, static_cast<uint32_t>(late.kind));
     return End(late);
   }
-  if (attempt_ == nullptr || local_answer_ || !attempt_->head_sent() || !route_->retry) return Next::kMore;
-  if (step_ != Step::kAttempt || attempt_->has_head()) {
-    if (!IsIdle(now)) return Next::kMore;
-    Note(Event::kTimeout, static_cast<uint32_t>(ErrorKind::kPerTryTimeout));
-    return End(kAttemptIdle);
-  }
+  if (local_answer_ || route_ == nullptr || !route_->retry) return Next::kMore;
+  const bool waits_for_head = step_ == Step::kAttempt && (attempt_ == nullptr || !attempt_->has_head());
   if (IsIdle(now)) {
     Note(Event::kTimeout, static_cast<uint32_t>(ErrorKind::kPerTryTimeout));
+    if (!waits_for_head) return End(kAttemptIdle);
     attempt_->Fail(kAttemptIdle);
-    return Next::kMore;
-  }
-  const auto per_try = route_->retry->per_try_timeout;
-  const time::MonotonicTime from = std::max(attempt_->head_sent_at(), request_ended_);
-  if (per_try.count() > 0 && request_ended_ != time::MonotonicTime() && now >= from + per_try) {
-    Note(Event::kTimeout, static_cast<uint32_t>(ErrorKind::kPerTryTimeout));
-    attempt_->Fail({ErrorKind::kPerTryTimeout, Side::kUpstream, Outcome::kAmbiguous, "per-try time-out"});
+  } else if (waits_for_head) {
+    CheckAttempts(now);
   }
   return Next::kMore;
 }
@@ -284,7 +280,7 @@ Next Exchange::End(const RequestError& why) {
     client_->in().error = why;  // a local answer nobody reads
   if (step_ == Step::kFinish) return Next::kMore;
   if (attempt_ != nullptr && step_ == Step::kAttempt)
-    target_->stats.attempt_duration.Record(env_.turn.now() - attempt_->started());
+    target_->stats.AttemptTook(env_.turn.now() - attempt_->started());
   return AnswerLocally(why);
 }
 
@@ -303,10 +299,9 @@ size_t Exchange::HeldBytes() const {
                  WeighHead(client_->in().trailers, 0) + WeighHead(local_head_.headers, 0);
   if (filter_state_.chain != nullptr) bytes += filter_state_.chain->HeldBytes();
   if (attempt_ != nullptr) {
-    bytes += attempt_->pending.bytes();
-    if (stream::UpstreamStream* const upstream = attempt_->stream()) {
-      bytes += upstream->in().content.bytes() + upstream->Unsent() +
-               WeighHead(upstream->response().headers, 0) + WeighHead(upstream->in().trailers, 0);
+    bytes += attempt_->HeldBytes();
+    if (rivals_ != nullptr) {
+      for (const auto& rival : *rivals_) bytes += rival->HeldBytes();
     }
   }
   return bytes > kSmallBytes ? bytes : 0;
@@ -316,16 +311,17 @@ size_t Exchange::HeldBytes() const {
 // deadline that moved back is found by CheckTimers.
 void Exchange::ArmTimer() {
   if (request_ended_ == time::MonotonicTime() && ClientSideOver()) request_ended_ = env_.turn.now();
-  auto due = time::MonotonicTime::max();
+  time::MonotonicTime due = HedgeDue();
   const auto sooner = [&due](time::MonotonicTime from, time::Duration wait) {
     if (wait.count() > 0) due = std::min(due, from + wait);
   };
-  if (retry_at_ != time::MonotonicTime()) due = retry_at_;
+  if (retry_at_ != time::MonotonicTime()) due = std::min(due, retry_at_);
   if (filter_state_.wait != nullptr) due = filter_state_.wait->until;
   if (request_ended_ != time::MonotonicTime()) {
     sooner(request_ended_, RouteTimeout());
-    if (attempt_ != nullptr && attempt_->head_sent() && !attempt_->has_head() && route_->retry) {
-      sooner(std::max(attempt_->head_sent_at(), request_ended_), route_->retry->per_try_timeout);
+    if (attempt_ != nullptr) due = std::min(due, PerTryDue(*attempt_));
+    if (rivals_ != nullptr) {
+      for (const auto& rival : *rivals_) due = std::min(due, PerTryDue(*rival));
     }
   } else {
     sooner(client_->started(), listener_->config->http.request_timeout);

@@ -8,23 +8,25 @@
 
 namespace pillion::exchange {
 
-void Exchange::RememberAttempt() {
-  target_->stats.outcomes[static_cast<size_t>(attempt_->outcome())].Add();
+void Exchange::Remember(const Attempt& attempt) {
+  target_->stats.outcomes[static_cast<size_t>(attempt.outcome())].Add();
   if (!filter_state_.trace.sampled && !listener_->config->http.access_log) return;
   telemetry::AttemptRecord record;
-  record.span = attempt_->span();
-  record.started = env_.turn.Wall(attempt_->started());
+  record.span = attempt.span();
+  record.started = env_.turn.Wall(attempt.started());
   record.ended = env_.turn.wall();
-  if (attempt_->endpoint() != nullptr) record.endpoint = attempt_->endpoint()->address().ToString();
-  if (attempt_->stream() != nullptr) {
-    record.protocol = http::ToString(attempt_->stream()->wire_version());
-    if (attempt_->has_head()) record.status = attempt_->stream()->response().status;
+  if (attempt.endpoint() != nullptr) record.endpoint = attempt.endpoint()->address().ToString();
+  if (attempt.stream() != nullptr) {
+    record.protocol = http::ToString(attempt.stream()->wire_version());
+    if (attempt.has_head()) record.status = attempt.stream()->response().status;
   }
-  const RequestError error = attempt_->error() ? attempt_->error() : attempt_->told();
+  const RequestError error = attempt.error() ? attempt.error() : attempt.told();
   record.error = error.detail;
-  record.outcome = attempt_->outcome();
-  record.reused_connection = attempt_->reused();
-  past_attempts_.push_back(std::move(record));
+  if (!error && !attempt.has_head()) record.error = "another attempt has answered first";
+  record.outcome = attempt.outcome();
+  record.reused_connection = attempt.reused();
+  if (past_attempts_ == nullptr) past_attempts_ = std::make_unique<std::vector<telemetry::AttemptRecord>>();
+  past_attempts_->push_back(std::move(record));
 }
 
 void Exchange::Count() {
@@ -65,8 +67,10 @@ void Exchange::Log() {
   }
   record.request_bytes = client_->in().content_bytes;
   record.response_bytes = response_bytes_;
-  record.attempts = std::move(past_attempts_);
+  if (past_attempts_ != nullptr) record.attempts = std::move(*past_attempts_);
   record.no_retry = no_retry_;
+  if (cluster_ && (attempts_ > 1 || no_retry_ != NoRetry::kNone))
+    record.retry_budget = static_cast<int32_t>(cluster_->retry_budget.level());
   record.sampled = filter_state_.trace.sampled;
   record.trace = filter_state_.trace.trace;
   record.server_span = filter_state_.trace.server_span;
@@ -83,6 +87,12 @@ std::string Exchange::Explain() const {
   if (attempt_ != nullptr && attempt_->endpoint() != nullptr)
     text += "; endpoint=" + attempt_->endpoint()->address().ToString();
   text += "; attempts=" + std::to_string(attempts_);
+  if (no_retry_ != NoRetry::kNone) {
+    text += "; not_retried=";
+    text += ToString(no_retry_);
+  }
+  if (cluster_ && (attempts_ > 1 || no_retry_ != NoRetry::kNone))
+    text += "; retry_budget=" + std::to_string(static_cast<int32_t>(cluster_->retry_budget.level()));
   if (error_) {
     text += "; error=";
     text += ToString(error_.kind);

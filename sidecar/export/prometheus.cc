@@ -42,6 +42,8 @@ struct Row {
   uint64_t finished = 0;
   uint64_t attempts = 0;
   uint64_t retries = 0;
+  uint64_t hedges = 0;
+  uint64_t hedges_won = 0;
   std::array<uint64_t, kOutcomes> outcomes{};
   std::array<uint64_t, kNoRetryReasons> not_retried{};
   uint64_t request_bytes = 0;
@@ -83,6 +85,8 @@ std::vector<Row> CollectRows(const telemetry::Registry& registry) {
       row.started += stats->started.value();
       row.attempts += stats->attempts.value();
       row.retries += stats->retries.value();
+      row.hedges += stats->hedges.value();
+      row.hedges_won += stats->hedges_won.value();
       for (size_t i = 0; i < kOutcomes; ++i) row.outcomes[i] += stats->outcomes[i].value();
       for (size_t i = 0; i < kNoRetryReasons; ++i) row.not_retried[i] += stats->not_retried[i].value();
       row.request_bytes += stats->request_bytes.value();
@@ -172,6 +176,8 @@ void RoutePart(Page& page, const std::vector<Row>& rows) {
   } totals[] = {
       {"pillion_attempts_total", "Attempts at an endpoint, retries included.", &Row::attempts},
       {"pillion_retries_total", "Attempts after the first of their request.", &Row::retries},
+      {"pillion_hedges_total", "Attempts made beside one that had not answered.", &Row::hedges},
+      {"pillion_hedges_won_total", "Of them, those that answered well before it did.", &Row::hedges_won},
       {"pillion_request_bytes_total", "Request content received from clients.", &Row::request_bytes},
       {"pillion_response_bytes_total", "Response content sent to clients.", &Row::response_bytes},
   };
@@ -199,6 +205,74 @@ void RetryPart(Page& page, const std::vector<Row>& rows) {
       page.Sample(row.labels + ",reason=\"" + std::string(ToString(static_cast<NoRetry>(i))) + "\"",
                   row.not_retried[i]);
     }
+  }
+}
+
+using Clusters = std::map<std::string, ledger::ClusterCounts>;
+
+std::string ClusterLabel(const std::string& name) { return "cluster=\"" + Escape(name) + "\""; }
+
+// What is thought of endpoints. Only what there is.
+void HealthPart(Page& page, const Clusters& clusters) {
+  using ledger::ClusterCounts;
+  const struct {
+    std::string_view state;
+    size_t ClusterCounts::* value;
+  } states[] = {
+      {"known", &ClusterCounts::endpoints},
+      {"ejected", &ClusterCounts::ejected},
+      {"check_failed", &ClusterCounts::check_failed},
+      {"unchecked", &ClusterCounts::unchecked},
+  };
+  page.Family("pillion_endpoints", "gauge",
+              "Endpoints of a cluster, and of them those that are left alone, by the reason.");
+  for (const auto& [name, counts] : clusters) {
+    for (const auto& of : states) {
+      if (counts.*of.value == 0) continue;
+      page.Sample(ClusterLabel(name) + ",state=\"" + std::string(of.state) + "\"", counts.*of.value);
+    }
+  }
+  page.Family("pillion_ejections_total", "counter", "Endpoints ejected by outlier detection.");
+  for (const auto& [name, counts] : clusters) {
+    if (counts.ejections > 0) page.Sample(ClusterLabel(name), counts.ejections);
+  }
+  page.Family("pillion_health_checks_total", "counter", "Active health checks that have ended.");
+  for (const auto& [name, counts] : clusters) {
+    if (counts.checks_passed + counts.checks_failed == 0) continue;
+    page.Sample(ClusterLabel(name) + ",result=\"passed\"", counts.checks_passed);
+    page.Sample(ClusterLabel(name) + ",result=\"failed\"", counts.checks_failed);
+  }
+}
+
+void CircuitPart(Page& page, const Clusters& clusters) {
+  constexpr std::array<std::string_view, ledger::kCircuits> kNames = {"connections", "pending", "requests",
+                                                                      "retries"};
+  constexpr std::array<std::string_view, ledger::kCircuitPriorities> kPriorities = {"default", "high"};
+  const auto all = [&](ledger::ClusterCounts::PerCircuit ledger::ClusterCounts::* values) {
+    for (const auto& [name, counts] : clusters) {
+      for (size_t priority = 0; priority < kPriorities.size(); ++priority) {
+        for (size_t circuit = 0; circuit < kNames.size(); ++circuit) {
+          const uint64_t value = (counts.*values)[priority][circuit];
+          if (value == 0) continue;
+          page.Sample(ClusterLabel(name) + ",priority=\"" + std::string(kPriorities[priority]) +
+                          "\",circuit=\"" + std::string(kNames[circuit]) + "\"",
+                      value);
+        }
+      }
+    }
+  };
+  page.Family(
+      "pillion_circuit_held", "gauge",
+      "What is under way against circuit limits, as far as the workers have told: a sixteenth of the limit "
+      "may be missing.");
+  all(&ledger::ClusterCounts::held);
+  page.Family("pillion_circuit_refused_total", "counter", "Times that a circuit was open.");
+  all(&ledger::ClusterCounts::refused);
+  page.Family("pillion_retry_budget", "gauge",
+              "Retries that the budgets of a cluster, of all workers, had left at its last request.");
+  for (const auto& [name, counts] : clusters) {
+    if (!counts.retries) continue;
+    page.Sample(ClusterLabel(name), static_cast<uint64_t>(*counts.retries));
   }
 }
 
@@ -475,11 +549,13 @@ void TlsPart(Page& page, const telemetry::Registry& registry) {
 
 }  // namespace
 
-std::string PrometheusText(const telemetry::Registry& registry) {
+std::string PrometheusText(const telemetry::Registry& registry, const Clusters& clusters) {
   Page page;
   const std::vector<Row> rows = CollectRows(registry);
   RoutePart(page, rows);
   RetryPart(page, rows);
+  HealthPart(page, clusters);
+  CircuitPart(page, clusters);
   TcpPart(page, registry);
   WorkerPart(page, registry);
   WirePart(page, registry);

@@ -4,8 +4,10 @@
 #ifndef PILLION_SIDECAR_EXPORT_PROMETHEUS_H_
 #define PILLION_SIDECAR_EXPORT_PROMETHEUS_H_
 
+#include <map>
 #include <string>
 
+#include "sidecar/ledger/ledger.h"
 #include "sidecar/telemetry/stats.h"
 
 namespace pillion::exporting {
@@ -14,7 +16,9 @@ namespace pillion::exporting {
 inline constexpr char kPrometheusContentType[] = "text/plain; version=0.0.4; charset=utf-8";
 
 // Any thread; workers go on counting meanwhile, so sums of one scrape may differ by requests under way.
-std::string PrometheusText(const telemetry::Registry& registry);
+// `clusters`: what the ledger counts, by name.
+std::string PrometheusText(const telemetry::Registry& registry,
+                           const std::map<std::string, ledger::ClusterCounts>& clusters = {});
 
 }  // namespace pillion::exporting
 

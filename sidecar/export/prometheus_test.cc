@@ -144,6 +144,32 @@ TEST(PrometheusText, RoutesThatNeverTookARequestAreLeftOut) {
   EXPECT_EQ(PrometheusText(registry).find("listener=\"idle\""), std::string::npos);
 }
 
+TEST(PrometheusText, ClustersTellWhatThereIs) {
+  const telemetry::Registry registry;
+  ledger::ClusterCounts counts;
+  counts.endpoints = 3;
+  counts.ejected = 1;
+  counts.ejections = 4;
+  counts.checks_failed = 2;
+  counts.held[0][2] = 7;
+  counts.refused[1][3] = 5;
+  counts.retries = 6.5;
+  const Scrape scrape(PrometheusText(registry, {{"a\"b", counts}, {"quiet", {}}}));
+  const std::string label = "{cluster=\"a\\\"b\"";
+  EXPECT_EQ(scrape.Find("pillion_endpoints" + label + ",state=\"known\"}"), 3);
+  EXPECT_EQ(scrape.Find("pillion_endpoints" + label + ",state=\"ejected\"}"), 1);
+  EXPECT_EQ(scrape.Find("pillion_endpoints" + label + ",state=\"check_failed\"}"), std::nullopt);
+  EXPECT_EQ(scrape.Find("pillion_ejections_total" + label + "}"), 4);
+  EXPECT_EQ(scrape.Find("pillion_health_checks_total" + label + ",result=\"passed\"}"), 0);
+  EXPECT_EQ(scrape.Find("pillion_health_checks_total" + label + ",result=\"failed\"}"), 2);
+  EXPECT_EQ(scrape.Find("pillion_circuit_held" + label + ",priority=\"default\",circuit=\"requests\"}"), 7);
+  EXPECT_EQ(scrape.Find("pillion_circuit_refused_total" + label + ",priority=\"high\",circuit=\"retries\"}"),
+            5);
+  EXPECT_EQ(scrape.Find("pillion_retry_budget" + label + "}"), 6);
+  for (const auto& [series, value] : scrape.samples())
+    EXPECT_EQ(series.find("quiet"), std::string::npos) << value;
+}
+
 TEST(PrometheusText, CodesBeyondTheSlotsAreOther) {
   telemetry::Registry registry;
   telemetry::RouteStats& stats = registry.NewShard().Route({"l", "r", "c"});

@@ -1,6 +1,7 @@
 #include "sidecar/ledger/ledger.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pillion::ledger {
 namespace {
@@ -75,6 +76,7 @@ bool ClusterLedger::Eject(EndpointHealth& endpoint, time::MonotonicTime now, con
   const auto times = static_cast<int64_t>(endpoint.times_ejected_);
   const auto wait = terms.base.count() > longest.count() / times ? longest : terms.base * times;
   endpoint.ejected_until_ = now + wait + jitter;
+  ejections_.fetch_add(1, std::memory_order_relaxed);
   return SetFlags(endpoint, EndpointHealth::kEjected, 0);
 }
 
@@ -139,6 +141,49 @@ void ClusterLedger::SetUnchecked(EndpointHealth& endpoint) {
 void ClusterLedger::ForgetChecks(EndpointHealth& endpoint) {
   const std::lock_guard<std::mutex> lock(mutex_);
   SetFlags(endpoint, 0, EndpointHealth::kCheckFailed | EndpointHealth::kUnchecked);
+}
+
+ClusterCounts ClusterLedger::Counts() const {
+  ClusterCounts counts;
+  const auto load = [](const auto& count) { return count.load(std::memory_order_relaxed); };
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ForEach([&](EndpointHealth& endpoint) {
+      const uint32_t flags = endpoint.flags();
+      ++counts.endpoints;
+      if ((flags & EndpointHealth::kEjected) != 0) ++counts.ejected;
+      if ((flags & EndpointHealth::kCheckFailed) != 0) ++counts.check_failed;
+      if ((flags & EndpointHealth::kUnchecked) != 0) ++counts.unchecked;
+    });
+  }
+  counts.ejections = load(ejections_);
+  counts.checks_passed = load(checks_passed_);
+  counts.checks_failed = load(checks_failed_);
+  for (size_t priority = 0; priority < kCircuitPriorities; ++priority) {
+    for (size_t circuit = 0; circuit < kCircuits; ++circuit) {
+      counts.held[priority][circuit] =
+          static_cast<uint64_t>(std::max<int64_t>(0, circuits_[priority][circuit].told()));
+      counts.refused[priority][circuit] = load(refused_[priority][circuit]);
+    }
+  }
+  for (const BudgetLevel& budget : budgets_) {
+    if (const double level = load(budget.level); level >= 0)
+      counts.retries = counts.retries.value_or(0) + level;
+  }
+  return counts;
+}
+
+std::map<std::string, ClusterCounts> Ledger::Counts() const {
+  std::map<std::string, std::shared_ptr<ClusterLedger>> held;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& [name, known] : clusters_) {
+      if (auto cluster = known.lock()) held.emplace(name, std::move(cluster));
+    }
+  }
+  std::map<std::string, ClusterCounts> counts;
+  for (const auto& [name, cluster] : held) counts.emplace(name, cluster->Counts());
+  return counts;
 }
 
 std::shared_ptr<ClusterLedger> Ledger::ClusterOf(const std::string& name) {

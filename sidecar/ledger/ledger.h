@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -84,9 +85,24 @@ enum class Circuit : uint8_t { kConnections, kPending, kRequests, kRetries };
 inline constexpr size_t kCircuits = 4;
 inline constexpr size_t kCircuitPriorities = 2;
 
+// What is told of a cluster, for metrics.
+struct ClusterCounts {
+  size_t endpoints = 0;  // and of them those of which it is thought:
+  size_t ejected = 0;
+  size_t check_failed = 0;
+  size_t unchecked = 0;
+  uint64_t ejections = 0;      // since it is known
+  uint64_t checks_passed = 0;  // likewise
+  uint64_t checks_failed = 0;
+  using PerCircuit = std::array<std::array<uint64_t, kCircuits>, kCircuitPriorities>;
+  PerCircuit held{};              // as far as the workers have told
+  PerCircuit refused{};           // because the circuit was open
+  std::optional<double> retries;  // that the budgets of all workers had left when each last looked; none has
+};
+
 class ClusterLedger {
  public:
-  explicit ClusterLedger(size_t workers) : workers_(workers) {}
+  explicit ClusterLedger(size_t workers) : workers_(workers), budgets_(workers) {}
 
   // The same for all who ask for an address while one of them holds it.
   std::shared_ptr<EndpointHealth> HealthOf(const std::string& address);
@@ -124,6 +140,17 @@ class ClusterLedger {
   SharedCount& circuit(size_t priority, Circuit circuit) {
     return circuits_[priority][static_cast<size_t>(circuit)];
   }
+  void NoteRefused(size_t priority, Circuit circuit) {
+    refused_[priority][static_cast<size_t>(circuit)].fetch_add(1, std::memory_order_relaxed);
+  }
+  void NoteCheck(bool passed) {
+    (passed ? checks_passed_ : checks_failed_).fetch_add(1, std::memory_order_relaxed);
+  }
+  // What that worker's retry budget has left. By that worker only.
+  void TellBudget(size_t worker, double level) {
+    budgets_[worker].level.store(level, std::memory_order_relaxed);
+  }
+  ClusterCounts Counts() const;
 
  private:
   template <typename Do>
@@ -138,6 +165,14 @@ class ClusterLedger {
   std::map<std::string, std::weak_ptr<EndpointHealth>> endpoints_;
   size_t sweep_at_ = 16;  // entries, before those that nobody holds any more are looked for
   std::array<std::array<SharedCount, kCircuits>, kCircuitPriorities> circuits_;
+  std::array<std::array<std::atomic<uint64_t>, kCircuits>, kCircuitPriorities> refused_{};
+  std::atomic<uint64_t> ejections_{0};
+  std::atomic<uint64_t> checks_passed_{0};
+  std::atomic<uint64_t> checks_failed_{0};
+  struct alignas(64) BudgetLevel {
+    std::atomic<double> level{-1};  // below 0: not told
+  };
+  std::vector<BudgetLevel> budgets_;
 };
 
 // Of all clusters. One per process; outlives the workers. Any thread.
@@ -147,10 +182,12 @@ class Ledger {
   explicit Ledger(size_t workers) : workers_(workers) {}
   size_t workers() const { return workers_; }
   std::shared_ptr<ClusterLedger> ClusterOf(const std::string& name);
+  // Of all clusters that somebody holds, by name.
+  std::map<std::string, ClusterCounts> Counts() const;
 
  private:
   const size_t workers_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<std::string, std::weak_ptr<ClusterLedger>> clusters_;
   size_t sweep_at_ = 16;  // entries, before those that nobody holds any more are looked for
 };

@@ -176,6 +176,42 @@ TEST(Health, AnEjectionEndsByItselfOrByWordNotByAPassingCheckAlone) {
   EXPECT_FALSE(cluster.ejected(0));
 }
 
+TEST(Ledger, TellsWhatItCounts) {
+  Ledger ledger(2);
+  const auto cluster = ledger.ClusterOf("c");
+  const auto gone = ledger.ClusterOf("gone");
+  const auto first = cluster->HealthOf("1");
+  const auto second = cluster->HealthOf("2");
+  const auto third = cluster->HealthOf("3");
+  EXPECT_FALSE(cluster->Counts().retries.has_value());
+  ASSERT_TRUE(cluster->Eject(*first, kNow, {seconds(30), seconds(300), 100}, {}));
+  cluster->SetUnchecked(*second);
+  cluster->SetChecked(*third, false);
+  cluster->NoteCheck(true);
+  cluster->NoteCheck(false);
+  cluster->NoteCheck(false);
+  cluster->NoteRefused(1, Circuit::kRetries);
+  cluster->TellBudget(0, 2.5);
+  cluster->TellBudget(1, 3);
+  cluster->TellBudget(1, 4);
+  WorkerCount held(cluster->circuit(0, Circuit::kRequests));
+  ASSERT_TRUE(held.Take({5, 1}));
+  const auto counts = ledger.Counts();
+  ASSERT_EQ(counts.size(), 2u);
+  const ClusterCounts& of = counts.at("c");
+  EXPECT_EQ(of.endpoints, 3u);
+  EXPECT_EQ(of.ejected, 1u);
+  EXPECT_EQ(of.unchecked, 1u);
+  EXPECT_EQ(of.check_failed, 1u);
+  EXPECT_EQ(of.ejections, 1u);
+  EXPECT_EQ(of.checks_passed, 1u);
+  EXPECT_EQ(of.checks_failed, 2u);
+  EXPECT_EQ(of.refused[1][static_cast<size_t>(Circuit::kRetries)], 1u);
+  EXPECT_EQ(of.held[0][static_cast<size_t>(Circuit::kRequests)], 1u);
+  EXPECT_EQ(of.held[1][static_cast<size_t>(Circuit::kRequests)], 0u);
+  EXPECT_EQ(of.retries, 6.5);
+}
+
 TEST(Ledger, WhatIsHeldIsTheSameForAllAndWhatIsNotIsForgotten) {
   Ledger ledger(2);
   auto cluster = ledger.ClusterOf("a");

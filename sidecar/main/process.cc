@@ -330,7 +330,7 @@ bool Process::OpenAdmin() {
   admin::Sources sources;
   sources.not_ready = [this] { return NotReady(); };
   sources.remarks = [this] { return Remarks(); };
-  sources.metrics = [this] { return exporting::PrometheusText(registry_); };
+  sources.metrics = [this] { return exporting::PrometheusText(registry_, ledger_.Counts()); };
   sources.config_dump = [this] {
     return admin::ConfigDumpPage(*options_.bootstrap, store_, ads_.get(), prepared_->snapshot->generation);
   };

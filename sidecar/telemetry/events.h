@@ -26,6 +26,8 @@ namespace pillion::telemetry {
   X(kAttemptFailed, "attempt-failed", "error kind")               \
   X(kRetry, "retry", "attempt number")                            \
   X(kNotRetried, "not-retried", "number of the reason")           \
+  X(kHedge, "hedge", "attempt number")                            \
+  X(kNotHedged, "not-hedged", "number of the reason")             \
   X(kBackoff, "backoff", "milliseconds")                          \
   X(kTimeout, "timeout", "error kind")                            \
   X(kDelivered, "delivered", "status")                            \

@@ -57,6 +57,7 @@ struct RequestRecord {
   uint64_t response_bytes = 0;
   std::vector<AttemptRecord> attempts;
   NoRetry no_retry = NoRetry::kNone;  // why the last of them was
+  int32_t retry_budget = -1;  // retries that the cluster's budget has left; -1: nothing failed, or no cluster
   // Tracing.
   bool sampled = false;
   TraceId trace{};

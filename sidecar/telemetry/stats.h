@@ -57,13 +57,29 @@ class Histogram {
     return (uint64_t{2} + (next & 1)) << (next / 2) >> 1;
   }
   uint64_t bucket(size_t i) const { return buckets_[i].value(); }
-  // What half of the values are above, or less; 0 while there are too few to say.
-  time::Duration Median() const;
   uint64_t sum_us() const { return sum_us_.value(); }
 
  private:
   std::array<Counter, kBuckets> buckets_;
   Counter sum_us_;
+};
+
+// What the last few hundred durations were like, in the histogram's buckets: what is new counts in full, and
+// each time that kMost are there all of them count half. One thread.
+class RecentTimes {
+ public:
+  static constexpr uint32_t kMost = 512;
+  static constexpr uint32_t kEnough = 32;
+  void Record(time::Duration duration);
+  // A share of `quantile` (0 to 1) took this long or less. 0 while there are too few to say.
+  time::Duration Quantile(double quantile) const;
+  // Half took this long or longer; 0 likewise.
+  time::Duration Median() const;
+
+ private:
+  size_t BucketAt(double quantile) const;
+  std::array<uint16_t, Histogram::kBuckets> buckets_{};
+  uint32_t all_ = 0;
 };
 
 // What is counted per (listener, route, cluster).
@@ -79,13 +95,20 @@ struct RouteStats {
   Counter finished;  // active = started - finished
   Counter retries;
   Counter attempts;
+  Counter hedges;      // attempts made beside one that had not answered
+  Counter hedges_won;  // and answers that were delivered while an earlier attempt had not answered
   std::array<Counter, kOutcomes> outcomes;  // of them, by Outcome
   std::array<Counter, kNoRetryReasons>
       not_retried;  // requests whose last attempt a retry could have followed
   Counter request_bytes;
   Counter response_bytes;
-  Histogram request_duration;  // head received .. response complete
-  Histogram attempt_duration;  // picked .. response head or failure
+  Histogram request_duration;   // head received .. response complete
+  Histogram attempt_duration;   // picked .. response head or failure
+  RecentTimes recent_attempts;  // likewise, and how long those took that were given up; for the worker alone
+  void AttemptTook(time::Duration duration) {
+    attempt_duration.Record(duration);
+    recent_attempts.Record(duration);
+  }
   void CountCode(uint16_t code);
 };
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "sidecar/telemetry/events.h"
 #include "sidecar/telemetry/stats.h"
 
@@ -25,17 +27,37 @@ std::string_view DetailOf(Event event) {
   return "unknown";
 }
 
-time::Duration Histogram::Median() const {
-  constexpr uint64_t kEnough = 32;
-  uint64_t all = 0;
-  for (const Counter& bucket : buckets_) all += bucket.value();
-  if (all < kEnough) return {};
-  uint64_t below = 0;
-  for (size_t i = 0; i + 1 < kBuckets; ++i) {
-    below += buckets_[i].value();
-    if (2 * below >= all) return std::chrono::microseconds(i == 0 ? 0 : UpperBoundUs(i - 1));
+void RecentTimes::Record(time::Duration duration) {
+  const auto us = static_cast<uint64_t>(duration.count() < 0 ? 0 : duration.count() / 1000);
+  ++buckets_[Histogram::BucketOf(us)];
+  if (++all_ < kMost) return;
+  all_ = 0;
+  for (uint16_t& bucket : buckets_) {
+    bucket /= 2;
+    all_ += bucket;
   }
-  return std::chrono::microseconds(UpperBoundUs(kBuckets - 2));
+}
+
+// `all_` is kEnough or more.
+size_t RecentTimes::BucketAt(double quantile) const {
+  uint32_t below = 0;
+  for (size_t i = 0; i + 1 < buckets_.size(); ++i) {
+    below += buckets_[i];
+    if (static_cast<double>(below) >= quantile * static_cast<double>(all_)) return i;
+  }
+  return buckets_.size() - 1;
+}
+
+time::Duration RecentTimes::Quantile(double quantile) const {
+  if (all_ < kEnough) return {};
+  const size_t last = buckets_.size() - 2;  // the one above has no bound
+  return std::chrono::microseconds(Histogram::UpperBoundUs(std::min(BucketAt(quantile), last)));
+}
+
+time::Duration RecentTimes::Median() const {
+  if (all_ < kEnough) return {};
+  const size_t bucket = BucketAt(0.5);
+  return std::chrono::microseconds(bucket == 0 ? 0 : Histogram::UpperBoundUs(bucket - 1));
 }
 
 void RouteStats::CountCode(uint16_t code) {

@@ -6,15 +6,33 @@
 namespace pillion::telemetry {
 namespace {
 
-TEST(Histogram, TheMedianIsBelowHalfOfTheValues) {
-  Histogram histogram;
-  for (int i = 0; i < 31; ++i) histogram.Record(std::chrono::milliseconds(10));
-  EXPECT_EQ(histogram.Median(), time::Duration(0)) << "too few";
-  histogram.Record(std::chrono::milliseconds(10));
-  EXPECT_LE(histogram.Median(), std::chrono::milliseconds(10));
-  EXPECT_GE(histogram.Median(), std::chrono::milliseconds(6));
-  for (int i = 0; i < 40; ++i) histogram.Record(std::chrono::hours(1));
-  EXPECT_GE(histogram.Median(), std::chrono::minutes(3)) << "the last bucket has no bound of its own";
+TEST(RecentTimes, TheMedianIsBelowHalfOfTheValuesAndAQuantileAboveItsShare) {
+  using std::chrono::milliseconds;
+  RecentTimes times;
+  for (int i = 0; i < 31; ++i) times.Record(milliseconds(10));
+  EXPECT_EQ(times.Median(), time::Duration(0)) << "too few";
+  EXPECT_EQ(times.Quantile(0.9), time::Duration(0)) << "too few";
+  times.Record(milliseconds(10));
+  EXPECT_LE(times.Median(), milliseconds(10));
+  EXPECT_GE(times.Median(), milliseconds(6));
+  for (int i = 0; i < 3; ++i) times.Record(milliseconds(100));
+  EXPECT_GE(times.Quantile(0.9), milliseconds(10)) << "32 of 35 are 91 %";
+  EXPECT_LE(times.Quantile(0.9), milliseconds(16));
+  EXPECT_GE(times.Quantile(0.95), milliseconds(100));
+  EXPECT_LE(times.Quantile(0.95), milliseconds(150));
+  for (int i = 0; i < 40; ++i) times.Record(std::chrono::hours(1));
+  EXPECT_GE(times.Median(), std::chrono::minutes(3)) << "the last bucket has no bound of its own";
+  EXPECT_GE(times.Quantile(0.99), std::chrono::minutes(3));
+}
+
+TEST(RecentTimes, ASlowHourIsForgottenWithinAThousandRequests) {
+  RecentTimes times;
+  for (int i = 0; i < 100'000; ++i) times.Record(std::chrono::seconds(5));
+  for (int i = 0; i < 1000; ++i) times.Record(std::chrono::milliseconds(5));
+  EXPECT_LE(times.Median(), std::chrono::milliseconds(5));
+  EXPECT_GE(times.Quantile(0.99), std::chrono::seconds(5)) << "not at once, though";
+  for (int i = 0; i < 4000; ++i) times.Record(std::chrono::milliseconds(5));
+  EXPECT_LE(times.Quantile(0.999), std::chrono::milliseconds(10));
 }
 
 TEST(Histogram, EveryValueLiesUnderItsBoundAndNotUnderTheOneBefore) {

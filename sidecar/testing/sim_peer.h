@@ -76,6 +76,9 @@ class SimServer : public net::Observer {
     int error = 0;
     listening_ = loop.Listen(at, *this, &error);
   }
+  virtual ~SimServer() = default;
+  SimServer(const SimServer&) = delete;
+  SimServer& operator=(const SimServer&) = delete;
   void OnReady(bool, bool) override {
     while (auto socket = listening_->Accept()) {
       taken.push_back(std::make_unique<SimPeer>(loop_, std::move(socket)));

@@ -33,7 +33,9 @@ class Circuits : public LocalCounted {
   }
   // False, and nothing taken: the circuit is open. `priority`: of the route, 0 or 1 (HIGH).
   [[nodiscard]] bool Take(Circuit circuit, size_t priority) {
-    return counts_[priority][Number(circuit)].Take(limits_[priority][Number(circuit)]);
+    if (counts_[priority][Number(circuit)].Take(limits_[priority][Number(circuit)])) return true;
+    ledger_->NoteRefused(priority, circuit);
+    return false;
   }
   void TakeAnyway(Circuit circuit, size_t priority) {
     counts_[priority][Number(circuit)].TakeAnyway(limits_[priority][Number(circuit)]);
@@ -62,9 +64,11 @@ class ConnectionHold {
   // Over the limit too: who has no connection at all gets one, or nobody would be served. Else empty where
   // the circuit is open.
   static ConnectionHold Take(const LocalRef<Circuits>& circuits, size_t priority, bool anyway) {
-    if (circuits->Take(Circuit::kConnections, priority)) return ConnectionHold(circuits, priority);
-    if (!anyway) return {};
-    circuits->TakeAnyway(Circuit::kConnections, priority);
+    if (anyway) {
+      circuits->TakeAnyway(Circuit::kConnections, priority);
+    } else if (!circuits->Take(Circuit::kConnections, priority)) {
+      return {};
+    }
     return ConnectionHold(circuits, priority);
   }
   ConnectionHold() = default;

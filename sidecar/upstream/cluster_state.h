@@ -53,6 +53,11 @@ class ClusterState : public LocalCounted {
     if (endpoint.health() == nullptr || !terms) return;
     NoteResult({*ledger_, *endpoint.health(), *terms, worker_}, result, now, random);
   }
+  // One of its requests begins: its retry budget grows, and metrics hear of its level.
+  void BeginRequest(time::MonotonicTime now) {
+    retry_budget.OnRequest(now);
+    ledger_->TellBudget(worker_, retry_budget.level());
+  }
   ledger::ClusterLedger& ledger() const { return *ledger_; }
   const std::shared_ptr<ledger::ClusterLedger>& shared_ledger() const { return ledger_; }
   const LocalRef<Circuits>& circuits() const { return circuits_; }

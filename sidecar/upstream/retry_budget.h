@@ -38,6 +38,8 @@ class RetryBudget {
     level_ -= 1;
     return true;
   }
+  // Retries that may be made now.
+  double level() const { return level_; }
 
  private:
   static constexpr auto kSecond = std::chrono::seconds(1);

@@ -67,7 +67,8 @@ bool NotProcessed(const AttemptFacts& facts) {
 }
 
 bool SafeToRunAgain(const AttemptFacts& facts, const config::RetryPolicy& policy) {
-  return NotProcessed(facts) || http::IsIdempotent(facts.method) || policy.non_idempotent;
+  return NotProcessed(facts) || http::IsIdempotent(facts.method) || facts.idempotent_method ||
+         policy.non_idempotent;
 }
 
 // As if the whole request were still there.
@@ -108,6 +109,14 @@ Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* pol
   const Judgement judgement = JudgeWithBody(facts, policy);
   if (judgement.verdict == Verdict::kDeliver || facts.body_replayable) return judgement;
   return {Verdict::kDeliver, NoRetry::kBody};
+}
+
+NoRetry JudgeHedge(const AttemptFacts& facts, const config::RetryPolicy& policy) {
+  if (!facts.request_matches) return NoRetry::kRequestHeaders;
+  if (facts.paid_retries >= policy.max_retries) return NoRetry::kUsedUp;
+  if (!SafeToRunAgain(facts, policy)) return NoRetry::kCouldRunTwice;
+  if (!facts.body_replayable) return NoRetry::kBody;
+  return NoRetry::kNone;
 }
 
 ToldWait ReadToldWait(const config::RetryPolicy& policy, const http::HeaderList& fields, bool grpc,

@@ -40,7 +40,8 @@ struct AttemptFacts {
   std::optional<uint32_t> grpc_status;  // of a trailers-only answer
   bool headers_match = false;           // of the answer, as the policy's response_headers
   bool rate_limited = false;
-  bool request_matches = true;  // the policy's request_headers
+  bool request_matches = true;     // the policy's request_headers
+  bool idempotent_method = false;  // of gRPC, as the policy knows
   ToldWait told_wait = {};
   bool body_replayable = true;  // all that was sent of the request is still held
   bool reused_connection = false;
@@ -64,6 +65,10 @@ struct Judgement {
 // `policy` may be null. Never kRetry* for what could run twice unless the method is idempotent or the policy
 // says so.
 Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* policy);
+
+// May another attempt be made beside one that has not answered yet, of which `facts` tells without an error?
+// kNone: yes. Never for what may not run twice.
+NoRetry JudgeHedge(const AttemptFacts& facts, const config::RetryPolicy& policy);
 
 // An attempt that takes `usual` is in vain when this is left. `left` nullopt: there is no deadline.
 inline bool TooLate(std::optional<std::chrono::nanoseconds> left, std::chrono::nanoseconds wait,

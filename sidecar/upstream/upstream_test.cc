@@ -407,6 +407,35 @@ TEST(Judge, RetriesThatNeededNoPolicyCountForItAsWell) {
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
 }
 
+TEST(Judge, BesideAnAttemptOnlyWhatMayRunTwiceIsTried) {
+  config::RetryPolicy policy;
+  policy.max_retries = 1;
+  AttemptFacts facts;
+  EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kNone);
+  facts.paid_retries = 1;
+  EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kUsedUp);
+  facts = {.method = http::Method::kPost};
+  EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kCouldRunTwice);
+  facts.idempotent_method = true;
+  EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kNone);
+  facts.idempotent_method = false;
+  policy.non_idempotent = true;
+  EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kNone);
+  facts.body_replayable = false;
+  EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kBody);
+  facts = {.request_matches = false};
+  EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kRequestHeaders);
+}
+
+TEST(Judge, AGrpcMethodThatIsIdempotentIsRetriedThoughItIsAPost) {
+  config::RetryPolicy policy;
+  policy.on = config::kRetryGrpcUnavailable;
+  AttemptFacts facts = {.method = http::Method::kPost, .answered = true, .status = 200, .grpc_status = 14};
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kCouldRunTwice);
+  facts.idempotent_method = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+}
+
 TEST(Judge, WhatTheUpstreamCannotDoItCannotDoAgain) {
   config::RetryPolicy policy;
   policy.on = ~0u;

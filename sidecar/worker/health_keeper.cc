@@ -130,6 +130,7 @@ void HealthProbe::Judge(Found found) {
   const config::HealthCheck& check = subject_.check;
   const Verdict before = verdict_;
   const Verdict says = found == Found::kPass ? Verdict::kHealthy : Verdict::kUnhealthy;
+  subject_.traffic->NoteCheck(found == Found::kPass);
   if (says == Verdict::kHealthy && subject_.health != nullptr)
     subject_.traffic->EndEjection(*subject_.health);
   if (says == verdict_) {

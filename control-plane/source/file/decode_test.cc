@@ -345,6 +345,30 @@ TEST(DecodeTest, AWeightOfZeroIsNotAnAbsentOne) {
   EXPECT_EQ(rule.backends[1].weight, 1u);
 }
 
+TEST(DecodeTest, HedgesAndDescriptorsOfARetryPolicyAreChecked) {
+  const std::string head =
+      "apiVersion: policy.pillion.dev/v1alpha1\nkind: RetryPolicy\nmetadata: {name: p}\nspec: "
+      "{targetRefs: [{kind: Service, name: a}], retryOn: [5xx], ";
+  // Service p.S with Get (no side effects), Set (idempotent) and Put.
+  EXPECT_EQ(Problems(head + "hedge: {percentile: 95, atLeast: 20ms}, grpcDescriptors: "
+                            "CjAKB2EucHJvdG8SAXAyIgoBUxIKCgNHZXQiA5ACARIKCgNTZXQiA5ACAhIFCgNQdXQ=}"),
+            Lines{});
+  EXPECT_EQ(Problems(head + "hedge: {onPerTryTimeout: true}, perTryTimeout: 1s}"), Lines{});
+  EXPECT_EQ(
+      Problems(head + "hedge: {}, grpcDescriptors: CgA=}"),
+      (Lines{"f.yaml:4:74: spec.grpcDescriptors: expected a method with an idempotency_level of IDEMPOTENT "
+             "or NO_SIDE_EFFECTS",
+             "f.yaml:4:63: spec.hedge: expected percentile, onPerTryTimeout or both"}));
+  EXPECT_EQ(Problems(head + "grpcDescriptors: /////w==}"),
+            Lines{"f.yaml:4:63: spec.grpcDescriptors: expected a serialized FileDescriptorSet"});
+  EXPECT_EQ(Problems(head + "hedge: {percentile: 100}}"),
+            Lines{"f.yaml:4:71: spec.hedge.percentile: expected 50 to 99.9"});
+  EXPECT_EQ(Problems(head + "hedge: {atLeast: 0s, onPerTryTimeout: true}}"),
+            (Lines{"f.yaml:4:71: spec.hedge.atLeast: expected a percentile beside it",
+                   "f.yaml:4:71: spec.hedge.atLeast: expected more than 0",
+                   "f.yaml:4:84: spec.hedge.onPerTryTimeout: expected a perTryTimeout of the policy"}));
+}
+
 TEST(DecodeTest, ARetryPolicyIsChecked) {
   const std::string head =
       "apiVersion: policy.pillion.dev/v1alpha1\nkind: RetryPolicy\nmetadata: {name: p}\nspec: ";
