@@ -14,22 +14,7 @@ App::App(net::Loop& loop, const net::Address& at, const AppTraits& traits) : loo
 
 bool App::Run(time::MonotonicTime now, Executions& executions) {
   bool worked = std::exchange(called_, false);
-  while (auto socket = listening_->Accept()) {
-    peers_.push_back(std::make_shared<Peer>(loop_, std::move(socket)));
-    peers_.back()->ready = true;
-  }
-  for (const auto& peer : peers_) {
-    if (!std::exchange(peer->ready, false)) continue;
-    worked = true;
-    peer->Read();
-    for (uint64_t id = 0; TakeRequest(*peer, id);) {
-      if (waiting_.size() < traits_.waiting || HasRoom()) {
-        waiting_.push_back({peer, id});
-      } else {
-        peer->Send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
-      }
-    }
-  }
+  if (worked) Receive();
   for (; !running_.empty() && running_.begin()->first <= now; running_.erase(running_.begin())) {
     worked = true;
     Peer& peer = *running_.begin()->second;
@@ -40,8 +25,24 @@ bool App::Run(time::MonotonicTime now, Executions& executions) {
     if (!traits_.looks_for_gone || !waiting_.front().from->gone())
       Begin(std::move(waiting_.front()), now, executions);
   }
-  std::erase_if(peers_, [](const auto& peer) { return peer->gone(); });
   return worked;
+}
+
+void App::Receive() {
+  while (auto socket = listening_->Accept())
+    peers_.push_back(std::make_shared<Peer>(called_, loop_, std::move(socket)));
+  for (const auto& peer : peers_) {
+    if (!std::exchange(peer->ready, false)) continue;
+    peer->Read();
+    for (uint64_t id = 0; TakeRequest(*peer, id);) {
+      if (waiting_.size() < traits_.waiting || HasRoom()) {
+        waiting_.push_back({peer, id});
+      } else {
+        peer->Send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+      }
+    }
+  }
+  std::erase_if(peers_, [](const auto& peer) { return peer->gone(); });
 }
 
 void App::Begin(Request request, time::MonotonicTime now, Executions& executions) {

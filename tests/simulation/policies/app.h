@@ -9,6 +9,7 @@
 #include <memory>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "sidecar/net/loop.h"
@@ -19,13 +20,23 @@ namespace pillion::simulation {
 
 inline constexpr std::string_view kRequestBody = "abc";  // of each POST
 
-// An end that knows when something has come.
+// An end that knows when something has come, and says so to its owner: `called` outlives it.
 class Peer : public testing::SimPeer {
  public:
-  using SimPeer::SimPeer;
-  void OnReady(bool readable, bool) override { ready = ready || readable; }
+  Peer(bool& called, net::Loop& loop, const net::Address& to) : SimPeer(loop, to), called_(called) {}
+  Peer(bool& called, net::Loop& loop, std::unique_ptr<net::Socket> socket)
+      : SimPeer(loop, std::move(socket)), called_(called) {
+    OnReady(true, true);
+  }
+  void OnReady(bool readable, bool) override {
+    ready = ready || readable;
+    called_ = true;
+  }
   bool gone() const { return ended || reset; }
   bool ready = false;
+
+ private:
+  bool& called_;
 };
 
 // How often each request was run, by the number in its path.
@@ -57,6 +68,7 @@ class App final : public net::Observer {
     std::shared_ptr<Peer> from;
     uint64_t id;
   };
+  void Receive();
   // False: no whole one is here.
   static bool TakeRequest(Peer& peer, uint64_t& id);
   bool HasRoom() const { return traits_.at_once == 0 || running_.size() < traits_.at_once; }

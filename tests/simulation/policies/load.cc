@@ -97,6 +97,7 @@ class Load {
     const bool last = hop + 1 == plan_.hops;
     auto cluster = std::make_shared<config::Cluster>();
     cluster->name = "next";
+    cluster->connect_timeout = plan_.connect_timeout;
     cluster->retry_budget = plan_.budget;
     cluster->balancer = plan_.balancer;
     cluster->circuits = {plan_.circuits, plan_.circuits};
@@ -171,7 +172,7 @@ class Load {
   void Ask() {
     const uint64_t id = ++result_.requests;
     if (idle_.empty()) {
-      clients_.push_back(std::make_unique<Client>(*loop_, At(kSidecarPort)));
+      clients_.push_back(std::make_unique<Client>(client_called_, *loop_, At(kSidecarPort)));
       clients_.back()->asked = clock_.Now();
       unsent_.emplace_back(clients_.back().get(), id);
       return;
@@ -185,16 +186,17 @@ class Load {
     bool worked = false;
     for (auto& app : apps_) worked = (app != nullptr && app->Run(clock_.Now(), executions_)) || worked;
     for (auto& engine : engines_) worked = engine->RunTurn() || worked;
+    if (!std::exchange(client_called_, false)) return worked;
+    worked = true;
     std::erase_if(unsent_, [&](const auto& waiting) {
       if (!waiting.first->connected()) return false;
       waiting.first->Send(Request(waiting.second));
-      worked = true;
       return true;
     });
     for (auto& client : clients_) {
       if (!std::exchange(client->ready, false)) continue;
       client->Read();
-      worked = TakeAnswer(*client) || worked;
+      TakeAnswer(*client);
     }
     std::erase_if(clients_, [&](const auto& client) { return client->gone() && Lose(*client); });
     return worked;
@@ -211,18 +213,17 @@ class Load {
   }
 
   // Every answer has a length; who said so in an earlier one is ready for the next.
-  bool TakeAnswer(Client& client) {
+  void TakeAnswer(Client& client) {
     const size_t end = client.text.find("\r\n\r\n");
-    if (end == std::string::npos) return false;
+    if (end == std::string::npos) return;
     const size_t length = client.text.find("ength: ");
     const size_t body = std::strtoull(client.text.c_str() + length + 7, nullptr, 10);
-    if (client.text.size() < end + 4 + body) return false;
+    if (client.text.size() < end + 4 + body) return;
     const bool ok = client.text.starts_with("HTTP/1.1 200");
     if (ok) ++result_.ok;
     result_.answers.push_back({client.asked - began_, clock_.Now() - client.asked, ok});
     client.text.clear();
     idle_.push_back(&client);
-    return true;
   }
 
   const LoadPlan& plan_;
@@ -234,6 +235,7 @@ class Load {
   std::vector<std::unique_ptr<net::Loop>> loops_;
   std::vector<std::unique_ptr<App>> apps_;
   std::vector<std::unique_ptr<worker::Engine>> engines_;
+  bool client_called_ = false;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::pair<Client*, uint64_t>> unsent_;  // who is still connecting, and its request
   std::vector<Client*> idle_;

@@ -32,6 +32,7 @@ struct LoadPlan {
   std::optional<config::RetryPolicy> retry;
   time::Duration timeout = std::chrono::seconds(5);  // of the route
   // Of the clusters of all sidecars.
+  time::Duration connect_timeout = std::chrono::seconds(5);
   config::RetryBudget budget;
   config::Balancer balancer;
   config::CircuitLimits circuits;
