@@ -215,9 +215,9 @@ class Sidecar:
             raise AssertionError("the sidecar ended with %d: %s" % (code, errors))
 
 
-def listens(port):
+def listens(port, host=None):
     try:
-        socket.create_connection((HOST, port), timeout=WAIT).close()
+        socket.create_connection((host or HOST, port), timeout=WAIT).close()
         return True
     except ConnectionResetError:
         return True  # it was taken, and ended at once
