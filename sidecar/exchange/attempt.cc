@@ -126,6 +126,7 @@ Next Attempt::Acquire() {
         return End({ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
                     "as many requests wait for the cluster as its circuit allows"});
       }
+      endpoint_->BeginWait(order_.env.turn.now());
     }
   }
   if (!ticket_.settled()) return Next::kWait;
@@ -137,7 +138,7 @@ Next Attempt::Acquire() {
   stream_ = std::move(ticket_.stream);
   stream_->set_owner(&order_.owner);
   reused_ = stream_->reused();
-  if (!reused_) endpoint_->Reached();
+  if (!reused_) endpoint_->Reached(order_.env.turn.now());
   order_.events.Note(Event::kAcquired, reused_ ? 1 : 0, order_.env.turn.now());
   step_ = Step::kSendHead;
   return Next::kMore;
@@ -232,13 +233,14 @@ void Attempt::LearnOf(ErrorKind kind) {
   if (kind == ErrorKind::kConnectFailed || kind == ErrorKind::kConnectTimeout) {
     endpoint_->CouldNotConnect(order_.env.turn.now());
   } else if (kind == ErrorKind::kNone) {
-    endpoint_->Reached();
+    endpoint_->Reached(order_.env.turn.now());
   }
 }
 
 void Attempt::WaitNoMore() {
   if (!pending_) return;
   pending_ = false;
+  endpoint_->EndWait();
   order_.cluster.circuits()->GiveBack(Circuit::kPending, order_.route.priority);
 }
 

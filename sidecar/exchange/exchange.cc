@@ -438,6 +438,10 @@ Next Exchange::ResponseFilters() {
   }
   DescribeResponse(head);
   const bool end = !opens && ResponseHasNoMore(head);
+  // What is left of the request is for nobody. Said with the head, or the client would send another one into
+  // the connection's end.
+  const bool for_nobody = local_answer_ || (!opens && attempt_->stream()->in().stopped);
+  if (for_nobody && !client_->in().ended && !ClientSideOver()) client_->EndEarly();
   if (!client_->SendResponse(head, end)) {
     if (local_answer_)
       return Abandon({ErrorKind::kHeadTooLarge, Side::kLocal, Outcome::kAnswered, "answer too large"});

@@ -111,7 +111,7 @@ Dial::State Dial::Advance() {
     if (connected == session::Connected::kWait) break;
     if (connected == session::Connected::kYes) {
       state_ = State::kConnected;
-      endpoint_->Reached();
+      endpoint_->Reached(parts_.turn.now());
       cluster_->Note(*endpoint_, upstream::AttemptResult::kGood, parts_.turn.now(), parts_.random);
     } else {
       Fail(failure);

@@ -130,8 +130,8 @@ net::IoResult SimSocket::Write(std::span<const iovec> from) {
   auto& mine = Mine();
   auto& other = Other();
   // A RST may come in the middle of a turn: the writer meets it before anybody was told.
-  if (mine.reset_under_way && mine.in_flight == 0 && other.shut_down == mine.fin_received &&
-      network_.random_.Next() % 2 == 0)
+  if (mine.reset_under_way && !network_.Vanishes(*channel_) && mine.in_flight == 0 &&
+      other.shut_down == mine.fin_received && network_.random_.Next() % 2 == 0)
     mine.Reset();
   if (mine.reset) {
     const int error = std::exchange(mine.error, 0);
@@ -234,9 +234,28 @@ void SimNetwork::SendReset(const std::shared_ptr<Channel>& channel, int to, bool
 }
 
 void SimNetwork::Send(const std::shared_ptr<Channel>& channel, int side, std::function<void()> arrive) {
+  if (Vanishes(*channel)) {
+    vanished_[channel->ends[1].address].push_back(
+        [this, channel, side, arrive = std::move(arrive)] { Send(channel, side, arrive); });
+    return;
+  }
   auto& last = channel->ends[side].last_arrival;
   last = std::max(last, clock_.Now() + Delay());
   At(last, std::move(arrive));
+}
+
+bool SimNetwork::Vanishes(const Channel& channel) const {
+  return !vanished_.empty() && vanished_.contains(channel.ends[1].address);
+}
+
+void SimNetwork::BlackHole(const net::Address& at, bool on) {
+  if (on) {
+    vanished_.try_emplace(at);
+    return;
+  }
+  const auto found = vanished_.extract(at);
+  if (found.empty()) return;
+  for (const std::function<void()>& send : found.mapped()) send();
 }
 
 void SimNetwork::ResetOnClose(net::Socket& socket) { static_cast<SimSocket&>(socket).ResetOnClose(); }
@@ -278,6 +297,27 @@ bool SimNetwork::fast_open(const net::Address& at) const {
   return found != listening_.end() && found->second->fast_open();
 }
 
+void SimNetwork::Dial(const std::shared_ptr<Channel>& channel) {
+  if (Vanishes(*channel)) {
+    vanished_[channel->ends[1].address].push_back([this, channel] { Dial(channel); });
+    return;
+  }
+  At(clock_.Now() + Delay(), [this, channel] {
+    auto& end = channel->ends[0];
+    if (end.closed) return;
+    const auto listening = listening_.find(channel->ends[1].address);
+    const bool refused = listening == listening_.end() || random_.Percent(faults_.connect_refused_percent);
+    channel->connect_error = refused ? ECONNREFUSED : 0;
+    if (refused) {
+      end.reset = true;
+      end.error = ECONNREFUSED;
+    } else {
+      listening->second->Arrive(std::make_unique<SimSocket>(*this, channel, 1));
+    }
+    end.Notify(refused, true);
+  });
+}
+
 class SimLoop : public net::Loop {
  public:
   explicit SimLoop(SimNetwork& network) : network_(network) {}
@@ -288,23 +328,7 @@ class SimLoop : public net::Loop {
         net::Address::Parse("127.0.0.1", network_.next_port_++).value_or(net::Address());
     channel->ends[1].address = to;
     auto socket = std::make_unique<SimSocket>(network_, channel, 0);
-    SimNetwork& network = network_;
-    if (network.random_.Percent(network.faults_.connect_lost_percent)) return socket;
-    network.At(network.clock_.Now() + network.Delay(), [&network, channel, to] {
-      auto& end = channel->ends[0];
-      if (end.closed) return;
-      const auto listening = network.listening_.find(to);
-      const bool refused = listening == network.listening_.end() ||
-                           network.random_.Percent(network.faults_.connect_refused_percent);
-      channel->connect_error = refused ? ECONNREFUSED : 0;
-      if (refused) {
-        end.reset = true;
-        end.error = ECONNREFUSED;
-      } else {
-        listening->second->Arrive(std::make_unique<SimSocket>(network, channel, 1));
-      }
-      end.Notify(refused, true);
-    });
+    if (!network_.random_.Percent(network_.faults_.connect_lost_percent)) network_.Dial(channel);
     return socket;
   }
   bool Observe(net::Socket& socket, net::Observer& observer) override {

@@ -66,6 +66,10 @@ class SimNetwork {
   time::MonotonicTime NextEvent() const;
   // Carries out all events that are due.
   void Deliver();
+  // Whether what is sent to that host, or by it, vanishes, as do attempts to connect to it. What vanished
+  // comes when this is over, in its order: both kernels have sent it again, also those of sockets that were
+  // closed meanwhile.
+  void BlackHole(const net::Address& at, bool on);
   // From now on closing that socket sends a RST (SO_LINGER with 0).
   static void ResetOnClose(net::Socket& socket);
   bool listening(const net::Address& at) const { return listening_.count(at) != 0; }
@@ -86,6 +90,8 @@ class SimNetwork {
   static bool Later(const Event& a, const Event& b) { return a.at != b.at ? a.at > b.at : a.id > b.id; }
   void At(time::MonotonicTime at, std::function<void()> act);
   time::Duration Delay();
+  bool Vanishes(const Channel& channel) const;
+  void Dial(const std::shared_ptr<Channel>& channel);
   // A segment to end `side` of the channel, behind those under way.
   void Send(const std::shared_ptr<Channel>& channel, int side, std::function<void()> arrive);
   void SendAck(const std::shared_ptr<Channel>& channel, int to);
@@ -98,6 +104,7 @@ class SimNetwork {
   uint64_t next_event_id_ = 0;
   std::vector<Event> events_;  // a heap by Later
   std::map<net::Address, class SimListen*> listening_;
+  std::map<net::Address, std::vector<std::function<void()>>> vanished_;  // by black hole: sends it again
   uint16_t next_port_ = 20000;
   size_t open_sockets_ = 0;
   uint64_t resets_ = 0;

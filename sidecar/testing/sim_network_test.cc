@@ -166,5 +166,23 @@ TEST_F(Connection, RefusesWhereNobodyListensAndResetsThoseNobodyAccepted) {
   EXPECT_EQ(late->ConnectError(), ECONNREFUSED);
 }
 
+TEST_F(Connection, LosesNothingForEverInABlackHole) {
+  network_.BlackHole(listen_->local(), true);
+  Write(*client_, "request");
+  Write(*server_, "answer");
+  int error = 0;
+  const auto late = loop_->Connect(listen_->local(), quiet_, &error);
+  Pass(std::chrono::hours(1));
+  EXPECT_EQ(Read(*server_), "(blocked)");
+  EXPECT_EQ(Read(*client_), "(blocked)");
+  EXPECT_EQ(*client_->AckedBytes(), 1u);
+  EXPECT_EQ(late->ConnectError(), EINPROGRESS);
+  client_.reset();
+  network_.BlackHole(listen_->local(), false);
+  Pass(kSoon);
+  EXPECT_EQ(Read(*server_), "request") << "although its sender is gone";
+  EXPECT_EQ(late->ConnectError(), 0);
+}
+
 }  // namespace
 }  // namespace pillion::testing

@@ -55,9 +55,21 @@ class EndpointState : public LocalCounted {
   // Its process cannot be reached: until the pause is over others are chosen where there are any, then it is
   // tried by one request at a time. The pauses double until it is reached.
   void CouldNotConnect(time::MonotonicTime now);
-  void Reached() { failures_ = 0; }
-  // Of those that nothing else speaks against.
-  bool Paused(time::MonotonicTime now) const { return failures_ != 0 && now < paused_until_; }
+  void Reached(time::MonotonicTime now) {
+    failures_ = 0;
+    silent_since_ = now;
+  }
+  // A request waits for a connection to it, or a stream on one; until EndWait.
+  void BeginWait(time::MonotonicTime now) {
+    if (waiting_++ == 0) silent_since_ = now;
+  }
+  void EndWait() { --waiting_; }
+  // Of those that nothing else speaks against. Also where requests wait and nothing has been heard of it for
+  // as long as the first pause: who answers to nothing must not gather requests until the first of them gives
+  // up.
+  bool Paused(time::MonotonicTime now) const {
+    return failures_ != 0 ? now < paused_until_ : waiting_ != 0 && now >= silent_since_ + kFirstEndpointPause;
+  }
   // It was chosen. Where it could not be reached before, this request tries it; until it is over, or has had
   // time to be, no other does.
   void Chosen(time::MonotonicTime now) {
@@ -86,7 +98,9 @@ class EndpointState : public LocalCounted {
   bool unchecked_may_serve_ = true;
   bool tried_ = false;
   uint32_t failures_ = 0;  // to connect, one after the other
+  uint32_t waiting_ = 0;   // requests
   time::MonotonicTime paused_until_{};
+  time::MonotonicTime silent_since_{};  // it was heard of last, or the first of `waiting_` came
   time::MonotonicTime good_since_{};
 };
 

@@ -140,7 +140,7 @@ TEST(Unreachable, IsLeftAloneForAWhileAndThenTriedByOneRequest) {
     ASSERT_EQ(picks(30), 1) << failure << ": a trial, and no more while it lasts";
     pause = std::min<time::Duration>(2 * pause, kLongestEndpointPause);
   }
-  down->Reached();
+  down->Reached(now);
   EXPECT_EQ(picks(30), 10);
 }
 
@@ -154,6 +154,35 @@ TEST(Unreachable, ATrialThatNeverEndsIsFollowedByAnother) {
   EXPECT_FALSE(tried());
   now += cluster.config().connect_timeout;
   EXPECT_TRUE(tried());
+}
+
+TEST(Unreachable, WhoIsNotHeardOfWhileRequestsWaitForItGetsNoMore) {
+  ClusterState cluster(Entry("a", {{1, 1}, {2, 1}, {3, 1}}), Seat());
+  EndpointState* const silent = cluster.endpoints()[0].get();
+  time::MonotonicTime now = kNow;
+  const auto picks = [&] {
+    int times = 0;
+    for (int i = 0; i < 30; ++i) times += cluster.Pick(Query(now)) == silent ? 1 : 0;
+    return times;
+  };
+  const auto pass = [&](time::Duration time) { now += time; };
+  silent->BeginWait(now);
+  pass(kFirstEndpointPause - time::Duration(1));
+  EXPECT_EQ(picks(), 10);
+  silent->BeginWait(now);
+  pass(time::Duration(1));
+  EXPECT_EQ(picks(), 0) << "the first of them counts";
+  silent->Reached(now);
+  pass(kFirstEndpointPause - time::Duration(1));
+  EXPECT_EQ(picks(), 10) << "although they wait";
+  pass(time::Duration(1));
+  EXPECT_EQ(picks(), 0);
+  silent->EndWait();
+  EXPECT_EQ(picks(), 0);
+  silent->EndWait();
+  EXPECT_EQ(picks(), 10) << "nobody waits";
+  silent->BeginWait(now);
+  EXPECT_EQ(picks(), 10) << "and this one only begins to";
 }
 
 TEST(RoundRobin, GoesThroughAllBeforeOneIsTriedAgain) {
@@ -180,7 +209,7 @@ TEST(Unreachable, WhereAllAreTheyAreAsked) {
   for (int i = 0; i < 10; ++i) ++picks[cluster.Pick(Query(kNow))->address().port()];
   EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 5}, {2, 5}}));
   EndpointState* const first = cluster.endpoints()[0].get();
-  first->Reached();
+  first->Reached(kNow);
   EXPECT_NE(cluster.Pick(Query(Only(first), kNow)), first)
       << "another than the one that just failed, even so";
 }

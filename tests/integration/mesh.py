@@ -192,6 +192,14 @@ class Sidecar:
     def descriptors(self):
         return len(os.listdir("/proc/%d/fd" % self.process.pid))
 
+    def sockets(self):
+        """What its descriptors are; of TCP both ends and the state, as the kernel writes them."""
+        folder = "/proc/%d/" % self.process.pid
+        with open(folder + "net/tcp") as file:
+            known = {line.split()[9]: " ".join(line.split()[1:4]) for line in file.readlines()[1:]}
+        links = [os.readlink(folder + "fd/" + number) for number in os.listdir(folder + "fd")]
+        return sorted(known.get(link[8:-1], link) if link.startswith("socket:[") else link for link in links)
+
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
 
@@ -215,9 +223,9 @@ class Sidecar:
             raise AssertionError("the sidecar ended with %d: %s" % (code, errors))
 
 
-def listens(port):
+def listens(port, host=None):
     try:
-        socket.create_connection((HOST, port), timeout=WAIT).close()
+        socket.create_connection((host or HOST, port), timeout=WAIT).close()
         return True
     except ConnectionResetError:
         return True  # it was taken, and ended at once

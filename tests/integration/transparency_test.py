@@ -454,6 +454,29 @@ class Transparency(mesh.MeshTest):
         self.assertEqual(client.head().status, 413)
         self.assertEqual(client.rest(), b"no")
 
+    def test_an_answer_of_ours_in_the_middle_of_an_upload_says_that_it_is_the_last(self):
+        """The client must not send another request, which would be lost, and which it could not repeat."""
+        self.start()
+        client = self.ask("POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n\r\n")
+        app, _ = self.accept_request()
+        app.reset()
+        head = client.head()
+        self.assertEqual((head.status, head.all("connection")), (502, ["close"]))
+        client.send("abc")
+        self.assertEqual(len(client.rest()), int(head.get("content-length")))
+
+    def test_an_answer_of_ours_after_the_upload_ends_no_connection(self):
+        self.start()
+        client = self.ask("POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n\r\nabc")
+        app, _ = self.accept_request()
+        app.exactly(3)
+        app.reset()
+        head = client.head()
+        self.assertEqual((head.status, head.all("connection")), (502, []))
+        client.exactly(int(head.get("content-length")))
+        self.get(client)
+        self.accept_request()
+
     def test_an_answer_cut_short_is_never_taken_for_a_whole_one(self):
         self.start()
         _, app, client = self.exchange("GET / HTTP/1.1\r\nHost: shop\r\n\r\n",

@@ -1,5 +1,5 @@
 // A chain of sidecars under load on virtual time: clients that ask a thousand times a second, real engines
-// that retry, and apps behind the last one that answer, or are not there.
+// that retry, and apps behind the last one that answer, are slow, or are not there.
 //
 //   clients --> sidecar --> sidecar --> ... --> apps
 //
@@ -20,8 +20,8 @@
 #include "sidecar/net/loop.h"
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/testing/sim_network.h"
-#include "sidecar/testing/sim_peer.h"
 #include "sidecar/worker/engine.h"
+#include "tests/simulation/policies/app.h"
 
 namespace pillion::simulation {
 
@@ -30,18 +30,40 @@ struct LoadPlan {
   size_t hops = 1;
   size_t apps = 3;
   std::optional<config::RetryPolicy> retry;
+  time::Duration timeout = std::chrono::seconds(5);  // of the route
+  // Of the clusters of all sidecars.
+  time::Duration connect_timeout = std::chrono::seconds(5);
   config::RetryBudget budget;
+  config::Balancer balancer;
+  config::CircuitLimits circuits;
+  std::optional<config::OutlierDetection> outlier;
   uint32_t requests_per_second = 1000;
   std::chrono::seconds lasts{20};
   bool post = false;
-  time::Duration takes = std::chrono::milliseconds(2);  // an app, from a request to its answer
-  // At its times, in order: an app begins or ceases to be there.
+  AppTraits app;
+  // At its times, in order: what becomes of an app. None is there in the beginning.
   struct Change {
+    enum class To : uint8_t {
+      kUp,          // another one, if there was one
+      kDown,        // killed: what it was about to answer is lost
+      kSlow,        // takes `factor` times as long
+      kBlackHole,   // whatever is sent to or by it vanishes
+      kHeard,       // no more; what had vanished arrives now (SimNetwork::BlackHole)
+      kConnsReset,  // all of its connections, once
+    };
     std::chrono::milliseconds after;
     size_t app;
-    bool up;
+    To to;
+    double factor = 1;
   };
   std::vector<Change> changes;
+};
+
+// One request, as its client saw it.
+struct Answer {
+  time::Duration asked{};  // after the beginning
+  time::Duration took{};
+  bool ok = false;
 };
 
 struct LoadResult {
@@ -51,9 +73,18 @@ struct LoadResult {
   uint64_t executed = 0;  // by apps
   uint32_t most = 0;      // executions of one request
   uint64_t lost = 0;      // clients whose connection ended
+  double peak = 0;        // attempts per request in the worst second
+  std::vector<Answer> answers;
   double attempts_per_request() const {
     return static_cast<double>(attempts) / static_cast<double>(requests);
   }
+  double success() const { return static_cast<double>(ok) / static_cast<double>(requests); }
+  // Of the good answers to what was asked from then until then.
+  time::Duration Percentile(double percent, time::Duration from = {},
+                            time::Duration until = time::Duration::max()) const;
+  // How long after `end` nothing was to be seen any more: from then on, in each quarter of a second, at
+  // least 99 % are good and 99 % of those take no longer than `slow`.
+  time::Duration Recovery(time::Duration end, time::Duration slow) const;
 };
 
 LoadResult RunLoad(const LoadPlan& plan);

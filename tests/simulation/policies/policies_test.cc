@@ -1,40 +1,14 @@
 // What retries cost and what they are good for, as numbers (specs/idempotency.md 6.2, Appendix C).
-// PILLION_SEED=n: another story.
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <cstdlib>
-
-#include "tests/simulation/policies/load.h"
+#include "tests/simulation/policies/tell.h"
 
 namespace pillion::simulation {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-LoadPlan Plan() {
-  LoadPlan plan;
-  const char* const seed = std::getenv("PILLION_SEED");
-  plan.seed = seed == nullptr ? 1 : std::strtoull(seed, nullptr, 10);
-  return plan;
-}
-
-config::RetryPolicy ThreeAttempts() {
-  config::RetryPolicy policy;
-  policy.on = config::kRetry5xx;
-  policy.max_retries = 2;
-  return policy;
-}
-
-LoadResult Tell(const char* what, const LoadPlan& plan) {
-  const LoadResult result = RunLoad(plan);
-  std::printf("%s: %lu requests, %lu ok, %lu attempts (%.3f each), %lu executed (one %u times)\n", what,
-              result.requests, result.ok, result.attempts, result.attempts_per_request(), result.executed,
-              result.most);
-  EXPECT_EQ(result.lost, 0u);
-  return result;
-}
+using To = LoadPlan::Change::To;
 
 TEST(RetryPolicies, WithAllAppsDownOneSidecarTriesATenthMore) {
   LoadPlan plan = Plan();
@@ -61,7 +35,7 @@ TEST(RetryPolicies, WithAllAppsDownThreeSidecarsDoNotMultiply) {
 TEST(RetryPolicies, OneDeadAppOfThreeIsNoticedByNobody) {
   for (const bool post : {false, true}) {
     LoadPlan plan = Plan();
-    plan.changes = {{milliseconds(0), 0, true}, {milliseconds(0), 1, true}};
+    plan.changes = {{milliseconds(0), 0, To::kUp}, {milliseconds(0), 1, To::kUp}};
     plan.post = post;
     const LoadResult result = Tell(post ? "one of three dead, POST" : "one of three dead, GET", plan);
     EXPECT_GE(static_cast<double>(result.ok), 0.9999 * static_cast<double>(result.requests));
@@ -75,13 +49,13 @@ TEST(RetryPolicies, ADeployLosesNoRequestThatMayBeRepeatedAndRunsNoneTwice) {
   for (const bool post : {false, true}) {
     LoadPlan plan = Plan();
     plan.lasts = seconds(10);
-    plan.takes = milliseconds(20);
+    plan.app.takes = milliseconds(20);
     plan.post = post;
     if (!post) plan.retry = ThreeAttempts();
-    for (size_t app = 0; app < 3; ++app) plan.changes.push_back({milliseconds(0), app, true});
+    for (size_t app = 0; app < 3; ++app) plan.changes.push_back({milliseconds(0), app, To::kUp});
     for (size_t app = 0; app < 3; ++app) {
-      plan.changes.push_back({milliseconds(1003 + 2000 * app), app, false});
-      plan.changes.push_back({milliseconds(1503 + 2000 * app), app, true});
+      plan.changes.push_back({milliseconds(1003 + 2000 * app), app, To::kDown});
+      plan.changes.push_back({milliseconds(1503 + 2000 * app), app, To::kUp});
     }
     const LoadResult result = Tell(post ? "a deploy, POST" : "a deploy, GET", plan);
     if (!post) {
