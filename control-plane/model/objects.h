@@ -272,6 +272,7 @@ struct BalancerRule {
   Kind kind = Kind::kRoundRobin;
   uint32_t choices = 2;                     // kLeastRequest
   std::vector<HashRule> hash_on;            // kRingHash, kMaglev
+  uint32_t hash_load_percent = 0;           // likewise; 0: no limit
   std::chrono::milliseconds slow_start{0};  // 0: none
   bool prefer_same_zone = false;
   double panic_percent = 0;

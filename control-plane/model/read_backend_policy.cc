@@ -164,6 +164,11 @@ std::optional<LoadBalancingPolicy> Read(const policy::LoadBalancingPolicy& messa
       report.Add("spec.choices", "expected only with balancer: LeastRequest");
   }
   ReadHashes(spec, rule, report);
+  if (spec.has_hash_load_percent()) {
+    rule.hash_load_percent = ReadCount(spec.hash_load_percent(), "spec.hash_load_percent", 100, 1000, report);
+    if (rule.kind != BalancerKind::kRingHash && rule.kind != BalancerKind::kMaglev)
+      report.Add("spec.hash_load_percent", "expected only with balancer: RingHash or Maglev");
+  }
   if (spec.has_slow_start()) {
     rule.slow_start = ReadDuration(spec.slow_start(), "spec.slow_start", true, report);
     if (rule.kind != BalancerKind::kRoundRobin && rule.kind != BalancerKind::kLeastRequest)

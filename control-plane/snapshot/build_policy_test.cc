@@ -77,6 +77,8 @@ TEST(BuildPolicyTest, OtherBalancersAndSlowStart) {
     return Get<Cluster>(*Build(PolicyYaml("LoadBalancingPolicy", spec)), kCluster, kOrdersCluster);
   };
   EXPECT_EQ(cluster("balancer: RingHash, hashOn: [{sourceIp: true}]").lb_policy(), Cluster::RING_HASH);
+  const Cluster bounded = cluster("balancer: Maglev, hashOn: [{sourceIp: true}], hashLoadPercent: 150");
+  EXPECT_EQ(bounded.common_lb_config().consistent_hashing_lb_config().hash_balance_factor().value(), 150u);
   const Cluster ewma = cluster("balancer: PeakEwma, panicPercent: 20");
   EXPECT_TRUE(ewma.load_balancing_policy()
                   .policies(0)

@@ -110,7 +110,12 @@ void SetBalancer(Cluster& cluster, const BalancerRule& rule) {
       cluster.set_lb_policy(Cluster::MAGLEV);
       break;
   }
-  cluster.mutable_common_lb_config()->mutable_healthy_panic_threshold()->set_value(rule.panic_percent);
+  auto& common = *cluster.mutable_common_lb_config();
+  common.mutable_healthy_panic_threshold()->set_value(rule.panic_percent);
+  if (rule.hash_load_percent > 0) {
+    auto& hashing = *common.mutable_consistent_hashing_lb_config();
+    hashing.mutable_hash_balance_factor()->set_value(rule.hash_load_percent);
+  }
 }
 
 void SetHealth(Cluster& cluster, const HealthRule& rule, const std::string& host) {

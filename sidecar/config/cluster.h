@@ -94,6 +94,8 @@ struct Balancer {
   uint32_t least_ring = 1024;                                 // kRingHash: places on the ring, at least
   uint32_t most_ring = 8 * 1024 * 1024;
   bool hash_hostnames = false;  // instead of addresses
+  // By hash: the most that an endpoint may have of what is under way, in percent of its share; 0: any load.
+  uint32_t hash_balance_percent = 0;
   std::optional<SlowStart> slow_start = std::nullopt;
   bool hashes() const { return kind == Kind::kRingHash || kind == Kind::kMaglev; }
   bool localities_by_weight = false;  // first a locality, by their weights

@@ -64,6 +64,16 @@ std::optional<SlowStart> ReadSlowStart(const SlowStartConfig& proto, const std::
   return result;
 }
 
+constexpr std::string_view kHashing = "consistent_hashing_lb_config";
+
+template <typename Message>
+void ReadHashing(const Message& proto, const std::string& path, Balancer& result, ConfigErrors& errors) {
+  result.hash_hostnames = proto.use_hostname_for_hashing();
+  result.hash_balance_percent = proto.hash_balance_factor().value();
+  if (result.hash_balance_percent > 0 && result.hash_balance_percent < 100)
+    Add(errors, FieldPath(path, "hash_balance_factor"), "expected 0, or 100 or more");
+}
+
 template <typename RingConfig>
 void ReadRing(const RingConfig& proto, const std::string& path, Balancer& result, ConfigErrors& errors) {
   result.kind = Kind::kRingHash;
@@ -192,13 +202,13 @@ bool ReadTypedPolicy(const google::protobuf::Any& any, const std::string& path, 
   } else if (is(policies::ring_hash::v3::RingHash::descriptor())) {
     if (const auto config = Unpack<policies::ring_hash::v3::RingHash>(any, path, errors)) {
       ReadRing(*config, path, result, errors);
-      result.hash_hostnames = config->consistent_hashing_lb_config().use_hostname_for_hashing();
+      ReadHashing(config->consistent_hashing_lb_config(), FieldPath(path, kHashing), result, errors);
       result.localities_by_weight = config->has_locality_weighted_lb_config();
     }
   } else if (is(policies::maglev::v3::Maglev::descriptor())) {
     if (const auto config = Unpack<policies::maglev::v3::Maglev>(any, path, errors)) {
       ReadMaglev(*config, path, result, errors);
-      result.hash_hostnames = config->consistent_hashing_lb_config().use_hostname_for_hashing();
+      ReadHashing(config->consistent_hashing_lb_config(), FieldPath(path, kHashing), result, errors);
       result.localities_by_weight = config->has_locality_weighted_lb_config();
     }
   } else if (is(pillion::sidecar::v1::PeakEwma::descriptor())) {
@@ -282,7 +292,7 @@ Balancer ReadBalancer(const cluster::Cluster& proto, const std::string& path, Co
     ReadPolicies(proto.load_balancing_policy(), policy_path, result, errors);
   } else {
     ReadOldPolicy(proto, path, result, errors);
-    result.hash_hostnames = common.consistent_hashing_lb_config().use_hostname_for_hashing();
+    ReadHashing(common.consistent_hashing_lb_config(), FieldPath(common_path, kHashing), result, errors);
   }
   if (common.has_healthy_panic_threshold()) {
     result.panic_percent = common.healthy_panic_threshold().value();

@@ -48,7 +48,9 @@ TEST(OldPolicies, AreReadWithTheirOptions) {
   EXPECT_EQ(Read("lb_policy: MAGLEV")->balancer.table_size, 65537u);
   const auto maglev = Read(
       "lb_policy: MAGLEV, maglev_lb_config: {table_size: 7}, "
-      "common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true}}");
+      "common_lb_config: {consistent_hashing_lb_config: {use_hostname_for_hashing: true, "
+      "hash_balance_factor: 150}}");
+  EXPECT_EQ(maglev->balancer.hash_balance_percent, 150u);
   EXPECT_EQ(maglev->balancer.kind, Kind::kMaglev);
   EXPECT_EQ(maglev->balancer.table_size, 7u);
   EXPECT_TRUE(maglev->balancer.hash_hostnames);
@@ -92,6 +94,10 @@ TEST(OldPolicies, WhatDoesNotFitIsRefused) {
     EXPECT_EQ(Errors("lb_policy: MAGLEV, maglev_lb_config: {table_size: " + size + "}"),
               Lines{"maglev_lb_config.table_size: expected a prime from 3 to 5000011"});
   }
+  EXPECT_EQ(
+      Errors("lb_policy: MAGLEV, common_lb_config: {consistent_hashing_lb_config: "
+             "{hash_balance_factor: 99}}"),
+      Lines{"common_lb_config.consistent_hashing_lb_config.hash_balance_factor: expected 0, or 100 or more"});
   EXPECT_EQ(Errors("maglev_lb_config: {}"), Lines{"maglev_lb_config: expected only with MAGLEV"});
   EXPECT_EQ(Errors("ring_hash_lb_config: {}"), Lines{"ring_hash_lb_config: expected only with RING_HASH"});
   EXPECT_EQ(
@@ -121,11 +127,13 @@ TEST(TypedPolicies, EachIsRead) {
   const auto ring =
       Read(Policies(Policy("ring_hash.v3.RingHash",
                            "hash_function: XX_HASH, minimum_ring_size: 3, maximum_ring_size: 4, "
-                           "consistent_hashing_lb_config: {use_hostname_for_hashing: true}, "
+                           "consistent_hashing_lb_config: {use_hostname_for_hashing: true, "
+                           "hash_balance_factor: 100}, "
                            "locality_weighted_lb_config: {}")));
   EXPECT_EQ(ring->balancer.kind, Kind::kRingHash);
   EXPECT_EQ(ring->balancer.least_ring, 3u);
   EXPECT_TRUE(ring->balancer.hash_hostnames);
+  EXPECT_EQ(ring->balancer.hash_balance_percent, 100u);
   EXPECT_TRUE(ring->balancer.localities_by_weight);
   EXPECT_EQ(Read(Policies(Policy("maglev.v3.Maglev", "table_size: 11")))->balancer.table_size, 11u);
   const std::string ours =

@@ -180,7 +180,20 @@ std::optional<size_t> EndpointSet::FindByHash(Group& group, May may, const PickQ
                       ? HashTable::Maglev(members, balancer.table_size)
                       : HashTable::Ring(members, balancer.least_ring, balancer.most_ring);
   }
-  return group.table.Find(*query.hash, may);
+  if (balancer.hash_balance_percent == 0) return group.table.Find(*query.hash, may);
+  // Consistent hashing with bounded loads (Mirrokni et al., SODA 2018): who has its share and more is passed
+  // over.
+  uint64_t under_way = 1;  // with this one
+  for (const auto& member : group.members) under_way += member->active_attempts;
+  const auto has_room = [&](size_t i) {
+    const double share =
+        static_cast<double>(WeightAt(group.sums, i)) / static_cast<double>(group.sums.back());
+    const double most =
+        std::ceil(share * static_cast<double>(under_way) * balancer.hash_balance_percent / 100);
+    return group.members[i]->active_attempts < most && may(i);
+  };
+  const std::optional<size_t> found = group.table.Find(*query.hash, has_room);
+  return found ? found : group.table.Find(*query.hash, may);
 }
 
 template <typename May>

@@ -255,6 +255,32 @@ TEST(Hashed, PrioritiesAndLocalitiesAreChosenByTheHashToo) {
   EXPECT_NEAR(first, 700, 60);
 }
 
+TEST(Hashed, WithABoundNobodyHasMuchMoreThanItsShareOfWhatIsUnderWay) {
+  for (const auto kind : {config::Balancer::Kind::kRingHash, config::Balancer::Kind::kMaglev}) {
+    Mesh mesh({{1}, {2}, {3, .weight = 2}});
+    mesh.options.balancer.kind = kind;
+    mesh.options.balancer.hash_balance_percent = 125;
+    const uint16_t home = mesh.Pick(7);
+    std::map<uint16_t, uint32_t> load;
+    for (int i = 0; i < 400; ++i) {
+      const uint16_t port = mesh.Pick(7);  // one key that everybody wants
+      ++load[port];
+      ++mesh.at(port - 1u).active_attempts;
+    }
+    // ceil(1.25 x share) of those under way when the last one came, at most.
+    for (size_t i = 0; i < 3; ++i) EXPECT_LE(load[static_cast<uint16_t>(i + 1)], i == 2 ? 251u : 126u) << i;
+    EXPECT_GE(load[home], home == 3 ? 249u : 124u) << "its own endpoint is used first";
+    for (size_t i = 0; i < 3; ++i) mesh.at(i).active_attempts = 0;
+    EXPECT_EQ(mesh.Pick(7), home) << "nothing has moved";
+    // Where all others may not, the bound gives way.
+    for (size_t i = 0; i < 3; ++i) mesh.at(i).active_attempts = i + 1u == home ? 100 : 0;
+    for (size_t i = 0; i < 3; ++i) {
+      if (i + 1u != home) mesh.state().ledger().SetChecked(*mesh.at(i).health(), false);
+    }
+    EXPECT_EQ(mesh.Pick(7), home);
+  }
+}
+
 TEST(Hashed, WhoCameToAPriorityIsSpreadOverAllOfItsLocalities) {
   Mesh mesh({{1, 0}, {2, 0, kBad}, {11, 1}, {12, 2}});
   mesh.options.balancer.kind = Kind::kRingHash;

@@ -434,6 +434,10 @@ TEST(DecodeTest, WhatABalancerHashesOnIsChecked) {
       Lines{});
   EXPECT_EQ(problems("balancer: PeakEwma"), Lines{});
   EXPECT_EQ(problems("balancer: RoundRobin, slowStart: 30s"), Lines{});
+  EXPECT_EQ(problems("balancer: RingHash, hashOn: [{header: x}], hashLoadPercent: 100"), Lines{});
+  EXPECT_EQ(problems("balancer: Random, hashLoadPercent: 99"),
+            (Lines{"spec.hashLoadPercent: expected 100 to 1000",
+                   "spec.hashLoadPercent: expected only with balancer: RingHash or Maglev"}));
   EXPECT_EQ(problems("balancer: RingHash"),
             Lines{"spec: expected hashOn, with balancer: RingHash or Maglev"});
   EXPECT_EQ(problems("balancer: Random, hashOn: [{sourceIp: true}], slowStart: 1s, panicPercent: 101"),
