@@ -261,9 +261,11 @@ void Attempt::NoteResult(upstream::AttemptResult result) {
   order_.cluster.Note(*endpoint_, result, order_.env.turn.now(), order_.env.random);
 }
 
-// A connection that had gone stale says nothing of its endpoint, nor does what the client has done.
+// A connection that had gone stale, which is when the request provably was not taken, says nothing of its
+// endpoint, nor does what the client has done.
 void Attempt::NoteFailure(const RequestError& error) {
-  const bool stale = reused_ && error.kind == ErrorKind::kClosed && !answered_;
+  const bool stale =
+      reused_ && error.kind == ErrorKind::kClosed && error.outcome == Outcome::kNotSent && !answered_;
   if (!endpoint_ || error.side != Side::kUpstream || stale) return;
   NoteResult(upstream::AttemptResult::kLocalFailure);
   NoteLatency(true);

@@ -650,5 +650,32 @@ class Budget(mesh.MeshTest):
         self.assertEqual(self.outcomes()["not_sent"], 50)
 
 
+class Ejected(mesh.MeshTest):
+    def test_an_app_that_breaks_off_what_it_has_begun_is_left_alone_also_on_used_connections(self):
+        other = Answering()
+        self.addCleanup(other.close)
+        self.start(addresses=[self.app.address, other.app.address],
+                   out_cluster={"outlier_detection": {"consecutive_5xx": 5, "max_ejection_percent": 50}})
+        get = "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
+        clients = [self.ask(get) for _ in range(10)]
+        apps = [self.app.accept() for _ in range(5)]
+        for app in apps:
+            app.head()
+            app.send(OK)
+        for client in clients:
+            self.assertEqual(client.head().status, 200)
+            client.exactly(2)
+        for client in clients:
+            self.ask(get, client)
+        for app in apps:
+            app.head()
+        for app in apps:
+            app.reset()
+        self.assertEqual(sorted(client.head().status for client in clients), [200] * 5 + [502] * 5)
+        for _ in range(10):
+            self.assertEqual(self.ask(get).head().status, 200)
+        self.assertTrue(self.app.no_connection())
+
+
 if __name__ == "__main__":
     unittest.main()
