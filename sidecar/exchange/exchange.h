@@ -88,6 +88,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   Next Retry(upstream::Verdict verdict, time::Duration wait);
   void DescribeAnswer(upstream::AttemptFacts& facts);
   bool PolicyTakesRequest() const;
+  bool HasOtherEndpoints() const;
   std::optional<time::Duration> TimeLeft() const;
   time::Duration WaitBeforeRetry(upstream::Verdict verdict, const upstream::ToldWait& told);
   // Since when no byte of the attempt has moved; max: that does not count now.
@@ -124,6 +125,8 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   Next AnswerByRoute();
   // The request's head becomes the upstream's.
   RequestError ApplyRoute();
+  // To the one of its route's clusters where the request's session is, if it has one.
+  void FollowSession();
   void EditResponse(http::ResponseHead& head);
   // A filter has filled in local_head_ and local_body_.
   Next AnswerFromFilter();
@@ -171,7 +174,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   std::unique_ptr<filter::Chain> tunnel_hooks_;  // for the answer to a request for a tunnel; null: none
   std::unique_ptr<MirrorFeed> mirrors_;          // null: none, or they have got all of the request
   std::unique_ptr<Attempt> attempt_;
-  std::unique_ptr<upstream::TriedEndpoints> tried_;      // until there is an answer; null: none
+  std::unique_ptr<Leads> leads_;                         // until there is an answer; null: none
   std::vector<telemetry::AttemptRecord> past_attempts_;  // filled only when logged or sampled
 
   // The request body as far as it was taken from the client, for the next attempt, when `replayable_`.

@@ -40,7 +40,7 @@ void Exchange::StartAttempt() {
   attempt_ = std::make_unique<Attempt>(
       AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, filter_state_, deadline_, events_,
                    *this, *client_, grpc_, tunnel_},
-      attempts_, tried_.get(), replay_);
+      attempts_, leads_.get(), replay_);
 }
 
 // What the policy may look at in an answer.
@@ -91,6 +91,16 @@ void Exchange::EndRetry() {
   cluster_->circuits()->GiveBack(upstream::Circuit::kRetries, route_->priority);
 }
 
+// Than the one that the attempt was at.
+bool Exchange::HasOtherEndpoints() const {
+  if (client_->only_endpoint() != nullptr) return false;
+  if (leads_ != nullptr && leads_->session && leads_->session->strict()) return false;
+  // One that drains is not among those that are chosen: the session has led there.
+  const upstream::EndpointState* const tried = attempt_->endpoint();
+  const bool drains = tried != nullptr && tried->config().health == config::Health::kDraining;
+  return cluster_->eligible() > (drains ? 0 : 1);
+}
+
 Next Exchange::Judge() {
   EndRetry();
   upstream::AttemptFacts facts;
@@ -100,7 +110,7 @@ Next Exchange::Judge() {
   facts.answered = attempt_->has_head() && !facts.told;
   facts.body_replayable = replayable_;
   facts.reused_connection = attempt_->reused();
-  facts.other_endpoints = cluster_->eligible() > 1 && client_->only_endpoint() == nullptr;
+  facts.other_endpoints = HasOtherEndpoints();
   facts.paid_retries = paid_retries();
   facts.safe_retries = safe_retries_;
   facts.request_matches = PolicyTakesRequest();
@@ -171,8 +181,8 @@ Next Exchange::Retry(upstream::Verdict verdict, time::Duration wait) {
   free_retry_ = free_retry_ || verdict == upstream::Verdict::kRetryFree;
   if (stale) env_.stats.worker.stale_reuse.Add();
   if (!stale && attempt_->endpoint() != nullptr) {
-    if (tried_ == nullptr) tried_ = std::make_unique<upstream::TriedEndpoints>();
-    tried_->emplace_back(attempt_->endpoint());
+    if (leads_ == nullptr) leads_ = std::make_unique<Leads>();
+    leads_->tried.emplace_back(attempt_->endpoint());
   }
   attempt_.reset();
   target_->stats.retries.Add();
