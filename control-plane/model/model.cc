@@ -261,7 +261,8 @@ void Builder::AddRoute(const HttpRoute& route) {
         .request_timeout = rule.request_timeout,
         .backend_request_timeout = rule.backend_request_timeout,
         .retry = rule.retry,
-        .fault = {}};
+        .fault = {},
+        .session = rule.session};
     for (const BackendRef& backend : rule.backends) built.backends.push_back(Resolve(route, backend));
     // One that is not there gets no copies; the requests are served.
     std::erase_if(built.filters.mirrors, [&](MirrorRule& mirror) {

@@ -52,6 +52,7 @@ struct MeshRule {
   std::chrono::milliseconds backend_request_timeout{0};
   std::optional<RetryRule> retry;  // its own, else of the policy on its route
   std::optional<FaultRule> fault;  // of the policy on its route
+  std::optional<SessionRule> session;
 };
 
 struct MeshRoute {

@@ -205,6 +205,13 @@ struct RetryRule {
   std::chrono::milliseconds backoff_max{250};
 };
 
+// The requests of one client stay with one endpoint.
+struct SessionRule {
+  std::string name;                       // of the cookie or the header; "": one of the rule's own
+  bool header = false;                    // the name is a header's, in lower case
+  std::chrono::milliseconds lifetime{0};  // of a cookie; 0: until its client ends
+};
+
 struct HttpRule {
   std::string name;
   std::vector<HttpMatch> matches;  // never empty
@@ -213,6 +220,7 @@ struct HttpRule {
   std::chrono::milliseconds request_timeout{0};  // 0: none
   std::chrono::milliseconds backend_request_timeout{0};
   std::optional<RetryRule> retry;
+  std::optional<SessionRule> session = std::nullopt;
 };
 
 struct ParentRef {

@@ -318,5 +318,73 @@ TEST(ReadFilters, ABackendMayEditFieldsOnly) {
             "backend"});
 }
 
+SessionRule Session(const std::string& fields) {
+  return Rule("{sessionPersistence: {" + fields + "}}").session.value_or(SessionRule{.name = "none"});
+}
+
+TEST(ReadSession, FieldsAreRead) {
+  EXPECT_FALSE(Rule("{}").session.has_value());
+  const SessionRule unset = Session("");
+  EXPECT_EQ(unset.name, "");
+  EXPECT_FALSE(unset.header);
+  EXPECT_EQ(unset.lifetime.count(), 0);
+  const SessionRule cookie = Session(
+      "sessionName: Mine, type: Cookie, absoluteTimeout: 1h, cookieConfig: {lifetimeType: Permanent}");
+  EXPECT_EQ(cookie.name, "Mine");
+  EXPECT_FALSE(cookie.header);
+  EXPECT_EQ(cookie.lifetime, std::chrono::hours(1));
+  EXPECT_EQ(Session("cookieConfig: {lifetimeType: Session}").lifetime.count(), 0);
+  const SessionRule header = Session("sessionName: X-Mine, type: Header");
+  EXPECT_EQ(header.name, "x-mine");
+  EXPECT_TRUE(header.header);
+}
+
+TEST(ReadSession, WhatIsWrongIsReported) {
+  const auto problems = [](const std::string& fields) {
+    return RuleProblems("{sessionPersistence: {" + fields + "}}");
+  };
+  const std::string at = "sessionPersistence";
+  EXPECT_EQ(problems("idleTimeout: 1h"), Lines{at + ".idleTimeout: not implemented yet"});
+  const std::string permanent = "cookieConfig: {lifetimeType: Permanent}";
+  EXPECT_EQ(problems(permanent), Lines{at + ": expected absoluteTimeout beside lifetimeType: Permanent"});
+  const std::string only = at +
+                           ".absoluteTimeout: expected cookieConfig.lifetimeType: Permanent beside it; of "
+                           "other sessions the age is not kept yet";
+  EXPECT_EQ(problems("absoluteTimeout: 1h"), Lines{only});
+  EXPECT_EQ(problems("absoluteTimeout: 1h, cookieConfig: {lifetimeType: Session}"), Lines{only});
+  EXPECT_EQ(problems("type: Header, absoluteTimeout: 1h"), Lines{only});
+  EXPECT_EQ(problems("absoluteTimeout: 999ms, " + permanent),
+            Lines{at + ".absoluteTimeout: expected at least 1s"});
+  EXPECT_EQ(problems("absoluteTimeout: 0s, " + permanent),
+            Lines{at + ".absoluteTimeout: expected more than 0"});
+  EXPECT_EQ(problems("absoluteTimeout: 1d, " + permanent),
+            Lines{at + ".absoluteTimeout: expected a duration such as 500ms, 10s or 1m30s"});
+  EXPECT_EQ(problems("type: Header, cookieConfig: {}"),
+            Lines{at + ".cookieConfig: expected none beside type: Header"});
+  EXPECT_EQ(problems("sessionName: 'a b'"), Lines{at + ".sessionName: expected the name of a cookie"});
+  EXPECT_EQ(problems("type: Header, sessionName: 'a:b'"),
+            Lines{at + ".sessionName: expected the name of a header"});
+  EXPECT_EQ(problems("type: Header, sessionName: Transfer-Encoding").size(), 1u);
+  EXPECT_EQ(problems("sessionName: Transfer-Encoding"), Lines{});
+  EXPECT_EQ(problems("sessionName: " + std::string(128, 'a')), Lines{});
+  EXPECT_EQ(problems("sessionName: " + std::string(129, 'a')),
+            Lines{at + ".sessionName: expected at most 128 bytes"});
+  for (const char* unknown : {"type: Url", "cookieConfig: {lifetimeType: Long}", "sessionname: a"})
+    EXPECT_EQ(problems(unknown).size(), 1u) << unknown;
+  EXPECT_EQ(RuleProblems("{sessionPersistence: {}, filters: [{type: RequestRedirect, requestRedirect: "
+                         "{hostname: a}}]}"),
+            Lines{"filters: expected no sessionPersistence beside RequestRedirect"});
+}
+
+TEST(ReadSession, CallsHaveThemToo) {
+  const DecodedFile file = DecodeFile(
+      "{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: r}, spec: {parentRefs: "
+      "[{group: '', kind: Service, name: a}], rules: [{sessionPersistence: {sessionName: s}}, "
+      "{sessionPersistence: {idleTimeout: 1h}}]}}",
+      "f");
+  ASSERT_EQ(file.problems.size(), 1u);
+  EXPECT_EQ(file.problems[0].path, "spec.rules[1].sessionPersistence.idleTimeout");
+}
+
 }  // namespace
 }  // namespace pillion::control

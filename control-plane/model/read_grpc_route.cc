@@ -122,7 +122,9 @@ HttpRule ReadRule(const GRPCRouteRule& message, const std::string& path, const s
                   Report& report) {
   HttpRule rule;
   rule.name = message.name();
-  if (message.has_session_persistence()) report.NotImplemented(FieldPath(path, "session_persistence"));
+  if (message.has_session_persistence()) {
+    rule.session = ReadSession(message.session_persistence(), FieldPath(path, "session_persistence"), report);
+  }
   const std::string matches_path = FieldPath(path, "matches");
   if (message.matches_size() > kMaxMatches) report.Add(matches_path, "expected at most 64");
   for (int i = 0; i < message.matches_size(); ++i) {

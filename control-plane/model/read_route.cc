@@ -108,6 +108,8 @@ void CheckFilters(const HttpRule& rule, const std::string& path, Report& report)
     report.Add(filters_path, "expected RequestRedirect or URLRewrite, not both");
   if (redirect.has_value() && !rule.backends.empty())
     report.Add(filters_path, "expected no backendRefs beside RequestRedirect");
+  if (redirect.has_value() && rule.session.has_value())
+    report.Add(filters_path, "expected no sessionPersistence beside RequestRedirect");
   const auto by_prefix = [](const auto& filter) {
     return filter.has_value() && filter->path.has_value() && filter->path->prefix;
   };
@@ -122,7 +124,9 @@ HttpRule ReadRule(const kube::gateway::v1::HTTPRouteRule& message, const std::st
                   const std::string& ns, Report& report) {
   HttpRule rule;
   rule.name = message.name();
-  if (message.has_session_persistence()) report.NotImplemented(FieldPath(path, "session_persistence"));
+  if (message.has_session_persistence()) {
+    rule.session = ReadSession(message.session_persistence(), FieldPath(path, "session_persistence"), report);
+  }
   if (message.matches_size() > kMaxMatches) report.Add(FieldPath(path, "matches"), "expected at most 64");
   if (message.backend_refs_size() > kMaxBackends) {
     report.Add(FieldPath(path, "backend_refs"), "expected at most 16");

@@ -4,6 +4,7 @@
 
 #include "control-plane/model/read.h"
 #include "sidecar/base/text.h"
+#include "sidecar/config/editable_field.h"
 
 namespace pillion::control {
 namespace {
@@ -11,8 +12,9 @@ namespace {
 using config::ElementPath;
 using config::FieldPath;
 
-constexpr int32_t kMaxWeight = 1'000'000;  // the Gateway API's
-constexpr size_t kMaxRegexBytes = 4096;    // as the sidecar: RE2 is linear in the text, not in the expression
+constexpr int32_t kMaxWeight = 1'000'000;     // the Gateway API's
+constexpr size_t kMaxSessionNameBytes = 128;  // likewise
+constexpr size_t kMaxRegexBytes = 4096;  // as the sidecar: RE2 is linear in the text, not in the expression
 
 bool IsServiceRef(const std::string& group, const std::string& kind) {
   return (group.empty() || group == "core") && kind == "Service";
@@ -91,6 +93,40 @@ BackendRef ReadBackend(const kube::gateway::v1::HTTPBackendRef& message, const s
     backend.weight = static_cast<uint32_t>(std::max(message.weight(), 0));
   }
   return backend;
+}
+
+SessionRule ReadSession(const kube::gateway::v1::SessionPersistence& message, const std::string& path,
+                        Report& report) {
+  using Message = kube::gateway::v1::SessionPersistence;
+  SessionRule rule;
+  rule.header = message.type() == Message::Header;
+  rule.name = message.session_name();
+  const std::string name_path = FieldPath(path, "session_name");
+  if (rule.name.size() > kMaxSessionNameBytes) report.Add(name_path, "expected at most 128 bytes");
+  if (rule.header) std::ranges::transform(rule.name, rule.name.begin(), AsciiLower);
+  if (!rule.name.empty() && !IsToken(rule.name)) {
+    report.Add(name_path, rule.header ? "expected the name of a header" : "expected the name of a cookie");
+  } else if (const auto expected = config::WhyNotEditable(rule.name); rule.header && !expected.empty()) {
+    report.Add(name_path, std::string(expected));
+  }
+  if (message.has_idle_timeout()) report.NotImplemented(FieldPath(path, "idle_timeout"));
+  if (rule.header && message.has_cookie_config())
+    report.Add(FieldPath(path, "cookie_config"), "expected none beside type: Header");
+  const bool permanent = message.cookie_config().lifetime_type() == Message::CookieConfig::Permanent;
+  const std::string timeout_path = FieldPath(path, "absolute_timeout");
+  if (!message.has_absolute_timeout()) {
+    if (permanent) report.Add(path, "expected absoluteTimeout beside lifetimeType: Permanent");
+    return rule;
+  }
+  rule.lifetime = ReadDuration(message.absolute_timeout(), timeout_path, false, report);
+  if (!permanent) {
+    report.Add(timeout_path,
+               "expected cookieConfig.lifetimeType: Permanent beside it; of other sessions the "
+               "age is not kept yet");
+  } else if (rule.lifetime.count() > 0 && rule.lifetime < std::chrono::seconds(1)) {
+    report.Add(timeout_path, "expected at least 1s");
+  }
+  return rule;
 }
 
 }  // namespace pillion::control

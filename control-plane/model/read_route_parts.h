@@ -44,6 +44,9 @@ void ReadHeader(const kube::gateway::v1::HTTPHeaderMatch& message, const std::st
 BackendRef ReadBackend(const kube::gateway::v1::HTTPBackendRef& message, const std::string& path,
                        const std::string& ns, Report& report);
 
+SessionRule ReadSession(const kube::gateway::v1::SessionPersistence& message, const std::string& path,
+                        Report& report);
+
 }  // namespace pillion::control
 
 #endif  // PILLION_CONTROL_PLANE_MODEL_READ_ROUTE_PARTS_H_

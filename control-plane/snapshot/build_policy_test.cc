@@ -1,12 +1,19 @@
 // What policies make of clusters, routes and listeners.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "control-plane/snapshot/build_test_mesh.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
+#include "envoy/extensions/http/stateful_session/cookie/v3/cookie.pb.h"
+#include "envoy/extensions/http/stateful_session/header/v3/header.pb.h"
 #include "pillion/sidecar/v1/peak_ewma.pb.h"
 
 namespace pillion::control {
@@ -268,6 +275,145 @@ TEST(BuildPolicyTest, MirrorsAreOfTheRoute) {
   EXPECT_EQ(mirror.runtime_fraction().default_value().numerator(), 100'000u);
   EXPECT_TRUE(mirror.disable_shadow_host_suffix_append());
   EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
+
+constexpr char kSessions[] = "envoy.filters.http.stateful_session";
+using envoy::extensions::filters::http::stateful_session::v3::StatefulSessionPerRoute;
+using envoy::extensions::http::stateful_session::cookie::v3::CookieBasedSessionState;
+using envoy::extensions::http::stateful_session::header::v3::HeaderBasedSessionState;
+
+google::protobuf::Any StateOf(const Route& route) {
+  const auto found = route.typed_per_filter_config().find(kSessions);
+  StatefulSessionPerRoute session;
+  if (found == route.typed_per_filter_config().end() || !found->second.UnpackTo(&session)) {
+    ADD_FAILURE() << "no session";
+    return {};
+  }
+  EXPECT_FALSE(session.stateful_session().strict()) << "who loses its endpoint gets another";
+  return session.stateful_session().session_state().typed_config();
+}
+// Of a rule of orders with that persistence, for what it matches.
+envoy::type::http::v3::Cookie CookieOf(const std::string& fields, const std::string& matches = "") {
+  CookieBasedSessionState state;
+  EXPECT_TRUE(StateOf(OnlyRoute("sessionPersistence: {" + fields + "}, " +
+                                (matches.empty() ? "" : "matches: [" + matches + "], ") +
+                                "backendRefs: [{name: orders, port: 80}]"))
+                  .UnpackTo(&state));
+  return state.cookie();
+}
+
+TEST(BuildSessionTest, ACookieIsWhatTheRuleSays) {
+  const auto cookie =
+      CookieOf("sessionName: mine, absoluteTimeout: 90m, cookieConfig: {lifetimeType: Permanent}");
+  EXPECT_EQ(cookie.name(), "mine");
+  EXPECT_EQ(cookie.ttl().seconds(), 5400);
+  EXPECT_EQ(cookie.path(), "/");
+  ASSERT_EQ(cookie.attributes_size(), 1);
+  EXPECT_EQ(cookie.attributes(0).name() + "=" + cookie.attributes(0).value(), "SameSite=Lax");
+  EXPECT_FALSE(CookieOf("sessionName: mine").has_ttl());
+}
+
+TEST(BuildSessionTest, AHeaderIsWhatTheRuleSays) {
+  const auto name = [](const std::string& fields) {
+    HeaderBasedSessionState state;
+    EXPECT_TRUE(StateOf(OnlyRoute("sessionPersistence: {type: Header" + fields +
+                                  "}, backendRefs: [{name: orders, port: 80}]"))
+                    .UnpackTo(&state));
+    return state.name();
+  };
+  EXPECT_EQ(name(", sessionName: X-Mine"), "x-mine");
+  const std::string made = name("");
+  EXPECT_TRUE(made.starts_with("x-pillion-session-")) << made;
+}
+
+TEST(BuildSessionTest, TheCookiesPathIsWhatOfTheMatchIsCertain) {
+  const auto path = [](const std::string& type, const std::string& value) {
+    return CookieOf("", "{path: {type: " + type + ", value: '" + value + "'}}").path();
+  };
+  EXPECT_EQ(path("PathPrefix", "/"), "/");
+  EXPECT_EQ(path("PathPrefix", "/a/b/"), "/a/b");
+  EXPECT_EQ(path("Exact", "/a/b"), "/a/b");
+  EXPECT_EQ(path("Exact", "/a/b;c"), "/a");
+  EXPECT_EQ(path("PathPrefix", "/a;b"), "/");
+  EXPECT_EQ(path("RegularExpression", "/p1/p2/.*/p3"), "/p1/p2");
+  EXPECT_EQ(path("RegularExpression", "/a/b"), "/a/b");
+  EXPECT_EQ(path("RegularExpression", "/a/b(c|d)"), "/");
+  EXPECT_EQ(path("RegularExpression", "/a/b|/c"), "/") << "the other alternative";
+  EXPECT_EQ(path("RegularExpression", "/a/?b"), "/") << "/ab";
+  EXPECT_EQ(path("RegularExpression", "/a/b*c"), "/a");
+  EXPECT_EQ(path("RegularExpression", "/a/bc+"), "/a");
+  EXPECT_EQ(path("RegularExpression", ".*"), "/");
+  EXPECT_EQ(path("RegularExpression", "/a"), "/a");
+  EXPECT_EQ(path("RegularExpression", "(?i)/a"), "/");
+}
+
+TEST(BuildSessionTest, RulesWithoutANameHaveOneEachThatStays) {
+  const auto names = [](const std::string& rules) {
+    const auto set = Build(RouteYaml(rules));
+    Lines found;
+    for (const Route& route : Host(*set, kOrders80).routes()) {
+      CookieBasedSessionState state;
+      EXPECT_TRUE(StateOf(route).UnpackTo(&state));
+      found.push_back(state.cookie().name() + state.cookie().path());
+    }
+    return found;
+  };
+  const std::string rest = "sessionPersistence: {}, backendRefs: [{name: orders, port: 80}]}";
+  const Lines two = names("{matches: [{path: {value: /aa}}, {path: {value: /a}}], " + rest + ", {" + rest);
+  ASSERT_EQ(two.size(), 3u);
+  const std::string first = two[0].substr(0, two[0].find('/'));
+  const std::string second = two[2].substr(0, two[2].find('/'));
+  EXPECT_EQ(first, "pillion-session-ee6e673c736a9257") << "sidecars and restarts agree";
+  EXPECT_EQ(two, (Lines{first + "/aa", first + "/a", second + "/"}));
+  EXPECT_NE(first, second);
+  EXPECT_NE(names("{name: x, " + rest)[0], names("{name: y, " + rest)[0]);
+}
+
+TEST(BuildSessionTest, TheListenerHasTheFilterWhereARouteWantsIt) {
+  const auto has = [](const std::string& rule) {
+    const auto set = Build(RouteYaml(rule));
+    const HttpConnectionManager hcm = ManagerOf(*set, "outbound");
+    return std::ranges::count_if(hcm.http_filters(), [](const auto& one) { return one.name() == kSessions; });
+  };
+  EXPECT_EQ(has("{backendRefs: [{name: orders, port: 80}]}"), 0);
+  EXPECT_EQ(has("{sessionPersistence: {}, backendRefs: [{name: orders, port: 80}]}"), 1);
+}
+
+TEST(BuildSessionTest, ABackendOfNoWeightKeepsItsSessions) {
+  const auto clusters = [](const std::string& persistence, const std::string& backends) {
+    const Route route = OnlyRoute(persistence + "backendRefs: [" + backends + "]");
+    Lines found;
+    for (const auto& one : route.route().weighted_clusters().clusters())
+      found.push_back(one.name() + " " + std::to_string(one.weight().value()));
+    if (found.empty()) found.push_back(route.route().cluster());
+    return found;
+  };
+  const std::string v2 = "outbound|8080||v2.shop.svc.cluster.local";
+  const std::string none = "{name: orders, port: 80, weight: 0}";
+  const std::string all = "{name: v2, port: 8080, weight: 5}";
+  EXPECT_EQ(clusters("", none + ", " + all), Lines{v2});
+  EXPECT_EQ(clusters("sessionPersistence: {}, ", none + ", " + all),
+            (Lines{std::string(kOrdersCluster) + " 0", v2 + " 5"}));
+  EXPECT_EQ(clusters("sessionPersistence: {}, ", none), Lines{"invalid-backend"});
+}
+
+TEST(BuildSessionTest, EndpointsThatDrainKeepTheirs) {
+  const auto statuses =
+      Get<Cluster>(*Build(), kCluster, kOrdersCluster).common_lb_config().override_host_status();
+  EXPECT_EQ((std::vector<int>{statuses.statuses().begin(), statuses.statuses().end()}),
+            (std::vector<int>{envoy::config::core::v3::UNKNOWN, envoy::config::core::v3::HEALTHY,
+                              envoy::config::core::v3::DEGRADED, envoy::config::core::v3::DRAINING}));
+}
+
+TEST(BuildSessionTest, CallsHaveThemToo) {
+  const auto set = Build(
+      "--- {apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: r, namespace: shop}, "
+      "spec: {parentRefs: [{group: '', kind: Service, name: greeter}], rules: [{matches: [{method: {service: "
+      "a.B}}], sessionPersistence: {sessionName: c}, backendRefs: [{name: greeter, port: 50051}]}]}}\n");
+  CookieBasedSessionState state;
+  EXPECT_TRUE(StateOf(Host(*set, "greeter.shop.svc.cluster.local:50051").routes(0)).UnpackTo(&state));
+  EXPECT_EQ(state.cookie().name(), "c");
+  EXPECT_EQ(state.cookie().path(), "/a.B/");
 }
 
 }  // namespace

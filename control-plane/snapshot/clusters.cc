@@ -105,6 +105,12 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port, co
   } else {
     SetDns(cluster, service, port, zone);
   }
+  // A pod that is about to end serves the sessions that it has. Said everywhere: a cluster that changes makes
+  // its connections anew, which no route with sessions is worth.
+  for (const auto status : {envoy::config::core::v3::UNKNOWN, envoy::config::core::v3::HEALTHY,
+                            envoy::config::core::v3::DEGRADED, envoy::config::core::v3::DRAINING}) {
+    cluster.mutable_common_lb_config()->mutable_override_host_status()->add_statuses(status);
+  }
   if (service.balancer.has_value()) SetBalancer(cluster, *service.balancer);
   if (service.circuits.has_value()) SetCircuits(cluster, *service.circuits);
   if (service.health.has_value()) SetHealth(cluster, *service.health, FullName(service.name));

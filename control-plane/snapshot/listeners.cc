@@ -6,6 +6,7 @@
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "pillion/sidecar/v1/peering.pb.h"
 
@@ -109,6 +110,9 @@ HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node
     envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit idle;
     idle.set_stat_prefix("local_rate_limiter");
     AddFilter(hcm, kRateLimitFilter, idle);
+  }
+  if (filters.contains(kSessionFilter)) {
+    AddFilter(hcm, kSessionFilter, envoy::extensions::filters::http::stateful_session::v3::StatefulSession());
   }
   auto& filter = *hcm.add_http_filters();
   filter.set_name("pillion.peering");

@@ -2,11 +2,18 @@
 
 #include <re2/re2.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
+#include <string_view>
 
+#include "absl/strings/str_cat.h"
 #include "control-plane/snapshot/parts.h"
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
+#include "envoy/extensions/http/stateful_session/cookie/v3/cookie.pb.h"
+#include "envoy/extensions/http/stateful_session/header/v3/header.pb.h"
 #include "pillion/sidecar/v1/peer_identity.pb.h"
 
 namespace pillion::control {
@@ -82,6 +89,29 @@ RedirectAction::RedirectResponseCode Code(uint32_t status) {
     default:
       return RedirectAction::FOUND;
   }
+}
+
+// Two rules have no session in common (GEP-1619), so a session without a name is called by its rule's; hashed
+// (FNV-1a), because clients need not know that.
+std::string SessionName(const std::string& rule) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : rule) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return absl::StrCat("pillion-session-", absl::Hex(hash, absl::kZeroPad16));
+}
+
+// The path of a cookie for what matches: as much of it as is certain, in whole elements (GEP-1619).
+std::string CookiePath(const PathMatch& match) {
+  const std::string& path = match.path;
+  const bool regex = match.kind == PathMatch::Kind::kRegex;
+  const std::string_view uncertain = regex ? ";?.^$*+()[]{}\\" : ";?";
+  const auto found = std::ranges::find_if(
+      path, [&](char c) { return c <= 0x20 || c > 0x7e || uncertain.find(c) != std::string_view::npos; });
+  auto end = static_cast<size_t>(found - path.begin());
+  if (!path.starts_with('/') || (regex && path.find('|') != std::string::npos)) return "/";
+  if (end == path.size()) return path;
+  if (regex && (path[end] == '?' || path[end] == '*' || path[end] == '{')) --end;  // so is what it follows
+  const size_t slash = end == 0 ? 0 : path.rfind('/', end - 1);
+  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 }  // namespace
@@ -213,6 +243,32 @@ void SetRateLimit(envoy::config::route::v3::Route& to, const RateLimitRule& from
   limit.set_enable_retry_after_header(true);
   limit.set_rate_limited_as_resource_exhausted(true);
   (*to.mutable_typed_per_filter_config())[kRateLimitFilter].PackFrom(limit);
+}
+
+void SetSession(envoy::config::route::v3::Route& to, const SessionRule& from, const std::string& rule,
+                const PathMatch& path) {
+  envoy::extensions::filters::http::stateful_session::v3::StatefulSessionPerRoute session;
+  auto& state = *session.mutable_stateful_session()->mutable_session_state();
+  if (from.header) {
+    envoy::extensions::http::stateful_session::header::v3::HeaderBasedSessionState header;
+    header.set_name(from.name.empty() ? "x-" + SessionName(rule) : from.name);
+    state.set_name("envoy.http.stateful_session.header");
+    state.mutable_typed_config()->PackFrom(header);
+  } else {
+    envoy::extensions::http::stateful_session::cookie::v3::CookieBasedSessionState state_in_cookie;
+    auto& cookie = *state_in_cookie.mutable_cookie();
+    cookie.set_name(from.name.empty() ? SessionName(rule) : from.name);
+    cookie.set_path(CookiePath(path));
+    if (from.lifetime.count() > 0) SetDuration(cookie.mutable_ttl(), from.lifetime);
+    // Not Strict: who follows a link from elsewhere would lose his session. Not Secure: apps speak plain HTTP
+    // to their sidecars.
+    auto& same_site = *cookie.add_attributes();
+    same_site.set_name("SameSite");
+    same_site.set_value("Lax");
+    state.set_name("envoy.http.stateful_session.cookie");
+    state.mutable_typed_config()->PackFrom(state_in_cookie);
+  }
+  (*to.mutable_typed_per_filter_config())[kSessionFilter].PackFrom(session);
 }
 
 }  // namespace pillion::control

@@ -27,6 +27,10 @@ inline constexpr char kFaultFilter[] = "envoy.filters.http.fault";
 inline constexpr char kRateLimitFilter[] = "envoy.filters.http.local_ratelimit";
 void SetFault(envoy::config::route::v3::Route& to, const FaultRule& from);
 void SetRateLimit(envoy::config::route::v3::Route& to, const RateLimitRule& from);
+inline constexpr char kSessionFilter[] = "envoy.filters.http.stateful_session";
+// `rule`: the name of its own; `path`: what the route matches.
+void SetSession(envoy::config::route::v3::Route& to, const SessionRule& from, const std::string& rule,
+                const PathMatch& path);
 
 // The listener must have a filter of that name.
 inline constexpr char kCorsFilter[] = "envoy.filters.http.cors";

@@ -132,13 +132,15 @@ void SetLimits(RouteAction& action, const MeshRule* rule, const MeshService& ser
   SetDuration(action.mutable_timeout(), timeout);  // 0: none
 }
 
-// Only backends that get something.
+// Only backends that get something; where there are sessions, also those that keep the ones they have
+// (GEP-1619).
 std::vector<const MeshBackend*> Weighted(const MeshRule& rule) {
   std::vector<const MeshBackend*> backends;
   for (const MeshBackend& backend : rule.backends) {
-    if (backend.weight > 0) backends.push_back(&backend);
+    if (backend.weight > 0 || (rule.session.has_value() && backend.valid)) backends.push_back(&backend);
   }
-  return backends;
+  const bool any = std::ranges::any_of(backends, [](const MeshBackend* one) { return one->weight > 0; });
+  return any ? backends : std::vector<const MeshBackend*>();
 }
 
 void SetBackends(Route& route, const MeshRule& rule, const MeshService& service, const Model& model,
@@ -215,6 +217,8 @@ RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
         const std::optional<FaultRule>& fault =
             ranked.rule->fault.has_value() ? ranked.rule->fault : service.fault;
         if (fault.has_value()) SetFault(route, *fault);
+        if (const std::optional<SessionRule>& session = ranked.rule->session; session.has_value())
+          SetSession(route, *session, ranked.rule->name, ranked.match->path);
         SetMirrors(*route.mutable_route(), ranked.rule->filters.mirrors, clusters);
         if (ranked.rule->filters.rewrite.has_value())
           SetRewrite(*route.mutable_route(), *ranked.rule->filters.rewrite, ranked.match->path);

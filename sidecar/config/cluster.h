@@ -22,9 +22,15 @@ namespace pillion::config {
 
 enum class UpstreamProtocol : uint8_t { kHttp1, kHttp2 };
 
-// What the control plane says of an endpoint. A degraded one is chosen where no other is left, a bad one when
-// too few are left (Balancer::panic_percent).
-enum class Health : uint8_t { kGood, kDegraded, kBad };
+// What the control plane says of an endpoint. A degraded one is chosen where no other is left, a draining or
+// bad one when too few are left (Balancer::panic_percent); sessions may stay with a draining one.
+enum class Health : uint8_t { kGood, kDegraded, kDraining, kBad };
+
+// Some of them: a bit for each.
+using HealthSet = uint8_t;
+constexpr HealthSet BitOf(Health health) {
+  return static_cast<HealthSet>(1u << static_cast<unsigned>(health));
+}
 
 // Endpoints in one place, of one priority. 0 is the first choice.
 struct Locality {
@@ -214,6 +220,8 @@ struct Cluster {
   std::optional<OutlierDetection> outlier;
   std::vector<HealthCheck> health_checks;
   std::optional<Subsets> subsets;
+  // A session stays with its endpoint while that is one of these.
+  HealthSet session_health = BitOf(Health::kGood) | BitOf(Health::kDegraded);
 };
 
 // By name of cluster, of those by DNS: the endpoints that their names have now. One that is not here has

@@ -15,6 +15,7 @@
 #include "sidecar/config/listener.h"
 #include "sidecar/config/rate_limit.h"
 #include "sidecar/config/route_table.h"
+#include "sidecar/config/sticky_session.h"
 
 namespace pillion::config {
 
@@ -28,9 +29,10 @@ enum class FilterKind : uint8_t {
   kJsonTranscoder,
   kGrpcHttp1ReverseBridge,
   kLocalRateLimit,
+  kStatefulSession,
 };
 
-// Nothing to say: the filter is there. At a listener CORS has no more than this.
+// Nothing to say: the filter is there. At a listener CORS has no more than this, and sessions need not.
 struct Present {};
 
 struct CorsPolicy {
@@ -75,7 +77,7 @@ struct GrpcHttp1ReverseBridge {
 };
 
 using FilterOptions = std::variant<Present, CorsPolicy, Fault, RateLimit, GrpcHttp1Bridge,
-                                   GrpcHttp1ReverseBridge, std::shared_ptr<const Transcoding>>;
+                                   GrpcHttp1ReverseBridge, std::shared_ptr<const Transcoding>, StickySession>;
 
 // One entry of a listener's list, or what a route, virtual host or table says of the entry of that name.
 struct FilterEntry {

@@ -57,6 +57,17 @@ void ReadHttpOptions(const HttpProtocolOptions& options, const std::string& path
   }
 }
 
+void ReadSessionHealth(const cluster::Cluster::CommonLbConfig& proto, const std::string& path,
+                       Cluster& result, ConfigErrors& errors) {
+  if (!proto.has_override_host_status()) return;
+  const std::string list = FieldPath(FieldPath(path, "override_host_status"), "statuses");
+  result.session_health = 0;
+  for (int i = 0; i < proto.override_host_status().statuses_size(); ++i) {
+    result.session_health |= BitOf(ReadHealth(proto.override_host_status().statuses(i),
+                                              ElementPath(list, static_cast<size_t>(i)), errors));
+  }
+}
+
 void ReadProtocol(const cluster::Cluster& proto, const std::string& path, Cluster& result,
                   ConfigErrors& errors) {
   const std::string options_path = FieldPath(path, "typed_extension_protocol_options");
@@ -155,6 +166,7 @@ Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, Conf
   }
   result.balancer = ReadBalancer(proto, path, errors);
   result.subsets = ReadSubsets(proto, path, errors);
+  ReadSessionHealth(proto.common_lb_config(), FieldPath(path, "common_lb_config"), result, errors);
   result.outlier = ReadOutlierDetection(proto, path, errors);
   result.health_checks = ReadHealthChecks(proto, path, errors);
   ReadProtocol(proto, path, result, errors);

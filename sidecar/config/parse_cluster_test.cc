@@ -253,11 +253,33 @@ endpoints:
   const auto& second = parsed.value->endpoints[1];
   EXPECT_EQ(second.address.ToString(), "[::1]:81");
   EXPECT_FALSE(second.pillion_sidecar);
-  EXPECT_EQ(second.health, Health::kBad);
+  EXPECT_EQ(second.health, Health::kDraining);
   EXPECT_EQ(second.locality, 1u);
   EXPECT_EQ(parsed.value->localities[1].weight, 0u);
   EXPECT_EQ(parsed.value->overprovisioning_percent, 140u);
   EXPECT_EQ(second.weight, 1u);
+}
+
+TEST(ParseClusterTest, WhereSessionsStayIsRead) {
+  const auto health = [](const std::string& fields) {
+    const auto parsed =
+        Parse("{name: a, load_assignment: {cluster_name: a}, common_lb_config: {" + fields + "}}");
+    EXPECT_EQ(ToLines(parsed.errors), Lines{});
+    return parsed.value == nullptr ? HealthSet{0xff} : parsed.value->session_health;
+  };
+  const HealthSet good = BitOf(Health::kGood);
+  const HealthSet degraded = BitOf(Health::kDegraded);
+  EXPECT_EQ(health(""), good | degraded);
+  EXPECT_EQ(health("override_host_status: {}"), 0) << "nowhere";
+  EXPECT_EQ(health("override_host_status: {statuses: [HEALTHY]}"), good);
+  EXPECT_EQ(health("override_host_status: {statuses: [UNKNOWN, DRAINING]}"), good | BitOf(Health::kDraining));
+  EXPECT_EQ(health("override_host_status: {statuses: [DEGRADED, UNHEALTHY]}"),
+            degraded | BitOf(Health::kBad));
+  EXPECT_EQ(health("override_host_status: {statuses: [TIMEOUT]}"), BitOf(Health::kBad));
+  EXPECT_EQ(Errors("{name: a, load_assignment: {cluster_name: a}, common_lb_config: {override_host_status: "
+                   "{statuses: [HEALTHY, 9]}}}"),
+            Lines{"common_lb_config.override_host_status.statuses[1]: expected UNKNOWN, HEALTHY, UNHEALTHY, "
+                  "DRAINING, TIMEOUT or DEGRADED"});
 }
 
 TEST(ParseEndpointsTest, HealthDecidesWhoIsUsed) {
@@ -265,7 +287,7 @@ TEST(ParseEndpointsTest, HealthDecidesWhoIsUsed) {
                                        {"HEALTHY", Health::kGood},
                                        {"DEGRADED", Health::kDegraded},
                                        {"UNHEALTHY", Health::kBad},
-                                       {"DRAINING", Health::kBad},
+                                       {"DRAINING", Health::kDraining},
                                        {"TIMEOUT", Health::kBad}}) {
     const auto parsed = ParseEndpoints(Endpoint(std::string(", health_status: ") + status));
     ASSERT_EQ(ToLines(parsed.errors), Lines{});

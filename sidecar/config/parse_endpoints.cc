@@ -33,23 +33,6 @@ bool SaysSidecar(const core::Metadata& metadata, const std::string& path, Config
   return sidecar;
 }
 
-Health ReadHealth(core::HealthStatus status, const std::string& path, ConfigErrors& errors) {
-  switch (status) {
-    case core::UNKNOWN:
-    case core::HEALTHY:
-      return Health::kGood;
-    case core::DEGRADED:
-      return Health::kDegraded;
-    case core::UNHEALTHY:
-    case core::DRAINING:
-    case core::TIMEOUT:
-      return Health::kBad;
-    default:
-      Add(errors, path, "expected UNKNOWN, HEALTHY, UNHEALTHY, DRAINING, TIMEOUT or DEGRADED");
-      return Health::kBad;
-  }
-}
-
 void ReadCheckConfig(const endpoint::Endpoint& proto, const std::string& path, Endpoint& result,
                      ConfigErrors& errors) {
   const auto& check = proto.health_check_config();
@@ -83,6 +66,24 @@ Endpoint ReadEndpoint(const endpoint::LbEndpoint& proto, const std::string& path
 }
 
 }  // namespace
+
+Health ReadHealth(core::HealthStatus status, const std::string& path, ConfigErrors& errors) {
+  switch (status) {
+    case core::UNKNOWN:
+    case core::HEALTHY:
+      return Health::kGood;
+    case core::DEGRADED:
+      return Health::kDegraded;
+    case core::DRAINING:
+      return Health::kDraining;
+    case core::UNHEALTHY:
+    case core::TIMEOUT:
+      return Health::kBad;
+    default:
+      Add(errors, path, "expected UNKNOWN, HEALTHY, UNHEALTHY, DRAINING, TIMEOUT or DEGRADED");
+      return Health::kBad;
+  }
+}
 
 Assignment ReadAssignment(const endpoint::ClusterLoadAssignment& proto, const std::string& path,
                           ConfigErrors& errors, Hosts hosts) {

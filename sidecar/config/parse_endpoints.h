@@ -16,6 +16,9 @@ inline constexpr char kSidecarField[] = "sidecar";
 // The key of the metadata that subsets are made of.
 inline constexpr char kLabelsKey[] = "envoy.lb";
 
+Health ReadHealth(envoy::config::core::v3::HealthStatus status, const std::string& path,
+                  ConfigErrors& errors);
+
 enum class Hosts : bool { kAddresses, kAlsoNames };
 
 Validated<Assignment> ParseAssignment(const envoy::config::endpoint::v3::ClusterLoadAssignment& proto,

@@ -15,10 +15,12 @@
 #include "envoy/extensions/filters/http/grpc_json_transcoder/v3/transcoder.pb.h"
 #include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_rate_limit.h"
 #include "sidecar/config/parse_route.h"
+#include "sidecar/config/parse_sticky_session.h"
 #include "sidecar/config/transcoding/transcoding.h"
 
 namespace pillion::config {
@@ -28,6 +30,8 @@ namespace http = envoy::extensions::filters::http;
 using google::protobuf::Any;
 using http::grpc_json_transcoder::v3::GrpcJsonTranscoder;
 using http::local_ratelimit::v3::LocalRateLimit;
+using http::stateful_session::v3::StatefulSession;
+using http::stateful_session::v3::StatefulSessionPerRoute;
 using ReverseBridge = http::grpc_http1_reverse_bridge::v3::FilterConfig;
 using ReverseBridgePerRoute = http::grpc_http1_reverse_bridge::v3::FilterConfigPerRoute;
 
@@ -251,8 +255,8 @@ struct Row {
   Read read;
 };
 
-const std::array<Row, 9>& Catalogue() {
-  static const auto* const rows = new std::array<Row, 9>{{
+const std::array<Row, 11>& Catalogue() {
+  static const auto* const rows = new std::array<Row, 11>{{
       {FilterKind::kCors, http::cors::v3::Cors::descriptor()->full_name(), true, false,
        ReadPresent<http::cors::v3::Cors>},
       {FilterKind::kCors, http::cors::v3::CorsPolicy::descriptor()->full_name(), false, true, ReadCorsPolicy},
@@ -271,6 +275,12 @@ const std::array<Row, 9>& Catalogue() {
        ReadReverseBridgePerRoute},
       {FilterKind::kJsonTranscoder, GrpcJsonTranscoder::descriptor()->full_name(), true, true,
        ReadTranscoder},
+      {FilterKind::kStatefulSession, StatefulSession::descriptor()->full_name(), true, false,
+       [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) {
+         return ReadStickySession(any, path, errors);
+       }},
+      {FilterKind::kStatefulSession, StatefulSessionPerRoute::descriptor()->full_name(), false, true,
+       ReadStickySessionPerRoute},
   }};
   return *rows;
 }

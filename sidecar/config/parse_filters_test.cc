@@ -328,5 +328,127 @@ TEST(ParseFilters, ATranscoderNeedsADescriptorSet) {
       Lines{"http_filters[0].typed_config.max_request_body_size: expected a number from 1 to 1073741824"});
 }
 
+// What a listener's list has where routes say what is to be done.
+const std::string kSessions = Filter("s", Typed("stateful_session.v3.StatefulSession"));
+
+std::string CookieState(const std::string& fields) {
+  return "session_state: {name: n, typed_config: {\"@type\": "
+         "a/envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState, cookie: {" +
+         fields + "}}}";
+}
+std::string HeaderState(const std::string& name) {
+  return "session_state: {name: n, typed_config: {\"@type\": "
+         "a/envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState, name: '" +
+         name + "'}}";
+}
+std::string OnRoute(const std::string& fields) {
+  return "s: " + Typed("stateful_session.v3.StatefulSessionPerRoute", fields);
+}
+// Null: there is none, which the first route of the listener's table has.
+const StickySession* SessionOf(const Validated<Listener>& parsed) {
+  EXPECT_EQ(Errors(parsed), Lines{});
+  EXPECT_EQ(ToLines(parsed.unsupported), Lines{});
+  if (parsed.value == nullptr) return nullptr;
+  const FilterOptions* const options =
+      OptionsOf(FilterKind::kStatefulSession, parsed.value->chain(0).http->http, &FirstRoute(*parsed.value));
+  return options == nullptr ? nullptr : std::get_if<StickySession>(options);
+}
+Lines RouteErrors(const std::string& fields) {
+  Lines lines = Errors(Parse(kSessions, "", "", OnRoute(fields)));
+  const std::string common = "route_config.virtual_hosts[0].routes[0].typed_per_filter_config[\"s\"]";
+  for (std::string& line : lines) {
+    EXPECT_TRUE(line.starts_with(common)) << line;
+    line.erase(0, common.size());
+    if (line.starts_with(".")) line.erase(0, 1);
+  }
+  return lines;
+}
+
+TEST(ParseSessions, ACookieIsRead) {
+  const auto parsed =
+      Parse(Filter("s", Typed("stateful_session.v3.StatefulSession",
+                              "strict: true, " +
+                                  CookieState("name: c, ttl: 3600s, path: /p, attributes: [{name: SameSite, "
+                                              "value: Lax}, {name: Partitioned}]"))));
+  const StickySession* const session = SessionOf(parsed);
+  ASSERT_NE(session, nullptr);
+  EXPECT_EQ(session->kind, StickySession::Kind::kCookie);
+  EXPECT_EQ(session->name, "c");
+  EXPECT_EQ(session->ttl, std::chrono::seconds(3600));
+  EXPECT_EQ(session->attributes, "; Max-Age=3600; Path=/p; HttpOnly; SameSite=Lax; Partitioned");
+  EXPECT_TRUE(session->strict);
+}
+
+TEST(ParseSessions, UnsetFieldsHaveTheirDefaults) {
+  for (const char* cookie : {"name: c", "name: c, ttl: 0s"}) {
+    const auto parsed = Parse(Filter("s", Typed("stateful_session.v3.StatefulSession", CookieState(cookie))));
+    const StickySession* const session = SessionOf(parsed);
+    ASSERT_NE(session, nullptr);
+    EXPECT_EQ(session->ttl.count(), 0);
+    EXPECT_EQ(session->attributes, "; HttpOnly");
+    EXPECT_FALSE(session->strict);
+  }
+}
+
+TEST(ParseSessions, AFieldIsRead) {
+  const auto parsed =
+      Parse(kSessions, "", "", OnRoute("stateful_session: {" + HeaderState("X-Session") + ", strict: true}"));
+  const StickySession* const session = SessionOf(parsed);
+  ASSERT_NE(session, nullptr);
+  EXPECT_EQ(session->kind, StickySession::Kind::kHeader);
+  EXPECT_EQ(session->name, "x-session");
+  EXPECT_TRUE(session->strict);
+}
+
+TEST(ParseSessions, ARouteHasTheLastWord) {
+  const std::string at_listener =
+      Filter("s", Typed("stateful_session.v3.StatefulSession", CookieState("name: l")));
+  const auto name = [](const Validated<Listener>& parsed) {
+    const StickySession* const session = SessionOf(parsed);
+    return session == nullptr ? "none" : session->name;
+  };
+  const std::string own = OnRoute("stateful_session: {" + CookieState("name: r") + "}");
+  EXPECT_EQ(name(Parse(at_listener)), "l");
+  EXPECT_EQ(name(Parse(at_listener, "", "", own)), "r");
+  EXPECT_EQ(name(Parse(at_listener, own)), "r");
+  EXPECT_EQ(name(Parse(at_listener, "", "", OnRoute("disabled: true"))), "none");
+  EXPECT_EQ(name(Parse(at_listener, "", "", OnRoute("stateful_session: {}"))), "none");
+  EXPECT_EQ(name(Parse(kSessions)), "none");
+  EXPECT_EQ(name(Parse(kSessions, "", "", own)), "r");
+}
+
+TEST(ParseSessions, WhatIsWrongIsToldWithItsPath) {
+  EXPECT_EQ(RouteErrors(""), Lines{": expected disabled or stateful_session"});
+  EXPECT_EQ(RouteErrors("disabled: false"), Lines{"disabled: expected true; it says nothing otherwise"});
+  const auto state = [](const std::string& fields) {
+    return RouteErrors("stateful_session: {" + fields + "}");
+  };
+  const std::string config = "stateful_session.session_state.typed_config";
+  const std::string types = ": expected a CookieBasedSessionState or a HeaderBasedSessionState";
+  EXPECT_EQ(state("session_state: {name: n}"), Lines{config + types});
+  EXPECT_EQ(state("session_state: {name: n, typed_config: " + Typed("cors.v3.Cors") + "}"),
+            Lines{config + types});
+  const auto cookie = [&](const std::string& fields) { return state(CookieState(fields)); };
+  const std::string path = config + ".cookie.";
+  EXPECT_EQ(cookie(""), Lines{path + "name: expected a cookie's name"});
+  EXPECT_EQ(cookie("name: 'a;b'"), Lines{path + "name: expected a cookie's name"});
+  EXPECT_EQ(cookie("name: a, ttl: -1s").size(), 1u);
+  EXPECT_EQ(cookie("name: a, ttl: 0.5s"), Lines{path + "ttl: expected 0, or at least 1s"});
+  for (const char* bad : {"a", "'/a;b'", "'/a b'", "/\u00e9"})
+    EXPECT_EQ(cookie(std::string("name: a, path: ") + bad), Lines{path + "path: expected a path without ;"})
+        << bad;
+  EXPECT_EQ(cookie("name: a, attributes: [{name: ok}, {value: x}, {name: 'a b', value: 'c;d'}]"),
+            (Lines{path + "attributes[1].name: expected an attribute's name",
+                   path + "attributes[2].name: expected an attribute's name",
+                   path + "attributes[2].value: expected printable ASCII characters without ;"}));
+  const auto header = [&](const std::string& name) { return state(HeaderState(name)); };
+  EXPECT_EQ(header(""), Lines{config + ".name: expected a field's name"});
+  EXPECT_EQ(header(":path"), Lines{config + ".name: expected a field's name"});
+  for (const char* bad : {"Host", "Content-Length", "te", "pillion-h1"})
+    EXPECT_EQ(header(bad).size(), 1u) << bad;
+  EXPECT_EQ(Errors(Parse("", "", "", "s: " + Typed("stateful_session.v3.StatefulSession"))).size(), 1u)
+      << "a route has a type of its own";
+}
+
 }  // namespace
 }  // namespace pillion::config

@@ -21,9 +21,8 @@ constexpr uint32_t kUnknownStatus = 2;  // google.rpc.Code
 
 }  // namespace
 
-Attempt::Attempt(AttemptOrder order, uint32_t number, const upstream::TriedEndpoints* tried,
-                 const SliceQueue& replay)
-    : number_(number), order_(order), tried_(tried), ticket_(&order.owner), started_(order.env.turn.now()) {
+Attempt::Attempt(AttemptOrder order, uint32_t number, const Leads* leads, const SliceQueue& replay)
+    : number_(number), order_(order), leads_(leads), ticket_(&order.owner), started_(order.env.turn.now()) {
   pending.AppendShared(replay);
   ++order_.cluster.active_attempts;
 }
@@ -63,23 +62,41 @@ Next Attempt::Advance() {
   return next;
 }
 
+// A session comes before the balancer. Where its endpoint cannot be used, or has been tried in vain, the next
+// one is chosen as if there were none, unless there must be.
+upstream::EndpointState* Attempt::ChooseEndpoint() {
+  upstream::ClusterState& cluster = order_.cluster;
+  if (const net::Address* const only = order_.client.only_endpoint()) return cluster.Find(*only);
+  upstream::PickQuery query{.tried = leads_ == nullptr ? upstream::Tried() : upstream::Tried(leads_->tried),
+                            .now = order_.env.turn.now(),
+                            .random = order_.env.random};
+  if (leads_ != nullptr && leads_->session && leads_->session->endpoint) {
+    upstream::EndpointState* const own = cluster.FindSticky(*leads_->session->endpoint, query, order_.labels);
+    const bool in_vain = own != nullptr && (own->Paused(query.now) || Has(query.tried, *own));
+    if (leads_->session->strict() || (own != nullptr && !in_vain)) {
+      if (own == nullptr) return nullptr;
+      own->Chosen(query.now);
+      order_.events.Note(Event::kSessionKept, own->address().port(), query.now);
+      return own;
+    }
+  }
+  if (!order_.route.hash_policy.empty() && cluster.config().balancer.hashes())
+    query.hash = HashOfRequest(order_.route.hash_policy, head(), order_.client);
+  return cluster.Pick(query, order_.labels);
+}
+
 Next Attempt::Pick() {
   counted_ = order_.cluster.circuits()->Take(Circuit::kRequests, order_.route.priority);
   if (!counted_) {
     return End({ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
                 "as many requests are under way to the cluster as its circuit allows"});
   }
-  upstream::PickQuery query{.tried = tried_ == nullptr ? upstream::Tried() : upstream::Tried(*tried_),
-                            .now = order_.env.turn.now(),
-                            .random = order_.env.random};
-  if (!order_.route.hash_policy.empty() && order_.cluster.config().balancer.hashes())
-    query.hash = HashOfRequest(order_.route.hash_policy, head(), order_.client);
-  const net::Address* const only = order_.client.only_endpoint();
-  endpoint_ = LocalRef<upstream::EndpointState>(only == nullptr ? order_.cluster.Pick(query, order_.labels)
-                                                                : order_.cluster.Find(*only));
-  if (!endpoint_)
-    return End(
-        {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});
+  endpoint_ = LocalRef<upstream::EndpointState>(ChooseEndpoint());
+  if (!endpoint_) {
+    return End({ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
+                MustKeepSession() ? "the endpoint of the request's session gets no requests"
+                                  : "the cluster has no usable endpoint"});
+  }
   ++endpoint_->active_attempts;
   // A configuration that goes in a circle would go round until nothing is left.
   if (endpoint_->address().port() == order_.listener.config->port &&

@@ -15,12 +15,15 @@
 #define PILLION_SIDECAR_EXCHANGE_ATTEMPT_H_
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 
 #include "sidecar/base/local_ref.h"
 #include "sidecar/base/recycled.h"
 #include "sidecar/base/request_error.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/exchange/environment.h"
+#include "sidecar/filter/sticky_session.h"
 #include "sidecar/stream/stream.h"
 #include "sidecar/telemetry/events.h"
 #include "sidecar/upstream/cluster_state.h"
@@ -47,6 +50,12 @@ enum class Next : uint8_t {
   kDone,  // the table has been walked to its end
 };
 
+// What bears on which endpoints a request may go to, beside its cluster and route.
+struct Leads {
+  upstream::TriedEndpoints tried;                // by its earlier attempts
+  std::optional<filter::StickySession> session;  // of requests that belong to one, or begin one
+};
+
 // What an attempt needs of its exchange; outlives it.
 struct AttemptOrder {
   Environment& env;
@@ -66,10 +75,8 @@ struct AttemptOrder {
 class Attempt final : public Recycled<Attempt> {
  public:
   enum class Step : uint8_t { kPick, kAcquire, kSendHead, kAwaitHead, kRelay, kEnded };
-  // `number` counts from 1. `tried`: the endpoints of earlier ones; null: none. `replay`: what is already
-  // known of the request body.
-  Attempt(AttemptOrder order, uint32_t number, const upstream::TriedEndpoints* tried,
-          const SliceQueue& replay);
+  // `number` counts from 1. `leads`: null: none. `replay`: what is already known of the request body.
+  Attempt(AttemptOrder order, uint32_t number, const Leads* leads, const SliceQueue& replay);
   ~Attempt();
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
@@ -130,6 +137,8 @@ class Attempt final : public Recycled<Attempt> {
   uint32_t number_;
 
   Next Pick();
+  upstream::EndpointState* ChooseEndpoint();
+  bool MustKeepSession() const { return leads_ != nullptr && leads_->session && leads_->session->strict(); }
   Next Acquire();
   Next SendHead();
   Next AwaitHead();
@@ -152,7 +161,7 @@ class Attempt final : public Recycled<Attempt> {
   bool RequestHasNoMore() const;
 
   AttemptOrder order_;
-  const upstream::TriedEndpoints* tried_;
+  const Leads* leads_;
   LocalRef<upstream::EndpointState> endpoint_;
   stream::Ticket ticket_;
   std::unique_ptr<stream::UpstreamStream> stream_;

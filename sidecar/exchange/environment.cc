@@ -1,5 +1,7 @@
 #include "sidecar/exchange/environment.h"
 
+#include <algorithm>
+
 #include "sidecar/route/weights.h"
 
 namespace pillion::exchange {
@@ -39,6 +41,22 @@ const RouteScope::Target& RouteScope::Choose(const route::Match& match, Random& 
                              std::span(credits_).subspan(first, route.clusters.size()), random.Next());
   }
   return targets_[first + chosen];
+}
+
+std::span<const RouteScope::Target> RouteScope::TargetsOf(const config::Route& route,
+                                                          const Target& chosen) const {
+  const auto own = std::ranges::find_if(
+      route.clusters, [&](const config::WeightedCluster& one) { return &one.cluster == chosen.cluster; });
+  return {&chosen - (own - route.clusters.begin()), route.clusters.size()};
+}
+
+void RouteScope::GiveBack(const config::Route& route, const Target& chosen) {
+  if (route.clusters.size() < 2) return;
+  const Target* const first = TargetsOf(route, chosen).data();
+  route::GiveTurnBack(
+      route.clusters, route.total_weight,
+      std::span(credits_).subspan(static_cast<size_t>(first - targets_.data()), route.clusters.size()),
+      static_cast<size_t>(&chosen - first));
 }
 
 }  // namespace pillion::exchange

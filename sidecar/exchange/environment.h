@@ -59,6 +59,10 @@ class RouteScope : public LocalCounted {
   // The next request's, of a route that matched: smooth weighted round robin, which begins at a random place,
   // so that sidecars that start together do not choose together. It lives as long as the scope.
   const Target& Choose(const route::Match& match, Random& random);
+  // All of a route that has clusters, of which `chosen` is one, in the order of its clusters.
+  std::span<const Target> TargetsOf(const config::Route& route, const Target& chosen) const;
+  // The request goes elsewhere for a reason of its own: the turn that chose is the next one's.
+  void GiveBack(const config::Route& route, const Target& chosen);
 
  private:
   std::shared_ptr<const route::RouteIndex> index_;

@@ -263,14 +263,16 @@ Next Exchange::RequestFilters() {
   const bool configured = listener_->config->http.filters != nullptr;
   const size_t count = configured ? env_.filters.all.size() : env_.filters.always;
   filter::Refusal refusal;
+  std::optional<filter::StickySession> session;
   std::optional<filter::Caller> caller;
   if (configured) {
-    caller.emplace(
-        filter::Caller{env_.turn.now(), env_.stats.worker, client_->peer(), client_->security(), refusal});
+    caller.emplace(filter::Caller{env_.turn.now(), env_.turn.wall(), env_.stats.worker, client_->peer(),
+                                  client_->security(), refusal, session});
   }
   const filter::RequestView view = FilterView(configured ? &*caller : nullptr);
   while (next_filter_ < count) {
     const filter::Decision decision = env_.filters.all[next_filter_++]->OnRequestHead(view);
+    if (session) leads_ = std::make_unique<Leads>(Leads{{}, std::exchange(session, std::nullopt)});
     if (tunnel_ && filter_state_.chain != nullptr) {
       if (const RequestError error = KeepFromTunnel(*filter_state_.chain)) return AnswerLocally(error);
     }
@@ -312,6 +314,7 @@ Next Exchange::LeaveFilters() {
     Continue();
     grpc_ = grpc_ || http::IsGrpc(client_->request().headers);
   }
+  if (leads_ != nullptr) FollowSession();
   if (error_) return AnswerLocally(error_);
   if (route_->answers()) return AnswerByRoute();
   if (tunnel_) {
@@ -454,7 +457,7 @@ Next Exchange::ResponseFilters() {
   head_delivered_ = true;
   response_finished_ = end;
   replay_.Clear();
-  tried_.reset();
+  leads_.reset();
   Note(Event::kDelivered, status_);
   step_ = Step::kFinish;
   return Next::kMore;

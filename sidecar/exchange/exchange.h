@@ -93,6 +93,8 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   upstream::AttemptFacts Describe(const Attempt& attempt);
   void DescribeAnswer(const Attempt& attempt, upstream::AttemptFacts& facts);
   bool PolicyTakesRequest() const;
+  // Than the one that the attempt was at.
+  bool HasOtherEndpoints(const Attempt& attempt) const;
   std::optional<time::Duration> TimeLeft() const;
   time::Duration WaitBeforeRetry(upstream::Verdict verdict, const upstream::ToldWait& told);
   // Since when no byte of the attempt has moved; max: that does not count now.
@@ -143,6 +145,8 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   Next AnswerByRoute();
   // The request's head becomes the upstream's.
   RequestError ApplyRoute();
+  // To the one of its route's clusters where the request's session is, if it has one.
+  void FollowSession();
   void EditResponse(http::ResponseHead& head);
   // A filter has filled in local_head_ and local_body_.
   Next AnswerFromFilter();
@@ -192,7 +196,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   std::unique_ptr<Attempt> attempt_;
   // Those that a later one was made beside, oldest first, each with its request sent; null: none.
   std::unique_ptr<std::vector<std::unique_ptr<Attempt>>> rivals_;
-  std::unique_ptr<upstream::TriedEndpoints> tried_;  // until there is an answer; null: none
+  std::unique_ptr<Leads> leads_;  // until there is an answer; null: none
   std::unique_ptr<std::vector<telemetry::AttemptRecord>> past_attempts_;  // only when logged or sampled
 
   // The request body as far as it was taken from the client, for the next attempt, when `replayable_`.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "sidecar/base/text.h"
+#include "sidecar/http/cookie.h"
 #include "sidecar/route/match.h"
 #include "sidecar/upstream/hash_table.h"
 
@@ -35,7 +36,7 @@ std::optional<uint64_t> HashOne(const config::HashPolicy& policy, const http::Re
     case Kind::kHeader:
       return HashOfField(request.headers, policy.name);
     case Kind::kCookie:
-      if (const auto value = FindCookie(request.headers, policy.name)) return upstream::HashOf(*value);
+      if (const auto value = http::FindCookie(request.headers, policy.name)) return upstream::HashOf(*value);
       if (!policy.ttl) return std::nullopt;
       return upstream::HashOf(CookieFor(client));
     case Kind::kSourceIp:
@@ -52,24 +53,6 @@ std::optional<uint64_t> HashOne(const config::HashPolicy& policy, const http::Re
 
 }  // namespace
 
-std::optional<std::string_view> FindCookie(const http::HeaderList& fields, std::string_view name) {
-  for (size_t i = 0; i < fields.size(); ++i) {
-    if (fields[i].known != http::Known::kCookie) continue;
-    std::string_view rest = fields[i].value;
-    while (!rest.empty()) {
-      const size_t end = rest.find(';');
-      const std::string_view pair = TrimOws(rest.substr(0, end));
-      rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-      if (!pair.starts_with(name) || pair.size() <= name.size() || pair[name.size()] != '=') continue;
-      std::string_view value = pair.substr(name.size() + 1);
-      if (value.size() >= 2 && value.front() == '"' && value.back() == '"')
-        value = value.substr(1, value.size() - 2);
-      return value;
-    }
-  }
-  return std::nullopt;
-}
-
 std::optional<uint64_t> HashOfRequest(std::span<const config::HashPolicy> policies,
                                       const http::RequestHead& request, const stream::ClientStream& client) {
   std::optional<uint64_t> hash;
@@ -85,7 +68,7 @@ void AddHashCookies(std::span<const config::HashPolicy> policies, const http::Re
                     const stream::ClientStream& client, http::HeaderList& response) {
   bool hashed = false;
   for (const config::HashPolicy& policy : policies) {
-    if (policy.kind == Kind::kCookie && policy.ttl && !FindCookie(request.headers, policy.name)) {
+    if (policy.kind == Kind::kCookie && policy.ttl && !http::FindCookie(request.headers, policy.name)) {
       std::string cookie = policy.name + "=" + CookieFor(client);
       if (policy.ttl->count() > 0) absl::StrAppend(&cookie, "; Max-Age=", policy.ttl->count());
       if (!policy.path.empty()) absl::StrAppend(&cookie, "; Path=", policy.path);

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <string_view>
 
 #include "sidecar/config/route_table.h"
 #include "sidecar/http/head.h"
@@ -22,10 +21,6 @@ std::optional<uint64_t> HashOfRequest(std::span<const config::HashPolicy> polici
 // its requests that cross do not go to several endpoints.
 void AddHashCookies(std::span<const config::HashPolicy> policies, const http::RequestHead& request,
                     const stream::ClientStream& client, http::HeaderList& response);
-
-// The value of a request's cookie (RFC 6265 section 4.2.1), of the first of that name; nullopt: there is
-// none.
-std::optional<std::string_view> FindCookie(const http::HeaderList& fields, std::string_view name);
 
 }  // namespace pillion::exchange
 

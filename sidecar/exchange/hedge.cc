@@ -51,6 +51,7 @@ void Exchange::Hedge() {
   attempt_->SetHedged(too_slow);
   NoRetry reason = upstream::JudgeHedge(Describe(*attempt_), policy);
   if (listener_->tried_once) reason = NoRetry::kUsedUp;
+  if (leads_ != nullptr && leads_->session && leads_->session->strict()) reason = NoRetry::kNoOtherEndpoint;
   if (reason == NoRetry::kNone && upstream::TooLate(TimeLeft(), {}, target_->stats.recent_attempts.Median()))
     reason = NoRetry::kDeadline;
   if (reason == NoRetry::kNone) reason = PayRetry();
@@ -59,8 +60,8 @@ void Exchange::Hedge() {
     return;
   }
   may_have_run_ = true;
-  if (tried_ == nullptr) tried_ = std::make_unique<upstream::TriedEndpoints>();
-  tried_->emplace_back(attempt_->endpoint());
+  if (leads_ == nullptr) leads_ = std::make_unique<Leads>();
+  leads_->tried.emplace_back(attempt_->endpoint());
   if (rivals_ == nullptr) rivals_ = std::make_unique<std::vector<std::unique_ptr<Attempt>>>();
   rivals_->push_back(std::move(attempt_));
   target_->stats.hedges.Add();

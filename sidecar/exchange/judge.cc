@@ -32,7 +32,7 @@ void Exchange::StartAttempt() {
   attempt_ = std::make_unique<Attempt>(
       AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, filter_state_, deadline_, events_,
                    *this, *client_, grpc_, tunnel_},
-      attempts_, tried_.get(), replay_);
+      attempts_, leads_.get(), replay_);
   if (retry_counted_) attempt_->CountAsRetry();
   retry_counted_ = false;
 }
@@ -89,6 +89,15 @@ void Exchange::EndRetry() {
   cluster_->circuits()->GiveBack(upstream::Circuit::kRetries, route_->priority);
 }
 
+bool Exchange::HasOtherEndpoints(const Attempt& attempt) const {
+  if (client_->only_endpoint() != nullptr) return false;
+  if (leads_ != nullptr && leads_->session && leads_->session->strict()) return false;
+  // One that drains is not among those that are chosen: the session has led there.
+  const upstream::EndpointState* const tried = attempt.endpoint();
+  const bool drains = tried != nullptr && tried->config().health == config::Health::kDraining;
+  return cluster_->eligible() > (drains ? 0 : 1);
+}
+
 upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
   upstream::AttemptFacts facts;
   facts.method = client_->request().method;
@@ -97,7 +106,7 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
   facts.answered = attempt.has_head() && !facts.told;
   facts.body_replayable = replayable_;
   facts.reused_connection = attempt.reused();
-  facts.other_endpoints = cluster_->eligible() > 1 && client_->only_endpoint() == nullptr;
+  facts.other_endpoints = HasOtherEndpoints(attempt);
   facts.paid_retries = paid_retries();
   facts.safe_retries = safe_retries_;
   facts.request_matches = PolicyTakesRequest();
@@ -175,8 +184,8 @@ Next Exchange::Retry(upstream::Verdict verdict, time::Duration wait) {
   free_retry_ = free_retry_ || verdict == upstream::Verdict::kRetryFree;
   if (stale) env_.stats.worker.stale_reuse.Add();
   if (!stale && attempt_->endpoint() != nullptr) {
-    if (tried_ == nullptr) tried_ = std::make_unique<upstream::TriedEndpoints>();
-    tried_->emplace_back(attempt_->endpoint());
+    if (leads_ == nullptr) leads_ = std::make_unique<Leads>();
+    leads_->tried.emplace_back(attempt_->endpoint());
   }
   attempt_.reset();
   target_->stats.retries.Add();

@@ -1,4 +1,7 @@
 // What a route makes of the messages that take it.
+#include <algorithm>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "sidecar/exchange/exchange.h"
@@ -89,10 +92,38 @@ RequestError Exchange::ApplyRoute() {
   return {};
 }
 
+// A session comes before the weights of a route's clusters (GEP-1619), also of one that would fail. The turn
+// that it had no use for is the next request's: those that begin sessions are shared out by the weights.
+void Exchange::FollowSession() {
+  if (route_ == nullptr || route_->clusters.size() < 2) return;
+  const std::optional<filter::StickySession>& session = leads_->session;
+  if (!session || !session->endpoint) return;
+  const upstream::PickQuery query{.now = env_.turn.now(), .random = env_.random};
+  const auto holds = [&](const RouteScope::Target& target) {
+    upstream::ClusterState* const cluster = env_.clusters.Find(*target.cluster);
+    return cluster != nullptr && cluster->FindSticky(*session->endpoint, query, target.labels) != nullptr;
+  };
+  const std::span<const RouteScope::Target> targets = routes_->TargetsOf(*route_, *target_);
+  const RouteScope::Target* found = target_;
+  if (!holds(*found)) {
+    const auto other = std::ranges::find_if(targets, holds);
+    if (other == targets.end()) return;
+    found = &*other;
+  }
+  routes_->GiveBack(*route_, *target_);
+  target_->stats.started.Subtract();
+  target_ = found;
+  target_->stats.started.Add();
+  cluster_ = LocalRef<upstream::ClusterState>(env_.clusters.Find(*target_->cluster));
+  error_ = {};
+}
+
 // Of an upstream's answer, or one that the route makes; not of errors, nor of filters' answers.
 void Exchange::EditResponse(http::ResponseHead& head) {
   if (!local_answer_ && !route_->hash_policy.empty() && cluster_->config().balancer.hashes())
     AddHashCookies(route_->hash_policy, client_->request(), *client_, head.headers);
+  if (!local_answer_ && leads_ != nullptr && leads_->session)
+    leads_->session->Tell(attempt_->endpoint()->address(), env_.turn.wall(), head.headers);
   if (target_ == nullptr || target_->edits == nullptr || target_->edits->response == nullptr) return;
   if (local_answer_ && !answered_by_route_) return;
   const std::string client = client_->peer().ToString();

@@ -18,6 +18,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,7 @@
 #include "sidecar/base/request_error.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/config/listener.h"
+#include "sidecar/filter/sticky_session.h"
 #include "sidecar/http/head.h"
 #include "sidecar/net/address.h"
 #include "sidecar/net/security.h"
@@ -94,10 +96,12 @@ struct Refusal {
 // What OnRequestHead finds beside the request.
 struct Caller {
   time::MonotonicTime now;
+  time::WallTime wall;
   telemetry::WorkerStats& stats;
   const net::Address& peer;
-  const net::Security* security;  // of TLS that ended here; null: there was none
-  Refusal& refusal;               // kRefuse
+  const net::Security* security;          // of TLS that ended here; null: there was none
+  Refusal& refusal;                       // kRefuse
+  std::optional<StickySession>& session;  // where requests of its kind have one, with or without an endpoint
 };
 
 struct RequestView {

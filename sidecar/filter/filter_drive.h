@@ -156,7 +156,9 @@ class FilterDrive {
   bool waits = false;  // Request again when the time has come
   bool refused = false;
   std::unique_ptr<Refusal> refusal = std::make_unique<Refusal>();
+  std::unique_ptr<std::optional<StickySession>> session = std::make_unique<std::optional<StickySession>>();
   time::MonotonicTime now{};
+  time::WallTime wall{};
   net::Address peer;
   const net::Security* security = nullptr;
   std::unique_ptr<telemetry::WorkerStats> stats = std::make_unique<telemetry::WorkerStats>();
@@ -182,7 +184,7 @@ class FilterDrive {
         std::max(most_held, chain.HeldBytes() - chain.request_out().bytes() - chain.response_out().bytes());
   }
   RequestView View() {
-    caller_ = std::make_unique<Caller>(Caller{now, *stats, peer, security, *refusal});
+    caller_ = std::make_unique<Caller>(Caller{now, wall, *stats, peer, security, *refusal, *session});
     return {options_, nullptr, head, state, random_, local_response, response_body_, caller_.get()};
   }
   const Filter& filter_;

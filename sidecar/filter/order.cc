@@ -8,6 +8,7 @@
 #include "sidecar/filters/json_transcoder/json_transcoder.h"
 #include "sidecar/filters/local_ratelimit/local_ratelimit.h"
 #include "sidecar/filters/request_id/request_id.h"
+#include "sidecar/filters/stateful_session/stateful_session.h"
 #include "sidecar/filters/tracing/tracing.h"
 
 namespace pillion::filter {
@@ -33,6 +34,9 @@ FilterList MakeFilters() {
   // Behind what translates: it plays the part of what is called, and its answers are translated like the
   // other's.
   filters.push_back(std::make_unique<filters::Fault>());
+  // Behind what may have the route matched again, for it goes by the route, and what answers by itself, which
+  // needs no endpoint.
+  filters.push_back(std::make_unique<filters::StatefulSession>());
   // Last: it takes gRPC apart, also what the others have made, for a server that speaks none.
   filters.push_back(std::make_unique<filters::GrpcHttp1ReverseBridge>());
   return list;

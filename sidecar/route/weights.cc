@@ -33,4 +33,10 @@ size_t TakeTurn(std::span<const config::WeightedCluster> clusters, uint64_t tota
   return turn.value_or(0);
 }
 
+void GiveTurnBack(std::span<const config::WeightedCluster> clusters, uint64_t total_weight,
+                  std::span<int64_t> credits, size_t chosen) {
+  for (size_t i = 0; i < clusters.size(); ++i) credits[i] -= clusters[i].weight;
+  credits[chosen] += static_cast<int64_t>(total_weight);
+}
+
 }  // namespace pillion::route

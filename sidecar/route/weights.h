@@ -10,7 +10,7 @@
 
 namespace pillion::route {
 
-// In both: one cluster or more, whose weights add up to `total_weight`, more than 0; `random` is uniform over
+// In all: one cluster or more, whose weights add up to `total_weight`, more than 0; `random` is uniform over
 // all 64-bit values. The answer is a place among `clusters`, whose weight is not 0.
 
 // Each by its share of the draws.
@@ -21,6 +21,10 @@ size_t DrawCluster(std::span<const config::WeightedCluster> clusters, uint64_t t
 // first turn is drawn, so that those who begin together do not go the same way together.
 size_t TakeTurn(std::span<const config::WeightedCluster> clusters, uint64_t total_weight,
                 std::span<int64_t> credits, uint64_t random);
+
+// As if the turn that was `chosen` had not been taken.
+void GiveTurnBack(std::span<const config::WeightedCluster> clusters, uint64_t total_weight,
+                  std::span<int64_t> credits, size_t chosen);
 
 }  // namespace pillion::route
 

@@ -81,5 +81,21 @@ TEST(TakeTurn, BearsTheLargestWeights) {
   EXPECT_EQ(a, 500);
 }
 
+// As if it had never been taken, at any point of a cycle.
+TEST(GiveTurnBack, TheNextOneHasIt) {
+  const Clusters clusters = {{"a", 5}, {"b", 1}, {"none", 0}, {"c", 3}};
+  const uint64_t total = Total(clusters);
+  std::vector<int64_t> credits(clusters.size());
+  std::vector<int64_t> disturbed(clusters.size());
+  for (uint64_t i = 0; i < 3 * total; ++i) {
+    for (int k = 0; k < 2; ++k) {
+      const auto before = disturbed;
+      GiveTurnBack(clusters, total, disturbed, TakeTurn(clusters, total, disturbed, i));
+      ASSERT_EQ(disturbed, before);
+    }
+    ASSERT_EQ(TakeTurn(clusters, total, disturbed, i), TakeTurn(clusters, total, credits, i));
+  }
+}
+
 }  // namespace
 }  // namespace pillion::route

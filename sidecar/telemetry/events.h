@@ -18,6 +18,7 @@ namespace pillion::telemetry {
   X(kDelayed, "delayed", "milliseconds")                          \
   X(kAnsweredHere, "answered-here", "status")                     \
   X(kPicked, "picked", "port of the endpoint")                    \
+  X(kSessionKept, "session-kept", "port of the endpoint")         \
   X(kWaitedForStream, "connecting", "0")                          \
   X(kAcquired, "acquired", "1 when the connection had been used") \
   X(kHeadSent, "head-sent", "attempt number")                     \

@@ -17,7 +17,7 @@ struct MonotonicTag {
 };
 // Since an arbitrary start; never goes back.
 using MonotonicTime = std::chrono::time_point<MonotonicTag, Duration>;
-// Since 1970; for logs and spans only.
+// Since 1970; for logs, spans, and what is told to clients of times that outlive this process.
 using WallTime = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
 class Clock {

@@ -19,6 +19,7 @@ void ClusterState::Update(config::ClusterEntry entry) {
     for (const auto& endpoint : endpoints_) known.emplace(endpoint->address(), endpoint);
   }
   const bool judged = entry.cluster->outlier || !entry.cluster->health_checks.empty();
+  by_address_.clear();
   endpoints_.clear();
   endpoints_.reserve(entry.endpoints->endpoints.size());
   for (const config::Endpoint& endpoint : entry.endpoints->endpoints) {
@@ -39,13 +40,25 @@ void ClusterState::Update(config::ClusterEntry entry) {
   circuits_->set_limits(entry_.cluster->circuits);
 }
 
-Standing EndpointState::standing() const {
+config::Health EndpointState::HealthNow() const {
   using ledger::EndpointHealth;
   const uint32_t flags = health_ == nullptr ? 0 : health_->flags();
-  if ((flags & (EndpointHealth::kEjected | EndpointHealth::kCheckFailed)) != 0) return Standing::kOut;
-  if (config_->health == config::Health::kBad) return Standing::kOut;
-  if ((flags & EndpointHealth::kUnchecked) != 0 && !unchecked_may_serve_) return Standing::kOut;
-  return config_->health == config::Health::kDegraded ? Standing::kSecondChoice : Standing::kGood;
+  if ((flags & (EndpointHealth::kEjected | EndpointHealth::kCheckFailed)) != 0) return config::Health::kBad;
+  if ((flags & EndpointHealth::kUnchecked) != 0 && !unchecked_may_serve_) return config::Health::kBad;
+  return config_->health;
+}
+
+Standing EndpointState::standing() const {
+  switch (HealthNow()) {
+    case config::Health::kGood:
+      return Standing::kGood;
+    case config::Health::kDegraded:
+      return Standing::kSecondChoice;
+    case config::Health::kDraining:
+    case config::Health::kBad:
+      return Standing::kOut;
+  }
+  return Standing::kOut;
 }
 
 const config::Locality* EndpointState::locality() const {
@@ -59,6 +72,7 @@ std::string_view DescribeStanding(const EndpointState& endpoint) {
   if ((flags & EndpointHealth::kEjected) != 0) return "ejected";
   if ((flags & EndpointHealth::kCheckFailed) != 0) return "failed_active_hc";
   if (endpoint.config().health == config::Health::kBad) return "unhealthy";
+  if (endpoint.config().health == config::Health::kDraining) return "draining";
   if (flags != 0) return "unchecked";
   return endpoint.config().health == config::Health::kDegraded ? "degraded" : "healthy";
 }
@@ -71,17 +85,24 @@ void EndpointState::CouldNotConnect(time::MonotonicTime now) {
       now + std::min<time::Duration>(kFirstEndpointPause * (1 << doublings), kLongestEndpointPause);
 }
 
+namespace {
+
+bool HasLabels(const EndpointState& endpoint, const config::Labels& labels) {
+  const config::Labels& own = endpoint.config().labels;
+  return std::ranges::all_of(labels, [&](const auto& label) {
+    const auto found = own.find(label.first);
+    return found != own.end() && found->second == label.second;
+  });
+}
+
+}  // namespace
+
 EndpointSet ClusterState::MakeSet(const config::Labels& labels, const EndpointSet* before,
                                   const PickQuery& query) const {
   std::vector<EndpointState*> members;
   members.reserve(endpoints_.size());
   for (const auto& endpoint : endpoints_) {
-    const config::Labels& own = endpoint->config().labels;
-    const bool has_all = std::ranges::all_of(labels, [&](const auto& label) {
-      const auto found = own.find(label.first);
-      return found != own.end() && found->second == label.second;
-    });
-    if (has_all) members.push_back(endpoint.get());
+    if (HasLabels(*endpoint, labels)) members.push_back(endpoint.get());
   }
   return EndpointSet(members, config(), *entry_.endpoints, before, query.now, query.random);
 }
@@ -152,6 +173,27 @@ EndpointState* ClusterState::Find(const net::Address& address) const {
     if (endpoint->address() == address && endpoint->standing() != Standing::kOut) return endpoint.get();
   }
   return nullptr;
+}
+
+EndpointState* ClusterState::FindSticky(const net::Address& address, const PickQuery& query,
+                                        const config::LabelMatch* labels) {
+  Refresh(query);
+  if (by_address_.empty()) {
+    for (const auto& endpoint : endpoints_) by_address_.emplace(endpoint->address(), endpoint.get());
+  }
+  const auto found = by_address_.find(address);
+  if (found == by_address_.end()) return nullptr;
+  EndpointState& endpoint = *found->second;
+  const config::Health health = endpoint.HealthNow();
+  if ((config().session_health & config::BitOf(health)) == 0) return nullptr;
+  if (const std::optional<config::Subsets>& subsets = config().subsets) {
+    // Whom the balancer would not choose is in no set.
+    const bool labelled = labels != nullptr && HasLabels(endpoint, labels->labels);
+    const bool may =
+        endpoint.standing() == Standing::kOut ? labelled : SetFor(*subsets, labels, query).Contains(endpoint);
+    if (!may) return nullptr;
+  }
+  return &endpoint;
 }
 
 void ClusterTable::Apply(const config::Snapshot& snapshot) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "sidecar/base/local_ref.h"
 #include "sidecar/base/random.h"
 #include "sidecar/config/snapshot.h"
@@ -45,6 +46,10 @@ class ClusterState : public LocalCounted {
   const std::vector<LocalRef<EndpointState>>& endpoints() const { return endpoints_; }
   // Null: it has none at that address, or one that gets no requests.
   EndpointState* Find(const net::Address& address) const;
+  // The endpoint at that address for a request whose session is there. Null: it has none, or one where
+  // sessions do not stay (Cluster::session_health), or that the route's `labels` do not allow.
+  EndpointState* FindSticky(const net::Address& address, const PickQuery& query,
+                            const config::LabelMatch* labels);
   // How many could be chosen when one last was.
   size_t eligible() const { return whole_.eligible(); }
   // How an attempt at one of its endpoints went, for outlier detection.
@@ -76,6 +81,7 @@ class ClusterState : public LocalCounted {
   LocalRef<Circuits> circuits_;
   config::ClusterEntry entry_;
   std::vector<LocalRef<EndpointState>> endpoints_;
+  absl::flat_hash_map<net::Address, EndpointState*> by_address_;  // made when first asked for
   EndpointSet whole_;
   std::map<std::string, EndpointSet, std::less<>> subsets_;  // by LabelMatch::key
   uint64_t epoch_ = 0;  // of the ledger when the sets were made; 0: they are to be made

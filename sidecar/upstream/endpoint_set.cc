@@ -276,6 +276,14 @@ EndpointState* EndpointSet::PickWhere(May may, const PickQuery& query) {
   return nullptr;
 }
 
+bool EndpointSet::Contains(const EndpointState& endpoint) const {
+  return std::ranges::any_of(levels_, [&](const Level& level) {
+    return std::ranges::any_of(level.groups, [&](const Group& group) {
+      return std::ranges::find(group.members, &endpoint) != group.members.end();
+    });
+  });
+}
+
 EndpointState* EndpointSet::Pick(const PickQuery& query) {
   if (sole_ != nullptr) return sole_;
   if (levels_.empty()) return nullptr;
@@ -285,8 +293,7 @@ EndpointState* EndpointSet::Pick(const PickQuery& query) {
     return other(endpoint) && !endpoint.Paused(query.now);
   };
   const auto untried = [&](const EndpointState& endpoint) {
-    return reachable(endpoint) &&
-           std::ranges::none_of(query.tried, [&](const auto& one) { return one.get() == &endpoint; });
+    return reachable(endpoint) && !Has(query.tried, endpoint);
   };
   EndpointState* found = PickWhere(untried, query);
   if (found == nullptr && query.tried.size() > 1) found = PickWhere(reachable, query);

@@ -42,7 +42,9 @@ class EndpointSet {
   // group whose turn it is, then in the others; where there is none, of those that can be reached but for the
   // one that was tried last; else of all but that one. Null when there is none.
   EndpointState* Pick(const PickQuery& query);
-  // How many may be chosen.
+  // May be chosen.
+  bool Contains(const EndpointState& endpoint) const;
+  // How many may be.
   size_t eligible() const { return eligible_; }
   // When weights change by time alone; max: they do not.
   time::MonotonicTime refresh_at() const { return refresh_at_; }

@@ -361,6 +361,70 @@ TEST(Subsets, AreChosenByLabelsAndFallBackAsTheySay) {
   EXPECT_EQ(defaults.Pick(std::nullopt, &none), 1);
 }
 
+// The port of the endpoint where a session at `port` is kept; 0: nowhere.
+uint16_t Kept(Mesh& mesh, uint16_t port, const config::LabelMatch* labels = nullptr) {
+  const net::Address address = net::Address::Parse("127.0.0.1", port).value_or(net::Address());
+  EndpointState* const found =
+      mesh.state().FindSticky(address, {.now = mesh.now, .random = mesh.random}, labels);
+  return found == nullptr ? uint16_t{0} : found->address().port();
+}
+
+TEST(Sessions, AreKeptWhereAnEndpointServes) {
+  constexpr auto kDraining = config::Health::kDraining;
+  Mesh mesh({{1}, {2, 0, kBad}, {3, 0, kDraining}, {4, 0, kDegraded}, {5, 1}});
+  EXPECT_EQ(Kept(mesh, 1), 1) << "before anybody has picked";
+  EXPECT_EQ(Kept(mesh, 2), 0);
+  EXPECT_EQ(Kept(mesh, 3), 0);
+  EXPECT_EQ(Kept(mesh, 4), 4);
+  EXPECT_EQ(Kept(mesh, 5), 5) << "another priority's";
+  EXPECT_EQ(Kept(mesh, 6), 0) << "none of the cluster's";
+  mesh.Set({{6}, {1, 0, kBad}});
+  mesh.Push();
+  EXPECT_EQ(Kept(mesh, 6), 6);
+  EXPECT_EQ(Kept(mesh, 1), 0);
+  EXPECT_EQ(Kept(mesh, 4), 0) << "gone";
+  Mesh drains({{1}, {2, 0, kDraining}, {3, 0, kDegraded}});
+  drains.options.session_health = config::BitOf(kDraining);
+  EXPECT_EQ(Kept(drains, 1), 0);
+  EXPECT_EQ(Kept(drains, 2), 2);
+  EXPECT_EQ(Kept(drains, 3), 0);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(drains.Pick(), 1) << "the others do not go there";
+}
+
+TEST(Sessions, AreNotKeptWhereAnEndpointWasEjected) {
+  Mesh mesh({{1}, {2, 0, config::Health::kDraining}, {3}, {4}});
+  mesh.options.session_health |= config::BitOf(config::Health::kDraining);
+  mesh.options.outlier.emplace();
+  mesh.options.outlier->most_percent = 60;
+  for (const uint16_t port : {1, 2}) {
+    ASSERT_EQ(Kept(mesh, port), port);
+    for (int i = 0; i < 5; ++i)
+      mesh.state().Note(mesh.at(port - 1u), AttemptResult::kServerError, mesh.now, mesh.random);
+    EXPECT_EQ(Kept(mesh, port), 0);
+  }
+  EXPECT_EQ(Kept(mesh, 3), 3);
+}
+
+TEST(Sessions, DoNotLeaveTheSubsetOfTheirRoute) {
+  Mesh mesh({{.port = 1, .labels = {{"v", "1"}}},
+             {.port = 2, .labels = {{"v", "2"}}},
+             {.port = 3, .health = config::Health::kDraining, .labels = {{"v", "1"}}}});
+  mesh.options.session_health |= config::BitOf(config::Health::kDraining);
+  mesh.options.subsets.emplace();
+  mesh.options.subsets->selectors = {{{"v"}, config::Subsets::Fallback::kNone},
+                                     {{"w"}, config::Subsets::Fallback::kAny}};
+  const config::LabelMatch first = config::LabelMatch::Of({{"v", "1"}});
+  const config::LabelMatch second = config::LabelMatch::Of({{"v", "2"}});
+  const config::LabelMatch any = config::LabelMatch::Of({{"w", "1"}});
+  EXPECT_EQ(Kept(mesh, 1, &first), 1);
+  EXPECT_EQ(Kept(mesh, 1, &second), 0);
+  EXPECT_EQ(Kept(mesh, 2, &second), 2);
+  EXPECT_EQ(Kept(mesh, 3, &first), 3);
+  EXPECT_EQ(Kept(mesh, 3, &second), 0);
+  EXPECT_EQ(Kept(mesh, 2, &any), 2) << "by the fallback";
+  EXPECT_EQ(Kept(mesh, 1), 0) << "no labels, no fallback: no endpoint";
+}
+
 TEST(Labels, DifferentOnesHaveDifferentKeys) {
   const auto key = [](const config::Labels& labels) { return config::LabelMatch::Of(labels).key; };
   EXPECT_NE(key({{"a", "b"}}), key({{"ab", ""}}));

@@ -49,6 +49,8 @@ class EndpointState : public LocalCounted {
   const config::Locality* locality() const;
   // Null where nobody judges it: no outlier detection, no health checks.
   const std::shared_ptr<ledger::EndpointHealth>& health() const { return health_; }
+  // What the control plane says of it, or kBad where checks or its attempts have said so since.
+  config::Health HealthNow() const;
   Standing standing() const;
   const LocalRef<Circuits>& circuits() const { return circuits_; }
 
@@ -104,13 +106,16 @@ class EndpointState : public LocalCounted {
   time::MonotonicTime good_since_{};
 };
 
-// Why it gets no requests, or is the last choice: "ejected", "failed_active_hc", "unhealthy", "unchecked",
-// "degraded"; "healthy".
+// Why it gets no requests, or is the last choice: "ejected", "failed_active_hc", "unhealthy", "draining",
+// "unchecked", "degraded"; "healthy".
 std::string_view DescribeStanding(const EndpointState& endpoint);
 
 // The endpoints of a request's earlier attempts, in their order.
 using TriedEndpoints = std::vector<LocalRef<EndpointState>>;
 using Tried = std::span<const LocalRef<EndpointState>>;
+inline bool Has(Tried tried, const EndpointState& endpoint) {
+  return std::ranges::any_of(tried, [&](const auto& one) { return one.get() == &endpoint; });
+}
 
 }  // namespace pillion::upstream
 

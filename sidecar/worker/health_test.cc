@@ -8,109 +8,13 @@
 #include <vector>
 
 #include "sidecar/testing/sim_peer.h"
-#include "sidecar/worker/engine_fixture.h"
+#include "sidecar/worker/apps_fixture.h"
 
 namespace pillion::worker {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-constexpr uint16_t kPort = 15001;
-constexpr uint16_t kFirstApp = 9000;
-
-// An app that answers each request with its status, and the name of its port.
-class App {
- public:
-  App(const time::Clock& clock, testing::SimNetwork& network, telemetry::Registry& registry, uint16_t port)
-      : loop_(network.NewLoop()), engine_(clock, *loop_, registry.NewShard(), port), port_(port) {
-    Answer(200);
-  }
-  void Answer(uint16_t status) {
-    auto snapshot = std::make_shared<config::Snapshot>();
-    listener_->name = server_->name = "app";
-    listener_->address = At(port_);
-    if (listener_->chains.empty()) listener_->chains.emplace_back().http = server_;
-    auto table = std::make_shared<config::RouteTable>();
-    config::Route route;
-    route.match.text = "/";
-    route.direct = config::DirectResponse{status, "app" + std::to_string(port_ - kFirstApp)};
-    table->virtual_hosts.push_back({"all", {"*"}, {route}});
-    snapshot->listeners["app"] = {listener_, {table}};
-    EXPECT_TRUE(engine_.Apply(Prepare(snapshot, nullptr)).empty());
-  }
-  bool Run() { return engine_.RunTurn(); }
-  time::MonotonicTime next() { return engine_.turn().NextDeadline(); }
-
- private:
-  std::unique_ptr<net::Loop> loop_;
-  Engine engine_;
-  uint16_t port_;
-  std::shared_ptr<config::Listener> listener_ = std::make_shared<config::Listener>();
-  std::shared_ptr<config::HttpServer> server_ = std::make_shared<config::HttpServer>();
-};
-
-class Apps : public EngineFixture {
- protected:
-  // A proxy in front of so many apps, whose cluster is made of `options`.
-  void Start(size_t count, config::Cluster options, config::Route route = {}) {
-    for (size_t i = 0; i < count; ++i)
-      apps_.push_back(
-          std::make_unique<App>(clock_, network_, registry_, static_cast<uint16_t>(kFirstApp + i)));
-    Configure(count, std::move(options), std::move(route));
-  }
-  void Configure(size_t count, config::Cluster options, config::Route route = {}) {
-    ProxyConfig proxy(kPort, kFirstApp);
-    options.name = "app";
-    auto assignment = std::make_shared<config::Assignment>();
-    for (size_t i = 0; i < count; ++i)
-      assignment->endpoints.emplace_back().address = At(static_cast<uint16_t>(kFirstApp + i));
-    proxy.snapshot->clusters["app"] = {std::make_shared<const config::Cluster>(options), assignment};
-    auto table = std::make_shared<config::RouteTable>();
-    route.match.text = "/";
-    route.clusters = {{"app", 1}};
-    route.total_weight = 1;
-    table->virtual_hosts.push_back({"all", {"*"}, {route}});
-    proxy.snapshot->listeners["l"].routes = {table};
-    Apply(proxy.snapshot);
-  }
-  void PassAll(time::Duration time) {
-    const time::MonotonicTime end = clock_.Now() + time;
-    for (;;) {
-      bool busy = true;
-      while (busy) {
-        network_.Deliver();
-        busy = engine_.RunTurn();
-        for (const auto& app : apps_) busy = app->Run() || busy;
-      }
-      auto next = std::min(network_.NextEvent(), engine_.turn().NextDeadline());
-      for (const auto& app : apps_) next = std::min(next, app->next());
-      if (next > end) break;
-      clock_.AdvanceTo(next);
-    }
-    clock_.AdvanceTo(end);
-    network_.Deliver();
-  }
-  // Which app answered, or the status of another answer: "app0", "503".
-  std::string Get(const std::string& fields = "") {
-    testing::SimPeer client(*peers_, At(kPort));
-    PassAll(milliseconds(1));
-    client.Send("GET / HTTP/1.1\r\nhost: a\r\n" + fields + "\r\n");
-    PassAll(milliseconds(20));
-    client.Read();
-    answer_ = client.text;
-    if (client.text.starts_with("HTTP/1.1 200")) return client.text.substr(client.text.rfind("\r\n") + 2);
-    return client.text.substr(std::min<size_t>(9, client.text.size()), 3);
-  }
-  // How often each was the answer.
-  std::map<std::string, int> GetMany(int count) {
-    std::map<std::string, int> answers;
-    for (int i = 0; i < count; ++i) ++answers[Get()];
-    return answers;
-  }
-  std::vector<std::unique_ptr<App>> apps_;
-  std::string answer_;  // to the last request
-};
 
 using Answers = std::map<std::string, int>;
 
@@ -291,7 +195,7 @@ TEST_F(Apps, BeyondTheRequestsOfACircuitTheAnswerIs503AtOnce) {
   testing::SimServer silent(*peers_, At(kFirstApp));
   Configure(1, cluster);
   const auto ask = [&] {
-    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kPort));
+    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kProxyPort));
     PassAll(milliseconds(1));
     client->Send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     PassAll(milliseconds(5));
@@ -325,7 +229,7 @@ TEST_F(Apps, BeyondTheRequestsThatMayWaitTheAnswerIs503AtOnce) {
   route.timeout = seconds(2);
   Configure(1, cluster, route);
   const auto ask = [&](const std::string& head = "GET / HTTP/1.1\r\nhost: a\r\n") {
-    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kPort));
+    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kProxyPort));
     PassAll(milliseconds(1));
     client->Send(head + "\r\n");
     PassAll(milliseconds(5));
