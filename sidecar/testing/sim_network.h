@@ -24,6 +24,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sidecar/base/random.h"
@@ -68,6 +69,10 @@ class SimNetwork {
   void Deliver();
   // From now on closing that socket sends a RST (SO_LINGER with 0).
   static void ResetOnClose(net::Socket& socket);
+  // From now on who dials `dialled` by that loop reaches `to`, as by a REDIRECT of the kernel.
+  void Redirect(const net::Loop& of, const net::Address& dialled, const net::Address& to) {
+    redirected_[{&of, dialled}] = to;
+  }
   bool listening(const net::Address& at) const { return listening_.count(at) != 0; }
   bool fast_open(const net::Address& at) const;
   size_t open_sockets() const { return open_sockets_; }
@@ -98,6 +103,7 @@ class SimNetwork {
   uint64_t next_event_id_ = 0;
   std::vector<Event> events_;  // a heap by Later
   std::map<net::Address, class SimListen*> listening_;
+  std::map<std::pair<const net::Loop*, net::Address>, net::Address> redirected_;
   uint16_t next_port_ = 20000;
   size_t open_sockets_ = 0;
   uint64_t resets_ = 0;
