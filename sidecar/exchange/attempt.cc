@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "sidecar/exchange/dialled_address.h"
 #include "sidecar/exchange/hash_policy.h"
 #include "sidecar/exchange/origin_header.h"
 #include "sidecar/exchange/peer_outcome.h"
@@ -74,8 +75,15 @@ Next Attempt::Pick() {
   if (!order_.route.hash_policy.empty() && order_.cluster.config().balancer.hashes())
     query.hash = HashOfRequest(order_.route.hash_policy, head(), order_.client);
   const net::Address* const only = order_.client.only_endpoint();
-  endpoint_ = LocalRef<upstream::EndpointState>(only == nullptr ? order_.cluster.Pick(query, order_.labels)
-                                                                : order_.cluster.Find(*only));
+  if (order_.cluster.config().original_destination) {
+    const Dialled dialled = DialledAddress(*order_.cluster.config().original_destination, order_.client);
+    if (dialled.error) return End(dialled.error);
+    endpoint_ = LocalRef<upstream::EndpointState>(order_.cluster.AtDialled(dialled.address, query.now));
+    if (!endpoint_) return End(upstream::kTooManyDialled);
+  } else {
+    endpoint_ = LocalRef<upstream::EndpointState>(only == nullptr ? order_.cluster.Pick(query, order_.labels)
+                                                                  : order_.cluster.Find(*only));
+  }
   if (!endpoint_)
     return End(
         {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent, "the cluster has no usable endpoint"});

@@ -88,6 +88,7 @@ class EndpointState : public LocalCounted {
   uint32_t failures_ = 0;  // to connect, one after the other
   time::MonotonicTime paused_until_{};
   time::MonotonicTime good_since_{};
+  time::MonotonicTime dialled_at_{};  // last, or later: while it was in use; of ClusterState::AtDialled alone
 };
 
 // Why it gets no requests, or is the last choice: "ejected", "failed_active_hc", "unhealthy", "unchecked",
