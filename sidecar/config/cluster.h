@@ -176,6 +176,20 @@ struct Subsets {
   std::vector<Selector> selectors;
 };
 
+// kOriginalDestination: which address is called.
+struct OriginalDestination {
+  std::string field;             // of a request; it may name another than the client dialled. "": none
+  std::optional<uint16_t> port;  // in the place of the address's own
+  // An address that nobody has called for so long, twice that at most, is forgotten.
+  std::chrono::nanoseconds forget_after = std::chrono::seconds(5);
+
+  // nullopt: nobody can be called there.
+  std::optional<net::Address> Of(const net::Address& dialled) const {
+    const net::Address address = port ? dialled.WithPort(*port) : dialled;
+    return address.names_one() ? std::optional(address) : std::nullopt;
+  }
+};
+
 // How much may be under way at once, all workers together.
 struct CircuitLimits {
   uint32_t connections = 1024;
@@ -191,15 +205,17 @@ struct RetryBudget {
 };
 
 struct Cluster {
-  enum class Discovery : uint8_t { kStatic, kEds, kStrictDns, kLogicalDns };
+  enum class Discovery : uint8_t { kStatic, kEds, kStrictDns, kLogicalDns, kOriginalDestination };
   std::string name;
   std::string version;
   Discovery discovery = Discovery::kStatic;
   std::string eds_name;  // kEds: the assignment to wait for; never ""
   // kEds: warming waits this long for the assignment, then the cluster has no endpoints; 0: for ever.
   std::chrono::nanoseconds eds_timeout = std::chrono::seconds(15);
-  std::shared_ptr<const Assignment> load_assignment;  // but for kEds: never null
-  DnsOptions dns;                                     // kStrictDns and kLogicalDns
+  // But for kEds: never null. kOriginalDestination: of no endpoint.
+  std::shared_ptr<const Assignment> load_assignment;
+  std::optional<OriginalDestination> original_destination;  // kOriginalDestination, and only there
+  DnsOptions dns;                                           // kStrictDns and kLogicalDns
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(5);
   // HTTP/2 only: a peer that answers nothing at all, not even the kernel's probes, or reads nothing, is given
   // up after this time; unset: after half a minute.

@@ -196,6 +196,8 @@ struct Listener {
   // What is looked at before a chain is chosen.
   bool inspect_tls = false;   // ClientHello: server name, ALPN
   bool inspect_http = false;  // first line: "http/1.0", "http/1.1", "h2c"
+  // What the client dialled before the kernel redirected it to us is the connection's destination.
+  bool original_destination = false;
   std::optional<ProxyProtocolIn> proxy_protocol;
   std::chrono::nanoseconds inspection_timeout =
       std::chrono::seconds(15);         // first byte .. chain chosen; 0: none

@@ -188,13 +188,15 @@ TEST(LoadBootstrapTest, TheControlPlaneIsReachedThroughAStaticHttp2Cluster) {
   const std::string name = path + "grpc_services[0].envoy_grpc.cluster_name: ";
   EXPECT_EQ(ErrorsWith("{cluster_name: control}}]", "{cluster_name: x}}]"),
             Lines{"f:37:35: " + name +
-                  "expected the name of a cluster in static_resources.clusters that is not EDS"});
+                  "expected the name of a cluster in static_resources.clusters that is neither EDS nor "
+                  "ORIGINAL_DST"});
   EXPECT_EQ(ErrorsWith("{cluster_name: control}}]", "{cluster_name: app}}]"),
             Lines{"f:37:35: " + name + "expected a cluster that speaks HTTP/2 (http2_protocol_options)"});
   EXPECT_EQ(ErrorsWith("load_assignment: {cluster_name: control}",
                        "type: EDS\n    eds_cluster_config: {eds_config: {ads: {}}}"),
             Lines{"f:38:35: " + name +
-                  "expected the name of a cluster in static_resources.clusters that is not EDS"});
+                  "expected the name of a cluster in static_resources.clusters that is neither EDS nor "
+                  "ORIGINAL_DST"});
   EXPECT_EQ(ErrorsWith("load_assignment: {cluster_name: control}",
                        "type: STRICT_DNS\n    load_assignment: {cluster_name: control}"),
             Lines{});

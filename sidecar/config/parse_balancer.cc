@@ -142,6 +142,7 @@ void ReadOldConfig(const cluster::Cluster& proto, const std::string& path, Balan
       result.kind = kind;
       break;
     }
+    case cluster::Cluster::kOriginalDstLbConfig:  // parse_original_destination.cc
     case cluster::Cluster::LB_CONFIG_NOT_SET:
       break;
   }
@@ -163,6 +164,8 @@ void ReadOldPolicy(const cluster::Cluster& proto, const std::string& path, Balan
       break;
     case cluster::Cluster::MAGLEV:
       result.kind = Kind::kMaglev;
+      break;
+    case cluster::Cluster::CLUSTER_PROVIDED:  // parse_original_destination.cc
       break;
     default:
       Add(errors, FieldPath(path, "lb_policy"),

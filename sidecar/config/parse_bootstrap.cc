@@ -67,8 +67,10 @@ void ReadAds(const core::ApiConfigSource& ads, const std::string& path, const Cl
   if (errors.size() > before) return;
   const std::string name_path = FieldPath(FieldPath(service_path, "envoy_grpc"), "cluster_name");
   const auto cluster = clusters.find(name);
-  if (cluster == clusters.end() || cluster->second->discovery == Cluster::Discovery::kEds) {
-    Add(errors, name_path, "expected the name of a cluster in static_resources.clusters that is not EDS");
+  if (cluster == clusters.end() || cluster->second->discovery == Cluster::Discovery::kEds ||
+      cluster->second->original_destination) {
+    Add(errors, name_path,
+        "expected the name of a cluster in static_resources.clusters that is neither EDS nor ORIGINAL_DST");
   } else if (cluster->second->protocol != UpstreamProtocol::kHttp2) {
     Add(errors, name_path, "expected a cluster that speaks HTTP/2 (http2_protocol_options)");
   } else if (cluster->second->tls != nullptr) {

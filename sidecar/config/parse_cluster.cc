@@ -9,6 +9,7 @@
 #include "sidecar/config/parse_dns.h"
 #include "sidecar/config/parse_endpoints.h"
 #include "sidecar/config/parse_health.h"
+#include "sidecar/config/parse_original_destination.h"
 #include "sidecar/config/parse_transport_socket.h"
 
 namespace pillion::config {
@@ -184,13 +185,14 @@ Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, Conf
     }
   }
   ReadDns(proto, path, result, errors);  // and the discovery, where it is by DNS
+  ReadOriginalDestination(proto, path, result, errors);
   if (proto.type() == cluster::Cluster::EDS) {
     ReadEds(proto, path, result, errors);
   } else if (proto.type() == cluster::Cluster::STATIC || IsByDns(result)) {
     ReadStatic(proto, path, result, errors);
-  } else {
+  } else if (!result.original_destination) {
     Add(errors, FieldPath(path, "type"),
-        "expected STATIC, STRICT_DNS, LOGICAL_DNS or EDS; others are not implemented");
+        "expected STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST; others are not implemented");
   }
   return result;
 }

@@ -92,12 +92,16 @@ TEST(ParseClusterTest, TheOldWayToSayHttp2IsAccepted) {
 }
 
 TEST(ParseClusterTest, EveryErrorIsListed) {
+  auto unknown = FromYaml<ClusterProto>("{connect_timeout: 0s}");
+  unknown.set_lb_policy(static_cast<ClusterProto::LbPolicy>(4));
+  unknown.set_type(static_cast<ClusterProto::DiscoveryType>(5));
   EXPECT_EQ(
-      Errors("{connect_timeout: 0s, lb_policy: CLUSTER_PROVIDED, type: ORIGINAL_DST}"),
+      ToLines(ParseCluster(unknown, "7").errors),
       (Lines{"name: expected at least 1 character", "connect_timeout: expected a duration of more than 0",
              "lb_policy: expected ROUND_ROBIN, LEAST_REQUEST, RING_HASH, RANDOM or MAGLEV, or a "
              "load_balancing_policy",
-             "type: expected STATIC, STRICT_DNS, LOGICAL_DNS or EDS; others are not implemented"}));
+             "type: expected STATIC, STRICT_DNS, LOGICAL_DNS, EDS or ORIGINAL_DST; others are not "
+             "implemented"}));
   EXPECT_EQ(Parse("{}").value, nullptr);
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "envoy/extensions/filters/listener/http_inspector/v3/http_inspector.pb.h"
+#include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
 #include "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.pb.h"
 #include "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.pb.h"
 #include "sidecar/config/field_path.h"
@@ -15,6 +16,7 @@ namespace {
 namespace core = envoy::config::core::v3;
 namespace listener = envoy::config::listener::v3;
 using envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
+using envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 using envoy::extensions::filters::listener::proxy_protocol::v3::ProxyProtocol;
 using envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 
@@ -81,9 +83,14 @@ void ReadListenerFilters(const listener::Listener& proto, const std::string& pat
     } else if (Is<ProxyProtocol>(any)) {
       if (const auto proxy = Unpack<ProxyProtocol>(any, config_path, errors))
         result.proxy_protocol = ReadProxyProtocol(*proxy, config_path, errors);
+    } else if (Is<OriginalDst>(any)) {
+      Unpack<OriginalDst>(any, config_path, errors);
+      if (result.proxy_protocol)
+        Add(errors, config_path, "expected before the ProxyProtocol, whose header counts where it has one");
+      result.original_destination = true;
     } else {
       Add(errors, config_path,
-          "expected a TlsInspector, HttpInspector or ProxyProtocol; others are not implemented");
+          "expected a TlsInspector, HttpInspector, ProxyProtocol or OriginalDst; others are not implemented");
     }
   }
   if (proto.has_listener_filters_timeout()) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "sidecar/exchange/dialled_address.h"
 #include "sidecar/exchange/hash_policy.h"
 #include "sidecar/exchange/origin_header.h"
 #include "sidecar/exchange/peer_outcome.h"
@@ -91,7 +92,15 @@ Next Attempt::Pick() {
     return End({ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
                 "as many requests are under way to the cluster as its circuit allows"});
   }
-  endpoint_ = LocalRef<upstream::EndpointState>(ChooseEndpoint());
+  if (order_.cluster.config().original_destination) {
+    const Dialled dialled = DialledAddress(*order_.cluster.config().original_destination, order_.client);
+    if (dialled.error) return End(dialled.error);
+    endpoint_ = LocalRef<upstream::EndpointState>(
+        order_.cluster.AtDialled(dialled.address, order_.env.turn.now()));
+    if (!endpoint_) return End(upstream::kTooManyDialled);
+  } else {
+    endpoint_ = LocalRef<upstream::EndpointState>(ChooseEndpoint());
+  }
   if (!endpoint_) {
     return End({ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
                 MustKeepSession() ? "the endpoint of the request's session gets no requests"

@@ -42,8 +42,15 @@ Inspection::Inspection(ListenerParts parts, Generation& generation, std::unique_
   if (listener.proxy_protocol) stage_ = Stage::kProxyHeader;
   facts_.direct_source = socket_->peer();
   facts_.source = socket_->peer();
+  if (listener.original_destination) RestoreDestination();
   LearnDestination();
   deadline_ = FirstWordDeadline();
+}
+
+// As it was before the kernel redirected it to us; or as we have it, where the listener does not ask.
+void Inspection::RestoreDestination() {
+  const bool asks = generation_->config->original_destination;
+  socket_->SetEnds(socket_->peer(), asks ? socket_->OriginalDestination() : socket_->own());
 }
 
 // Where there is nothing to choose, nothing need be known: the own address costs a system call.
@@ -59,6 +66,9 @@ void Inspection::Move(Generation& generation) {
   generation.inspections.PushBack(this);
   const bool had_header = before.config->proxy_protocol.has_value();
   const bool has_header = generation.config->proxy_protocol.has_value();
+  const bool told_by_header = had_header && stage_ == Stage::kChain;
+  if (!told_by_header && before.config->original_destination != generation.config->original_destination)
+    RestoreDestination();
   if (had_header != has_header) stage_ = has_header ? Stage::kProxyHeader : Stage::kChain;
   // By the inspectors of the other one; what was read for them is still here.
   facts_.tls.reset();

@@ -65,6 +65,7 @@ class Inspection final : public session::ClientSession {
   Step StopAsking();
   Step OnNoMore();
   Step OnLate();
+  void RestoreDestination();
   void LearnDestination();
   void LearnTls();
   void LearnHttp();

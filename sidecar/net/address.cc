@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <charconv>
 #include <cstring>
 
 namespace pillion::net {
@@ -21,6 +22,21 @@ std::optional<Address> Address::Parse(std::string_view ip, uint16_t port) {
     return FromSockaddr(reinterpret_cast<const sockaddr*>(&v6));
   }
   return std::nullopt;
+}
+
+std::optional<Address> Address::ParseWithPort(std::string_view text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::string_view ip = text.substr(0, colon);
+  const std::string_view digits = text.substr(colon + 1);
+  uint16_t port = 0;
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), port);
+  if (error != std::errc() || end != digits.end()) return std::nullopt;
+  const bool bracketed = ip.starts_with('[') && ip.ends_with(']');
+  if (bracketed) ip = ip.substr(1, ip.size() - 2);
+  const std::optional<Address> parsed = Parse(ip, port);
+  if (!parsed || bracketed != (parsed->family() == AF_INET6)) return std::nullopt;
+  return parsed->Unmapped();
 }
 
 Address Address::FromSockaddr(const sockaddr* address) {
@@ -54,6 +70,13 @@ Address Address::WithPort(uint16_t port) const {
 uint16_t Address::port() const {
   // The port lies at the same place in both.
   return ntohs(reinterpret_cast<const sockaddr_in*>(bytes_.data())->sin_port);
+}
+
+bool Address::names_one() const {
+  if (port() == 0) return false;
+  if (family() == AF_INET) return reinterpret_cast<const sockaddr_in*>(get())->sin_addr.s_addr != INADDR_ANY;
+  return family() == AF_INET6 &&
+         !IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6*>(get())->sin6_addr);
 }
 
 bool Address::loopback() const {

@@ -20,6 +20,8 @@ class Address {
   Address() = default;
   // `ip` is a literal ("127.0.0.1", "::1"); nullopt when it is not one.
   static std::optional<Address> Parse(std::string_view ip, uint16_t port);
+  // "127.0.0.1:80", "[::1]:80"; an IPv4 address in the form of IPv6 is one of IPv4. nullopt: it is none.
+  static std::optional<Address> ParseWithPort(std::string_view text);
   static Address FromSockaddr(const sockaddr* address);
   // As a dual-stack socket knows an IPv4 address (RFC 4291 section 2.5.5.2): the IPv4 address.
   Address Unmapped() const;
@@ -30,6 +32,8 @@ class Address {
   int family() const { return get()->sa_family; }
   uint16_t port() const;
   bool loopback() const;
+  // Neither unset nor one of those that stand for many (0.0.0.0, [::]), and with a port.
+  bool names_one() const;
   // The same family, and the first `bits` bits of the two are equal.
   bool SharesPrefix(const Address& other, uint32_t bits) const;
   std::string ip() const;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netfilter_ipv4.h>
 #include <linux/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -31,6 +32,9 @@ struct KeepAlive {
   // peer that lives and reads nothing. 0: as long as the kernel tries.
   int silent_ms;
 };
+// Of linux/netfilter_ipv6/ip6_tables.h, which C++ cannot read.
+constexpr int kIp6OriginalDestination = 80;
+
 constexpr KeepAlive kKeepAlive = {.idle_s = 15, .interval_s = 5, .probes = 3, .silent_ms = 0};
 
 void SetKeepAlive(int fd, const KeepAlive& how) {
@@ -127,6 +131,17 @@ class EpollSocket : public Socket {
     socklen_t size = sizeof(local);
     if (getsockname(fd_, reinterpret_cast<sockaddr*>(&local), &size) != 0) return {};
     return Address::FromSockaddr(reinterpret_cast<sockaddr*>(&local)).Unmapped();
+  }
+  // Without connection tracking, or without an entry there, the kernel knows of no other address.
+  Address OriginalDestination() const override {
+    const Address end = own();
+    const bool v6 = end.family() == AF_INET6;
+    sockaddr_storage dialled = {};
+    socklen_t size = sizeof(dialled);
+    if (getsockopt(fd_, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? kIp6OriginalDestination : SO_ORIGINAL_DST,
+                   &dialled, &size) != 0)
+      return end;
+    return Address::FromSockaddr(reinterpret_cast<sockaddr*>(&dialled)).Unmapped();
   }
   int fd() const { return fd_; }
   EpollWatch& watch() { return watch_; }

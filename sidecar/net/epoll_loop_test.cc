@@ -61,6 +61,46 @@ bool Ended(int fd) {
   return poll(&one, 1, 10'000) == 1 && recv(fd, &byte, 1, 0) <= 0;
 }
 
+TEST(AddressTest, IsReadWithItsPort) {
+  const auto read = [](std::string_view text) {
+    const auto address = Address::ParseWithPort(text);
+    return address ? address->ToString() : "none";
+  };
+  EXPECT_EQ(read("10.0.0.1:80"), "10.0.0.1:80");
+  EXPECT_EQ(read("[::1]:65535"), "[::1]:65535");
+  EXPECT_EQ(read("[::ffff:10.0.0.1]:80"), "10.0.0.1:80") << "one address, one form";
+  for (const char* wrong : {"", ":", "10.0.0.1", "10.0.0.1:", "10.0.0.1:65536", "10.0.0.1:-1", "10.0.0.1:8 ",
+                            "::1:80", "[10.0.0.1]:80", "[]:80", "[::1]", "name:80", "10.0.0.1:0x1"}) {
+    EXPECT_EQ(read(wrong), "none") << wrong;
+  }
+}
+
+TEST(AddressTest, NamesOneOrMany) {
+  const auto names_one = [](std::string_view text) {
+    return Address::ParseWithPort(text).value_or(Address()).names_one();
+  };
+  EXPECT_TRUE(names_one("10.0.0.1:80"));
+  EXPECT_TRUE(names_one("[::1]:80"));
+  for (const char* many : {"10.0.0.1:0", "0.0.0.0:80", "[::]:80", "[::ffff:0.0.0.0]:80", "none"})
+    EXPECT_FALSE(names_one(many)) << many;
+}
+
+// tests/netns has the case with a redirect.
+TEST(EpollSocket, WithoutARedirectTheOriginalDestinationIsItsOwnAddress) {
+  time::SystemClock clock;
+  for (const char* ip : {"127.0.0.1", "::1"}) {
+    EpollLoop loop(clock);
+    Nobody nobody;
+    int error = 0;
+    const auto listening = loop.Listen(Address::Parse(ip, 0).value_or(Address()), nobody, &error);
+    if (listening == nullptr) continue;  // a machine without IPv6
+    const auto client = loop.Connect(listening->local(), nobody, &error);
+    std::unique_ptr<Socket> accepted;
+    while (accepted == nullptr) accepted = listening->Accept();
+    EXPECT_EQ(accepted->OriginalDestination(), listening->local());
+  }
+}
+
 TEST(EpollListenSocket, WithoutDescriptorsClientsAreClosedAlsoWhenTheReserveWasLost) {
   time::SystemClock clock;
   EpollLoop loop(clock);

@@ -41,6 +41,7 @@ class IntroducingSocket final : public Socket {
   }
   const Address& local() const override { return raw_->local(); }
   Address own() const override { return raw_->own(); }
+  Address OriginalDestination() const override { return raw_->OriginalDestination(); }
   const Security* security() const override { return raw_->security(); }
   std::pair<Socket*, Observer*> Watched(Observer& observer) override { return raw_->Watched(observer); }
 

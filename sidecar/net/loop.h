@@ -80,6 +80,9 @@ class Socket {
   virtual const Address& local() const = 0;
   // Our end, whatever SetEnds said; may cost a system call.
   virtual Address own() const { return local(); }
+  // What the client dialled, where the kernel has redirected it to us (REDIRECT of iptables or nft); else
+  // own(). Of an accepted socket. Costs two system calls.
+  virtual Address OriginalDestination() const { return own(); }
   // What TLS found out and agreed; null: plain text. Lives as long as the socket.
   virtual const Security* security() const { return nullptr; }
   // Whom a loop has to watch, and tell, so that `observer` hears of this socket: a decorator puts itself

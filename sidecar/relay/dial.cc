@@ -49,6 +49,29 @@ void Dial::NoteFailure() {
   cluster_->Note(*endpoint_, upstream::AttemptResult::kLocalFailure, parts_.turn.now(), parts_.random);
 }
 
+upstream::EndpointState* Dial::Choose() {
+  const time::MonotonicTime now = parts_.turn.now();
+  const auto& original = cluster_->config().original_destination;
+  if (!original) {
+    upstream::EndpointState* const picked =
+        cluster_->Pick({.tried = endpoint_ ? upstream::Tried(&endpoint_, 1) : upstream::Tried(),
+                        .now = now,
+                        .random = parts_.random});
+    if (picked == nullptr)
+      error_ = {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
+                "the cluster has no usable endpoint"};
+    return picked;
+  }
+  const std::optional<net::Address> address = original->Of(destination_);
+  if (!address) {
+    error_ = upstream::kNothingDialled;
+    return nullptr;
+  }
+  upstream::EndpointState* const there = cluster_->AtDialled(*address, now);
+  if (there == nullptr) error_ = upstream::kTooManyDialled;
+  return there;
+}
+
 // The next attempt, and those after it that fail at once.
 void Dial::Start() {
   while (state_ == State::kConnecting) {
@@ -57,15 +80,10 @@ void Dial::Start() {
       return;
     }
     ++attempts_;
-    LocalRef<upstream::EndpointState> next(
-        cluster_->Pick({.tried = endpoint_ ? upstream::Tried(&endpoint_, 1) : upstream::Tried(),
-                        .now = parts_.turn.now(),
-                        .random = parts_.random}));
+    LocalRef<upstream::EndpointState> next(Choose());
     if (!next) {
       DropEndpoint();
       state_ = State::kFailed;
-      error_ = {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
-                "the cluster has no usable endpoint"};
       return;
     }
     DropEndpoint();

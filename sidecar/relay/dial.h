@@ -66,6 +66,8 @@ class Dial final : public net::Observer {
 
  private:
   session::DialParts dial_parts() { return {parts_.loop, parts_.stats.worker, parts_.tls}; }
+  // Null: `error_` says why.
+  upstream::EndpointState* Choose();
   void Start();
   void Fail(const session::ConnectFailure& failure);
   void DropEndpoint();

@@ -42,6 +42,7 @@ struct SimNetwork::Channel {
   };
   End ends[2];
   int connect_error = EINPROGRESS;
+  net::Address dialled;  // where a redirect is, not the address of ends[1]
 };
 
 class SimSocket : public net::Socket {
@@ -60,7 +61,8 @@ class SimSocket : public net::Socket {
   void ShutdownWrite() override { SendFin(); }
   std::optional<uint64_t> AckedBytes() override { return Mine().acked; }
   const net::Address& peer() const override {
-    return told_peer_ ? *told_peer_ : channel_->ends[1 - side_].address;
+    if (side_ == 0) return channel_->dialled;
+    return told_peer_ ? *told_peer_ : channel_->ends[0].address;
   }
   void SetEnds(const net::Address& client, const net::Address& destination) override {
     told_peer_ = client;
@@ -70,6 +72,7 @@ class SimSocket : public net::Socket {
     return told_local_ ? *told_local_ : channel_->ends[side_].address;
   }
   net::Address own() const override { return channel_->ends[side_].address; }
+  net::Address OriginalDestination() const override { return side_ == 1 ? channel_->dialled : own(); }
   void Observe(net::Observer& observer) {
     Mine().observer = &observer;
     observer.OnReady(true, true);
@@ -326,7 +329,10 @@ class SimLoop : public net::Loop {
     channel->ends[0].observer = &observer;
     channel->ends[0].address =
         net::Address::Parse("127.0.0.1", network_.next_port_++).value_or(net::Address());
-    channel->ends[1].address = to;
+    channel->dialled = to;
+    const auto redirected = network_.redirected_.find({this, to});
+    const net::Address reached = redirected == network_.redirected_.end() ? to : redirected->second;
+    channel->ends[1].address = reached;
     auto socket = std::make_unique<SimSocket>(network_, channel, 0);
     if (!network_.random_.Percent(network_.faults_.connect_lost_percent)) network_.Dial(channel);
     return socket;

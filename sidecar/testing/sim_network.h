@@ -24,6 +24,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sidecar/base/random.h"
@@ -72,6 +73,10 @@ class SimNetwork {
   void BlackHole(const net::Address& at, bool on);
   // From now on closing that socket sends a RST (SO_LINGER with 0).
   static void ResetOnClose(net::Socket& socket);
+  // From now on who dials `dialled` by that loop reaches `to`, as by a REDIRECT of the kernel.
+  void Redirect(const net::Loop& of, const net::Address& dialled, const net::Address& to) {
+    redirected_[{&of, dialled}] = to;
+  }
   bool listening(const net::Address& at) const { return listening_.count(at) != 0; }
   bool fast_open(const net::Address& at) const;
   size_t open_sockets() const { return open_sockets_; }
@@ -105,6 +110,7 @@ class SimNetwork {
   std::vector<Event> events_;  // a heap by Later
   std::map<net::Address, class SimListen*> listening_;
   std::map<net::Address, std::vector<std::function<void()>>> vanished_;  // by black hole: sends it again
+  std::map<std::pair<const net::Loop*, net::Address>, net::Address> redirected_;
   uint16_t next_port_ = 20000;
   size_t open_sockets_ = 0;
   uint64_t resets_ = 0;

@@ -153,6 +153,24 @@ TEST_F(Connection, CarriesBytesAgainstAHalfClose) {
   EXPECT_EQ(Read(*client_), "answer");
 }
 
+TEST_F(Connection, MayBeRedirected) {
+  const net::Address dialled = net::Address::Parse("10.0.0.1", 81).value_or(net::Address());
+  network_.Redirect(*loop_, dialled, listen_->local());
+  const auto others = network_.NewLoop();
+  int error = 0;
+  const auto client = loop_->Connect(dialled, quiet_, &error);
+  const auto not_redirected = others->Connect(dialled, quiet_, &error);
+  Pass(std::chrono::milliseconds(10));
+  const auto server = listen_->Accept();
+  ASSERT_NE(server, nullptr);
+  EXPECT_EQ(client->ConnectError(), 0);
+  EXPECT_EQ(not_redirected->ConnectError(), ECONNREFUSED);
+  EXPECT_EQ(client->peer(), dialled);
+  EXPECT_EQ(server->own(), listen_->local());
+  EXPECT_EQ(server->OriginalDestination(), dialled);
+  EXPECT_EQ(server_->OriginalDestination(), listen_->local());
+}
+
 TEST_F(Connection, RefusesWhereNobodyListensAndResetsThoseNobodyAccepted) {
   int error = 0;
   const auto waiting = loop_->Connect(listen_->local(), quiet_, &error);

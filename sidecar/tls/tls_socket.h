@@ -45,6 +45,7 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
   }
   const net::Address& local() const override { return raw_->local(); }
   net::Address own() const override { return raw_->own(); }
+  net::Address OriginalDestination() const override { return raw_->OriginalDestination(); }
   const net::Security* security() const override { return &security_; }
   std::pair<net::Socket*, net::Observer*> Watched(net::Observer& observer) override {
     upper_ = &observer;

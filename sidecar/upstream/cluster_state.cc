@@ -14,6 +14,12 @@ ClusterState::ClusterState(config::ClusterEntry entry, LedgerSeat seat)
 
 void ClusterState::Update(config::ClusterEntry entry) {
   const bool same_options = entry_.cluster == entry.cluster;
+  if (entry.cluster->original_destination) {
+    if (!same_options) DropEndpoints();
+    TakeTerms(std::move(entry));
+    return;
+  }
+  dialled_.clear();
   std::map<net::Address, LocalRef<EndpointState>> known;
   if (same_options) {
     for (const auto& endpoint : endpoints_) known.emplace(endpoint->address(), endpoint);
@@ -34,10 +40,73 @@ void ClusterState::Update(config::ClusterEntry entry) {
     state->circuits_ = circuits_;
     endpoints_.push_back(state);
   }
+  TakeTerms(std::move(entry));
+}
+
+void ClusterState::TakeTerms(config::ClusterEntry entry) {
   entry_ = std::move(entry);
   epoch_ = 0;
   retry_budget.set_terms(entry_.cluster->retry_budget);
   circuits_->set_limits(entry_.cluster->circuits);
+}
+
+void ClusterState::DropEndpoints() {
+  by_address_.clear();
+  endpoints_.clear();
+  dialled_.clear();
+  whole_ = EndpointSet();
+  subsets_.clear();
+}
+
+LocalRef<EndpointState> ClusterState::MakeDialled(const net::Address& address) const {
+  LocalRef<EndpointState> made(new EndpointState(address, entry_.cluster));
+  auto alone = std::make_shared<config::Assignment>();
+  alone->endpoints.emplace_back().address = address;
+  made->config_ = alone->endpoints.data();
+  made->assignment_ = std::move(alone);
+  made->circuits_ = circuits_;
+  return made;
+}
+
+EndpointState* ClusterState::AtDialled(const net::Address& address, time::MonotonicTime now) {
+  if (const auto known = dialled_.find(address); known != dialled_.end()) {
+    EndpointState* const endpoint = endpoints_[known->second].get();
+    endpoint->dialled_at_ = now;
+    return endpoint;
+  }
+  size_t place = endpoints_.size();
+  if (place < kMaxDialledEndpoints) {
+    endpoints_.push_back(MakeDialled(address));
+  } else {
+    place = FindIdle();
+    if (place == endpoints_.size()) return nullptr;
+    dialled_.erase(endpoints_[place]->address());
+    endpoints_[place] = MakeDialled(address);
+  }
+  dialled_[address] = place;
+  endpoints_[place]->dialled_at_ = now;
+  return endpoints_[place].get();
+}
+
+// In turn, so that what has just been made is not what makes way.
+size_t ClusterState::FindIdle() {
+  for (size_t looked_at = 0; looked_at < endpoints_.size(); ++looked_at) {
+    const size_t place = hand_++ % endpoints_.size();
+    if (endpoints_[place]->active_attempts == 0) return place;
+  }
+  return endpoints_.size();
+}
+
+void ClusterState::ForgetIdle(time::MonotonicTime now) {
+  if (!config().original_destination) return;
+  const time::MonotonicTime forgotten = now - config().original_destination->forget_after;
+  std::erase_if(endpoints_, [&](const LocalRef<EndpointState>& endpoint) {
+    if (endpoint->active_attempts != 0) endpoint->dialled_at_ = now;
+    if (endpoint->dialled_at_ > forgotten) return false;
+    dialled_.erase(endpoint->address());
+    return true;
+  });
+  for (size_t place = 0; place < endpoints_.size(); ++place) dialled_[endpoints_[place]->address()] = place;
 }
 
 config::Health EndpointState::HealthNow() const {
@@ -177,6 +246,7 @@ EndpointState* ClusterState::Find(const net::Address& address) const {
 
 EndpointState* ClusterState::FindSticky(const net::Address& address, const PickQuery& query,
                                         const config::LabelMatch* labels) {
+  if (config().original_destination) return nullptr;  // each client dials its own
   Refresh(query);
   if (by_address_.empty()) {
     for (const auto& endpoint : endpoints_) by_address_.emplace(endpoint->address(), endpoint.get());

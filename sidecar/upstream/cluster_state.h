@@ -15,6 +15,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "sidecar/base/local_ref.h"
 #include "sidecar/base/random.h"
+#include "sidecar/base/request_error.h"
 #include "sidecar/config/snapshot.h"
 #include "sidecar/ledger/ledger.h"
 #include "sidecar/upstream/circuits.h"
@@ -24,6 +25,15 @@
 #include "sidecar/upstream/retry_budget.h"
 
 namespace pillion::upstream {
+
+// Endpoints of one worker in one cluster whose endpoints are what its clients dial. Attack: a client that
+// names, or dials, ever other addresses.
+inline constexpr size_t kMaxDialledEndpoints = 1024;
+inline constexpr RequestError kNothingDialled = {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
+                                                 "it is not known what the client dialled"};
+inline constexpr RequestError kTooManyDialled = {
+    ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
+    "as many addresses as may be that clients dialled are in use at once"};
 
 // Which of the ledger's workers a table belongs to.
 struct LedgerSeat {
@@ -50,6 +60,12 @@ class ClusterState : public LocalCounted {
   // sessions do not stay (Cluster::session_health), or that the route's `labels` do not allow.
   EndpointState* FindSticky(const net::Address& address, const PickQuery& query,
                             const config::LabelMatch* labels);
+  // Of a cluster that calls what clients dial (config::OriginalDestination): the endpoint at that address,
+  // made where it is not there. Where there are as many as there may be, one that is not in use makes way.
+  // Null: all are in use.
+  EndpointState* AtDialled(const net::Address& address, time::MonotonicTime now);
+  // Of such a cluster: those that were not in use for as long as its configuration says are gone.
+  void ForgetIdle(time::MonotonicTime now);
   // How many could be chosen when one last was.
   size_t eligible() const { return whole_.eligible(); }
   // How an attempt at one of its endpoints went, for outlier detection.
@@ -71,6 +87,10 @@ class ClusterState : public LocalCounted {
   RetryBudget retry_budget;
 
  private:
+  void TakeTerms(config::ClusterEntry entry);
+  void DropEndpoints();
+  LocalRef<EndpointState> MakeDialled(const net::Address& address) const;
+  size_t FindIdle();
   void Refresh(const PickQuery& query);
   EndpointSet& SetFor(const config::Subsets& subsets, const config::LabelMatch* labels,
                       const PickQuery& query);
@@ -82,6 +102,9 @@ class ClusterState : public LocalCounted {
   config::ClusterEntry entry_;
   std::vector<LocalRef<EndpointState>> endpoints_;
   absl::flat_hash_map<net::Address, EndpointState*> by_address_;  // made when first asked for
+  // Where in `endpoints_` those are that AtDialled made, and where it looks next for one that may make way.
+  absl::flat_hash_map<net::Address, size_t> dialled_;
+  size_t hand_ = 0;
   EndpointSet whole_;
   std::map<std::string, EndpointSet, std::less<>> subsets_;  // by LabelMatch::key
   uint64_t epoch_ = 0;  // of the ledger when the sets were made; 0: they are to be made
@@ -96,6 +119,9 @@ class ClusterTable {
   void Apply(const config::Snapshot& snapshot);
   // Null when unknown.
   ClusterState* Find(std::string_view name) const;
+  void ForgetIdle(time::MonotonicTime now) {
+    for (const auto& [name, cluster] : clusters_) cluster->ForgetIdle(now);
+  }
   const std::map<std::string, LocalRef<ClusterState>, std::less<>>& all() const { return clusters_; }
 
  private:

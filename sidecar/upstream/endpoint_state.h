@@ -104,6 +104,7 @@ class EndpointState : public LocalCounted {
   time::MonotonicTime paused_until_{};
   time::MonotonicTime silent_since_{};  // it was heard of last, or the first of `waiting_` came
   time::MonotonicTime good_since_{};
+  time::MonotonicTime dialled_at_{};  // last, or later: while it was in use; of ClusterState::AtDialled alone
 };
 
 // Why it gets no requests, or is the last choice: "ejected", "failed_active_hc", "unhealthy", "draining",

@@ -46,6 +46,66 @@ PickQuery Query(Tried tried, time::MonotonicTime now) {
 }
 PickQuery Query(time::MonotonicTime now) { return Query({}, now); }
 
+net::Address NumberedAddress(size_t number) {
+  return net::Address::Parse("10.0." + std::to_string(number / 250) + "." + std::to_string(number % 250), 80)
+      .value_or(net::Address());
+}
+
+config::ClusterEntry Dialled() {
+  auto cluster = std::make_shared<config::Cluster>();
+  cluster->name = "dialled";
+  cluster->original_destination.emplace();
+  return {cluster, std::make_shared<config::Assignment>()};
+}
+
+TEST(DialledEndpoints, AreMadeOnceAndStayWhileTheyAreInUse) {
+  ClusterState cluster(Dialled(), Seat());
+  EndpointState* const one = cluster.AtDialled(NumberedAddress(1), kNow);
+  ASSERT_NE(one, nullptr);
+  EXPECT_EQ(one->address(), NumberedAddress(1));
+  EXPECT_EQ(one->standing(), Standing::kGood);
+  EXPECT_EQ(one->health(), nullptr);
+  EXPECT_EQ(one->circuits().get(), cluster.circuits().get());
+  EXPECT_EQ(cluster.AtDialled(NumberedAddress(1), kNow), one);
+  EndpointState* const two = cluster.AtDialled(NumberedAddress(2), kNow);
+  two->active_attempts = 1;
+  EXPECT_EQ(cluster.eligible(), 0u) << "there is no other to try";
+  const auto limit =
+      cluster.config().original_destination.value_or(config::OriginalDestination()).forget_after;
+  cluster.ForgetIdle(kNow + limit - std::chrono::nanoseconds(1));
+  EXPECT_EQ(cluster.endpoints().size(), 2u);
+  cluster.ForgetIdle(kNow + limit);
+  ASSERT_EQ(cluster.endpoints().size(), 1u);
+  EXPECT_EQ(cluster.AtDialled(NumberedAddress(2), kNow + limit), two);
+  two->active_attempts = 0;
+  EXPECT_NE(cluster.AtDialled(NumberedAddress(3), kNow + limit), two);
+  cluster.ForgetIdle(kNow + 2 * limit - std::chrono::nanoseconds(1));
+  EXPECT_EQ(cluster.endpoints().size(), 2u);
+  cluster.ForgetIdle(kNow + 2 * limit);
+  EXPECT_TRUE(cluster.endpoints().empty());
+}
+
+TEST(DialledEndpoints, MakeWayForOthersUnlessTheyAreInUse) {
+  ClusterState cluster(Dialled(), Seat());
+  for (size_t i = 0; i < kMaxDialledEndpoints; ++i) {
+    EndpointState* const made = cluster.AtDialled(NumberedAddress(i), kNow);
+    ASSERT_NE(made, nullptr);
+    made->active_attempts = i == 700 || i == 701 ? 0 : 1;
+  }
+  const LocalRef<EndpointState> held = cluster.endpoints()[700];
+  EXPECT_NE(cluster.AtDialled(NumberedAddress(5000), kNow), nullptr);
+  EXPECT_EQ(cluster.endpoints().size(), kMaxDialledEndpoints);
+  EXPECT_EQ(cluster.Find(NumberedAddress(700)), nullptr);
+  EXPECT_EQ(held->address(), NumberedAddress(700)) << "who holds it keeps it";
+  EXPECT_NE(cluster.Find(NumberedAddress(701)), nullptr);
+  EXPECT_NE(cluster.AtDialled(NumberedAddress(5001), kNow), nullptr);
+  EXPECT_EQ(cluster.Find(NumberedAddress(701)), nullptr) << "it has waited longest for its turn";
+  EXPECT_EQ(cluster.AtDialled(NumberedAddress(5000), kNow), cluster.Find(NumberedAddress(5000)));
+  for (const auto& endpoint : cluster.endpoints()) endpoint->active_attempts = 1;
+  EXPECT_EQ(cluster.AtDialled(NumberedAddress(5002), kNow), nullptr);
+  EXPECT_EQ(cluster.AtDialled(NumberedAddress(3), kNow), cluster.endpoints()[3].get());
+}
+
 TEST(RoundRobin, GivesEachEndpointItsExactShareInEveryRound) {
   ClusterState cluster(Entry("a", {{1, 1}, {2, 2}, {3, 5}}), Seat());
   for (int round = 0; round < 10; ++round) {

@@ -32,6 +32,29 @@ std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Sn
   return prepared;
 }
 
+// A configuration may ask for less, and then costs no more.
+constexpr auto kShortestForgetting = std::chrono::milliseconds(100);
+
+void Forgetter::Apply(const config::Snapshot& snapshot) {
+  interval_ = time::Duration::max();
+  for (const auto& [name, entry] : snapshot.clusters) {
+    if (const auto& original = entry.cluster->original_destination)
+      interval_ = std::min<time::Duration>(interval_, original->forget_after);
+  }
+  interval_ = std::max<time::Duration>(interval_, kShortestForgetting);
+  if (interval_ == time::Duration::max()) {
+    timer_.Cancel();
+  } else if (!timer_.armed() || turn_.now() + interval_ < timer_.deadline()) {
+    turn_.Arm(timer_, turn_.now() + interval_);
+  }
+}
+
+stream::Progress Forgetter::Run() {
+  clusters_.ForgetIdle(turn_.now());
+  if (interval_ != time::Duration::max()) turn_.Arm(timer_, turn_.now() + interval_);
+  return stream::Progress::kIdle;
+}
+
 Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stats, uint64_t seed, Place place)
     : loop_(loop),
       stats_(stats),
@@ -39,6 +62,7 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       turn_(clock, place_.longest_turn),
       own_ledger_(place_.ledger == nullptr ? std::make_unique<ledger::Ledger>(1) : nullptr),
       clusters_({own_ledger_ != nullptr ? *own_ledger_ : *place_.ledger, place_.ledger_number}),
+      forgetter_(turn_, clusters_),
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
@@ -64,6 +88,7 @@ std::vector<std::string> Engine::Apply(std::shared_ptr<const PreparedSnapshot> p
   std::vector<std::string> failures;
   const config::Snapshot& snapshot = *prepared->snapshot;
   clusters_.Apply(snapshot);
+  forgetter_.Apply(snapshot);
   if (health_ != nullptr) health_->Apply(snapshot);
   for (auto it = listeners_.begin(); it != listeners_.end();) {
     if (snapshot.listeners.count(it->first) != 0) {

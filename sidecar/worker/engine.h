@@ -60,6 +60,22 @@ struct Place {
 };
 inline constexpr uint64_t kLookBytes = uint64_t{1} << 20;
 
+// Looks from time to time for endpoints that clients dialled and nobody calls any more.
+class Forgetter final : public stream::Runnable {
+ public:
+  Forgetter(stream::Turn& turn, upstream::ClusterTable& clusters)
+      : turn_(turn), clusters_(clusters), timer_(this) {}
+  // The clusters are others now.
+  void Apply(const config::Snapshot& snapshot);
+  stream::Progress Run() override;
+
+ private:
+  stream::Turn& turn_;
+  upstream::ClusterTable& clusters_;
+  stream::Timer timer_;
+  time::Duration interval_ = time::Duration::max();  // of the cluster that forgets first; max: none does
+};
+
 class Engine {
  public:
   // All outlive the engine.
@@ -129,6 +145,7 @@ class Engine {
   tls::WorkerTools tls_;
   std::unique_ptr<ledger::Ledger> own_ledger_;  // where there is no other
   upstream::ClusterTable clusters_;
+  Forgetter forgetter_;
   session::UpstreamPools pools_;
   Random random_;
   telemetry::RecordBuffer records_;

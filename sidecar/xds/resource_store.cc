@@ -401,7 +401,8 @@ std::vector<std::shared_ptr<const config::Cluster>> ResourceStore::ByDns() const
 // Null: they are waited for. A first resolution ends by itself: its limit is the resolver's.
 std::shared_ptr<const config::Assignment> ResourceStore::FindEndpoints(
     const config::Cluster& cluster, const config::ResolvedEndpoints& resolved, time::MonotonicTime now) {
-  if (cluster.discovery == config::Cluster::Discovery::kStatic) return cluster.load_assignment;
+  if (cluster.discovery == config::Cluster::Discovery::kStatic || cluster.original_destination)
+    return cluster.load_assignment;
   if (config::IsByDns(cluster)) {
     if (const auto found = resolved.find(cluster.name); found != resolved.end()) return found->second;
     waiting_now_.insert("names of cluster " + cluster.name);
