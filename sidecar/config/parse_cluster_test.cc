@@ -280,8 +280,11 @@ TEST(ParseClusterTest, WhereSessionsStayIsRead) {
   EXPECT_EQ(health("override_host_status: {statuses: [DEGRADED, UNHEALTHY]}"),
             degraded | BitOf(Health::kBad));
   EXPECT_EQ(health("override_host_status: {statuses: [TIMEOUT]}"), BitOf(Health::kBad));
-  EXPECT_EQ(Errors("{name: a, load_assignment: {cluster_name: a}, common_lb_config: {override_host_status: "
-                   "{statuses: [HEALTHY, 9]}}}"),
+  auto proto = FromYaml<ClusterProto>(
+      "{name: a, load_assignment: {cluster_name: a}, common_lb_config: {override_host_status: {statuses: "
+      "[HEALTHY]}}}");
+  proto.mutable_common_lb_config()->mutable_override_host_status()->mutable_statuses()->Add(9);
+  EXPECT_EQ(ToLines(ParseCluster(proto, "7").errors),
             Lines{"common_lb_config.override_host_status.statuses[1]: expected UNKNOWN, HEALTHY, UNHEALTHY, "
                   "DRAINING, TIMEOUT or DEGRADED"});
 }
