@@ -176,6 +176,7 @@ TEST(BrownOuts, OfAppsThatRunEverythingAreOverSoonWhereACircuitLimitsIt) {
   EXPECT_LE(limited.after, seconds(5));
   EXPECT_LE(limited.peak, 1.2);
   plan.circuits.requests = UINT32_MAX;
+  plan.lasts = seconds(90);
   const Recovered endless = RunBrownOut("the same without a limit", plan);
   EXPECT_LE(endless.peak, 1.2);
   plan.retry.reset();
