@@ -230,6 +230,9 @@ struct Cluster {
   uint32_t stream_window_bytes = 256 * 1024;
   uint32_t max_requests_per_connection = 0;  // 0: no limit
   std::optional<KeepAlive> keep_alive;
+  // To an endpoint with traffic there is room for so many thousandths of its requests. 1000: connections are
+  // made when they are needed.
+  uint32_t preconnect_permille = 1000;
   Balancer balancer;
   RetryBudget retry_budget;
   std::array<CircuitLimits, 2> circuits;  // by RoutingPriority

@@ -1,5 +1,6 @@
 #include "sidecar/config/parse_cluster.h"
 
+#include <cmath>
 #include <set>
 
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
@@ -155,6 +156,21 @@ void ReadCircuits(const cluster::CircuitBreakers& proto, const std::string& path
   }
 }
 
+void ReadPreconnect(const cluster::Cluster& proto, const std::string& path, Cluster& result,
+                    ConfigErrors& errors) {
+  if (!proto.preconnect_policy().has_per_upstream_preconnect_ratio()) return;
+  const std::string ratio_path =
+      FieldPath(FieldPath(path, "preconnect_policy"), "per_upstream_preconnect_ratio");
+  const double ratio = proto.preconnect_policy().per_upstream_preconnect_ratio().value();
+  if (!(ratio >= 1 && ratio <= 3)) {
+    Add(errors, ratio_path, "expected 1 to 3");
+    return;
+  }
+  result.preconnect_permille = static_cast<uint32_t>(std::lround(ratio * 1000));
+  if (result.proxy_protocol && result.preconnect_permille > 1000)
+    Add(errors, ratio_path, "expected 1 with PROXY protocol: each connection is for one client");
+}
+
 }  // namespace
 
 Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, ConfigErrors& errors) {
@@ -184,6 +200,7 @@ Cluster ReadCluster(const cluster::Cluster& proto, const std::string& path, Conf
           "many clients");
     }
   }
+  ReadPreconnect(proto, path, result, errors);
   ReadDns(proto, path, result, errors);  // and the discovery, where it is by DNS
   ReadOriginalDestination(proto, path, result, errors);
   if (proto.type() == cluster::Cluster::EDS) {

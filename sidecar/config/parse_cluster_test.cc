@@ -139,6 +139,34 @@ TEST(ParseClusterTest, WrongProtocolOptionsAreRefused) {
              "http2_protocol_options: expected only one of this and typed_extension_protocol_options"}));
 }
 
+TEST(ParseClusterTest, WarmConnectionsAreRead) {
+  const auto with = [](const std::string& fields, const std::string& more = "") {
+    return Parse("{name: a, load_assignment: {cluster_name: a}, preconnect_policy: {" + fields + "}" + more +
+                 "}");
+  };
+  EXPECT_EQ(with("").value->preconnect_permille, 1000u);
+  for (const auto& [ratio, permille] :
+       {std::pair("1", 1000u), {"1.25", 1250u}, {"1.1", 1100u}, {"3", 3000u}}) {
+    const auto parsed = with(std::string("per_upstream_preconnect_ratio: ") + ratio);
+    ASSERT_EQ(ToLines(parsed.errors), Lines{});
+    EXPECT_EQ(parsed.value->preconnect_permille, permille);
+  }
+  for (const char* wrong : {"0", "0.999", "3.001", "-1", ".nan"}) {
+    EXPECT_EQ(ToLines(with(std::string("per_upstream_preconnect_ratio: ") + wrong).errors),
+              Lines{"preconnect_policy.per_upstream_preconnect_ratio: expected 1 to 3"})
+        << wrong;
+  }
+  const std::string proxied =
+      ", transport_socket: {name: p, typed_config: {\"@type\": "
+      "a/envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport, "
+      "transport_socket: {name: r, typed_config: {\"@type\": "
+      "a/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer}}}}";
+  EXPECT_EQ(ToLines(with("per_upstream_preconnect_ratio: 1", proxied).errors), Lines{});
+  EXPECT_EQ(ToLines(with("per_upstream_preconnect_ratio: 2", proxied).errors),
+            Lines{"preconnect_policy.per_upstream_preconnect_ratio: expected 1 with PROXY protocol: each "
+                  "connection is for one client"});
+}
+
 TEST(ParseClusterTest, BalancersAreRead) {
   using Kind = Balancer::Kind;
   const auto balancer = [](const std::string& fields) {

@@ -43,7 +43,7 @@ static_assert(sizeof(Http1UpstreamSession) <= 400);  // an idle pooled connectio
 class Http1UpstreamSession::Exchanged final : public stream::UpstreamStream, public Recycled<Exchanged> {
  public:
   explicit Exchanged(Http1UpstreamSession& session)
-      : session_(&session), peer_(session.wire_.socket().peer()), reused_(session.requests_ > 1) {
+      : session_(&session), peer_(session.wire_.socket().peer()), reused_(session.MayBeStale()) {
     swap(response_, session.parser_->response());
   }
   ~Exchanged() override {
@@ -109,6 +109,7 @@ Http1UpstreamSession::~Http1UpstreamSession() {
   hold_ = {};  // for the next one, which the pool may make at once
   if (pool_ != nullptr && wire_.attached()) pool_->Gone(state_ == State::kConnecting);
   if (stream_ == nullptr) return;
+  if (pool_ != nullptr) pool_->StreamOver();
   stream_->session_ = nullptr;
   stream_->in_.stopped = true;
   const bool tunnel = stream_->mode_ == BodyMode::kRaw;  // both directions are needed to its end
@@ -192,6 +193,7 @@ std::unique_ptr<stream::UpstreamStream> Http1UpstreamSession::Open(bool raw) {
   written_before_ = wire_.written();
   auto stream = std::make_unique<Exchanged>(*this);
   stream_ = stream.get();
+  pool_->Opened();
   return stream;
 }
 
@@ -411,6 +413,7 @@ void Http1UpstreamSession::StreamGone(bool exchange_finished) {
                     parser_->idle() && state_ == State::kActive;
   if (!exchange_finished) BreakOff();
   stream_ = nullptr;
+  if (pool_ != nullptr) pool_->StreamOver();
   if (state_ == State::kDead) return;
   if (exchange_finished && state_ == State::kTunnel && !wire_.out().empty()) {
     state_ = State::kClosing;  // the tunnel's last bytes have not left yet

@@ -57,6 +57,8 @@ class Http1UpstreamSession final : public stream::Runnable,
   enum class State : uint8_t { kConnecting, kIdle, kActive, kTunnel, kClosing, kDead };
   enum class BodyMode : uint8_t { kNone, kSized, kChunked, kRaw };
 
+  // Asked when it is opened: it has carried a request, or was idle before its first.
+  bool MayBeStale() const { return requests_ > 1 || parts_.turn.now() > since_; }
   void FinishConnect();
   void Read();
   bool Parse();

@@ -39,6 +39,11 @@ Http1Pool::~Http1Pool() {
 }
 
 void Http1Pool::Acquire(stream::Ticket& ticket) {
+  Serve(ticket);
+  if (Warms() && !ticket.error) Warm(ticket.priority);
+}
+
+void Http1Pool::Serve(stream::Ticket& ticket) {
   Http1UpstreamSession* session = ticket.raw ? nullptr : idle_.front();
   while (session != nullptr) {
     Http1UpstreamSession* const next = idle_.Next(session);
@@ -81,17 +86,33 @@ upstream::ConnectionHold Http1Pool::RoomFor(const stream::Ticket& ticket) {
 bool Http1Pool::DialFor(stream::Ticket& ticket) {
   upstream::ConnectionHold hold = RoomFor(ticket);
   if (!hold) return false;
+  ConnectFailure failure;
+  if (!Dial(ticket.introduction.get(), std::move(hold), failure)) Fail(parts_.turn, ticket, failure);
+  return true;
+}
+
+bool Http1Pool::Dial(const std::string* introduction, upstream::ConnectionHold hold,
+                     ConnectFailure& failure) {
   auto session = std::make_unique<Http1UpstreamSession>(
       parts_, *this, std::shared_ptr<const config::Cluster>(endpoint_.shared_cluster()), std::move(hold));
-  ConnectFailure failure;
-  if (!session->Dial(endpoint_.address(), ticket.introduction.get(), failure)) {
-    Fail(parts_.turn, ticket, failure);
-    return true;
-  }
+  if (!session->Dial(endpoint_.address(), introduction, failure)) return false;
   ++count_;
   ++connecting_;
   all_.PushBack(session.release());  // from here it belongs to the turn
   return true;
+}
+
+// Not while the endpoint cannot be reached: each request would dial it several times.
+void Http1Pool::Warm(size_t priority) {
+  if (endpoint_.Paused(parts_.turn.now())) return;
+  const uint64_t streams = active_ + waiting_.Count();
+  const uint64_t wanted = streams * endpoint_.cluster().preconnect_permille;
+  for (int dials = 0; dials < kMaxWarmedAtOnce; ++dials) {
+    if (wanted <= uint64_t{count_} * 1000 || count_ >= kMaxConnectionsPerEndpoint) return;
+    auto hold = upstream::ConnectionHold::Take(endpoint_.circuits(), priority, false);
+    ConnectFailure failure;
+    if (!hold || !Dial(nullptr, std::move(hold), failure)) return;
+  }
 }
 
 void Http1Pool::Free(Http1UpstreamSession& session) {
@@ -108,7 +129,10 @@ void Http1Pool::ConnectFailed(Http1UpstreamSession& session, const ConnectFailur
   --connecting_;
   stream::Ticket* ticket = waiting_.front();
   while (ticket != nullptr && !Fits(session, *ticket)) ticket = waiting_.Next(ticket);
-  if (ticket != nullptr) Fail(parts_.turn, *ticket, failure);
+  if (ticket == nullptr) return;
+  // Where there are more than were needed, others are still on their way.
+  if (Warms() && !NeedsItsOwn(*ticket) && !waiting_.MoreThan(connecting_)) return;
+  Fail(parts_.turn, *ticket, failure);
 }
 
 void Http1Pool::ClosedIdle(time::Duration idle) {
@@ -146,6 +170,7 @@ void Http2Pool::Acquire(stream::Ticket& ticket) {
     if (session->StreamRoom() == 0) continue;
     if (!session->Full()) {
       ticket.stream = session->Open();
+      Warm(ticket.priority);
       return;
     }
     if (full == nullptr || session->open_streams() < full->open_streams()) full = session;
@@ -153,6 +178,7 @@ void Http2Pool::Acquire(stream::Ticket& ticket) {
   if (full != nullptr) {
     ticket.stream = full->Open();
     DialForBandwidth(connecting);
+    Warm(ticket.priority);
     return;
   }
   if (waiting_.Full()) {
@@ -220,6 +246,21 @@ void Http2Pool::DialForBandwidth(bool connecting) {
   if (connecting || count_ >= kMaxForBandwidth || now < next_for_bandwidth_) return;
   next_for_bandwidth_ = now + kForBandwidthEvery;
   Dial(0);
+}
+
+// For those who come later, as above. One that is on its way may have room for all of them.
+void Http2Pool::Warm(size_t priority) {
+  const uint64_t permille = endpoint_.cluster().preconnect_permille;
+  if (permille <= 1000 || count_ >= kMaxConnectionsPerEndpoint || parts_.turn.now() < next_dial_) return;
+  uint64_t streams = 0;
+  uint64_t room = 0;
+  for (Http2UpstreamSession* session = sessions_.front(); session != nullptr;
+       session = sessions_.Next(session)) {
+    if (session->connecting()) return;
+    streams += session->open_streams();
+    room += session->StreamRoom();
+  }
+  if (streams * permille > (streams + room) * 1000) Dial(priority);
 }
 
 // Where it may not be yet, and at the limit of connections, they wait for the streams that end.

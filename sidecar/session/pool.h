@@ -9,6 +9,9 @@
 // all it can (link_meter.h): then up to kMaxForBandwidth share the work. Who waits gets the first stream
 // there is, of whichever connection. Failed dials are repeated after pauses that grow; who waits for
 // connect_timeout while they fail is failed, and at once where one fails and there is no other connection.
+//
+// Where the cluster asks for warm connections, each request also sees to it that there is room for more than
+// are under way: idle connections of HTTP/1, streams of HTTP/2. A failure of such a dial is nobody's.
 #ifndef PILLION_SIDECAR_SESSION_POOL_H_
 #define PILLION_SIDECAR_SESSION_POOL_H_
 
@@ -30,6 +33,9 @@ inline constexpr size_t kMaxWaitingPerEndpoint = 4096;
 // HTTP/2 connections of one worker to one endpoint, where none has run out of streams.
 inline constexpr size_t kMaxForBandwidth = 4;
 inline constexpr auto kForBandwidthEvery = std::chrono::seconds(1);
+// HTTP/1 connections that are made with one request beside those that it needs
+// (Cluster::preconnect_permille).
+inline constexpr int kMaxWarmedAtOnce = 3;
 // From the beginning of an HTTP/2 dial that leads to no stream to the next; then twice as long. Attack: an
 // endpoint that refuses, or takes connections and no streams, while requests wait.
 inline constexpr auto kFirstRedialPause = std::chrono::milliseconds(100);
@@ -58,6 +64,11 @@ class WaitingList {
     return at_most_ > count;
   }
   bool Full() { return MoreThan(kMaxWaitingPerEndpoint - 1); }
+  // Exact.
+  size_t Count() {
+    MoreThan(0);
+    return at_most_;
+  }
 
  private:
   IntrusiveList<stream::Ticket, stream::TicketTag> tickets_;
@@ -76,6 +87,9 @@ class Http1Pool final : public upstream::EndpointPool {
 
   // Called by its sessions.
   void Connected() { --connecting_; }
+  // One of them serves a request, or a tunnel, from now on; or no more.
+  void Opened() { ++active_; }
+  void StreamOver() { --active_; }
   // The peer has ended a connection that was idle for so long. Twice, and not at the same moment, as when it
   // ends, this is what it does with all of them.
   void ClosedIdle(time::Duration idle);
@@ -90,8 +104,12 @@ class Http1Pool final : public upstream::EndpointPool {
   void Gone(bool connecting);
 
  private:
+  void Serve(stream::Ticket& ticket);
   // False: as many connections as there may be are there.
   bool DialFor(stream::Ticket& ticket);
+  bool Dial(const std::string* introduction, upstream::ConnectionHold hold, ConnectFailure& failure);
+  bool Warms() const { return endpoint_.cluster().preconnect_permille > 1000; }
+  void Warm(size_t priority);
   upstream::ConnectionHold RoomFor(const stream::Ticket& ticket);
   UpstreamParts& parts_;
   upstream::EndpointState& endpoint_;
@@ -100,6 +118,7 @@ class Http1Pool final : public upstream::EndpointPool {
   WaitingList waiting_;
   size_t count_ = 0;
   size_t connecting_ = 0;  // of them
+  size_t active_ = 0;      // of them
   time::Duration peer_idle_ = time::Duration::max();
   time::Duration seen_idle_{};  // the last time that one ended
   time::MonotonicTime seen_at_{};
@@ -139,6 +158,7 @@ class Http2Pool final : public upstream::EndpointPool, public stream::Runnable {
   bool Connecting();
   void Dial(size_t priority);
   void DialForBandwidth(bool connecting);
+  void Warm(size_t priority);
   void DialForWaiting();
   void NoteFailure(const ConnectFailure& failure);
   void OnFailure(const ConnectFailure& failure);

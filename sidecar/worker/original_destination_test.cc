@@ -218,26 +218,27 @@ TEST_F(OriginalDestinations, WhatAProxySaysOfTheDestinationCounts) {
   EXPECT_TRUE(Taken(*unknown).ends_with("as dialled"));
 }
 
-TEST_F(OriginalDestinations, ListenersThatLearnToAskDoSoForThoseWhoHaveSaidNothingYet) {
-  listener_.original_destination = false;
-  Start();
-  auto client = Dial(kFirst);
-  listener_.original_destination = true;
-  // Another chain: which one it is is not known before the client has spoken.
+// Two chains, so that it is not known which one it is before the client has spoken.
+TEST_F(OriginalDestinations, AListenerThatBeginsOrEndsToAskDoesSoForThoseWhoHaveSaidNothingYet) {
   listener_.inspect_http = true;
-  config::FilterChain& plain = listener_.chains.emplace_back();
-  plain.match.application_protocols = {"http/1.0"};
-  plain.http = http_;
   listener_.chains[0].match.application_protocols = {"http/1.1"};
-  Start();
-  auto later = Dial(kSecond);
-  Ask(*later);
-  Answer(second_, "2");
+  config::FilterChain& other = listener_.chains.emplace_back();
+  other.match.application_protocols = {"http/1.0"};
+  other.http = http_;
   listener_.original_destination = false;
-  auto waits = Dial(kFirst);
   Start();
-  Ask(*waits);
-  EXPECT_EQ(Refused(*waits).first, "HTTP/1.1 508 Loop Detected");
+  auto before = Dial(kFirst);
+  listener_.original_destination = true;
+  Start();
+  Ask(*before);
+  Answer(first_, "as dialled");
+  EXPECT_TRUE(Taken(*before).ends_with("as dialled"));
+  auto after = Dial(kSecond);
+  listener_.original_destination = false;
+  Start();
+  Ask(*after);
+  EXPECT_EQ(Refused(*after).first, "HTTP/1.1 508 Loop Detected");
+  EXPECT_TRUE(second_.taken.empty());
 }
 
 TEST_F(OriginalDestinations, ConnectionsAreRelayedWhereTheirClientDialled) {
