@@ -95,8 +95,8 @@ Next Attempt::Pick() {
   if (order_.cluster.config().original_destination) {
     const Dialled dialled = DialledAddress(*order_.cluster.config().original_destination, order_.client);
     if (dialled.error) return End(dialled.error);
-    endpoint_ = LocalRef<upstream::EndpointState>(
-        order_.cluster.AtDialled(dialled.address, order_.env.turn.now()));
+    endpoint_ =
+        LocalRef<upstream::EndpointState>(order_.cluster.AtDialled(dialled.address, order_.env.turn.now()));
     if (!endpoint_) return End(upstream::kTooManyDialled);
   } else {
     endpoint_ = LocalRef<upstream::EndpointState>(ChooseEndpoint());
