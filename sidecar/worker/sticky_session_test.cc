@@ -165,6 +165,14 @@ TEST_F(Sessions, AStrictSessionIsTriedAgainWhereItIs) {
   EXPECT_EQ(Get(session_), "503");
 }
 
+TEST_F(Sessions, WhereAStrictSessionCannotBeReachedNobodyIsAskedTwice) {
+  StartSessions(3, {.name = "s", .strict = true});
+  const std::string app = Begin();
+  apps_.erase(apps_.begin() + static_cast<ptrdiff_t>(IndexOf(app)));
+  EXPECT_EQ(Get(session_ + "x-pillion-explain: 1\r\n"), "503");
+  EXPECT_NE(answer_.find("attempts=1"), std::string::npos) << answer_;
+}
+
 TEST_F(Sessions, OnlyMembersOfTheClusterAreReached) {
   for (const bool strict : {false, true}) {
     apps_.clear();
