@@ -111,6 +111,10 @@ void SetBalancer(Cluster& cluster, const BalancerRule& rule) {
       break;
   }
   cluster.mutable_common_lb_config()->mutable_healthy_panic_threshold()->set_value(rule.panic_percent);
+  if (rule.preconnect_percent > 100) {
+    cluster.mutable_preconnect_policy()->mutable_per_upstream_preconnect_ratio()->set_value(
+        rule.preconnect_percent / 100.0);
+  }
 }
 
 void SetHealth(Cluster& cluster, const HealthRule& rule, const std::string& host) {

@@ -410,6 +410,12 @@ TEST(DecodeTest, WhatABalancerHashesOnIsChecked) {
       Lines{});
   EXPECT_EQ(problems("balancer: PeakEwma"), Lines{});
   EXPECT_EQ(problems("balancer: RoundRobin, slowStart: 30s"), Lines{});
+  for (const char* good : {"100", "300"})
+    EXPECT_EQ(problems(std::string("balancer: Random, preconnectPercent: ") + good), Lines{});
+  for (const char* wrong : {"99", "301", "-1"}) {
+    EXPECT_EQ(problems(std::string("balancer: Random, preconnectPercent: ") + wrong),
+              Lines{"spec.preconnectPercent: expected 100 to 300"});
+  }
   EXPECT_EQ(problems("balancer: RingHash"),
             Lines{"spec: expected hashOn, with balancer: RingHash or Maglev"});
   EXPECT_EQ(problems("balancer: Random, hashOn: [{sourceIp: true}], slowStart: 1s, panicPercent: 101"),
