@@ -284,6 +284,7 @@ struct BalancerRule {
   std::chrono::milliseconds slow_start{0};  // 0: none
   bool prefer_same_zone = false;
   double panic_percent = 0;
+  uint32_t preconnect_percent = 100;
 };
 
 // Unset: no limit.

@@ -151,6 +151,7 @@ HealthCheckRule ReadCheck(const policy::HealthPolicySpec::HealthCheck& message, 
 
 std::optional<LoadBalancingPolicy> Read(const policy::LoadBalancingPolicy& message, Report& report) {
   constexpr int32_t kMostChoices = 100;
+  constexpr int32_t kMostPreconnect = 300;
   LoadBalancingPolicy result;
   result.metadata = ReadMetadata(message.metadata(), report);
   const auto& spec = message.spec();
@@ -179,6 +180,10 @@ std::optional<LoadBalancingPolicy> Read(const policy::LoadBalancingPolicy& messa
     rule.panic_percent = spec.panic_percent();
     if (!(rule.panic_percent >= 0 && rule.panic_percent <= 100))
       report.Add("spec.panic_percent", "expected 0 to 100");
+  }
+  if (spec.has_preconnect_percent()) {
+    rule.preconnect_percent =
+        ReadCount(spec.preconnect_percent(), "spec.preconnect_percent", 100, kMostPreconnect, report);
   }
   if (report.failed()) return std::nullopt;
   return result;

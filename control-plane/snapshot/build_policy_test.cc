@@ -107,6 +107,19 @@ TEST(BuildPolicyTest, OtherBalancersAndSlowStart) {
             20);
 }
 
+TEST(BuildPolicyTest, ConnectionsAreMadeBeforeTheyAreNeededWhereThePolicySaysSo) {
+  const auto cluster = [](const std::string& spec) {
+    return Get<Cluster>(*Build(PolicyYaml("LoadBalancingPolicy", spec)), kCluster, kOrdersCluster);
+  };
+  EXPECT_EQ(cluster("balancer: Maglev, hashOn: [{sourceIp: true}], preconnectPercent: 150")
+                .preconnect_policy()
+                .per_upstream_preconnect_ratio()
+                .value(),
+            1.5);
+  EXPECT_FALSE(cluster("balancer: Random, preconnectPercent: 100").has_preconnect_policy());
+  EXPECT_FALSE(cluster("balancer: Random").has_preconnect_policy());
+}
+
 TEST(BuildPolicyTest, TheCallersZoneIsPreferredWhereThePolicySaysSo) {
   const std::string policy =
       "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: LoadBalancingPolicy, metadata: {name: "

@@ -116,6 +116,10 @@ void SetBalancer(Cluster& cluster, const BalancerRule& rule) {
     auto& hashing = *common.mutable_consistent_hashing_lb_config();
     hashing.mutable_hash_balance_factor()->set_value(rule.hash_load_percent);
   }
+  if (rule.preconnect_percent > 100) {
+    cluster.mutable_preconnect_policy()->mutable_per_upstream_preconnect_ratio()->set_value(
+        rule.preconnect_percent / 100.0);
+  }
 }
 
 void SetHealth(Cluster& cluster, const HealthRule& rule, const std::string& host) {

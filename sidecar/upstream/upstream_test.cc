@@ -103,6 +103,7 @@ TEST(DialledEndpoints, MakeWayForOthersUnlessTheyAreInUse) {
   EXPECT_EQ(cluster.AtDialled(NumberedAddress(5000), kNow), cluster.Find(NumberedAddress(5000)));
   for (const auto& endpoint : cluster.endpoints()) endpoint->active_attempts = 1;
   EXPECT_EQ(cluster.AtDialled(NumberedAddress(5002), kNow), nullptr);
+  EXPECT_EQ(cluster.AtDialled(NumberedAddress(700), kNow), nullptr) << "another has its place";
   EXPECT_EQ(cluster.AtDialled(NumberedAddress(3), kNow), cluster.endpoints()[3].get());
 }
 

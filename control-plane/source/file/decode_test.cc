@@ -438,6 +438,12 @@ TEST(DecodeTest, WhatABalancerHashesOnIsChecked) {
   EXPECT_EQ(problems("balancer: Random, hashLoadPercent: 99"),
             (Lines{"spec.hashLoadPercent: expected 100 to 1000",
                    "spec.hashLoadPercent: expected only with balancer: RingHash or Maglev"}));
+  for (const char* good : {"100", "300"})
+    EXPECT_EQ(problems(std::string("balancer: Random, preconnectPercent: ") + good), Lines{});
+  for (const char* wrong : {"99", "301", "-1"}) {
+    EXPECT_EQ(problems(std::string("balancer: Random, preconnectPercent: ") + wrong),
+              Lines{"spec.preconnectPercent: expected 100 to 300"});
+  }
   EXPECT_EQ(problems("balancer: RingHash"),
             Lines{"spec: expected hashOn, with balancer: RingHash or Maglev"});
   EXPECT_EQ(problems("balancer: Random, hashOn: [{sourceIp: true}], slowStart: 1s, panicPercent: 101"),
