@@ -364,7 +364,8 @@ TEST(BuildSessionTest, RulesWithoutANameHaveOneEachThatStays) {
   const auto names = [](const std::string& rules) {
     const auto set = Build(RouteYaml(rules));
     Lines found;
-    for (const Route& route : Host(*set, kOrders80).routes()) {
+    const VirtualHost host = Host(*set, kOrders80);
+    for (const Route& route : host.routes()) {
       CookieBasedSessionState state;
       EXPECT_TRUE(StateOf(route).UnpackTo(&state));
       found.push_back(state.cookie().name() + state.cookie().path());
