@@ -75,8 +75,8 @@ Next Attempt::Pick() {
   if (!order_.route.hash_policy.empty() && order_.cluster.config().balancer.hashes())
     query.hash = HashOfRequest(order_.route.hash_policy, head(), order_.client);
   const net::Address* const only = order_.client.only_endpoint();
-  if (order_.cluster.config().original_destination) {
-    const Dialled dialled = DialledAddress(*order_.cluster.config().original_destination, order_.client);
+  if (const auto& original = order_.cluster.config().original_destination) {
+    const Dialled dialled = DialledAddress(*original, order_.client);
     if (dialled.error) return End(dialled.error);
     endpoint_ = LocalRef<upstream::EndpointState>(order_.cluster.AtDialled(dialled.address, query.now));
     if (!endpoint_) return End(upstream::kTooManyDialled);
