@@ -92,8 +92,8 @@ Next Attempt::Pick() {
     return End({ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
                 "as many requests are under way to the cluster as its circuit allows"});
   }
-  if (order_.cluster.config().original_destination) {
-    const Dialled dialled = DialledAddress(*order_.cluster.config().original_destination, order_.client);
+  if (const auto& original = order_.cluster.config().original_destination) {
+    const Dialled dialled = DialledAddress(*original, order_.client);
     if (dialled.error) return End(dialled.error);
     endpoint_ =
         LocalRef<upstream::EndpointState>(order_.cluster.AtDialled(dialled.address, order_.env.turn.now()));

@@ -62,7 +62,7 @@ LocalRef<EndpointState> ClusterState::MakeDialled(const net::Address& address) c
   LocalRef<EndpointState> made(new EndpointState(address, entry_.cluster));
   auto alone = std::make_shared<config::Assignment>();
   alone->endpoints.emplace_back().address = address;
-  made->config_ = alone->endpoints.data();
+  made->config_ = &alone->endpoints.front();
   made->assignment_ = std::move(alone);
   made->circuits_ = circuits_;
   return made;
@@ -98,8 +98,9 @@ size_t ClusterState::FindIdle() {
 }
 
 void ClusterState::ForgetIdle(time::MonotonicTime now) {
-  if (!config().original_destination) return;
-  const time::MonotonicTime forgotten = now - config().original_destination->forget_after;
+  const std::optional<config::OriginalDestination>& original = config().original_destination;
+  if (!original) return;
+  const time::MonotonicTime forgotten = now - original->forget_after;
   std::erase_if(endpoints_, [&](const LocalRef<EndpointState>& endpoint) {
     if (endpoint->active_attempts != 0) endpoint->dialled_at_ = now;
     if (endpoint->dialled_at_ > forgotten) return false;

@@ -36,7 +36,6 @@ class OriginalDestinations : public EngineFixture {
     listener_.original_destination = true;
     cluster_.name = "original";
     cluster_.discovery = config::Cluster::Discovery::kOriginalDestination;
-    cluster_.original_destination.emplace();
     http_->name = "l";
     http_->port = kPort;
     http_->http.access_log = config::AccessLog{"kept"};
@@ -49,9 +48,9 @@ class OriginalDestinations : public EngineFixture {
     tcp_->clusters = {{"original", 1}};
     tcp_->total_weight = 1;
   }
-  config::OriginalDestination& rules() { return *cluster_.original_destination; }
   void Start() {
     auto snapshot = std::make_shared<config::Snapshot>();
+    cluster_.original_destination = rules_;
     cluster_entry_ = std::make_shared<const config::Cluster>(cluster_);
     snapshot->clusters["original"] = {cluster_entry_, no_endpoints_};
     auto table = std::make_shared<config::RouteTable>();
@@ -102,6 +101,7 @@ class OriginalDestinations : public EngineFixture {
   SimServer first_;
   SimServer second_;
   config::Cluster cluster_;
+  config::OriginalDestination rules_;
   std::shared_ptr<const config::Cluster> cluster_entry_;
   std::shared_ptr<const config::Assignment> no_endpoints_ = std::make_shared<const config::Assignment>();
   config::Listener listener_;
@@ -149,7 +149,7 @@ TEST_F(OriginalDestinations, FilterChainsAreChosenByIt) {
 }
 
 TEST_F(OriginalDestinations, AFieldOfTheRequestMayNameAnother) {
-  rules().field = "x-to";
+  rules_.field = "x-to";
   Start();
   auto client = Dial(kFirst);
   Ask(*client, "X-To: 10.0.0.2:81\r\n");
@@ -161,7 +161,7 @@ TEST_F(OriginalDestinations, AFieldOfTheRequestMayNameAnother) {
 }
 
 TEST_F(OriginalDestinations, AFieldThatNamesNoAddressIsAnsweredHere) {
-  rules().field = "x-to";
+  rules_.field = "x-to";
   Start();
   for (const char* wrong : {"", "app:80", "10.0.0.2", "10.0.0.2:", "10.0.0.2:0", "10.0.0.2:65617",
                             "10.0.0.2:81x", "0.0.0.0:81", "[::]:81", "::1:81", "[10.0.0.2]:81"}) {
@@ -175,7 +175,7 @@ TEST_F(OriginalDestinations, AFieldThatNamesNoAddressIsAnsweredHere) {
 }
 
 TEST_F(OriginalDestinations, ThePortMayBeAnother) {
-  rules().port = kSecond.port();
+  rules_.port = kSecond.port();
   SimServer there(*peers_, Address("10.0.0.1:81"));
   Start();
   auto client = Dial(kFirst);
@@ -185,7 +185,7 @@ TEST_F(OriginalDestinations, ThePortMayBeAnother) {
 }
 
 TEST_F(OriginalDestinations, WhoDialsTheListenerItselfGetsNoLoop) {
-  rules().field = "x-to";
+  rules_.field = "x-to";
   Start();
   auto client = Dial(At(kPort));
   Ask(*client);
@@ -268,7 +268,7 @@ TEST_F(OriginalDestinations, ConnectionsAreRelayedWhereTheirClientDialled) {
 }
 
 TEST_F(OriginalDestinations, RelaysTakeThePortOfThePolicy) {
-  rules().port = kSecond.port();
+  rules_.port = kSecond.port();
   SimServer there(*peers_, Address("10.0.0.1:81"));
   listener_.chains[0].http = nullptr;
   listener_.chains[0].tcp = tcp_;
@@ -279,7 +279,7 @@ TEST_F(OriginalDestinations, RelaysTakeThePortOfThePolicy) {
 }
 
 TEST_F(OriginalDestinations, WhatNobodyCallsIsForgottenWithItsConnections) {
-  rules().forget_after = seconds(2);
+  rules_.forget_after = seconds(2);
   Start();
   auto one = Dial(kFirst);
   auto two = Dial(kSecond);
@@ -309,7 +309,7 @@ TEST_F(OriginalDestinations, WhatNobodyCallsIsForgottenWithItsConnections) {
 }
 
 TEST_F(OriginalDestinations, AClientCannotMakeAnyNumberOfEndpoints) {
-  rules().field = "x-to";
+  rules_.field = "x-to";
   Start();
   auto client = Dial(kFirst);
   for (size_t i = 0; i < upstream::kMaxDialledEndpoints + 100; ++i) {
