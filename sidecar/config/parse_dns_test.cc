@@ -118,7 +118,7 @@ TEST(ParseDnsTest, NamesAndAddressesAreKeptApart) {
   EXPECT_TRUE(assignment.names[0].endpoint.pillion_sidecar);
   EXPECT_EQ(assignment.names[1].host, "b.test.");
   EXPECT_EQ(assignment.names[1].port, 82);
-  EXPECT_EQ(assignment.names[1].endpoint.health, Health::kBad);
+  EXPECT_EQ(assignment.names[1].endpoint.health, Health::kDraining);
 }
 
 TEST(ParseDnsTest, WhatCannotBeANameIsRefused) {

@@ -73,7 +73,7 @@ upstream::EndpointState* Attempt::ChooseEndpoint() {
                             .random = order_.env.random};
   if (leads_ != nullptr && leads_->session && leads_->session->endpoint) {
     upstream::EndpointState* const own = cluster.FindSticky(*leads_->session->endpoint, query, order_.labels);
-    const bool in_vain = own != nullptr && (own->Paused(query.now) || Has(query.tried, *own));
+    const bool in_vain = own != nullptr && (own->Unreachable(query.now) || Has(query.tried, *own));
     if (leads_->session->strict() || (own != nullptr && !in_vain)) {
       if (own == nullptr) return nullptr;
       own->Chosen(query.now);

@@ -104,6 +104,11 @@ class Attempt final : public Recycled<Attempt> {
   // What the answer that came says of another's attempt, or of the app's own (peer_outcome.h). kNone:
   // nothing.
   RequestError told() const { return is_told_ ? error_ : RequestError(); }
+  // Nothing has come of it yet, not even what has not been looked at.
+  bool AwaitsAnswer() const {
+    const bool here = stream_ != nullptr && (stream_->in().head || stream_->in().error);
+    return !here && !has_head() && !error_;
+  }
   // As far as it has come.
   Outcome outcome() const;
   // Of its request and its answer, as Holder::HeldBytes.

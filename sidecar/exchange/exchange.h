@@ -111,6 +111,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   // When another may be made beside the one that is under way, or would be refused; max: not at all.
   time::MonotonicTime HedgeDue() const;
   void Hedge();
+  bool MayHedgeElsewhere() const;
   // True: one of those a later one was made beside has answered well, and is the attempt now.
   bool RivalHasAnswered();
   // The attempt has failed for good; true: it is one of the others now.
@@ -133,7 +134,8 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   void Count();
   void Log();
   std::string Explain() const;
-  void Remember(const Attempt& attempt);
+  // `why`: it ends without an error of its own; "": it does not, or for its client's sake.
+  void Remember(const Attempt& attempt, std::string_view why = {});
 
   RequestError ForTheWhole(RequestError error) const;
   // Answers instead of an upstream; the reason is kept for explain, log and metrics.

@@ -14,11 +14,17 @@ namespace pillion::exchange {
 
 using telemetry::Event;
 
+namespace {
+
+constexpr std::string_view kBeaten = "another attempt has answered first";
+
+}  // namespace
+
 time::MonotonicTime Exchange::PerTryDue(const Attempt& attempt) const {
   constexpr auto kNever = time::MonotonicTime::max();
-  if (request_ended_ == time::MonotonicTime() || !route_->retry || route_->retry->hedge.on_per_try_timeout)
-    return kNever;
-  const bool waits = attempt.head_sent() && !attempt.has_head() && !attempt.error();
+  if (request_ended_ == time::MonotonicTime() || !route_->retry) return kNever;
+  if (route_->retry->hedge.on_per_try_timeout && attempt.request_finished) return kNever;  // HedgeDue
+  const bool waits = attempt.head_sent() && attempt.AwaitsAnswer();
   const time::Duration per_try = route_->retry->per_try_timeout;
   return waits && per_try.count() > 0 ? std::max(attempt.head_sent_at(), request_ended_) + per_try : kNever;
 }
@@ -30,7 +36,7 @@ time::MonotonicTime Exchange::HedgeDue() const {
   if (hedge == config::RetryPolicy::Hedge() || tunnel_ || request_ended_ == time::MonotonicTime())
     return kNever;
   // What is not sent to the end would have to be sent on beside the next.
-  const bool waits = attempt_->request_finished && !attempt_->has_head() && !attempt_->error();
+  const bool waits = attempt_->request_finished && attempt_->AwaitsAnswer();
   if (!waits || attempt_->hedged()) return kNever;
   auto wait = time::Duration::max();
   if (hedge.on_per_try_timeout && route_->retry->per_try_timeout.count() > 0)
@@ -43,6 +49,13 @@ time::MonotonicTime Exchange::HedgeDue() const {
   return std::max(attempt_->head_sent_at(), request_ended_) + wait;
 }
 
+// Another than all that were asked, and than a session's own: who moves a session loses what it is for.
+bool Exchange::MayHedgeElsewhere() const {
+  if (leads_ == nullptr) return true;  // as JudgeHedge says
+  if (leads_->session && leads_->session->endpoint) return false;
+  return leads_->tried.size() + 1 < cluster_->eligible();
+}
+
 void Exchange::Hedge() {
   const config::RetryPolicy& policy = *route_->retry;
   const time::MonotonicTime now = env_.turn.now();
@@ -51,12 +64,17 @@ void Exchange::Hedge() {
   attempt_->SetHedged(too_slow);
   NoRetry reason = upstream::JudgeHedge(Describe(*attempt_), policy);
   if (listener_->tried_once) reason = NoRetry::kUsedUp;
-  if (leads_ != nullptr && leads_->session && leads_->session->strict()) reason = NoRetry::kNoOtherEndpoint;
+  if (reason == NoRetry::kNone && !MayHedgeElsewhere()) reason = NoRetry::kNoOtherEndpoint;
   if (reason == NoRetry::kNone && upstream::TooLate(TimeLeft(), {}, target_->stats.recent_attempts.Median()))
     reason = NoRetry::kDeadline;
   if (reason == NoRetry::kNone) reason = PayRetry();
   if (reason != NoRetry::kNone) {
     Note(Event::kNotHedged, static_cast<uint32_t>(reason));
+    // The policy's time-out is that of requests that are never hedged.
+    const bool never = reason == NoRetry::kRequestHeaders || reason == NoRetry::kCouldRunTwice ||
+                       reason == NoRetry::kBody ||
+                       (reason == NoRetry::kNoOtherEndpoint && rivals_ == nullptr);
+    if (too_slow && never) attempt_->Fail(kPerTryTimeout);
     return;
   }
   may_have_run_ = true;
@@ -102,7 +120,11 @@ bool Exchange::RivalHasAnswered() {
       Remember(*over);
       continue;
     }
+    const bool latest_waits = attempt_ != nullptr && attempt_->AwaitsAnswer();
+    if (latest_waits) Remember(*attempt_, kBeaten);
+    if (latest_waits) attempt_.reset();
     if (rival != rivals_->begin()) target_->stats.hedges_won.Add();
+    DropRivals();
     DropAttempts();
     attempt_ = std::move(over);
     retry_at_ = {};
@@ -123,22 +145,17 @@ bool Exchange::FallBackToRival() {
 }
 
 void Exchange::DropAttempts() {
-  if (attempt_ != nullptr) {
-    if (rivals_ != nullptr && !attempt_->error() && !attempt_->has_head())
-      target_->stats.recent_attempts.Record(env_.turn.now() - attempt_->started());
-    Remember(*attempt_);
-  }
+  if (attempt_ != nullptr) Remember(*attempt_);
   attempt_.reset();
-  DropRivals();
+  if (rivals_ == nullptr) return;
+  for (const auto& rival : *rivals_) Remember(*rival);
+  rivals_.reset();
 }
 
-// They would have taken longer still.
+// An answer is delivered, and theirs are not waited for.
 void Exchange::DropRivals() {
   if (rivals_ == nullptr) return;
-  for (const auto& rival : *rivals_) {
-    target_->stats.recent_attempts.Record(env_.turn.now() - rival->started());
-    Remember(*rival);
-  }
+  for (const auto& rival : *rivals_) Remember(*rival, kBeaten);
   rivals_.reset();
 }
 

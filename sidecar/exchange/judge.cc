@@ -116,9 +116,11 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
 }
 
 NoRetry Exchange::PayRetry() {
-  if (!cluster_->retry_budget.Spend(env_.turn.now())) return NoRetry::kBudget;
   retry_counted_ = cluster_->circuits()->Take(upstream::Circuit::kRetries, route_->priority);
-  return retry_counted_ ? NoRetry::kNone : NoRetry::kCircuit;
+  if (!retry_counted_) return NoRetry::kCircuit;
+  if (cluster_->retry_budget.Spend(env_.turn.now())) return NoRetry::kNone;
+  EndRetry();
+  return NoRetry::kBudget;
 }
 
 upstream::Judgement Exchange::MayRetry(upstream::Judgement judgement, time::Duration wait) {
@@ -153,7 +155,12 @@ Next Exchange::Judge() {
   }
   if (const RequestError error = attempt_->error())
     return TellsReset() ? BreakOff(error) : AnswerLocally(error);
-  if (rivals_ != nullptr) target_->stats.hedges_won.Add();
+  if (rivals_ != nullptr) {
+    target_->stats.hedges_won.Add();
+    // They have taken longer, and would still.
+    for (const auto& rival : *rivals_)
+      target_->stats.recent_attempts.Record(env_.turn.now() - rival->started());
+  }
   DropRivals();
   step_ = Step::kResponseFilters;
   return Next::kMore;
@@ -309,9 +316,9 @@ size_t Exchange::HeldBytes() const {
   if (filter_state_.chain != nullptr) bytes += filter_state_.chain->HeldBytes();
   if (attempt_ != nullptr) {
     bytes += attempt_->HeldBytes();
-    if (rivals_ != nullptr) {
-      for (const auto& rival : *rivals_) bytes += rival->HeldBytes();
-    }
+  }
+  if (rivals_ != nullptr) {
+    for (const auto& rival : *rivals_) bytes += rival->HeldBytes();
   }
   return bytes > kSmallBytes ? bytes : 0;
 }

@@ -8,7 +8,7 @@
 
 namespace pillion::exchange {
 
-void Exchange::Remember(const Attempt& attempt) {
+void Exchange::Remember(const Attempt& attempt, std::string_view why) {
   target_->stats.outcomes[static_cast<size_t>(attempt.outcome())].Add();
   if (!filter_state_.trace.sampled && !listener_->config->http.access_log) return;
   telemetry::AttemptRecord record;
@@ -22,7 +22,7 @@ void Exchange::Remember(const Attempt& attempt) {
   }
   const RequestError error = attempt.error() ? attempt.error() : attempt.told();
   record.error = error.detail;
-  if (!error && !attempt.has_head()) record.error = "another attempt has answered first";
+  if (!error) record.error = why;
   record.outcome = attempt.outcome();
   record.reused_connection = attempt.reused();
   if (past_attempts_ == nullptr) past_attempts_ = std::make_unique<std::vector<telemetry::AttemptRecord>>();

@@ -122,7 +122,9 @@ void Exchange::FollowSession() {
 void Exchange::EditResponse(http::ResponseHead& head) {
   if (!local_answer_ && !route_->hash_policy.empty() && cluster_->config().balancer.hashes())
     AddHashCookies(route_->hash_policy, client_->request(), *client_, head.headers);
-  if (!local_answer_ && leads_ != nullptr && leads_->session)
+  // Not of what another sidecar says instead of its app.
+  const bool apps = !local_answer_ && !attempt_->told() && !cluster_->config().original_destination;
+  if (apps && leads_ != nullptr && leads_->session)
     leads_->session->Tell(attempt_->endpoint()->address(), env_.turn.wall(), head.headers);
   if (target_ == nullptr || target_->edits == nullptr || target_->edits->response == nullptr) return;
   if (local_answer_ && !answered_by_route_) return;

@@ -175,9 +175,11 @@ void RoutePart(Page& page, const std::vector<Row>& rows) {
     uint64_t Row::* value;
   } totals[] = {
       {"pillion_attempts_total", "Attempts at an endpoint, retries included.", &Row::attempts},
-      {"pillion_retries_total", "Attempts after the first of their request.", &Row::retries},
+      {"pillion_retries_total", "Attempts after the first of their request had ended; hedges are apart.",
+       &Row::retries},
       {"pillion_hedges_total", "Attempts made beside one that had not answered.", &Row::hedges},
-      {"pillion_hedges_won_total", "Of them, those that answered well before it did.", &Row::hedges_won},
+      {"pillion_hedges_won_total", "Answers delivered while an earlier attempt had not answered.",
+       &Row::hedges_won},
       {"pillion_request_bytes_total", "Request content received from clients.", &Row::request_bytes},
       {"pillion_response_bytes_total", "Response content sent to clients.", &Row::response_bytes},
   };

@@ -3,8 +3,9 @@
 // The value, of a cookie or a field, is base64 of the endpoint's address as text, "10.0.0.1:80" or
 // "[::1]:80". Where sessions end after a time it is followed by ";" and the second since 1970 in which this
 // one does: a client's own clock, or its care for Max-Age, is not what that hangs on. It is not secret, and
-// not signed: who writes one of his own can choose among the endpoints that his requests may go to anyway,
-// and no others, for only those are looked up.
+// not signed: who writes one of his own can choose among the endpoints that sessions of his route may stay
+// with (draining ones, lower priorities and backends of weight 0 too), and no others, for only those are
+// looked up.
 #ifndef PILLION_SIDECAR_FILTER_STICKY_SESSION_H_
 #define PILLION_SIDECAR_FILTER_STICKY_SESSION_H_
 

@@ -62,6 +62,10 @@ class WorkerCount {
     if (told_ - held_ >= limit.batch) Tell();
   }
   int64_t held() const { return held_; }
+  // So many more could be taken.
+  bool HasRoom(const CountLimit& limit, uint32_t more) const {
+    return shared_->told() + (held_ - told_) + more <= limit.most;
+  }
 
  private:
   int64_t Tell() {

@@ -67,8 +67,10 @@ void Inspection::Move(Generation& generation) {
   const bool had_header = before.config->proxy_protocol.has_value();
   const bool has_header = generation.config->proxy_protocol.has_value();
   const bool told_by_header = had_header && stage_ == Stage::kChain;
-  if (!told_by_header && before.config->original_destination != generation.config->original_destination)
+  if (!told_by_header && before.config->original_destination != generation.config->original_destination) {
     RestoreDestination();
+    dial_.reset();  // it went to the other one
+  }
   if (had_header != has_header) stage_ = has_header ? Stage::kProxyHeader : Stage::kChain;
   // By the inspectors of the other one; what was read for them is still here.
   facts_.tls.reset();

@@ -104,11 +104,13 @@ bool Http1Pool::Dial(const std::string* introduction, upstream::ConnectionHold h
 
 // Not while the endpoint cannot be reached: each request would dial it several times.
 void Http1Pool::Warm(size_t priority) {
-  if (endpoint_.Paused(parts_.turn.now())) return;
+  if (endpoint_.Paused(parts_.turn.now()) || count_ >= kMaxConnectionsPerEndpoint) return;
+  if (waiting_.MoreThan(connecting_)) return;  // what is needed comes first
   const uint64_t streams = active_ + waiting_.Count();
   const uint64_t wanted = streams * endpoint_.cluster().preconnect_permille;
   for (int dials = 0; dials < kMaxWarmedAtOnce; ++dials) {
     if (wanted <= uint64_t{count_} * 1000 || count_ >= kMaxConnectionsPerEndpoint) return;
+    if (!endpoint_.circuits()->HasSpare(upstream::Circuit::kConnections, priority)) return;
     auto hold = upstream::ConnectionHold::Take(endpoint_.circuits(), priority, false);
     ConnectFailure failure;
     if (!hold || !Dial(nullptr, std::move(hold), failure)) return;
@@ -252,6 +254,7 @@ void Http2Pool::DialForBandwidth(bool connecting) {
 void Http2Pool::Warm(size_t priority) {
   const uint64_t permille = endpoint_.cluster().preconnect_permille;
   if (permille <= 1000 || count_ >= kMaxConnectionsPerEndpoint || parts_.turn.now() < next_dial_) return;
+  if (!endpoint_.circuits()->HasSpare(upstream::Circuit::kConnections, priority)) return;
   uint64_t streams = 0;
   uint64_t room = 0;
   for (Http2UpstreamSession* session = sessions_.front(); session != nullptr;

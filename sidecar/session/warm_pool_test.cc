@@ -98,7 +98,7 @@ TEST_F(WarmPools, NotWhileTheEndpointCannotBeReached) {
   endpoint_->CouldNotConnect(turn_.now());
   AskHttp1();
   EXPECT_EQ(loop_.dials, 1);
-  endpoint_->Reached();
+  endpoint_->Reached(turn_.now());
   AskHttp1();
   EXPECT_EQ(loop_.dials, 4);
 }

@@ -43,6 +43,11 @@ class Circuits : public LocalCounted {
   void GiveBack(Circuit circuit, size_t priority) {
     counts_[priority][Number(circuit)].GiveBack(limits_[priority][Number(circuit)]);
   }
+  // A tenth of it is free, and one at least.
+  bool HasSpare(Circuit circuit, size_t priority) const {
+    const ledger::CountLimit& limit = limits_[priority][Number(circuit)];
+    return counts_[priority][Number(circuit)].HasRoom(limit, limit.most / 10 + 1);
+  }
   int64_t held(Circuit circuit, size_t priority) const { return counts_[priority][Number(circuit)].held(); }
 
  private:

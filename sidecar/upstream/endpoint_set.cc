@@ -192,8 +192,11 @@ std::optional<size_t> EndpointSet::FindByHash(Group& group, May may, const PickQ
         std::ceil(share * static_cast<double>(under_way) * balancer.hash_balance_percent / 100);
     return group.members[i]->active_attempts < most && may(i);
   };
-  const std::optional<size_t> found = group.table.Find(*query.hash, has_room);
-  return found ? found : group.table.Find(*query.hash, may);
+  // A table may be large: it is not searched for what is not there.
+  size_t i = 0;
+  while (i < group.members.size() && !has_room(i)) ++i;
+  return i < group.members.size() ? group.table.Find(*query.hash, has_room)
+                                  : group.table.Find(*query.hash, may);
 }
 
 template <typename May>
@@ -290,7 +293,8 @@ EndpointState* EndpointSet::Pick(const PickQuery& query) {
   const EndpointState* const last = query.tried.empty() ? nullptr : query.tried.back().get();
   const auto other = [&](const EndpointState& endpoint) { return &endpoint != last; };
   const auto reachable = [&](const EndpointState& endpoint) {
-    return other(endpoint) && !endpoint.Paused(query.now);
+    // What belongs to one endpoint does not move because that one is slow to connect to.
+    return other(endpoint) && !(query.hash ? endpoint.Unreachable(query.now) : endpoint.Paused(query.now));
   };
   const auto untried = [&](const EndpointState& endpoint) {
     return reachable(endpoint) && !Has(query.tried, endpoint);

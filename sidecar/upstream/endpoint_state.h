@@ -66,6 +66,8 @@ class EndpointState : public LocalCounted {
     if (waiting_++ == 0) silent_since_ = now;
   }
   void EndWait() { --waiting_; }
+  // It could not be reached, and its pause is not over.
+  bool Unreachable(time::MonotonicTime now) const { return failures_ != 0 && now < paused_until_; }
   // Of those that nothing else speaks against. Also where requests wait and nothing has been heard of it for
   // as long as the first pause: who answers to nothing must not gather requests until the first of them gives
   // up.

@@ -116,6 +116,7 @@ NoRetry JudgeHedge(const AttemptFacts& facts, const config::RetryPolicy& policy)
   if (facts.paid_retries >= policy.max_retries) return NoRetry::kUsedUp;
   if (!SafeToRunAgain(facts, policy)) return NoRetry::kCouldRunTwice;
   if (!facts.body_replayable) return NoRetry::kBody;
+  if (!facts.other_endpoints) return NoRetry::kNoOtherEndpoint;
   return NoRetry::kNone;
 }
 

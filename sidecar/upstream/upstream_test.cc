@@ -504,7 +504,8 @@ TEST(Judge, BesideAnAttemptOnlyWhatMayRunTwiceIsTried) {
   EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kNone);
   facts.paid_retries = 1;
   EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kUsedUp);
-  facts = {.method = http::Method::kPost};
+  facts = {};
+  facts.method = http::Method::kPost;
   EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kCouldRunTwice);
   facts.idempotent_method = true;
   EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kNone);
@@ -513,14 +514,22 @@ TEST(Judge, BesideAnAttemptOnlyWhatMayRunTwiceIsTried) {
   EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kNone);
   facts.body_replayable = false;
   EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kBody);
-  facts = {.request_matches = false};
+  facts = {};
+  facts.request_matches = false;
   EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kRequestHeaders);
+  facts = {};
+  facts.other_endpoints = false;
+  EXPECT_EQ(JudgeHedge(facts, policy), NoRetry::kNoOtherEndpoint);
 }
 
 TEST(Judge, AGrpcMethodThatIsIdempotentIsRetriedThoughItIsAPost) {
   config::RetryPolicy policy;
   policy.on = config::kRetryGrpcUnavailable;
-  AttemptFacts facts = {.method = http::Method::kPost, .answered = true, .status = 200, .grpc_status = 14};
+  AttemptFacts facts;
+  facts.method = http::Method::kPost;
+  facts.answered = true;
+  facts.status = 200;
+  facts.grpc_status = 14;
   EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kCouldRunTwice);
   facts.idempotent_method = true;
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);

@@ -39,6 +39,7 @@ class Hedges : public EngineFixture {
     proxy.snapshot->clusters["app"] = {std::make_shared<const config::Cluster>(cluster), assignment};
     auto table = std::make_shared<config::RouteTable>();
     config::Route route;
+    route.name = "r";
     route.match.text = "/";
     route.clusters = {{"app", 1}};
     route.total_weight = 1;
@@ -65,7 +66,7 @@ class Hedges : public EngineFixture {
                        "\r\n\r\n" + body);
     Pass(milliseconds(1));
   }
-  telemetry::RouteStats& stats() { return stats_.Route({"l", "all/0", "app"}); }
+  telemetry::RouteStats& stats() { return stats_.Route({"l", "r", "app"}); }
 
   config::RetryPolicy policy_;
   std::vector<std::unique_ptr<testing::SimServer>> apps_;
@@ -177,8 +178,15 @@ TEST_F(Hedges, NotForWhatMayNotRunTwice) {
   const auto client = Ask("POST", "content-length: 2\r\n\r\nhi");
   Pass(seconds(1));
   ASSERT_EQ(taken_.size(), 1u);
-  Answer(0, "200 OK", "late");
-  EXPECT_TRUE(Got(*client, "200", "late")) << "it was not ended either: " << client->text;
+  EXPECT_TRUE(Got(*client, "504", "")) << "its per-try time-out is one: " << client->text;
+}
+
+TEST_F(Hedges, NotWhereNoOtherEndpointIs) {
+  Start(2);
+  const auto first = Ask();
+  Pass(seconds(1));
+  EXPECT_EQ(taken_.size(), 2u) << "each once, although two retries are left";
+  EXPECT_EQ(stats().hedges.value(), 1u);
 }
 
 TEST_F(Hedges, ButWhereThePolicySaysSoWithTheBody) {
@@ -220,7 +228,7 @@ TEST_F(Hedges, TheyCountInTheCircuitOfRetriesUntilTheyEnd) {
   EXPECT_TRUE(Got(*first, "200", "ok"));
   const auto third = Ask();
   Pass(milliseconds(150));
-  EXPECT_EQ(taken_.size(), 5u) << "its own, and one beside it";
+  EXPECT_EQ(stats().hedges.value(), 2u) << "its own, and one beside it";
 }
 
 TEST_F(Hedges, AClientThatGoesTakesAllWithIt) {
