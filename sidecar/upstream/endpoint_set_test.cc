@@ -257,7 +257,7 @@ TEST(Hashed, PrioritiesAndLocalitiesAreChosenByTheHashToo) {
 
 TEST(Hashed, WithABoundNobodyHasMuchMoreThanItsShareOfWhatIsUnderWay) {
   for (const auto kind : {config::Balancer::Kind::kRingHash, config::Balancer::Kind::kMaglev}) {
-    Mesh mesh({{1}, {2}, {3, .weight = 2}});
+    Mesh mesh({{1}, {2}, {3, 0, config::Health::kGood, 2}});
     mesh.options.balancer.kind = kind;
     mesh.options.balancer.hash_balance_percent = 125;
     const uint16_t home = mesh.Pick(7);
