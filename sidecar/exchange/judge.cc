@@ -44,8 +44,9 @@ void Exchange::DescribeAnswer(const Attempt& attempt, upstream::AttemptFacts& fa
   facts.status = head.status;
   // A failed call has its status in the head (trailers-only), or in trailers that have come with it.
   const stream::Inbox& in = attempt.stream()->in();
-  const bool in_head = !grpc_ || !in.ended || head.headers.Has(http::Known::kGrpcStatus);
-  const http::HeaderList& fields = in_head ? head.headers : in.trailers;
+  const bool in_trailers = grpc_ && in.ended && !head.headers.Has(http::Known::kGrpcStatus) &&
+                           in.trailers.Has(http::Known::kGrpcStatus);
+  const http::HeaderList& fields = in_trailers ? in.trailers : head.headers;
   if (const auto grpc = fields.Find(http::Known::kGrpcStatus); grpc && grpc_)
     facts.grpc_status = filter::ParseGrpcStatus(*grpc);
   if (!route_->retry) return;
