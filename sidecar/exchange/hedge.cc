@@ -52,12 +52,15 @@ time::MonotonicTime Exchange::HedgeDue() const {
 // Another than all that were asked, and than a session's own: who moves a session loses what it is for.
 bool Exchange::MayHedgeElsewhere() const {
   if (leads_ == nullptr) return true;  // as JudgeHedge says
-  if (leads_->session && leads_->session->endpoint) return false;
+  const std::optional<filter::StickySession>& session = leads_->session;
+  if (session && session->endpoint) return false;
   return leads_->tried.size() + 1 < cluster_->eligible();
 }
 
 void Exchange::Hedge() {
-  const config::RetryPolicy& policy = *route_->retry;
+  const std::optional<config::RetryPolicy>& retry = route_->retry;
+  if (!retry) return;
+  const config::RetryPolicy& policy = *retry;
   const time::MonotonicTime now = env_.turn.now();
   const bool too_slow = policy.hedge.on_per_try_timeout && policy.per_try_timeout.count() > 0 &&
                         now >= std::max(attempt_->head_sent_at(), request_ended_) + policy.per_try_timeout;

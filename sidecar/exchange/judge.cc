@@ -92,7 +92,10 @@ void Exchange::EndRetry() {
 
 bool Exchange::HasOtherEndpoints(const Attempt& attempt) const {
   if (client_->only_endpoint() != nullptr) return false;
-  if (leads_ != nullptr && leads_->session && leads_->session->strict()) return false;
+  if (leads_ != nullptr) {
+    const std::optional<filter::StickySession>& session = leads_->session;
+    if (session && session->strict()) return false;
+  }
   // One that drains is not among those that are chosen: the session has led there.
   const upstream::EndpointState* const tried = attempt.endpoint();
   const bool drains = tried != nullptr && tried->config().health == config::Health::kDraining;

@@ -124,8 +124,10 @@ void Exchange::EditResponse(http::ResponseHead& head) {
     AddHashCookies(route_->hash_policy, client_->request(), *client_, head.headers);
   // Not of what another sidecar says instead of its app.
   const bool apps = !local_answer_ && !attempt_->told() && !cluster_->config().original_destination;
-  if (apps && leads_ != nullptr && leads_->session)
-    leads_->session->Tell(attempt_->endpoint()->address(), env_.turn.wall(), head.headers);
+  if (apps && leads_ != nullptr) {
+    const std::optional<filter::StickySession>& session = leads_->session;
+    if (session) session->Tell(attempt_->endpoint()->address(), env_.turn.wall(), head.headers);
+  }
   if (target_ == nullptr || target_->edits == nullptr || target_->edits->response == nullptr) return;
   if (local_answer_ && !answered_by_route_) return;
   const std::string client = client_->peer().ToString();

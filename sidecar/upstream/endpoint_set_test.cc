@@ -260,6 +260,8 @@ TEST(Hashed, WithABoundNobodyHasMuchMoreThanItsShareOfWhatIsUnderWay) {
     Mesh mesh({{1}, {2}, {3, 0, config::Health::kGood, 2}});
     mesh.options.balancer.kind = kind;
     mesh.options.balancer.hash_balance_percent = 125;
+    mesh.options.balancer.panic_percent = 0;
+    mesh.options.outlier.emplace();
     const uint16_t home = mesh.Pick(7);
     std::map<uint16_t, uint32_t> load;
     for (int i = 0; i < 400; ++i) {
