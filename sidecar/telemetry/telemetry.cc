@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "sidecar/telemetry/events.h"
 #include "sidecar/telemetry/stats.h"
@@ -17,14 +18,12 @@ std::string_view ToString(Event event) {
 }
 
 std::string_view DetailOf(Event event) {
-  switch (event) {
-#define PILLION_EVENT_DETAIL(name, word, detail) \
-  case Event::name:                              \
-    return detail;
-    PILLION_EVENTS(PILLION_EVENT_DETAIL)
+  constexpr auto kDetails = std::to_array<std::string_view>({
+#define PILLION_EVENT_DETAIL(name, word, detail) detail,
+      PILLION_EVENTS(PILLION_EVENT_DETAIL)
 #undef PILLION_EVENT_DETAIL
-  }
-  return "unknown";
+  });
+  return kDetails[static_cast<size_t>(event)];
 }
 
 void RecentTimes::Record(time::Duration duration) {
