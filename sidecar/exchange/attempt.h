@@ -92,6 +92,9 @@ class Attempt final : public Recycled<Attempt> {
   // as if it had failed.
   void SetHedged(bool too_slow);
   bool hedged() const { return hedged_; }
+  // None ever is: its own time-out is what ends it.
+  void SetAlone() { alone_ = true; }
+  bool alone() const { return alone_; }
 
   Step step() const { return step_; }
   uint32_t number() const { return number_; }
@@ -139,6 +142,7 @@ class Attempt final : public Recycled<Attempt> {
   bool noted_ : 1 = false;       // what its end says of the endpoint
   bool is_retry_ : 1 = false;    // in the cluster's circuit
   bool hedged_ : 1 = false;
+  bool alone_ : 1 = false;
   uint32_t number_;
 
   Next Pick();

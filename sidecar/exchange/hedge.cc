@@ -23,7 +23,8 @@ constexpr std::string_view kBeaten = "another attempt has answered first";
 time::MonotonicTime Exchange::PerTryDue(const Attempt& attempt) const {
   constexpr auto kNever = time::MonotonicTime::max();
   if (request_ended_ == time::MonotonicTime() || !route_->retry) return kNever;
-  if (route_->retry->hedge.on_per_try_timeout && attempt.request_finished) return kNever;  // HedgeDue
+  const bool hedges = route_->retry->hedge.on_per_try_timeout && attempt.request_finished;
+  if (hedges && !attempt.alone()) return kNever;  // HedgeDue
   const bool waits = attempt.head_sent() && attempt.AwaitsAnswer();
   const time::Duration per_try = route_->retry->per_try_timeout;
   return waits && per_try.count() > 0 ? std::max(attempt.head_sent_at(), request_ended_) + per_try : kNever;
@@ -77,7 +78,7 @@ void Exchange::Hedge() {
     const bool never = reason == NoRetry::kRequestHeaders || reason == NoRetry::kCouldRunTwice ||
                        reason == NoRetry::kBody ||
                        (reason == NoRetry::kNoOtherEndpoint && rivals_ == nullptr);
-    if (too_slow && never) attempt_->Fail(kPerTryTimeout);
+    if (never) attempt_->SetAlone();
     return;
   }
   may_have_run_ = true;
@@ -92,6 +93,7 @@ void Exchange::Hedge() {
 
 // Timers of attempts whose answers have not begun. Those that fail are found when they are advanced.
 void Exchange::CheckAttempts(time::MonotonicTime now) {
+  if (HedgeDue() <= now) Hedge();
   const auto check = [&](Attempt& attempt) {
     if (PerTryDue(attempt) > now) return;
     Note(Event::kTimeout, static_cast<uint32_t>(ErrorKind::kPerTryTimeout));
@@ -101,7 +103,6 @@ void Exchange::CheckAttempts(time::MonotonicTime now) {
   if (rivals_ != nullptr) {
     for (const auto& rival : *rivals_) check(*rival);
   }
-  if (HedgeDue() <= now) Hedge();
 }
 
 bool Exchange::RivalHasAnswered() {

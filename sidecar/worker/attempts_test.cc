@@ -181,6 +181,19 @@ TEST_F(Hedges, NotForWhatMayNotRunTwice) {
   EXPECT_TRUE(Got(*client, "504", "")) << "its per-try time-out is one: " << client->text;
 }
 
+TEST_F(Hedges, WhatLatencyWouldHedgeSoonerKeepsItsTimeoutWhereItMayNotRunTwice) {
+  policy_.hedge = {.on_per_try_timeout = true, .quantile = 0.9, .at_least = milliseconds(20)};
+  Start(2);
+  for (int i = 0; i < 40; ++i) stats().AttemptTook(milliseconds(1));
+  const auto client = Ask("POST", "content-length: 2\r\n\r\nhi");
+  Pass(milliseconds(60));
+  client->Read();
+  EXPECT_EQ(client->text, "");
+  Pass(milliseconds(60));
+  EXPECT_TRUE(Got(*client, "504", "")) << client->text;
+  EXPECT_EQ(taken_.size(), 1u);
+}
+
 TEST_F(Hedges, NotWhereNoOtherEndpointIs) {
   Start(2);
   const auto first = Ask();
