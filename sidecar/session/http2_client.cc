@@ -14,6 +14,9 @@ constexpr auto kEarly = std::chrono::milliseconds(100);
 // request under way.
 constexpr auto kLongestHonestHead = std::chrono::seconds(1);
 constexpr auto kLargeHeadsApart = std::chrono::seconds(10);
+// So long a burst may take that a connection has brought beside requests under way. Attack: requests whose
+// heads HPACK unpacks from nothing, more on each of many connections than turns of seconds get through.
+constexpr auto kLongestHonestBurst = std::chrono::seconds(1);
 // Streams that are counted on where their number is limited to more, or as good as not at all.
 constexpr size_t kMaxOrdinaryHeads = 1024;
 
@@ -105,6 +108,7 @@ stream::Progress Http2ClientSession::Run() {
   if (!input_over_) input_over_ = !ReadAll() || codec_.flood() != http2::Flood::kNone;
   if (!input_over_ && !KeepAlive(config_->http.keep_alive)) state_ = State::kDead;
   wire_.KeepRest();
+  unread_since_ = wire_.HeldInput() == 0 ? time::MonotonicTime::max() : std::min(unread_since_, turn_.now());
   LookAtHalfHead();
   LookAtLargeHead();
   if (input_over_ && state_ != State::kDead) {
@@ -235,8 +239,14 @@ bool Http2ClientSession::AtMemorysEnd() const {
   return pressure_ != nullptr && pressure_->level() == Pressure::kRefuseConnections;
 }
 
+size_t Http2ClientSession::HeldInputBytes() const {
+  if (input_over_) return 0;
+  if (!streams_.empty() && !AtMemorysEnd() && turn_.now() - unread_since_ < kLongestHonestBurst) return 0;
+  return wire_.HeldInput();
+}
+
 size_t Http2ClientSession::HeldBytes() const {
-  size_t bytes = HeldHeadBytes();
+  size_t bytes = HeldHeadBytes() + HeldInputBytes();
   for (const http2::StreamId id : codec_.Finishing()) {
     if (!streams_.contains(id)) bytes += codec_.Unsent(id);
   }
@@ -249,9 +259,10 @@ void Http2ClientSession::GiveUp(const RequestError& why) {
     stats_.shed_streams.Add();
     ResetStream(id, why, 0);
   }
-  if (HeldHeadBytes() == 0) return;
+  const size_t input = HeldInputBytes();
+  if (HeldHeadBytes() + input == 0) return;
   stats_.shed_streams.Add();
-  if (codec_.builds_head() && !AtMemorysEnd()) {
+  if (input == 0 && codec_.builds_head() && !AtMemorysEnd()) {
     codec_.RefuseHead();
     return;
   }

@@ -20,7 +20,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   void Drain() override;
   void Abort() override;
   // Of answers whose exchanges are over, whose streams alone are given up, and of a header block that does
-  // not end, with which the connection ends.
+  // not end, or input that turns do not get to the end of, with which the connection ends.
   size_t HeldBytes() const override;
   void GiveUp(const RequestError& why) override;
 
@@ -36,6 +36,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   void LookAtHalfHead();
   void LookAtLargeHead();
   size_t HeldHeadBytes() const;
+  size_t HeldInputBytes() const;
   bool AtMemorysEnd() const;
   void CheckTimer();
   void Close();
@@ -54,6 +55,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   // Of those that are worth giving up (Codec::HeldHeadBytes).
   time::MonotonicTime none_large_since_{};  // max: one is half received
   time::MonotonicTime large_heads_since_{};
+  time::MonotonicTime unread_since_ = time::MonotonicTime::max();  // some of its input waits for the next turn
   bool input_over_ = false;
 };
 

@@ -267,5 +267,65 @@ TEST_F(SheddingTest, AnHttp2HeaderBlockAndAnAnswerThatWaitsForItsClient) {
   EXPECT_NE(client->text.find(http2::Raw(http2::kRstStream, 0, 1, http2::U32(2))), std::string::npos);
 }
 
+// More requests than a turn gets through: HPACK makes 55 KiB of each.
+class BurstTest : public SheddingTest {
+ protected:
+  // What such requests name: the first entry of the table.
+  static std::string Large(uint32_t stream) {
+    return Request(stream, http2::Block(http2::Get()) + std::string("\x40\x01x", 3) +
+                               http2::HpackLength(3700) + std::string(3700, 'v'));
+  }
+  static std::string Request(uint32_t stream, std::string_view block) {
+    return http2::Raw(http2::kHeaders, http2::kEndHeaders | http2::kEndStream, stream, block);
+  }
+  // They arrive, and the engine has so many turns with them.
+  void Burst(SimPeer& client, uint32_t first, int turns) {
+    constexpr int kCopies = 14;
+    constexpr uint32_t kRequests = 40;
+    const std::string copies = http2::Block(http2::Get()) + std::string(kCopies, '\xbe');
+    std::string all;
+    for (uint32_t i = 0; i < kRequests; ++i) all += Request(first + 2 * i, copies);
+    ASSERT_EQ(client.SendSome(all), all.size());
+    Travel();
+    for (int i = 0; i < turns; ++i) EXPECT_TRUE(engine_.RunTurn());
+  }
+};
+
+TEST_F(BurstTest, WhatATurnDoesNotGetToIsGivenUpWithTheConnection) {
+  pressure_.Set(Pressure::kShedRequests);  // which answers each at once
+  auto client = Client(http2::ClientStart());
+  Say(*client, Large(1));
+  Burst(*client, 3, 2);
+  Shed(*client);
+  EXPECT_TRUE(Over(*client));
+  EXPECT_EQ(shed(), 1u);
+}
+
+TEST_F(BurstTest, BesideARequestUnderWayItHasASecond) {
+  auto client = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
+  pressure_.Set(Pressure::kShedRequests);
+  Say(*client, Large(3));
+  Burst(*client, 5, 2);
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  Travel();
+  EXPECT_TRUE(engine_.RunTurn());
+  EXPECT_EQ(engine_.ShedLargest(), 1u) << "and it is not over";
+  Pass(milliseconds(10));
+  client->Read();
+  EXPECT_TRUE(Over(*client));
+}
+
+TEST_F(BurstTest, OneThatWasGotThroughIsForgotten) {
+  auto client = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
+  pressure_.Set(Pressure::kShedRequests);
+  Say(*client, Large(3));
+  Burst(*client, 5, 2);
+  Pass(std::chrono::seconds(2));
+  Burst(*client, 1001, 2);
+  EXPECT_EQ(engine_.ShedLargest(), 0u);
+  pressure_.Set(Pressure::kRefuseConnections);
+  EXPECT_EQ(engine_.ShedLargest(), 1u) << "at the end of memory nobody is spared";
+}
+
 }  // namespace
 }  // namespace pillion::worker
