@@ -78,6 +78,7 @@ class Builder {
   std::vector<const RateLimitPolicy*> rate_limits_;
 
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
+  std::map<std::string, ObjectName> cluster_ips_;  // whose each is
   std::map<ObjectName, bool> peer_services_;
   std::map<ObjectName, bool> ipv6_services_;  // whether their endpoints are the IPv6 ones
   std::map<std::pair<RouteKind, ObjectName>, std::shared_ptr<MeshRoute>> built_routes_;
@@ -114,6 +115,7 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
   const auto older = [](const auto* a, const auto* b) {
     return std::tie(a->metadata.created, a->metadata.name) < std::tie(b->metadata.created, b->metadata.name);
   };
+  std::sort(services_.begin(), services_.end(), older);
   std::sort(slices_.begin(), slices_.end(), older);
   std::sort(routes_.begin(), routes_.end(), older);
   std::sort(retries_.begin(), retries_.end(), older);
@@ -128,6 +130,7 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
 void Builder::AddService(const Service& service) {
   MeshService mesh{.name = service.metadata.name,
                    .prefers_ipv6 = service.prefers_ipv6,
+                   .cluster_ips = {},
                    .ports = {},
                    .routes = {},
                    .retry = {},
@@ -145,6 +148,16 @@ void Builder::AddService(const Service& service) {
     if (service.external_name.empty()) continue;
     made.discovery = MeshPort::Discovery::kExternalName;
     made.endpoints.push_back({service.external_name, port.port, Health::kReady, service.peer, ""});
+  }
+  // What is dialled there can be meant for one only.
+  for (const std::string& ip : service.cluster_ips) {
+    const auto [owner, fresh] = cluster_ips_.emplace(ip, mesh.name);
+    if (fresh) {
+      mesh.cluster_ips.push_back(ip);
+    } else {
+      Report(service.metadata, "spec.cluster_ips",
+             "expected addresses of no other Service, " + ip + " is that of " + owner->second.ToString());
+    }
   }
   peer_services_[mesh.name] = service.peer;
   model_->services.emplace(service.metadata.name, std::move(mesh));

@@ -71,8 +71,9 @@ struct Attachment {
 
 struct MeshService {
   ObjectName name;
-  bool prefers_ipv6 = false;    // where names have both
-  std::vector<MeshPort> ports;  // HTTP ones, in the Service's order
+  bool prefers_ipv6 = false;             // where names have both
+  std::vector<std::string> cluster_ips;  // of no other Service
+  std::vector<MeshPort> ports;           // HTTP ones, in the Service's order
   std::vector<Attachment> routes;
   std::optional<RetryRule> retry;  // for requests whose rule has none
   std::optional<BalancerRule> balancer;

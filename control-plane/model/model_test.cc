@@ -281,6 +281,19 @@ TEST(ModelTest, ANameGivenTwiceIsReportedAndTheFirstStays) {
   EXPECT_EQ(ServiceOf(built, "a").ports[0].port, 80);
 }
 
+TEST(ModelTest, AClusterIpIsThatOfTheOlderService) {
+  const auto service = [](const std::string& name, const std::string& created) {
+    return "--- {apiVersion: v1, kind: Service, metadata: {name: " + name + created +
+           "}, spec: {clusterIPs: [10.96.0.1, 'fd00::" + name + "'], ports: [{port: 80}]}}\n";
+  };
+  const BuiltModel built =
+      Build(service("a", "") + service("b", ", creationTimestamp: '2026-01-01T00:00:00Z'"));
+  EXPECT_EQ(Problems(built),
+            Lines{"spec.clusterIPs: expected addresses of no other Service, 10.96.0.1 is that of default/b"});
+  EXPECT_EQ(ServiceOf(built, "a").cluster_ips, Lines{"fd00::a"});
+  EXPECT_EQ(ServiceOf(built, "b").cluster_ips, (Lines{"10.96.0.1", "fd00::b"}));
+}
+
 TEST(ModelTest, TheNearerRetryPolicyWinsAndTheOlderOfTwo) {
   const std::string route_target = "{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}";
   const BuiltModel built = Build(ServiceYaml("a") +

@@ -47,7 +47,8 @@ struct Service {
   Metadata metadata;
   bool peer = false;  // Pillion sidecars listen at its endpoints
   bool prefers_ipv6 = false;
-  std::string external_name;       // "": it has endpoints
+  std::string external_name;  // "": it has endpoints
+  std::vector<std::string> cluster_ips;
   std::vector<ServicePort> ports;  // TCP ones
 };
 

@@ -1,6 +1,7 @@
 // Metadata, Service and EndpointSlice.
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <limits>
 #include <set>
 
@@ -106,6 +107,25 @@ std::optional<bool> ReadPeerLabel(const kube::meta::v1::ObjectMeta& message, Rep
   return label->second == "true";
 }
 
+std::vector<std::string> ReadClusterIps(const kube::core::v1::ServiceSpec& spec, Report& report) {
+  std::vector<std::string> ips;
+  const auto add = [&](const std::string& text, const std::string& path) {
+    if (text.empty() || text == "None") return;
+    std::optional<std::string> ip = CanonicalIp(AF_INET, text);
+    if (!ip.has_value()) ip = CanonicalIp(AF_INET6, text);
+    // An IPv4 address in another spelling would be a Service's, too.
+    if (!ip.has_value() || ip->starts_with("::ffff:")) {
+      report.Add(path, "expected an IP address or None");
+    } else if (std::ranges::find(ips, *ip) == ips.end()) {
+      ips.push_back(*std::move(ip));
+    }
+  };
+  for (int i = 0; i < spec.cluster_ips_size(); ++i)
+    add(spec.cluster_ips(i), ElementPath("spec.cluster_ips", static_cast<size_t>(i)));
+  add(spec.cluster_ip(), "spec.cluster_ip");
+  return ips;
+}
+
 std::optional<Service> Read(const kube::core::v1::Service& message, Report& report) {
   Service service;
   service.metadata = ReadMetadata(message.metadata(), report);
@@ -116,6 +136,8 @@ std::optional<Service> Read(const kube::core::v1::Service& message, Report& repo
   if (message.spec().type() == "ExternalName") {
     service.external_name = DnsName(message.spec().external_name()).value_or("");
     if (service.external_name.empty()) report.Add("spec.external_name", "expected a DNS name");
+  } else {
+    service.cluster_ips = ReadClusterIps(message.spec(), report);
   }
   std::set<uint16_t> seen;
   std::set<std::string> names;

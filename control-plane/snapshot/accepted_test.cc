@@ -18,8 +18,8 @@ namespace {
 
 // $ marks a value that may be replaced.
 constexpr char kMesh[] = R"(
---- {apiVersion: v1, kind: Service, metadata: {name: $a}, spec: {ipFamilies: [$IPv6], ports: [{name: $x, port: $80, appProtocol: $http}, {name: $y, port: $81, protocol: $TCP}]}}
---- {apiVersion: v1, kind: Service, metadata: {name: otel, namespace: $default}, spec: {ports: [{port: 4317, appProtocol: $grpc}]}}
+--- {apiVersion: v1, kind: Service, metadata: {name: $a}, spec: {clusterIPs: [$10.96.0.1, "$fd00::1"], ipFamilies: [$IPv6], ports: [{name: $x, port: $80, appProtocol: $http}, {name: $y, port: $81, protocol: $TCP}]}}
+--- {apiVersion: v1, kind: Service, metadata: {name: otel, namespace: $default}, spec: {clusterIP: $10.96.0.2, ports: [{port: 4317, appProtocol: $grpc}]}}
 --- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a4, labels: {kubernetes.io/service-name: $a}}, addressType: IPv4, endpoints: [{addresses: [$10.0.0.1]}, {addresses: [$10.0.0.2], zone: $z}], ports: [{name: $x, port: $8080}, {name: $y, port: $8081}]}
 --- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a6, labels: {kubernetes.io/service-name: a}}, addressType: IPv6, endpoints: [{addresses: ["$::1"], zone: $q}, {addresses: ["$fd00::1"]}], ports: [{name: x, port: $8080}]}
 --- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: [{group: '', kind: Service, name: a, port: $80}], rules: [{name: $n, matches: [{path: {type: $Exact, value: "$/p"}, method: $GET, headers: [{name: $h, value: "$v", type: $Exact}], queryParams: [{name: $q, value: "$w", type: $Exact}]}, {path: {type: $RegularExpression, value: "$/p.*"}}], filters: [{type: CORS, cors: {allowOrigins: ["$https://a.b", "$https://*.c:1"], allowCredentials: $true, allowMethods: ["$GET"], allowHeaders: ["$x"], exposeHeaders: ["$y"], maxAge: $7}}], backendRefs: [{name: $a, port: $80, weight: $1}, {name: otel, port: 4317, weight: $2}], timeouts: {request: $10s, backendRequest: $1s}, retry: {codes: [$503], attempts: $2, backoff: $25ms}, sessionPersistence: {sessionName: $s, type: $Cookie, absoluteTimeout: $1h, cookieConfig: {lifetimeType: $Permanent}}}]}}
@@ -147,6 +147,8 @@ TEST(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
   auto& metadata = *node.mutable_metadata()->mutable_fields();
   metadata["inbound_listener"].set_string_value("127.0.0.1:15006");
   metadata["app"].set_string_value("127.0.0.1:8080");
+  metadata["outbound_listener"].set_string_value("10.0.0.1:80");  // what a cluster IP may be as well
+  metadata["interception"].set_string_value("redirect");
   const NodeFacts facts = ReadNode(node);
   std::vector<std::vector<std::shared_ptr<const Object>>> good;
   for (const std::string& document : Documents()) {

@@ -28,14 +28,42 @@ std::vector<Reference> ClusterReferences(const std::set<std::string>& clusters) 
   return references;
 }
 
+// `references`: but for those of tracing.
 void AddListener(ResourceSet& set, const envoy::config::listener::v3::Listener& listener,
-                 const MeshTracing* tracing) {
-  std::vector<Reference> references = {{ResourceType::kRoutes, listener.name()}};
+                 const MeshTracing* tracing, std::vector<Reference> references) {
   if (tracing != nullptr) {
     references.push_back(
         {ResourceType::kCluster, OutboundCluster(tracing->collector, tracing->collector_port)});
   }
   set.Add(ResourceType::kListener, listener.name(), listener, std::move(references));
+}
+
+void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, const SocketAddress& address) {
+  const MeshTracing* const tracing = model.TracingOf(node.service);
+  std::set<std::string> clusters;
+  const auto routes = MakeOutboundRoutes(model, node, clusters);
+  set.Add(ResourceType::kRoutes, kOutbound, routes, ClusterReferences(clusters));
+  std::vector<Reference> references = {{ResourceType::kRoutes, kOutbound}};
+  auto listener = MakeOutboundListener(node, address, tracing, routes);
+  if (node.interception == Interception::kRedirect) {
+    set.Add(ResourceType::kCluster, kPassthrough, MakePassthroughCluster());
+    references.push_back({ResourceType::kCluster, kPassthrough});
+    SetCapture(listener, node);
+    for (const auto& [name, service] : model.services) {
+      for (const MeshPort& port : service.ports) {
+        // Who dials the listener itself does not mean a Service of that address.
+        const bool own = port.port == address.port &&
+                         std::ranges::find(service.cluster_ips, address.ip) != service.cluster_ips.end();
+        if (service.cluster_ips.empty() || own) continue;
+        clusters.clear();
+        const auto captured = MakeCapturedRoutes(model, node, service, port, clusters);
+        set.Add(ResourceType::kRoutes, captured.name(), captured, ClusterReferences(clusters));
+        references.push_back({ResourceType::kRoutes, captured.name()});
+        AddCaptured(listener, node, tracing, service, port.port, captured);
+      }
+    }
+  }
+  AddListener(set, listener, tracing, std::move(references));
 }
 
 }  // namespace
@@ -55,12 +83,7 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
     }
   }
   const MeshTracing* tracing = model.TracingOf(node.service);
-  if (node.outbound.has_value()) {
-    std::set<std::string> clusters;
-    const auto routes = MakeOutboundRoutes(model, node, clusters);
-    set->Add(ResourceType::kRoutes, kOutbound, routes, ClusterReferences(clusters));
-    AddListener(*set, MakeOutboundListener(node, *node.outbound, tracing, routes), tracing);
-  }
+  if (node.outbound.has_value()) AddOutbound(*set, model, node, *node.outbound);
   if (node.local.has_value()) {
     const LocalApp& local = *node.local;
     const std::string cluster = InboundCluster(node.service, local);
@@ -71,7 +94,8 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
         own != nullptr && own->rate_limit.has_value() ? &*own->rate_limit : nullptr;
     set->Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster, limit),
              {{ResourceType::kCluster, cluster}});
-    AddListener(*set, MakeInboundListener(node, local.inbound, tracing, limit != nullptr), tracing);
+    AddListener(*set, MakeInboundListener(node, local.inbound, tracing, limit != nullptr), tracing,
+                {{ResourceType::kRoutes, kInbound}});
   }
   set->Seal();
   PILLION_CHECK(set->DanglingReferences().empty());

@@ -495,17 +495,84 @@ TEST(BuildTest, TracingGoesToTheCollectorOfThePolicy) {
   EXPECT_FALSE(ManagerOf(*Build(yaml), "outbound").has_tracing()) << "another service's sidecar";
 }
 
+constexpr char kCapturedServices[] = R"(
+--- {apiVersion: v1, kind: Service, metadata: {name: two, namespace: shop}, spec: {clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, "fd00:0::1"], ports: [{name: a, port: 80}, {name: b, port: 81, appProtocol: grpc}, {name: c, port: 82, appProtocol: mysql}]}}
+--- {apiVersion: v1, kind: Service, metadata: {name: headless, namespace: shop}, spec: {clusterIP: None, ports: [{port: 80}]}}
+--- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r, namespace: shop}, spec: {parentRefs: [{group: '', kind: Service, name: two, port: 80}], rules: [{name: x, filters: [{type: CORS, cors: {allowOrigins: ["https://a.b"]}}], backendRefs: [{name: v2, port: 8080}]}]}}
+)";
+
+TEST(BuildTest, WhatWasDialledAtAServiceIsCapturedWhereTheSidecarCaptures) {
+  const auto set = Build(kCapturedServices, MakeNode({{"namespace", "shop"}, {"interception", "redirect"}}));
+  const auto listener = Get<Listener>(*set, kListener, "outbound");
+  ASSERT_EQ(listener.listener_filters_size(), 1);
+  EXPECT_EQ(listener.listener_filters(0).name(), "envoy.filters.listener.original_dst");
+  std::map<std::string, std::string> chains;  // what each is for, by name
+  for (const auto& chain : listener.filter_chains()) {
+    std::string match = ":" + std::to_string(chain.filter_chain_match().destination_port().value());
+    for (const auto& range : chain.filter_chain_match().prefix_ranges())
+      match += " " + range.address_prefix() + "/" + std::to_string(range.prefix_len().value());
+    chains[chain.name()] = match;
+  }
+  const std::string first = "outbound|80||two.shop.svc.cluster.local";
+  const std::string second = "outbound|81||two.shop.svc.cluster.local";
+  EXPECT_EQ(chains, (std::map<std::string, std::string>{{"outbound", ":15001 127.0.0.1/32"},
+                                                        {first, ":80 10.96.0.1/32 fd00::1/128"},
+                                                        {second, ":81 10.96.0.1/32 fd00::1/128"}}));
+  EXPECT_EQ(listener.default_filter_chain().filters(0).name(), "envoy.filters.network.tcp_proxy");
+  EXPECT_EQ(Get<Cluster>(*set, kCluster, "passthrough").type(), Cluster::ORIGINAL_DST);
+  const auto routes = Get<RouteConfiguration>(*set, kRoutes, first);
+  ASSERT_EQ(routes.virtual_hosts_size(), 1);
+  ASSERT_EQ(routes.virtual_hosts(0).domains_size(), 1);
+  EXPECT_EQ(routes.virtual_hosts(0).domains(0), "*");
+  EXPECT_EQ(routes.virtual_hosts(0).routes(0).name(), "shop/r/x");
+  EXPECT_EQ(Get<RouteConfiguration>(*set, kRoutes, second).virtual_hosts(0).routes(0).route().cluster(),
+            second);
+  const auto manager = [&](int chain) {
+    HttpConnectionManager hcm;
+    EXPECT_TRUE(listener.filter_chains(chain).filters(0).typed_config().UnpackTo(&hcm));
+    return hcm;
+  };
+  EXPECT_EQ(manager(1).rds().route_config_name(), first);
+  EXPECT_EQ(manager(1).http_filters(0).name(), "envoy.filters.http.cors");
+  EXPECT_NE(manager(2).http_filters(0).name(), "envoy.filters.http.cors") << "none of its routes wants it";
+}
+
+TEST(BuildTest, ASidecarThatDoesNotCaptureHasOneChain) {
+  const auto set = Build(kCapturedServices);
+  const auto listener = Get<Listener>(*set, kListener, "outbound");
+  EXPECT_EQ(listener.filter_chains_size(), 1);
+  EXPECT_FALSE(listener.has_default_filter_chain());
+  EXPECT_EQ(listener.listener_filters_size(), 0);
+  EXPECT_EQ(Names(*set, kRoutes), Lines{"outbound"});
+  EXPECT_FALSE(set->of(kCluster).contains("passthrough"));
+}
+
+TEST(BuildTest, AServiceOfTheListenersOwnAddressIsNotCaptured) {
+  const auto set = Build(kCapturedServices, MakeNode({{"namespace", "shop"},
+                                                      {"interception", "redirect"},
+                                                      {"outbound_listener", "[fd00:0:0::1]:80"}}));
+  EXPECT_EQ(Names(*set, kRoutes), (Lines{"outbound", "outbound|81||two.shop.svc.cluster.local"}));
+  const auto listener =
+      Get<Listener>(*Build(kCapturedServices,
+                           MakeNode({{"interception", "redirect"}, {"outbound_listener", "0.0.0.0:80"}})),
+                    kListener, "outbound");
+  EXPECT_EQ(listener.filter_chains(0).filter_chain_match().prefix_ranges_size(), 0);
+  EXPECT_EQ(listener.filter_chains_size(), 3);
+}
+
 TEST(NodeFactsTest, BadMetadataIsReportedAndThatPartLeftOut) {
   Node node = MakeNode({{"outbound_listener", "localhost:1"},
                         {"inbound_listener", "127.0.0.1:15006"},
                         {"namespace", "UPPER"},
+                        {"interception", "tproxy"},
                         {"explain", "maybe"}});
   (*node.mutable_metadata()->mutable_fields())["access_log"].set_number_value(1);
   const NodeFacts facts = ReadNode(node);
   EXPECT_FALSE(facts.outbound.has_value());
   EXPECT_FALSE(facts.local.has_value());
   EXPECT_EQ(facts.service.ns, "default");
-  EXPECT_EQ(facts.problems.size(), 5u);
+  EXPECT_EQ(facts.interception, Interception::kNone);
+  EXPECT_EQ(facts.problems.size(), 6u);
 }
 
 TEST(NodeFactsTest, TheServiceIsTheClusterUnlessSaidOtherwise) {

@@ -152,6 +152,17 @@ ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& 
   return assignment;
 }
 
+Cluster MakePassthroughCluster() {
+  Cluster cluster;
+  cluster.set_name(kPassthrough);
+  cluster.set_type(Cluster::ORIGINAL_DST);
+  cluster.set_lb_policy(Cluster::CLUSTER_PROVIDED);
+  SetDuration(cluster.mutable_connect_timeout(), kConnectTimeout);
+  SetSafeLimits(cluster);
+  cluster.clear_common_lb_config();  // there is nothing to choose from, nor to panic about
+  return cluster;
+}
+
 Cluster MakeInboundCluster(const std::string& name, const SocketAddress& app, AppProtocol protocol) {
   Cluster cluster = MakeCluster(name, protocol);
   cluster.set_type(Cluster::STATIC);

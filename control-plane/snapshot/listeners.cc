@@ -7,7 +7,9 @@
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
+#include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "pillion/sidecar/v1/peering.pb.h"
 
 namespace pillion::control {
@@ -85,23 +87,28 @@ void AddFilter(HttpConnectionManager& hcm, const char* name, const google::proto
   filter.mutable_typed_config()->PackFrom(idle);
 }
 
-HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node, const MeshTracing* tracing,
-                                  const sidecar::v1::Peering& peering, const std::set<std::string>& filters) {
+envoy::config::accesslog::v3::AccessLog MakeAccessLog(const NodeFacts& node) {
+  envoy::extensions::access_loggers::file::v3::FileAccessLog file;
+  file.set_path(node.access_log);
+  envoy::config::accesslog::v3::AccessLog log;
+  log.set_name("envoy.access_loggers.file");
+  log.mutable_typed_config()->PackFrom(file);
+  return log;
+}
+
+// `table`: of routes.
+HttpConnectionManager MakeManager(const std::string& name, const std::string& table, const NodeFacts& node,
+                                  const MeshTracing* tracing, const sidecar::v1::Peering& peering,
+                                  const std::set<std::string>& filters) {
   HttpConnectionManager hcm;
   hcm.set_stat_prefix(name);
   auto& rds = *hcm.mutable_rds();
   rds.mutable_config_source()->mutable_ads();
   rds.mutable_config_source()->set_resource_api_version(envoy::config::core::v3::V3);
-  rds.set_route_config_name(name);
+  rds.set_route_config_name(table);
   SetProtocols(hcm);
   if (tracing != nullptr) SetTracing(hcm, *tracing, node);
-  if (!node.access_log.empty()) {
-    envoy::extensions::access_loggers::file::v3::FileAccessLog file;
-    file.set_path(node.access_log);
-    auto& log = *hcm.add_access_log();
-    log.set_name("envoy.access_loggers.file");
-    log.mutable_typed_config()->PackFrom(file);
-  }
+  if (!node.access_log.empty()) *hcm.add_access_log() = MakeAccessLog(node);
   if (filters.contains(kCorsFilter))
     AddFilter(hcm, kCorsFilter, envoy::extensions::filters::http::cors::v3::Cors());
   if (filters.contains(kFaultFilter))
@@ -126,6 +133,26 @@ HttpConnectionManager MakeManager(const std::string& name, const NodeFacts& node
   return hcm;
 }
 
+void AddManager(envoy::config::listener::v3::FilterChain& chain, const HttpConnectionManager& hcm) {
+  auto& filter = *chain.add_filters();
+  filter.set_name("envoy.filters.network.http_connection_manager");
+  filter.mutable_typed_config()->PackFrom(hcm);
+}
+
+HttpConnectionManager MakeOutboundManager(const NodeFacts& node, const MeshTracing* tracing,
+                                          const envoy::config::route::v3::RouteConfiguration& routes) {
+  sidecar::v1::Peering peering;
+  peering.set_allow_explain(node.explain);
+  peering.set_pass_upgrades(true);
+  return MakeManager(kOutbound, routes.name(), node, tracing, peering, FiltersOf(routes));
+}
+
+void AddDestination(envoy::config::listener::v3::FilterChainMatch& match, const std::string& ip) {
+  auto& range = *match.add_prefix_ranges();
+  range.set_address_prefix(ip);
+  range.mutable_prefix_len()->set_value(ip.find(':') == std::string::npos ? 32 : 128);
+}
+
 Listener MakeListener(const std::string& name, const SocketAddress& address,
                       const HttpConnectionManager& hcm) {
   Listener listener;
@@ -134,9 +161,7 @@ Listener MakeListener(const std::string& name, const SocketAddress& address,
   socket.set_address(address.ip);
   socket.set_port_value(address.port);
   listener.mutable_per_connection_buffer_limit_bytes()->set_value(kStreamBufferBytes);
-  auto& filter = *listener.add_filter_chains()->add_filters();
-  filter.set_name("envoy.filters.network.http_connection_manager");
-  filter.mutable_typed_config()->PackFrom(hcm);
+  AddManager(*listener.add_filter_chains(), hcm);
   return listener;
 }
 
@@ -144,13 +169,41 @@ Listener MakeListener(const std::string& name, const SocketAddress& address,
 
 Listener MakeOutboundListener(const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
                               const envoy::config::route::v3::RouteConfiguration& routes) {
-  sidecar::v1::Peering peering;
-  peering.set_allow_explain(node.explain);
-  peering.set_pass_upgrades(true);
-  Listener listener =
-      MakeListener(kOutbound, address, MakeManager(kOutbound, node, tracing, peering, FiltersOf(routes)));
+  Listener listener = MakeListener(kOutbound, address, MakeOutboundManager(node, tracing, routes));
   listener.set_traffic_direction(envoy::config::core::v3::OUTBOUND);
   return listener;
+}
+
+void SetCapture(Listener& listener, const NodeFacts& node) {
+  auto& original = *listener.add_listener_filters();
+  original.set_name("envoy.filters.listener.original_dst");
+  original.mutable_typed_config()->PackFrom(
+      envoy::extensions::filters::listener::original_dst::v3::OriginalDst());
+  const auto& own = listener.address().socket_address();
+  auto& direct = *listener.mutable_filter_chains(0);
+  direct.set_name(kOutbound);
+  direct.mutable_filter_chain_match()->mutable_destination_port()->set_value(own.port_value());
+  if (own.address() != "0.0.0.0" && own.address() != "::")
+    AddDestination(*direct.mutable_filter_chain_match(), own.address());
+  envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy relay;
+  relay.set_stat_prefix(kPassthrough);
+  relay.set_cluster(kPassthrough);
+  SetDuration(relay.mutable_idle_timeout(), kIdle);
+  if (!node.access_log.empty()) *relay.add_access_log() = MakeAccessLog(node);
+  auto& rest = *listener.mutable_default_filter_chain();
+  rest.set_name(kPassthrough);
+  rest.add_filters()->set_name("envoy.filters.network.tcp_proxy");
+  rest.mutable_filters(0)->mutable_typed_config()->PackFrom(relay);
+}
+
+void AddCaptured(Listener& listener, const NodeFacts& node, const MeshTracing* tracing,
+                 const MeshService& service, uint16_t port,
+                 const envoy::config::route::v3::RouteConfiguration& routes) {
+  auto& chain = *listener.add_filter_chains();
+  chain.set_name(routes.name());
+  for (const std::string& ip : service.cluster_ips) AddDestination(*chain.mutable_filter_chain_match(), ip);
+  chain.mutable_filter_chain_match()->mutable_destination_port()->set_value(port);
+  AddManager(chain, MakeOutboundManager(node, tracing, routes));
 }
 
 Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
@@ -160,7 +213,8 @@ Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address
   peering.set_pass_upgrades(true);
   std::set<std::string> filters;
   if (limits) filters.insert(kRateLimitFilter);
-  Listener listener = MakeListener(kInbound, address, MakeManager(kInbound, node, tracing, peering, filters));
+  Listener listener =
+      MakeListener(kInbound, address, MakeManager(kInbound, kInbound, node, tracing, peering, filters));
   listener.set_traffic_direction(envoy::config::core::v3::INBOUND);
   return listener;
 }

@@ -25,7 +25,8 @@ std::optional<SocketAddress> ParseAddress(std::string_view text) {
   in6_addr parsed;
   const int family = literal.find(':') == std::string::npos ? AF_INET : AF_INET6;
   if (inet_pton(family, literal.c_str(), &parsed) != 1) return std::nullopt;
-  return SocketAddress{literal, port};
+  char canonical[INET6_ADDRSTRLEN];
+  return SocketAddress{inet_ntop(family, &parsed, canonical, sizeof(canonical)), port};
 }
 
 // Reads the fields of one Node's metadata.
@@ -84,6 +85,12 @@ NodeFacts ReadNode(const envoy::config::core::v3::Node& node) {
   const std::string beside = IsDnsLabel(node.cluster()) ? node.cluster() : "";
   facts.service = {reader.Label("namespace", "default"), reader.Label("service", beside)};
   facts.outbound = reader.Endpoint("outbound_listener", kDefaultOutbound);
+  const std::string interception = reader.Text("interception", "none");
+  if (interception == "redirect") {
+    facts.interception = Interception::kRedirect;
+  } else if (interception != "none") {
+    facts.problems.push_back("node.metadata.interception: expected redirect or none");
+  }
   const std::optional<SocketAddress> inbound = reader.Endpoint("inbound_listener", "");
   const std::optional<SocketAddress> app = reader.Endpoint("app", "");
   if (inbound.has_value() && app.has_value()) {

@@ -5,6 +5,8 @@
 //   namespace          whose short names it can use, whose policies it obeys   default
 //   service            the Service whose app it stands beside                  node.cluster
 //   outbound_listener  ip:port for the app's requests; "none"                  127.0.0.1:15001
+//   interception       redirect: what reaches the outbound listener was   none
+//                      redirected to it by the kernel; or "none"
 //   inbound_listener   ip:port for other sidecars; needs `app`                 none
 //   app                ip:port of the local app; needs `inbound_listener`      none
 //   access_log         path, or /dev/stdout                                    none
@@ -23,7 +25,7 @@
 namespace pillion::control {
 
 struct SocketAddress {
-  std::string ip;  // an IPv4 or IPv6 literal
+  std::string ip;  // an IPv4 or IPv6 literal, in its canonical spelling (RFC 5952)
   uint16_t port = 0;
 };
 
@@ -33,12 +35,15 @@ struct LocalApp {
   SocketAddress app;
 };
 
+enum class Interception : uint8_t { kNone, kRedirect };
+
 struct NodeFacts {
   std::string id;
   std::string cluster;
   std::string zone;    // "": not known
   ObjectName service;  // name "": beside no Service
   std::optional<SocketAddress> outbound;
+  Interception interception = Interception::kNone;
   std::optional<LocalApp> local;
   std::string access_log;
   bool explain = false;

@@ -20,6 +20,8 @@ inline constexpr char kInbound[] = "inbound";
 // Takes the share of requests whose backend is not valid. There is no such cluster: 500, of calls
 // UNAVAILABLE.
 inline constexpr char kInvalidBackend[] = "invalid-backend";
+// Where clients dialled, whoever that is.
+inline constexpr char kPassthrough[] = "passthrough";
 
 // "orders.default.svc.cluster.local"
 std::string FullName(const ObjectName& service);
@@ -36,12 +38,19 @@ envoy::config::cluster::v3::Cluster MakeOutboundCluster(const MeshService& servi
 envoy::config::endpoint::v3::ClusterLoadAssignment MakeEndpoints(const MeshService& service,
                                                                  const MeshPort& port,
                                                                  const std::string& zone);
+// kPassthrough.
+envoy::config::cluster::v3::Cluster MakePassthroughCluster();
 // `name`: InboundCluster.
 envoy::config::cluster::v3::Cluster MakeInboundCluster(const std::string& name, const SocketAddress& app,
                                                        AppProtocol protocol);
 
 // `clusters` gets the names of those that the routes use.
 envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
+                                                                std::set<std::string>& clusters);
+// Those of one port of a Service, whatever the Host says; named as its cluster.
+envoy::config::route::v3::RouteConfiguration MakeCapturedRoutes(const Model& model, const NodeFacts& node,
+                                                                const MeshService& service,
+                                                                const MeshPort& port,
                                                                 std::set<std::string>& clusters);
 // `limit` null: none.
 envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string& cluster,
@@ -51,6 +60,13 @@ envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string
 envoy::config::listener::v3::Listener MakeOutboundListener(
     const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
     const envoy::config::route::v3::RouteConfiguration& routes);
+// What its clients dialled before the kernel redirected them decides: who dialled the listener itself is
+// served by what it has, the rest is kPassthrough's and that of each Service (AddCaptured), which are told
+// from the address that clients know it under.
+void SetCapture(envoy::config::listener::v3::Listener& listener, const NodeFacts& node);
+void AddCaptured(envoy::config::listener::v3::Listener& listener, const NodeFacts& node,
+                 const MeshTracing* tracing, const MeshService& service, uint16_t port,
+                 const envoy::config::route::v3::RouteConfiguration& routes);
 envoy::config::listener::v3::Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
                                                           const MeshTracing* tracing, bool limits);
 

@@ -188,57 +188,78 @@ void SetDomains(VirtualHost& host, const MeshService& service, uint16_t port, co
   }
 }
 
-}  // namespace
-
-RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
-                                      std::set<std::string>& clusters) {
-  RouteConfiguration table;
-  table.set_name(kOutbound);
-  for (const auto& [name, service] : model.services) {
-    for (const MeshPort& port : service.ports) {
-      VirtualHost& host = *table.add_virtual_hosts();
-      host.set_name(FullName(name) + ":" + std::to_string(port.port));
-      SetDomains(host, service, port.port, node);
-      const std::vector<const MeshRoute*> attached = service.RoutesFor(port.port, node.service.ns);
-      for (const RankedMatch& ranked : InPrecedence(attached)) {
-        Route& route = *host.add_routes();
-        route.set_name(ranked.rule->name);
-        SetMatch(*route.mutable_match(), *ranked.match);
-        SetEdits(route, ranked.rule->filters);
-        if (ranked.rule->filters.cors.has_value())
-          (*route.mutable_typed_per_filter_config())[kCorsFilter].PackFrom(
-              MakeCorsPolicy(*ranked.rule->filters.cors));
-        if (ranked.rule->filters.redirect.has_value()) {
-          SetRedirect(*route.mutable_redirect(), *ranked.rule->filters.redirect, ranked.match->path,
-                      port.port);
-          continue;
-        }
-        SetBackends(route, *ranked.rule, service, model, clusters);
-        const std::optional<FaultRule>& fault =
-            ranked.rule->fault.has_value() ? ranked.rule->fault : service.fault;
-        if (fault.has_value()) SetFault(route, *fault);
-        if (const std::optional<SessionRule>& session = ranked.rule->session; session.has_value())
-          SetSession(route, *session, ranked.rule->name, ranked.match->path);
-        SetMirrors(*route.mutable_route(), ranked.rule->filters.mirrors, clusters);
-        if (ranked.rule->filters.rewrite.has_value())
-          SetRewrite(*route.mutable_route(), *ranked.rule->filters.rewrite, ranked.match->path);
-      }
-      // With a route attached, what matches none of it gets 404.
-      if (!attached.empty()) continue;
-      Route& route = *host.add_routes();
-      route.set_name(host.name());
-      route.mutable_match()->set_prefix("/");
-      route.mutable_route()->set_cluster(OutboundCluster(name, port.port));
-      clusters.insert(route.route().cluster());
-      if (service.balancer.has_value()) AddHashPolicies(*route.mutable_route(), *service.balancer);
-      SetLimits(*route.mutable_route(), nullptr, service);
-      if (service.fault.has_value()) SetFault(route, *service.fault);
+// With all routes of a port of a Service.
+VirtualHost MakeHost(const Model& model, const NodeFacts& node, const MeshService& service,
+                     const MeshPort& port, std::set<std::string>& clusters) {
+  VirtualHost host;
+  host.set_name(FullName(service.name) + ":" + std::to_string(port.port));
+  const std::vector<const MeshRoute*> attached = service.RoutesFor(port.port, node.service.ns);
+  for (const RankedMatch& ranked : InPrecedence(attached)) {
+    Route& route = *host.add_routes();
+    route.set_name(ranked.rule->name);
+    SetMatch(*route.mutable_match(), *ranked.match);
+    SetEdits(route, ranked.rule->filters);
+    if (ranked.rule->filters.cors.has_value())
+      (*route.mutable_typed_per_filter_config())[kCorsFilter].PackFrom(
+          MakeCorsPolicy(*ranked.rule->filters.cors));
+    if (ranked.rule->filters.redirect.has_value()) {
+      SetRedirect(*route.mutable_redirect(), *ranked.rule->filters.redirect, ranked.match->path, port.port);
+      continue;
     }
+    SetBackends(route, *ranked.rule, service, model, clusters);
+    const std::optional<FaultRule>& fault =
+        ranked.rule->fault.has_value() ? ranked.rule->fault : service.fault;
+    if (fault.has_value()) SetFault(route, *fault);
+    if (const std::optional<SessionRule>& session = ranked.rule->session; session.has_value())
+      SetSession(route, *session, ranked.rule->name, ranked.match->path);
+    SetMirrors(*route.mutable_route(), ranked.rule->filters.mirrors, clusters);
+    if (ranked.rule->filters.rewrite.has_value())
+      SetRewrite(*route.mutable_route(), *ranked.rule->filters.rewrite, ranked.match->path);
   }
+  // With a route attached, what matches none of it gets 404.
+  if (!attached.empty()) return host;
+  Route& route = *host.add_routes();
+  route.set_name(host.name());
+  route.mutable_match()->set_prefix("/");
+  route.mutable_route()->set_cluster(OutboundCluster(service.name, port.port));
+  clusters.insert(route.route().cluster());
+  if (service.balancer.has_value()) AddHashPolicies(*route.mutable_route(), *service.balancer);
+  SetLimits(*route.mutable_route(), nullptr, service);
+  if (service.fault.has_value()) SetFault(route, *service.fault);
+  return host;
+}
+
+RouteConfiguration MakeTable(const std::string& name) {
+  RouteConfiguration table;
+  table.set_name(name);
   // What a backend's filters say comes after what its rule's do.
   table.set_most_specific_header_mutations_wins(true);
   // Its clusters were sent before it, and stay until it is replaced.
   table.mutable_validate_clusters()->set_value(false);
+  return table;
+}
+
+}  // namespace
+
+RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
+                                      std::set<std::string>& clusters) {
+  RouteConfiguration table = MakeTable(kOutbound);
+  for (const auto& [name, service] : model.services) {
+    for (const MeshPort& port : service.ports) {
+      VirtualHost& host = *table.add_virtual_hosts();
+      host = MakeHost(model, node, service, port, clusters);
+      SetDomains(host, service, port.port, node);
+    }
+  }
+  return table;
+}
+
+RouteConfiguration MakeCapturedRoutes(const Model& model, const NodeFacts& node, const MeshService& service,
+                                      const MeshPort& port, std::set<std::string>& clusters) {
+  RouteConfiguration table = MakeTable(OutboundCluster(service.name, port.port));
+  VirtualHost& host = *table.add_virtual_hosts();
+  host = MakeHost(model, node, service, port, clusters);
+  host.add_domains("*");
   return table;
 }
 

@@ -11,10 +11,10 @@ import os
 import threading
 import unittest
 
-import gateway_test
+import gateway
 import load
 import mesh
-from gateway_test import HOST, policy, route, to
+from gateway import HOST, policy, route, to
 
 SECONDS = max(int(os.environ.get("PILLION_FAULT_SECONDS", "8")), 4)
 MARK = "x-variant"
@@ -79,7 +79,7 @@ def policies(number):
     return "".join(made)
 
 
-class Changes(gateway_test.Gateway):
+class Changes(gateway.Gateway):
     make_app = App
     behind_sidecars = True
 

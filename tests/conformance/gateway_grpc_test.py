@@ -13,10 +13,10 @@ import unittest
 
 import grpc
 
-import gateway_test
+import gateway
 import grpc_service
 import mesh
-from gateway_test import modifier
+from gateway import modifier
 from mesh import HOST
 
 PORT = 7070
@@ -50,7 +50,7 @@ class App:
 
 
 def service(name, ends, namespace="default"):
-    made = gateway_test.service(name, ends, namespace)
+    made = gateway.service(name, ends, namespace)
     assert "{name: alt, port: 8080, targetPort: 8080}" in made
     return made.replace("port: 8080, targetPort", f"port: {PORT}, targetPort").replace(
         "targetPort: 8080", "targetPort: 8080, appProtocol: kubernetes.io/h2c")
@@ -75,7 +75,7 @@ def rule(*backends, method=None, headers=None, kind="Exact", **more):
     if method:
         match["method"] = {"type": kind, **{key: value for key, value in zip(("service", "method"), method) if value}}
     if headers:
-        match["headers"] = gateway_test.fields(headers)
+        match["headers"] = gateway.fields(headers)
     return {"matches": [match], "backendRefs": [{"name": name if "-" in name else "echo-" + name, "port": PORT, "weight": weight}
                                                 for name, weight in backends], **more}
 
@@ -84,7 +84,7 @@ def to(backend, *method, **more):
     return rule((backend, 1), method=method, **more)
 
 
-class Gateway(gateway_test.Gateway):
+class Gateway(gateway.Gateway):
     names = ("v1", "v2", "v3")
     make_app = App
     service = staticmethod(service)
@@ -122,8 +122,8 @@ class Gateway(gateway_test.Gateway):
         mesh.wait_until(lambda: self.code("EchoThree") == "OK", "without a route everything goes to the Service")
 
     def apply(self, *routes):
-        gateway_test.Gateway.applied += 1
-        mark = f"applied.N{gateway_test.Gateway.applied}"
+        gateway.Gateway.applied += 1
+        mark = f"applied.N{gateway.Gateway.applied}"
         self.write("routes", "".join(routes) + route("mark", [rule(method=(mark, "Mark"))]))
         mesh.wait_until(lambda: self.code("Mark", mark) == "UNAVAILABLE", "the routes are in force")
 

@@ -9,9 +9,9 @@ import json
 import sys
 import unittest
 
-import gateway_test
+import gateway
 import mesh
-from gateway_test import route
+from gateway import route
 from mesh import HOST
 
 REQUESTS = 50  # of a session, as the conformance suite has it
@@ -23,7 +23,7 @@ def rule(*backends, path="/", **persistence):
                        "backendRefs": [{"name": name, "port": 80, "weight": weight} for name, weight in backends]})
 
 
-class Gateway(gateway_test.Gateway):
+class Gateway(gateway.Gateway):
     names = ("v1", "v2", "v3")
 
     def begin(self, path="/"):

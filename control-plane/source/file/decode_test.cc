@@ -188,6 +188,18 @@ TEST(DecodeTest, NamesOfHostsAreDnsNames) {
   EXPECT_EQ(service(", externalName: 'a..b'"), Lines{"f.yaml:1:81: spec.externalName: expected a DNS name"});
 }
 
+TEST(DecodeTest, ClusterIpsAreAddressesOrNone) {
+  const auto service = [](const std::string& spec) {
+    return Problems("{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {" + spec + "}}");
+  };
+  EXPECT_EQ(service("clusterIP: None, clusterIPs: [None]"), Lines{});
+  EXPECT_EQ(service("clusterIP: '', clusterIPs: []"), Lines{});
+  EXPECT_EQ(service("clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1, 'fd00::1']"), Lines{});
+  EXPECT_EQ(service("clusterIP: all"), Lines{"f.yaml:1:61: spec.clusterIP: expected an IP address or None"});
+  EXPECT_EQ(service("clusterIPs: [10.96.0.1, '::ffff:10.96.0.1']"),
+            Lines{"f.yaml:1:85: spec.clusterIPs[1]: expected an IP address or None"});
+}
+
 TEST(DecodeTest, AListIsItsItems) {
   const std::string text = R"(apiVersion: v1
 items:
