@@ -294,6 +294,7 @@ struct CircuitRule {
   std::optional<uint32_t> pending;
   std::optional<uint32_t> requests;
   std::optional<uint32_t> retries;
+  std::optional<std::chrono::milliseconds> connect_timeout;  // unset: the default
 };
 
 struct OutlierRule {

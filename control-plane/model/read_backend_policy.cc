@@ -206,8 +206,12 @@ std::optional<CircuitBreakerPolicy> Read(const policy::CircuitBreakerPolicy& mes
       read(spec.has_max_pending_requests(), spec.max_pending_requests(), "spec.max_pending_requests", 1);
   rule.requests = read(spec.has_max_requests(), spec.max_requests(), "spec.max_requests", 1);
   rule.retries = read(spec.has_max_retries(), spec.max_retries(), "spec.max_retries", 0);
-  if (!rule.connections && !rule.pending && !rule.requests && !rule.retries)
-    report.Add("spec", "expected maxConnections, maxPendingRequests, maxRequests or maxRetries");
+  if (spec.has_connect_timeout())
+    rule.connect_timeout = ReadDuration(spec.connect_timeout(), "spec.connect_timeout", false, report);
+  if (!rule.connections && !rule.pending && !rule.requests && !rule.retries && !rule.connect_timeout) {
+    report.Add("spec",
+               "expected maxConnections, maxPendingRequests, maxRequests, maxRetries or connectTimeout");
+  }
   if (report.failed()) return std::nullopt;
   return result;
 }

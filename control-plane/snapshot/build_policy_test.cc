@@ -160,6 +160,15 @@ TEST(BuildPolicyTest, ACircuitBreakerPolicyLimitsTheClustersOfItsService) {
   }
 }
 
+TEST(BuildPolicyTest, OrSaysHowLongAConnectionMayTake) {
+  EXPECT_EQ(Get<Cluster>(*Build(), kCluster, kOrdersCluster).connect_timeout().seconds(), 5);
+  const auto cluster = Get<Cluster>(*Build(PolicyYaml("CircuitBreakerPolicy", "connectTimeout: 250ms")),
+                                    kCluster, kOrdersCluster);
+  EXPECT_EQ(cluster.connect_timeout().seconds(), 0);
+  EXPECT_EQ(cluster.connect_timeout().nanos(), 250'000'000);
+  EXPECT_EQ(cluster.circuit_breakers().thresholds(0).max_connections().value(), UINT32_MAX);
+}
+
 TEST(BuildPolicyTest, AHealthPolicyEjectsAndChecks) {
   const auto cluster = [](const std::string& spec) {
     return Get<Cluster>(*Build(PolicyYaml("HealthPolicy", spec)), kCluster, kOrdersCluster);

@@ -70,6 +70,7 @@ void SetCircuits(Cluster& cluster, const CircuitRule& rule) {
     if (rule.requests) limits.mutable_max_requests()->set_value(*rule.requests);
     if (rule.retries) limits.mutable_max_retries()->set_value(*rule.retries);
   }
+  if (rule.connect_timeout) SetDuration(cluster.mutable_connect_timeout(), *rule.connect_timeout);
 }
 
 void SetBalancer(Cluster& cluster, const BalancerRule& rule) {

@@ -479,8 +479,11 @@ TEST(DecodeTest, ACircuitBreakerPolicyIsChecked) {
       problems("maxConnections: 0, maxRequests: 4294967296, maxRetries: -1"),
       (Lines{"spec.maxConnections: expected 1 to 4294967295", "spec.maxRequests: expected 1 to 4294967295",
              "spec.maxRetries: expected 0 to 4294967295"}));
-  EXPECT_EQ(problems(""),
-            Lines{"spec: expected maxConnections, maxPendingRequests, maxRequests or maxRetries"});
+  EXPECT_EQ(
+      problems(""),
+      Lines{"spec: expected maxConnections, maxPendingRequests, maxRequests, maxRetries or connectTimeout"});
+  EXPECT_EQ(problems("connectTimeout: 250ms"), Lines{});
+  EXPECT_EQ(problems("connectTimeout: 0s"), Lines{"spec.connectTimeout: expected more than 0"});
 }
 
 TEST(DecodeTest, AHealthPolicyIsChecked) {
