@@ -82,7 +82,7 @@ class Apps : public EngineFixture {
   config::ClusterEntry Cluster(const config::Cluster& options, size_t first, size_t count) const {
     auto assignment = std::make_shared<config::Assignment>();
     for (size_t i = first; i < first + count; ++i) {
-      config::Endpoint& endpoint = assignment->endpoints.emplace_back();
+      config::Endpoint& endpoint = assignment->endpoints.emplace_back(endpoint_);
       endpoint.address = At(static_cast<uint16_t>(kFirstApp + i));
       if (i < healths_.size()) endpoint.health = healths_[i];
     }
@@ -109,7 +109,7 @@ class Apps : public EngineFixture {
   std::string Get(const std::string& fields = "") {
     testing::SimPeer client(*peers_, At(kProxyPort));
     PassAll(std::chrono::milliseconds(1));
-    client.Send("GET / HTTP/1.1\r\nhost: a\r\n" + fields + "\r\n");
+    client.Send("GET " + path_ + " HTTP/1.1\r\nhost: a\r\n" + fields + "\r\n");
     PassAll(std::chrono::milliseconds(20));
     client.Read();
     answer_ = client.text;
@@ -122,7 +122,9 @@ class Apps : public EngineFixture {
     for (int i = 0; i < count; ++i) ++answers[Get()];
     return answers;
   }
+  std::string path_ = "/";  // of requests
   // What Configure takes beside its arguments.
+  config::Endpoint endpoint_;                                        // each of the apps, but for the address
   std::shared_ptr<const std::vector<config::FilterEntry>> filters_;  // of the listener
   std::vector<config::Health> healths_;                              // of the apps
   std::map<std::string, config::ClusterEntry> more_clusters_;

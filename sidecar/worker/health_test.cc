@@ -159,7 +159,9 @@ TEST_F(Apps, TcpChecksConnectSendAndLookForWhatComes) {
   EXPECT_EQ(health->flags(), ledger::EndpointHealth::kUnchecked);
   server.taken[0]->Send("xxP");
   PassAll(milliseconds(10));
-  server.taken[0]->Send("Oyy");
+  server.taken[0]->Send("ONyyG");
+  PassAll(milliseconds(10));
+  server.taken[0]->Send("POyy");
   PassAll(milliseconds(10));
   EXPECT_EQ(health->flags(), ledger::EndpointHealth::kUnchecked);
   server.taken[0]->Send("NG");
@@ -170,6 +172,104 @@ TEST_F(Apps, TcpChecksConnectSendAndLookForWhatComes) {
   server.on_accept = [](testing::SimPeer& peer) { peer.Close(); };
   PassAll(seconds(11));
   EXPECT_EQ(health->flags(), ledger::EndpointHealth::kCheckFailed);
+}
+
+TEST_F(Apps, WhatATcpCheckLooksForComesInThatOrder) {
+  config::Cluster cluster;
+  config::HealthCheck check = HttpCheck();
+  check.kind = config::HealthCheck::Kind::kTcp;
+  check.alt_port = 9100;
+  check.receive = {"NG", "PO"};
+  cluster.health_checks = {check};
+  testing::SimServer server(*peers_, At(9100));
+  Start(1, cluster);
+  PassAll(milliseconds(10));
+  const auto health = engine_.clusters().Find("app")->endpoints()[0]->health();
+  server.taken.at(0)->Send("PONG");
+  PassAll(milliseconds(10));
+  EXPECT_EQ(health->flags(), ledger::EndpointHealth::kUnchecked);
+  server.taken.at(0)->Send("PO");
+  PassAll(milliseconds(10));
+  EXPECT_EQ(health->flags(), 0u);
+}
+
+TEST_F(Apps, WhatHasBeenFoundSaysHowLongTheNextCheckIsAway) {
+  config::Cluster cluster;
+  config::HealthCheck check = HttpCheck();
+  check.kind = config::HealthCheck::Kind::kTcp;
+  check.alt_port = 9100;
+  check.receive = {"up"};
+  check.interval = seconds(5);
+  check.unhealthy_interval = seconds(7);
+  check.unhealthy_edge_interval = seconds(2);
+  check.healthy_edge_interval = seconds(3);
+  check.no_traffic_interval = seconds(60);
+  cluster.health_checks = {check};
+  std::vector<int64_t> at;  // seconds
+  bool up = true;
+  const time::MonotonicTime begin = clock_.Now();
+  testing::SimServer server(*peers_, At(9100));
+  server.on_accept = [&](testing::SimPeer& peer) {
+    at.push_back(std::chrono::round<seconds>(clock_.Now() - begin).count());
+    if (up) {
+      peer.Send("up");
+    } else {
+      peer.Close();
+    }
+  };
+  Start(1, cluster);
+  PassAll(seconds(1));
+  EXPECT_EQ(Get(), "app0");
+  PassAll(seconds(60));
+  up = false;
+  PassAll(seconds(12));
+  up = true;
+  PassAll(seconds(22));
+  EXPECT_EQ(at, (std::vector<int64_t>{0, 60, 65, 70, 72, 79, 86, 89, 94}));
+}
+
+TEST_F(Apps, AnEndpointMaySayWhereItIsChecked) {
+  config::Cluster cluster;
+  cluster.health_checks = {HttpCheck()};
+  cluster.health_checks[0].alt_port = 9101;
+  cluster.health_checks[0].host = "all.example";
+  endpoint_.check_port = 9100;
+  endpoint_.check_host = "own.example";
+  testing::SimServer server(*peers_, At(9100));
+  Start(1, cluster);
+  PassAll(milliseconds(10));
+  ASSERT_EQ(server.taken.size(), 1u);
+  server.taken[0]->Read();
+  EXPECT_TRUE(server.taken[0]->text.starts_with("GET /healthz HTTP/1.1\r\nhost: own.example\r\n"))
+      << server.taken[0]->text;
+}
+
+TEST_F(Apps, WhoIsNotCheckedAnyMoreServesAgain) {
+  config::Cluster cluster;
+  cluster.balancer.panic_percent = 0;
+  cluster.health_checks = {HttpCheck()};
+  testing::SimServer refuses(*peers_, At(9100));
+  refuses.on_accept = [](testing::SimPeer& peer) { peer.Close(); };
+  endpoint_.check_port = 9100;
+  Start(1, cluster);
+  PassAll(milliseconds(10));
+  EXPECT_EQ(Get(), "503");
+  endpoint_.checked = false;
+  Configure(1, cluster);
+  EXPECT_EQ(Get(), "app0");
+}
+
+TEST_F(Apps, ARetryThatIsOverMakesRoomForTheNext) {
+  config::Cluster cluster;
+  cluster.circuits[0].retries = 1;
+  cluster.retry_budget = {.share = 1, .per_second = 1000};
+  config::Route route;
+  route.retry.emplace();
+  route.retry->on = config::kRetry5xx;
+  route.retry->backoff_base = route.retry->backoff_max = milliseconds(1);
+  Start(2, cluster, route);
+  apps_[0]->Answer(503);
+  EXPECT_EQ(GetMany(12), (Answers{{"app1", 12}}));
 }
 
 TEST_F(Apps, ACheckThatPassesEndsAnEjection) {
@@ -280,6 +380,39 @@ TEST_F(Apps, TheSameHashGoesToTheSameApp) {
   EXPECT_EQ(GetMany(60).size(), 4u) << "without it: any";
 }
 
+TEST_F(Apps, HashesAreMixedUntilOneThatIsTerminal) {
+  config::Cluster cluster;
+  cluster.balancer.kind = config::Balancer::Kind::kRingHash;
+  config::Route route;
+  route.hash_policy = {{.kind = config::HashPolicy::Kind::kHeader, .name = "user", .terminal = true},
+                       {.kind = config::HashPolicy::Kind::kQuery, .name = "q"}};
+  const auto apps = [&](const std::string& field) {
+    std::map<std::string, int> answers;
+    for (int i = 0; i < 30; ++i) {
+      path_ = "/?p=1&q=" + std::to_string(i);
+      const std::string app = Get(field);
+      EXPECT_EQ(Get(field), app);
+      ++answers[app];
+    }
+    return answers.size();
+  };
+  Start(4, cluster, route);
+  EXPECT_EQ(apps("user: u\r\n"), 1u) << "what comes after it does not count";
+  EXPECT_EQ(apps(""), 4u);
+  route.hash_policy[0].terminal = false;
+  Configure(4, cluster, route);
+  EXPECT_EQ(apps("user: u\r\n"), 4u);
+}
+
+TEST_F(Apps, AClientsAddressIsTheSameOnEachOfItsConnections) {
+  config::Cluster cluster;
+  cluster.balancer.kind = config::Balancer::Kind::kRingHash;
+  config::Route route;
+  route.hash_policy = {{.kind = config::HashPolicy::Kind::kSourceIp, .name = ""}};
+  Start(4, cluster, route);
+  EXPECT_EQ(GetMany(20).size(), 1u);
+}
+
 TEST_F(Apps, AClientWithoutTheCookieIsGivenOneThatLeadsBack) {
   config::Cluster cluster;
   cluster.balancer.kind = config::Balancer::Kind::kMaglev;
@@ -299,6 +432,11 @@ TEST_F(Apps, AClientWithoutTheCookieIsGivenOneThatLeadsBack) {
       EXPECT_EQ(answer_.find("set-cookie"), std::string::npos);
     }
   }
+  route.hash_policy[0].ttl = seconds(0);
+  Configure(4, cluster, route);
+  Get();
+  EXPECT_NE(answer_.find("; Path=/x; HttpOnly"), std::string::npos) << answer_;
+  EXPECT_EQ(answer_.find("Max-Age"), std::string::npos) << "it is kept until the client ends";
 }
 
 }  // namespace
