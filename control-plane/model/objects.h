@@ -286,6 +286,7 @@ struct BalancerRule {
   bool prefer_same_zone = false;
   double panic_percent = 0;
   uint32_t preconnect_percent = 100;
+  std::map<std::string, uint32_t> zone_weights;  // empty: requests do not look at zones
 };
 
 // Unset: no limit.
@@ -297,12 +298,22 @@ struct CircuitRule {
   std::optional<std::chrono::milliseconds> connect_timeout;  // unset: the default
 };
 
+// Of what comes in an interval, and of how many, there is enough to compare.
+struct EnoughRule {
+  uint32_t requests = 0;
+  uint32_t endpoints = 5;
+};
+
 struct OutlierRule {
   uint32_t errors = 5;
   uint32_t gateway_errors = 0;
   std::chrono::milliseconds interval{10'000};
   std::chrono::milliseconds ejection{30'000};
   uint32_t most_percent = 50;
+  double success_deviations = 1.9;  // 0: not compared
+  EnoughRule success_enough = {.requests = 100};
+  uint32_t failure_percent = 0;  // 0: nobody is ejected for it
+  EnoughRule failure_enough = {.requests = 50};
 };
 
 struct HealthCheckRule {

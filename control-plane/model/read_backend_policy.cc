@@ -13,6 +13,7 @@ namespace {
 namespace policy = kube::policy::v1alpha1;
 
 using config::ElementPath;
+using config::EntryPath;
 using config::FieldPath;
 using BalancerKind = BalancerRule::Kind;
 
@@ -90,6 +91,51 @@ uint32_t ReadCount(int64_t number, const std::string& path, int64_t least, int64
   return static_cast<uint32_t>(std::clamp<int64_t>(number, least, most));
 }
 
+// `message`: SuccessRate or FailurePercentage.
+template <typename Message>
+void ReadEnough(const Message& message, const std::string& path, EnoughRule& rule, Report& report) {
+  constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
+  if (message.has_min_requests())
+    rule.requests = ReadCount(message.min_requests(), FieldPath(path, "min_requests"), 1, kMost, report);
+  if (message.has_min_endpoints())
+    rule.endpoints = ReadCount(message.min_endpoints(), FieldPath(path, "min_endpoints"), 1, kMost, report);
+}
+
+void ReadRates(const policy::HealthPolicySpec::OutlierDetection& message, OutlierRule& rule, Report& report) {
+  constexpr double kMostDeviations = 100;
+  const std::string success_path = "spec.outlier_detection.success_rate";
+  const std::string failure_path = "spec.outlier_detection.failure_percentage";
+  if (message.success_rate().has_deviations()) {
+    rule.success_deviations = message.success_rate().deviations();
+    if (!(rule.success_deviations >= 0 && rule.success_deviations <= kMostDeviations)) {
+      report.Add(FieldPath(success_path, "deviations"), "expected 0 to 100");
+      rule.success_deviations = 0;
+    }
+  }
+  ReadEnough(message.success_rate(), success_path, rule.success_enough, report);
+  if (!message.has_failure_percentage()) return;
+  const auto& failures = message.failure_percentage();
+  rule.failure_percent = ReadCount(failures.percent(), FieldPath(failure_path, "percent"), 1, 100, report);
+  ReadEnough(failures, failure_path, rule.failure_enough, report);
+}
+
+void ReadZoneWeights(const policy::LoadBalancingPolicySpec& spec, BalancerRule& rule, Report& report) {
+  constexpr int64_t kMostWeight = 1'000'000;
+  constexpr size_t kMostZones = 64;
+  const std::string path = "spec.zone_weights";
+  if (spec.zone_weights().empty()) return;
+  if (spec.zone_weights().size() > kMostZones) report.Add(path, "expected at most 64");
+  bool any = false;
+  for (const auto& [zone, weight] : spec.zone_weights()) {
+    rule.zone_weights[zone] = ReadCount(weight, EntryPath(path, zone), 0, kMostWeight, report);
+    any = any || weight > 0;
+  }
+  if (!any) report.Add(path, "expected one that is more than 0");
+  if (rule.kind == BalancerKind::kPeakEwma)
+    report.Add(path, "expected another balancer: PeakEwma knows no zones");
+  if (rule.prefer_same_zone) report.Add(path, "expected only without preferSameZone");
+}
+
 OutlierRule ReadOutlier(const policy::HealthPolicySpec::OutlierDetection& message, Report& report) {
   const std::string path = "spec.outlier_detection";
   constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
@@ -110,6 +156,7 @@ OutlierRule ReadOutlier(const policy::HealthPolicySpec::OutlierDetection& messag
     rule.most_percent =
         ReadCount(message.max_ejection_percent(), FieldPath(path, "max_ejection_percent"), 0, 100, report);
   }
+  ReadRates(message, rule, report);
   return rule;
 }
 
@@ -176,6 +223,7 @@ std::optional<LoadBalancingPolicy> Read(const policy::LoadBalancingPolicy& messa
       report.Add("spec.slow_start", "expected only with balancer: RoundRobin or LeastRequest");
   }
   rule.prefer_same_zone = spec.prefer_same_zone();
+  ReadZoneWeights(spec, rule, report);
   if (spec.has_panic_percent()) {
     rule.panic_percent = spec.panic_percent();
     if (!(rule.panic_percent >= 0 && rule.panic_percent <= 100))

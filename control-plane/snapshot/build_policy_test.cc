@@ -143,6 +143,24 @@ TEST(BuildPolicyTest, TheCallersZoneIsPreferredWhereThePolicySaysSo) {
   EXPECT_EQ(priorities("", "a"), (Priorities{{"a", 0}, {"b", 0}}));
 }
 
+TEST(BuildPolicyTest, ZonesGetTheWeightsOfThePolicy) {
+  constexpr char kGreeter[] = "outbound|50051||greeter.shop.svc.cluster.local";
+  const auto set = Build(
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: LoadBalancingPolicy, metadata: {name: p, "
+      "namespace: shop}, spec: {targetRefs: [{kind: Service, name: greeter}], balancer: RoundRobin, "
+      "zoneWeights: {a: 70, gone: 5}}}\n");
+  std::map<std::string, uint32_t> weights;
+  const auto endpoints = Get<ClusterLoadAssignment>(*set, kEndpoints, kGreeter);
+  for (const auto& group : endpoints.endpoints())
+    weights[group.locality().zone()] = group.load_balancing_weight().value();
+  EXPECT_EQ(weights, (std::map<std::string, uint32_t>{{"a", 70}, {"b", 1}}));
+  const auto by_weight = [](const Cluster& cluster) {
+    return cluster.common_lb_config().has_locality_weighted_lb_config();
+  };
+  EXPECT_TRUE(by_weight(Get<Cluster>(*set, kCluster, kGreeter)));
+  EXPECT_FALSE(by_weight(Get<Cluster>(*set, kCluster, kOrdersCluster)));
+}
+
 TEST(BuildPolicyTest, ACircuitBreakerPolicyLimitsTheClustersOfItsService) {
   const auto limits =
       Get<Cluster>(*Build(PolicyYaml("CircuitBreakerPolicy",
@@ -190,6 +208,26 @@ TEST(BuildPolicyTest, AHealthPolicyEjectsAndChecks) {
   EXPECT_EQ(all.interval().seconds(), 3);
   EXPECT_EQ(all.base_ejection_time().seconds(), 4);
   EXPECT_FALSE(all.always_eject_one_host().value());
+  EXPECT_EQ(all.enforcing_success_rate().value(), 100u);
+  EXPECT_EQ(all.success_rate_stdev_factor().value(), 1900u);
+  EXPECT_FALSE(all.has_enforcing_failure_percentage());
+  const auto rates =
+      cluster(
+          "outlierDetection: {successRate: {deviations: 0.5, minRequests: 6, minEndpoints: 7}, "
+          "failurePercentage: {percent: 8, minRequests: 9, minEndpoints: 10}}")
+          .outlier_detection();
+  EXPECT_EQ(rates.success_rate_stdev_factor().value(), 500u);
+  EXPECT_EQ(rates.success_rate_request_volume().value(), 6u);
+  EXPECT_EQ(rates.success_rate_minimum_hosts().value(), 7u);
+  EXPECT_EQ(rates.enforcing_failure_percentage().value(), 100u);
+  EXPECT_EQ(rates.failure_percentage_threshold().value(), 8u);
+  EXPECT_EQ(rates.failure_percentage_request_volume().value(), 9u);
+  EXPECT_EQ(rates.failure_percentage_minimum_hosts().value(), 10u);
+  EXPECT_EQ(cluster("outlierDetection: {successRate: {deviations: 0}}")
+                .outlier_detection()
+                .enforcing_success_rate()
+                .value(),
+            0u);
   const auto http = cluster("healthCheck: {http: {path: /h}}").health_checks(0);
   EXPECT_EQ(http.http_health_check().path(), "/h");
   EXPECT_EQ(http.http_health_check().host(), "orders.shop.svc.cluster.local");

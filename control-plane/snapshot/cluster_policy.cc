@@ -1,5 +1,7 @@
 #include "control-plane/snapshot/cluster_policy.h"
 
+#include <cmath>
+
 #include "control-plane/snapshot/parts.h"
 #include "pillion/sidecar/v1/peak_ewma.pb.h"
 
@@ -19,6 +21,16 @@ void SetOutlier(Cluster& cluster, const OutlierRule& rule) {
   SetDuration(outlier.mutable_base_ejection_time(), rule.ejection);
   outlier.mutable_max_ejection_percent()->set_value(rule.most_percent);
   outlier.mutable_always_eject_one_host()->set_value(rule.most_percent > 0);
+  outlier.mutable_enforcing_success_rate()->set_value(rule.success_deviations > 0 ? kAlways : 0);
+  outlier.mutable_success_rate_stdev_factor()->set_value(
+      static_cast<uint32_t>(std::lround(rule.success_deviations * 1000)));
+  outlier.mutable_success_rate_request_volume()->set_value(rule.success_enough.requests);
+  outlier.mutable_success_rate_minimum_hosts()->set_value(rule.success_enough.endpoints);
+  if (rule.failure_percent == 0) return;
+  outlier.mutable_enforcing_failure_percentage()->set_value(kAlways);
+  outlier.mutable_failure_percentage_threshold()->set_value(rule.failure_percent);
+  outlier.mutable_failure_percentage_request_volume()->set_value(rule.failure_enough.requests);
+  outlier.mutable_failure_percentage_minimum_hosts()->set_value(rule.failure_enough.endpoints);
 }
 
 void SetCheck(Cluster& cluster, const HealthCheckRule& rule, const std::string& host) {
@@ -117,6 +129,7 @@ void SetBalancer(Cluster& cluster, const BalancerRule& rule) {
     auto& hashing = *common.mutable_consistent_hashing_lb_config();
     hashing.mutable_hash_balance_factor()->set_value(rule.hash_load_percent);
   }
+  if (!rule.zone_weights.empty()) common.mutable_locality_weighted_lb_config();
   if (rule.preconnect_percent > 100) {
     cluster.mutable_preconnect_policy()->mutable_per_upstream_preconnect_ratio()->set_value(
         rule.preconnect_percent / 100.0);

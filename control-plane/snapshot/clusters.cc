@@ -67,6 +67,12 @@ envoy::config::core::v3::HealthStatus HealthStatusOf(Health health) {
   return envoy::config::core::v3::UNHEALTHY;
 }
 
+uint32_t WeightOf(const MeshService& service, const std::string& zone) {
+  if (!service.balancer.has_value()) return 1;
+  const auto weight = service.balancer->zone_weights.find(zone);
+  return weight == service.balancer->zone_weights.end() ? 1 : weight->second;
+}
+
 void SetDns(Cluster& cluster, const MeshService& service, const MeshPort& port, const std::string& zone) {
   const bool external = port.discovery == MeshPort::Discovery::kExternalName;
   cluster.set_type(external ? Cluster::LOGICAL_DNS : Cluster::STRICT_DNS);
@@ -138,7 +144,7 @@ ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& 
     if (group == nullptr) {
       group = assignment.add_endpoints();
       if (!endpoint.zone.empty()) group->mutable_locality()->set_zone(endpoint.zone);
-      group->mutable_load_balancing_weight()->set_value(1);
+      group->mutable_load_balancing_weight()->set_value(WeightOf(service, endpoint.zone));
       group->set_priority(prefers && endpoint.zone != zone ? 1 : 0);
     }
     LbEndpoint& made = *group->add_lb_endpoints();

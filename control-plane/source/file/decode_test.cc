@@ -443,6 +443,13 @@ TEST(DecodeTest, WhatABalancerHashesOnIsChecked) {
                "panicPercent: 100, preferSameZone: true"),
       Lines{});
   EXPECT_EQ(problems("balancer: PeakEwma"), Lines{});
+  EXPECT_EQ(problems("balancer: Random, zoneWeights: {a: 0, b: 1000000, '': 1}"), Lines{});
+  EXPECT_EQ(problems("balancer: PeakEwma, zoneWeights: {a: 0, b: 1000001}, preferSameZone: true"),
+            (Lines{"spec.zoneWeights[\"b\"]: expected 0 to 1000000",
+                   "spec.zoneWeights: expected another balancer: PeakEwma knows no zones",
+                   "spec.zoneWeights: expected only without preferSameZone"}));
+  EXPECT_EQ(problems("balancer: Random, zoneWeights: {a: 0}"),
+            Lines{"spec.zoneWeights: expected one that is more than 0"});
   EXPECT_EQ(problems("balancer: RoundRobin, slowStart: 30s"), Lines{});
   EXPECT_EQ(problems("balancer: RingHash, hashOn: [{header: x}], hashLoadPercent: 100"), Lines{});
   EXPECT_EQ(problems("balancer: Random, hashLoadPercent: 99"),
@@ -495,6 +502,16 @@ TEST(DecodeTest, AHealthPolicyIsChecked) {
             (Lines{"spec.outlierDetection.consecutiveErrors: expected 0 to 2147483647",
                    "spec.outlierDetection.interval: expected more than 0",
                    "spec.outlierDetection.maxEjectionPercent: expected 0 to 100"}));
+  EXPECT_EQ(problems("outlierDetection: {successRate: {deviations: 0, minRequests: 1, minEndpoints: 2}, "
+                     "failurePercentage: {percent: 100}}"),
+            Lines{});
+  EXPECT_EQ(problems("outlierDetection: {successRate: {deviations: .nan, minRequests: 0, minEndpoints: 0}, "
+                     "failurePercentage: {minRequests: -1}}"),
+            (Lines{"spec.outlierDetection.successRate.deviations: expected 0 to 100",
+                   "spec.outlierDetection.successRate.minRequests: expected 1 to 2147483647",
+                   "spec.outlierDetection.successRate.minEndpoints: expected 1 to 2147483647",
+                   "spec.outlierDetection.failurePercentage.percent: expected 1 to 100",
+                   "spec.outlierDetection.failurePercentage.minRequests: expected 1 to 2147483647"}));
   EXPECT_EQ(problems("healthCheck: {}"), Lines{"spec.healthCheck: expected one of http, grpc and tcp"});
   EXPECT_EQ(
       problems("healthCheck: {http: {path: x, host: 'a b'}, tcp: {}, unhealthyThreshold: 0, port: 0}"),
