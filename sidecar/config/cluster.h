@@ -192,10 +192,12 @@ struct OriginalDestination {
 
 // How much may be under way at once, all workers together.
 struct CircuitLimits {
+  static constexpr uint32_t kUnlimited = UINT32_MAX;
   uint32_t connections = 1024;
-  uint32_t pending = 1024;  // requests that wait for a connection
+  uint32_t endpoint_connections = kUnlimited;  // to one endpoint, made for whichever priority
+  uint32_t pending = 1024;                     // requests that wait for a connection
   uint32_t requests = 1024;
-  uint32_t retries = UINT32_MAX;  // the budget is what bounds them
+  uint32_t retries = kUnlimited;  // the budget is what bounds them
 };
 
 // Of a cluster's requests, what share may be retries, and how many there may be in any case.

@@ -95,6 +95,11 @@ void Dial::Start() {
                 "the endpoint is the listener that the connection came in by"};
       return;
     }
+    if (!hold_.MoveTo(endpoint_->connections(), false)) {
+      error_ = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
+                "as many connections to the endpoint are there as its circuit allows"};
+      continue;  // another may have room
+    }
     session::ConnectFailure failure;
     const config::Cluster& cluster = endpoint_->cluster();
     std::string introduction;

@@ -7,8 +7,9 @@ namespace pillion::upstream {
 
 ClusterState::ClusterState(config::ClusterEntry entry, LedgerSeat seat)
     : worker_(seat.worker),
+      workers_(seat.ledger.workers()),
       ledger_(seat.ledger.ClusterOf(entry.cluster->name)),
-      circuits_(new Circuits(ledger_, seat.ledger.workers())) {
+      circuits_(new Circuits(ledger_, workers_)) {
   Update(std::move(entry));
 }
 
@@ -31,13 +32,12 @@ void ClusterState::Update(config::ClusterEntry entry) {
   for (const config::Endpoint& endpoint : entry.endpoints->endpoints) {
     LocalRef<EndpointState>& state = known[endpoint.address];
     if (!state) {
-      state = LocalRef<EndpointState>(new EndpointState(endpoint.address, entry.cluster));
+      state = Make(endpoint.address, entry.cluster);
       if (judged) state->health_ = ledger_->HealthOf(endpoint.address.ToString());
     }
     state->assignment_ = entry.endpoints;
     state->config_ = &endpoint;
     state->pillion_sidecar_ = endpoint.pillion_sidecar;
-    state->circuits_ = circuits_;
     endpoints_.push_back(state);
   }
   TakeTerms(std::move(entry));
@@ -58,13 +58,25 @@ void ClusterState::DropEndpoints() {
   subsets_.clear();
 }
 
+LocalRef<EndpointState> ClusterState::Make(const net::Address& address,
+                                           const std::shared_ptr<const config::Cluster>& cluster) const {
+  LocalRef<EndpointState> made(new EndpointState(address, cluster));
+  made->circuits_ = circuits_;
+  const bool limited = std::ranges::any_of(cluster->circuits, [](const config::CircuitLimits& limits) {
+    return limits.endpoint_connections != config::CircuitLimits::kUnlimited;
+  });
+  if (limited)
+    made->connections_ = LocalRef<EndpointConnections>(
+        new EndpointConnections(ledger_->ConnectionsOf(address.ToString()), cluster->circuits, workers_));
+  return made;
+}
+
 LocalRef<EndpointState> ClusterState::MakeDialled(const net::Address& address) const {
-  LocalRef<EndpointState> made(new EndpointState(address, entry_.cluster));
+  LocalRef<EndpointState> made = Make(address, entry_.cluster);
   auto alone = std::make_shared<config::Assignment>();
   alone->endpoints.emplace_back().address = address;
   made->config_ = &alone->endpoints.front();
   made->assignment_ = std::move(alone);
-  made->circuits_ = circuits_;
   return made;
 }
 

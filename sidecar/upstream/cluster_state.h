@@ -89,6 +89,8 @@ class ClusterState : public LocalCounted {
  private:
   void TakeTerms(config::ClusterEntry entry);
   void DropEndpoints();
+  LocalRef<EndpointState> Make(const net::Address& address,
+                               const std::shared_ptr<const config::Cluster>& cluster) const;
   LocalRef<EndpointState> MakeDialled(const net::Address& address) const;
   size_t FindIdle();
   void Refresh(const PickQuery& query);
@@ -97,6 +99,7 @@ class ClusterState : public LocalCounted {
   EndpointSet MakeSet(const config::Labels& labels, const EndpointSet* before, const PickQuery& query) const;
 
   const size_t worker_;
+  const size_t workers_;
   std::shared_ptr<ledger::ClusterLedger> ledger_;
   LocalRef<Circuits> circuits_;
   config::ClusterEntry entry_;

@@ -322,6 +322,33 @@ TEST_F(RelayTest, OtherEndpointsAreTriedAsOftenAsAllowed) {
   EXPECT_EQ(Stats().failed.value(), 0u);
 }
 
+TEST_F(RelayTest, AnEndpointWithAllItsConnectionsIsPassedOver) {
+  const SimServer other(*peers_, At(kDeadPort));
+  AddCluster("up", {kServerPort, kDeadPort}, 100);
+  auto limited = std::make_shared<config::Cluster>(*snapshot_->clusters["up"].cluster);
+  limited->circuits[0].endpoint_connections = 2;
+  snapshot_->clusters["up"].cluster = limited;
+  tcp_->max_connect_attempts = 2;
+  Start();
+  std::vector<std::unique_ptr<SimPeer>> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(Connect());
+    Pass(milliseconds(10));
+  }
+  EXPECT_EQ(server_.taken.size(), 2u);
+  EXPECT_EQ(other.taken.size(), 2u);
+  const auto late = Connect();
+  Pass(milliseconds(10));
+  late->Read();
+  EXPECT_TRUE(late->reset);
+  EXPECT_EQ(stats_.worker.upstream_connect_failures.value(), 0u) << "nothing speaks against either";
+  clients.front()->Reset();
+  Pass(milliseconds(10));
+  clients.front() = Connect();
+  Pass(milliseconds(10));
+  EXPECT_EQ(server_.taken.size() + other.taken.size(), 5u);
+}
+
 TEST_F(RelayTest, ClustersGetTheirShare) {
   AddCluster("other", {kDeadPort});
   tcp_->clusters = {{"up", 3}, {"other", 1}};
