@@ -48,6 +48,12 @@ class EndpointState : public LocalCounted {
   const config::Endpoint& config() const { return *config_; }
   // Null: none is said.
   const config::Locality* locality() const;
+  // Empty: it is not said.
+  config::Place place() const {
+    const config::Locality* const known = locality();
+    if (known == nullptr) return {};
+    return *known;
+  }
   // Null where nobody judges it: no outlier detection, no health checks.
   const std::shared_ptr<ledger::EndpointHealth>& health() const { return health_; }
   // What the control plane says of it, or kBad where checks or its attempts have said so since.
