@@ -90,7 +90,10 @@ TEST_F(ZoneAware, RequestsStayAtHomeOrSpillByTheNumbersOfCallers) {
   EXPECT_EQ(Picks(), (Counts{{0, 1200}}));
   Set({{"a", 2}, {"b", 3}, {"c", 3}}, {{"a", 3}, {"b", 1}});
   EXPECT_EQ(Picks(), (Counts{{0, 400}, {1, 200}, {2, 600}})) << "a has 1/4 of 3/4; b 1/8, c 3/8 more";
+  Set({{"a", 2}, {"b", 2}, {"c", 2}}, {{"a", 1}, {"z", 1}});
+  EXPECT_EQ(Picks(), (Counts{{0, 800}, {1, 200}, {2, 200}})) << "some call from where there is no endpoint";
   // Callers alone have changed.
+  Set({{"a", 2}, {"b", 3}, {"c", 3}}, {{"a", 3}, {"b", 1}});
   calling_ = Make({{"a", 1}, {"b", 3}});
   Apply();
   EXPECT_EQ(Picks(), (Counts{{0, 1200}}));
@@ -138,7 +141,7 @@ TEST_F(ZoneAware, ZonesDoNotCountWhereTheyCannot) {
   EXPECT_EQ(Picks(), even) << "no callers";
   Set(called, {{"a", 4, 3}, {"b", 4, 3}});
   EXPECT_EQ(Picks(), even) << "callers in panic";
-  Set(called, {{"a", 4, 0, 1}});
+  Set(called, {{"b", 4, 0, 1}});
   EXPECT_EQ(Picks(), even) << "callers of another priority";
   Set({{"a", 8, 6}, {"b", 8, 4}}, callers);
   EXPECT_EQ(Picks(), even) << "in panic";
@@ -193,7 +196,7 @@ TEST_F(ZoneAware, WhereNoneIsLeftAtHomeTheOthersAreAsked) {
 
 // What its first priority gets; the others are not by zones.
 TEST_F(ZoneAware, OtherPrioritiesGetWhatTheFirstCannotCarry) {
-  Set({{"a", 6, 3}, {"b", 6, 3}, {"a", 1, 0, 1}, {"b", 3, 0, 1}}, {{"a", 1}, {"b", 1}});
+  Set({{"a", 6, 3}, {"b", 6, 3}, {"a", 2, 0, 1}, {"b", 6, 0, 1}}, {{"a", 1}, {"b", 1}});
   const Counts picks = Picks();
   EXPECT_NEAR(picks.at(0), 840, 90) << "70 %";
   EXPECT_FALSE(picks.contains(1));
@@ -215,6 +218,8 @@ TEST_F(ZoneAware, InPanicRequestsFailWhereTheClusterSaysSo) {
   const Counts picks = Picks();
   EXPECT_NEAR(picks.at(-1), 110, 50) << "7 of 77 %";
   EXPECT_NEAR(picks.at(1), 1090, 50);
+  Set({{"a", 2, 1}, {"b", 20, 19, 1}}, {});
+  EXPECT_NEAR(Picks().at(-1), 110, 50) << "also where one endpoint is all that may be chosen";
 }
 
 }  // namespace
