@@ -33,6 +33,7 @@ struct Bootstrap {
   bool dynamic_listeners = false;
   bool dynamic_clusters = false;
   std::optional<net::Address> admin_address;
+  OwnPlace own;
 };
 
 }  // namespace pillion::config

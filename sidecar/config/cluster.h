@@ -5,6 +5,7 @@
 
 #include <array>
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -32,11 +33,17 @@ constexpr HealthSet BitOf(Health health) {
   return static_cast<HealthSet>(1u << static_cast<unsigned>(health));
 }
 
-// Endpoints in one place, of one priority. 0 is the first choice.
-struct Locality {
+// Where something runs. Two are the same place when all of it is.
+struct Place {
   std::string region;
   std::string zone;
   std::string sub_zone;
+  bool empty() const { return region.empty() && zone.empty() && sub_zone.empty(); }
+  friend auto operator<=>(const Place&, const Place&) = default;
+};
+
+// Endpoints in one place, of one priority. 0 is the first choice.
+struct Locality : Place {
   uint32_t priority = 0;
   uint32_t weight = 0;  // 0: none is said
 };
@@ -90,6 +97,20 @@ struct SlowStart {
   double least = 0.1;     // of its weight
 };
 
+// Requests stay in the place of who sends them, as far as no endpoint gets more than its share of all
+// requests.
+struct ZoneAware {
+  double percent = 100;          // of the requests; the others go anywhere
+  uint64_t least_endpoints = 6;  // good ones; with fewer all requests go anywhere
+  bool fails_in_panic = false;   // too few endpoints are usable: there is none
+};
+
+// Of the bootstrap: where this sidecar is, and the cluster that it and those like it are.
+struct OwnPlace {
+  Place place;
+  std::string cluster;  // "": none; zones do not count
+};
+
 // How an endpoint is chosen.
 struct Balancer {
   enum class Kind : uint8_t { kRoundRobin, kLeastRequest, kRandom, kPeakEwma, kRingHash, kMaglev };
@@ -105,7 +126,8 @@ struct Balancer {
   std::optional<SlowStart> slow_start = std::nullopt;
   bool hashes() const { return kind == Kind::kRingHash || kind == Kind::kMaglev; }
   bool localities_by_weight = false;  // first a locality, by their weights
-  double panic_percent = 50;          // of a priority's endpoints; with fewer usable all are used
+  std::optional<ZoneAware> zone_aware = std::nullopt;
+  double panic_percent = 50;  // of a priority's endpoints; with fewer usable all are used
 };
 
 // Of its attempts, what ejects an endpoint for a while. Percentages: 0 to 100; those named `enforce` are the
@@ -192,10 +214,12 @@ struct OriginalDestination {
 
 // How much may be under way at once, all workers together.
 struct CircuitLimits {
+  static constexpr uint32_t kUnlimited = UINT32_MAX;
   uint32_t connections = 1024;
-  uint32_t pending = 1024;  // requests that wait for a connection
+  uint32_t endpoint_connections = kUnlimited;  // to one endpoint, made for whichever priority
+  uint32_t pending = 1024;                     // requests that wait for a connection
   uint32_t requests = 1024;
-  uint32_t retries = UINT32_MAX;  // the budget is what bounds them
+  uint32_t retries = kUnlimited;  // the budget is what bounds them
 };
 
 // Of a cluster's requests, what share may be retries, and how many there may be in any case.

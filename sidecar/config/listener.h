@@ -138,6 +138,7 @@ struct TcpServer : Reporting {
   uint64_t total_weight = 0;                                      // > 0
   std::chrono::nanoseconds idle_timeout = std::chrono::hours(1);  // no byte either way; 0: none
   uint32_t max_connect_attempts = 1;
+  bool hash_client = false;  // by its address, where the cluster's balancer hashes
 };
 
 // Addresses that share their first bits.

@@ -251,6 +251,21 @@ TEST(LoadBootstrapTest, RdsNeedsAStream) {
                   "expected dynamic_resources.ads_config beside this"});
 }
 
+TEST(LoadBootstrapTest, WhereTheSidecarIsAndWhoCallsAsItDoesIsRead) {
+  const std::string head =
+      "{node: {id: a, locality: {region: r, zone: z, sub_zone: s}}, cluster_manager: {local_cluster_name: ";
+  const auto loaded = ParseBootstrapText(
+      head + "b}, static_resources: {clusters: [{name: b, load_assignment: {cluster_name: b}}]}}", "f");
+  ASSERT_EQ(loaded.errors, Lines{});
+  EXPECT_EQ(loaded.bootstrap->own.place, (Place{"r", "z", "s"}));
+  EXPECT_EQ(loaded.bootstrap->own.cluster, "b");
+  EXPECT_EQ(Errors(head + "c}}"),
+            Lines{"f:1:80: cluster_manager.local_cluster_name: expected a known cluster; there is no c"});
+  std::string dynamic = kGood;
+  EXPECT_EQ(Errors(dynamic + "cluster_manager: {local_cluster_name: c}\n"), Lines{}) << "it may come by CDS";
+  EXPECT_EQ(Errors("cluster_manager: {}").size(), 0u);
+}
+
 TEST(LoadBootstrapTest, FilesAreOpened) {
   const std::string path = std::string(std::getenv("TEST_TMPDIR")) + "/bootstrap.yaml";
   std::ofstream(path) << kGood;

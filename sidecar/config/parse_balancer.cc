@@ -64,6 +64,34 @@ std::optional<SlowStart> ReadSlowStart(const SlowStartConfig& proto, const std::
   return result;
 }
 
+// Likewise.
+template <typename ZoneAwareConfig>
+ZoneAware ReadZoneAware(const ZoneAwareConfig& proto, const std::string& path, ConfigErrors& errors) {
+  ZoneAware result;
+  if (proto.has_routing_enabled()) {
+    result.percent = proto.routing_enabled().value();
+    if (!(result.percent >= 0 && result.percent <= 100))
+      Add(errors, FieldPath(path, "routing_enabled"), "expected 0 to 100");
+  }
+  if (proto.has_min_cluster_size()) result.least_endpoints = proto.min_cluster_size().value();
+  result.fails_in_panic = proto.fail_traffic_on_panic();
+  return result;
+}
+
+void ReadLocalities(const policies::common::v3::LocalityLbConfig& proto, const std::string& path,
+                    Balancer& result, ConfigErrors& errors) {
+  result.localities_by_weight = proto.has_locality_weighted_lb_config();
+  if (proto.has_zone_aware_lb_config())
+    result.zone_aware =
+        ReadZoneAware(proto.zone_aware_lb_config(),
+                      FieldPath(FieldPath(path, "locality_lb_config"), "zone_aware_lb_config"), errors);
+}
+
+// Who hashes has a place for each request already; peak EWMA looks at what is near by itself.
+bool MayBeZoneAware(Kind kind) {
+  return kind == Kind::kRoundRobin || kind == Kind::kLeastRequest || kind == Kind::kRandom;
+}
+
 constexpr std::string_view kHashing = "consistent_hashing_lb_config";
 
 template <typename Message>
@@ -173,7 +201,13 @@ void ReadOldPolicy(const cluster::Cluster& proto, const std::string& path, Balan
       break;
   }
   ReadOldConfig(proto, path, result, errors);
-  result.localities_by_weight = proto.common_lb_config().has_locality_weighted_lb_config();
+  const auto& common = proto.common_lb_config();
+  result.localities_by_weight = common.has_locality_weighted_lb_config();
+  if (!common.has_zone_aware_lb_config()) return;
+  const std::string zone_path = FieldPath(FieldPath(path, "common_lb_config"), "zone_aware_lb_config");
+  result.zone_aware = ReadZoneAware(common.zone_aware_lb_config(), zone_path, errors);
+  if (!MayBeZoneAware(result.kind))
+    Add(errors, zone_path, "expected only with ROUND_ROBIN, LEAST_REQUEST or RANDOM");
 }
 
 // False: the type is not known.
@@ -187,7 +221,7 @@ bool ReadTypedPolicy(const google::protobuf::Any& any, const std::string& path, 
     if (const auto config = Unpack<policies::round_robin::v3::RoundRobin>(any, path, errors)) {
       result.slow_start =
           ReadSlowStart(config->slow_start_config(), FieldPath(path, "slow_start_config"), errors);
-      result.localities_by_weight = config->locality_lb_config().has_locality_weighted_lb_config();
+      ReadLocalities(config->locality_lb_config(), path, result, errors);
     }
   } else if (is(policies::least_request::v3::LeastRequest::descriptor())) {
     result.kind = Kind::kLeastRequest;
@@ -196,12 +230,12 @@ bool ReadTypedPolicy(const google::protobuf::Any& any, const std::string& path, 
         result.choices = ReadChoices(config->choice_count(), FieldPath(path, "choice_count"), errors);
       result.slow_start =
           ReadSlowStart(config->slow_start_config(), FieldPath(path, "slow_start_config"), errors);
-      result.localities_by_weight = config->locality_lb_config().has_locality_weighted_lb_config();
+      ReadLocalities(config->locality_lb_config(), path, result, errors);
     }
   } else if (is(policies::random::v3::Random::descriptor())) {
     result.kind = Kind::kRandom;
     if (const auto config = Unpack<policies::random::v3::Random>(any, path, errors))
-      result.localities_by_weight = config->locality_lb_config().has_locality_weighted_lb_config();
+      ReadLocalities(config->locality_lb_config(), path, result, errors);
   } else if (is(policies::ring_hash::v3::RingHash::descriptor())) {
     if (const auto config = Unpack<policies::ring_hash::v3::RingHash>(any, path, errors)) {
       ReadRing(*config, path, result, errors);
@@ -249,7 +283,7 @@ void ReadPolicies(const cluster::LoadBalancingPolicy& proto, const std::string& 
           FieldPath(FieldPath(ElementPath(list_path, static_cast<size_t>(k)), "typed_extension_config"),
                     "typed_config");
       if (!ReadTypedPolicy(inner, path_of_inner, result, errors)) continue;
-      if (result.localities_by_weight)
+      if (result.localities_by_weight || result.zone_aware)
         Add(errors, path_of_inner, "expected no choice of localities of its own");
       result.localities_by_weight = true;
       return;
@@ -282,13 +316,15 @@ std::optional<Subsets::Fallback> ReadSelectorFallback(
 }  // namespace
 
 Balancer ReadBalancer(const cluster::Cluster& proto, const std::string& path, ConfigErrors& errors) {
+  using Common = cluster::Cluster::CommonLbConfig;
   Balancer result;
-  const auto& common = proto.common_lb_config();
+  const Common& common = proto.common_lb_config();
   const std::string common_path = FieldPath(path, "common_lb_config");
   if (proto.has_load_balancing_policy()) {
     const std::string policy_path = FieldPath(path, "load_balancing_policy");
     if (proto.lb_config_case() != cluster::Cluster::LB_CONFIG_NOT_SET ||
-        common.has_locality_weighted_lb_config() || common.has_consistent_hashing_lb_config()) {
+        common.locality_config_specifier_case() != Common::LOCALITY_CONFIG_SPECIFIER_NOT_SET ||
+        common.has_consistent_hashing_lb_config()) {
       Add(errors, policy_path,
           "expected no ..._lb_config, and no locality or hashing choice of common_lb_config, beside it");
     }
@@ -297,6 +333,8 @@ Balancer ReadBalancer(const cluster::Cluster& proto, const std::string& path, Co
     ReadOldPolicy(proto, path, result, errors);
     ReadHashing(common.consistent_hashing_lb_config(), FieldPath(common_path, kHashing), result, errors);
   }
+  if (MayBeZoneAware(result.kind) && !result.localities_by_weight && !result.zone_aware)
+    result.zone_aware.emplace();
   if (common.has_healthy_panic_threshold()) {
     result.panic_percent = common.healthy_panic_threshold().value();
     if (!(result.panic_percent >= 0 && result.panic_percent <= 100))

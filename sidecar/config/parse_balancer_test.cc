@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -216,6 +218,69 @@ TEST(SubsetOptions, WhatDoesNotFitIsRefused) {
              "lb_subset_config.default_subset: expected labels, with DEFAULT_SUBSET"}));
   EXPECT_EQ(Errors("lb_subset_config: {default_subset: {a: [1]}}"),
             Lines{"lb_subset_config.default_subset.fields[\"a\"]: expected a string, a number or a boolean"});
+}
+
+// What a balancer says of zones, as text; "": they do not count.
+std::string Zones(const std::string& fields) {
+  const std::optional<ZoneAware> zones = Read(fields)->balancer.zone_aware;
+  if (!zones) return "";
+  return std::to_string(std::lround(zones->percent * 10)) + " " + std::to_string(zones->least_endpoints) +
+         (zones->fails_in_panic ? " fails" : "");
+}
+
+TEST(ZoneAware, CountsUnlessTheClusterChoosesOtherwise) {
+  for (const std::string policy : {"round_robin", "least_request", "random"}) {
+    const std::string type = policy + ".v3." +
+                             (policy == "random"          ? "Random"
+                              : policy == "least_request" ? "LeastRequest"
+                                                          : "RoundRobin");
+    EXPECT_EQ(Zones(Policies(Policy(type))), "1000 6") << policy;
+    EXPECT_EQ(Zones(Policies(Policy(type, "locality_lb_config: {locality_weighted_lb_config: {}}"))), "");
+    EXPECT_EQ(Zones(Policies(Policy(type,
+                                    "locality_lb_config: {zone_aware_lb_config: {routing_enabled: "
+                                    "{value: 12.5}, min_cluster_size: 4294967296, "
+                                    "fail_traffic_on_panic: true}}"))),
+              "125 4294967296 fails");
+    EXPECT_EQ(Errors(Policies(Policy(
+                  type, "locality_lb_config: {zone_aware_lb_config: {routing_enabled: {value: -1}}}"))),
+              Lines{std::string(kPolicy) +
+                    ".locality_lb_config.zone_aware_lb_config.routing_enabled: expected 0 to 100"});
+  }
+  for (const std::string policy : {"ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"}) {
+    EXPECT_EQ(Zones("lb_policy: " + policy), "1000 6");
+    EXPECT_EQ(Zones("common_lb_config: {zone_aware_lb_config: {min_cluster_size: 0, routing_enabled: {}}}, "
+                    "lb_policy: " +
+                    policy),
+              "0 0");
+    EXPECT_EQ(Zones("common_lb_config: {locality_weighted_lb_config: {}}, lb_policy: " + policy), "");
+  }
+  EXPECT_EQ(Zones("lb_policy: MAGLEV"), "");
+  EXPECT_EQ(Zones(Policies(Policy("ring_hash.v3.RingHash"))), "");
+  EXPECT_EQ(Zones(Policies("{typed_extension_config: {name: x, typed_config: {\"@type\": "
+                           "a/pillion.sidecar.v1.PeakEwma}}}")),
+            "");
+}
+
+TEST(ZoneAware, WhatDoesNotFitIsRefused) {
+  const std::string common = "common_lb_config: {zone_aware_lb_config: {routing_enabled: {value: 100.5}}}";
+  EXPECT_EQ(Errors(common + ", lb_policy: RING_HASH"),
+            (Lines{"common_lb_config.zone_aware_lb_config.routing_enabled: expected 0 to 100",
+                   "common_lb_config.zone_aware_lb_config: expected only with ROUND_ROBIN, LEAST_REQUEST or "
+                   "RANDOM"}));
+  EXPECT_EQ(Errors("common_lb_config: {zone_aware_lb_config: {}}, " + Policies(Policy("random.v3.Random"))),
+            Lines{"load_balancing_policy: expected no ..._lb_config, and no locality or hashing choice of "
+                  "common_lb_config, beside it"});
+  EXPECT_EQ(
+      Errors(Policies(
+          Policy("wrr_locality.v3.WrrLocality",
+                 "endpoint_picking_policy: {policies: [" +
+                     Policy("random.v3.Random", "locality_lb_config: {zone_aware_lb_config: {}}") + "]}"))),
+      Lines{std::string(kPolicy) +
+            ".endpoint_picking_policy.policies[0].typed_extension_config.typed_config: expected no choice of "
+            "localities of its own"});
+  EXPECT_EQ(Zones(Policies(Policy("wrr_locality.v3.WrrLocality", "endpoint_picking_policy: {policies: [" +
+                                                                     Policy("random.v3.Random") + "]}"))),
+            "");
 }
 
 }  // namespace

@@ -250,6 +250,17 @@ void ReadDynamic(const bootstrap::Bootstrap& proto, const ClustersByName& cluste
   }
 }
 
+void ReadOwnPlace(const bootstrap::Bootstrap& proto, const ClustersByName& clusters, Bootstrap& result,
+                  ConfigErrors& errors) {
+  result.own.place = {proto.node().locality().region(), proto.node().locality().zone(),
+                      proto.node().locality().sub_zone()};
+  result.own.cluster = proto.cluster_manager().local_cluster_name();
+  if (result.own.cluster.empty() || result.dynamic_clusters) return;  // it may come by CDS
+  if (!clusters.contains(result.own.cluster))
+    Add(errors, "cluster_manager.local_cluster_name",
+        "expected a known cluster; there is no " + result.own.cluster);
+}
+
 }  // namespace
 
 Validated<Bootstrap> ParseBootstrap(const bootstrap::Bootstrap& proto) {
@@ -264,6 +275,7 @@ Validated<Bootstrap> ParseBootstrap(const bootstrap::Bootstrap& proto) {
   ReadListeners(proto.static_resources(), FieldPath(path, "listeners"), result, errors);
   ReadSecrets(proto.static_resources(), FieldPath(path, "secrets"), result, errors);
   ReadDynamic(proto, clusters, result, errors);
+  ReadOwnPlace(proto, clusters, result, errors);
   CheckReferences(proto, clusters, result, errors);
   if (proto.admin().has_address()) {
     result.admin_address = ReadAddress(proto.admin().address(), "admin.address", errors, true);

@@ -129,6 +129,38 @@ RetryBudget ReadRetryBudget(const cluster::CircuitBreakers::Thresholds::RetryBud
   return result;
 }
 
+// Of one entry of a list. Null, with an error: its priority is none, or was there before (it is in `seen`).
+CircuitLimits* FindLimits(const cluster::CircuitBreakers::Thresholds& proto, const std::string& path,
+                          std::set<int>& seen, Cluster& result, ConfigErrors& errors) {
+  const int priority = proto.priority();
+  if (priority != envoy::config::core::v3::DEFAULT && priority != envoy::config::core::v3::HIGH) {
+    Add(errors, FieldPath(path, "priority"), "expected DEFAULT or HIGH");
+    return nullptr;
+  }
+  if (!seen.insert(priority).second) Add(errors, FieldPath(path, "priority"), "expected each priority once");
+  return &result.circuits.at(static_cast<size_t>(priority));
+}
+
+void ReadEndpointCircuits(const cluster::CircuitBreakers& proto, const std::string& path, Cluster& result,
+                          ConfigErrors& errors) {
+  std::set<int> seen;
+  for (int i = 0; i < proto.per_host_thresholds_size(); ++i) {
+    const auto& thresholds = proto.per_host_thresholds(i);
+    const std::string one_path = ElementPath(path, static_cast<size_t>(i));
+    CircuitLimits* const limits = FindLimits(thresholds, one_path, seen, result, errors);
+    if (limits != nullptr && thresholds.has_max_connections())
+      limits->endpoint_connections = thresholds.max_connections().value();
+    const auto refuse = [&](bool is_there, const char* field) {
+      if (is_there)
+        Add(errors, FieldPath(one_path, field), "expected none: an endpoint's limit is max_connections");
+    };
+    refuse(thresholds.has_max_pending_requests(), "max_pending_requests");
+    refuse(thresholds.has_max_requests(), "max_requests");
+    refuse(thresholds.has_max_retries(), "max_retries");
+    refuse(thresholds.has_retry_budget(), "retry_budget");
+  }
+}
+
 void ReadCircuits(const cluster::CircuitBreakers& proto, const std::string& path, Cluster& result,
                   ConfigErrors& errors) {
   const std::string thresholds_path = FieldPath(path, "thresholds");
@@ -136,24 +168,20 @@ void ReadCircuits(const cluster::CircuitBreakers& proto, const std::string& path
   for (int i = 0; i < proto.thresholds_size(); ++i) {
     const auto& thresholds = proto.thresholds(i);
     const std::string one_path = ElementPath(thresholds_path, static_cast<size_t>(i));
-    const int priority = thresholds.priority();
-    if (priority != envoy::config::core::v3::DEFAULT && priority != envoy::config::core::v3::HIGH) {
-      Add(errors, FieldPath(one_path, "priority"), "expected DEFAULT or HIGH");
-      continue;
-    }
-    if (!seen.insert(priority).second)
-      Add(errors, FieldPath(one_path, "priority"), "expected each priority once");
-    CircuitLimits& limits = result.circuits.at(static_cast<size_t>(priority));
+    CircuitLimits* const found = FindLimits(thresholds, one_path, seen, result, errors);
+    if (found == nullptr) continue;
+    CircuitLimits& limits = *found;
     if (thresholds.has_max_connections()) limits.connections = thresholds.max_connections().value();
     if (thresholds.has_max_pending_requests()) limits.pending = thresholds.max_pending_requests().value();
     if (thresholds.has_max_requests()) limits.requests = thresholds.max_requests().value();
     if (thresholds.has_max_retries()) limits.retries = thresholds.max_retries().value();
     if (!thresholds.has_retry_budget()) continue;
     const std::string budget_path = FieldPath(one_path, "retry_budget");
-    if (priority != envoy::config::core::v3::DEFAULT)
+    if (thresholds.priority() != envoy::config::core::v3::DEFAULT)
       Add(errors, budget_path, "expected only with priority DEFAULT; it counts for both");
     result.retry_budget = ReadRetryBudget(thresholds.retry_budget(), budget_path, errors);
   }
+  ReadEndpointCircuits(proto, FieldPath(path, "per_host_thresholds"), result, errors);
 }
 
 void ReadPreconnect(const cluster::Cluster& proto, const std::string& path, Cluster& result,

@@ -243,6 +243,28 @@ TEST(ParseClusterTest, CircuitLimitsAreRead) {
             Lines{"circuit_breakers.thresholds[0].priority: expected DEFAULT or HIGH"});
 }
 
+TEST(ParseClusterTest, CircuitLimitsOfEndpointsAreRead) {
+  const auto parsed = ParseCluster(
+      FromYaml<ClusterProto>("{name: a, load_assignment: {cluster_name: a}, circuit_breakers: {"
+                             "thresholds: [{max_connections: 7}], "
+                             "per_host_thresholds: [{priority: HIGH, max_connections: 0}, {}]}}"),
+      "");
+  ASSERT_EQ(ToLines(parsed.errors), Lines{});
+  EXPECT_TRUE(parsed.ok());
+  EXPECT_EQ(parsed.value->circuits[0].connections, 7u);
+  EXPECT_EQ(parsed.value->circuits[0].endpoint_connections, UINT32_MAX);
+  EXPECT_EQ(parsed.value->circuits[1].connections, 1024u);
+  EXPECT_EQ(parsed.value->circuits[1].endpoint_connections, 0u);
+  const std::string expected = ": expected none: an endpoint's limit is max_connections";
+  EXPECT_EQ(Errors("{name: a, load_assignment: {cluster_name: a}, circuit_breakers: {per_host_thresholds: ["
+                   "{max_pending_requests: 1, max_requests: 1}, {max_retries: 1, retry_budget: {}}]}}"),
+            (Lines{"circuit_breakers.per_host_thresholds[0].max_pending_requests" + expected,
+                   "circuit_breakers.per_host_thresholds[0].max_requests" + expected,
+                   "circuit_breakers.per_host_thresholds[1].priority: expected each priority once",
+                   "circuit_breakers.per_host_thresholds[1].max_retries" + expected,
+                   "circuit_breakers.per_host_thresholds[1].retry_budget" + expected}));
+}
+
 TEST(ParseClusterTest, UnknownFieldsAreListedApart) {
   ClusterProto proto = FromYaml<ClusterProto>("{name: a, load_assignment: {cluster_name: a}}");
   proto.GetReflection()->MutableUnknownFields(&proto)->AddVarint(13, 1);

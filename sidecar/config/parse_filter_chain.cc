@@ -122,6 +122,17 @@ FilterChainMatch ReadMatch(const ProtoMatch& proto, const std::string& path, con
   return result;
 }
 
+// Whether clients are hashed.
+bool ReadTcpHash(const TcpProxy& proto, const std::string& path, ConfigErrors& errors) {
+  const std::string list = FieldPath(path, "hash_policy");
+  if (proto.hash_policy_size() > 1) Add(errors, list, "expected at most one");
+  for (int i = 0; i < proto.hash_policy_size(); ++i) {
+    if (!proto.hash_policy(i).has_source_ip())
+      Add(errors, ElementPath(list, static_cast<size_t>(i)), "expected source_ip");
+  }
+  return proto.hash_policy_size() > 0;
+}
+
 std::shared_ptr<const TcpServer> ReadTcpProxy(const TcpProxy& proto, const std::string& path,
                                               const ChainFrame& frame, const Listener& listener,
                                               ConfigErrors& errors) {
@@ -155,6 +166,7 @@ std::shared_ptr<const TcpServer> ReadTcpProxy(const TcpProxy& proto, const std::
     result->max_connect_attempts = ReadNumber(proto.max_connect_attempts(),
                                               FieldPath(path, "max_connect_attempts"), errors, 1, UINT32_MAX);
   }
+  result->hash_client = ReadTcpHash(proto, path, errors);
   result->access_log = ReadAccessLog(proto.access_log(), FieldPath(path, "access_log"), errors);
   return result;
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <string>
 
+#include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "sidecar/config/parse_test_yaml.h"
 
 namespace pillion::config {
@@ -168,6 +169,38 @@ TEST(ParseListenerTest, TheShapeIsChainsWithOneFilterEach) {
               .errors),
       Lines{"filter_chains[0].filters[0].typed_config: expected a envoy.extensions.filters.network."
             "http_connection_manager.v3.HttpConnectionManager"});
+}
+
+TEST(ParseListenerTest, RelaysMayHashTheirClients) {
+  const auto parse = [](const std::string& policies) {
+    return ParseListener(
+        FromYaml<Proto>("{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 1}}, "
+                        "filter_chains: [{filters: [{typed_config: {\"@type\": "
+                        "a/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: x, cluster: "
+                        "a, hash_policy: [" +
+                        policies + "]}}]}]}"),
+        "1", Origin::kPushed, nullptr);
+  };
+  EXPECT_FALSE(parse("").value->chain(0).tcp->hash_client);
+  EXPECT_TRUE(parse("{source_ip: {}}").value->chain(0).tcp->hash_client);
+  const std::string path = "filter_chains[0].filters[0].typed_config.hash_policy";
+  EXPECT_EQ(ToLines(parse("{}").errors), Lines{path + "[0]: expected source_ip"});
+  EXPECT_EQ(ToLines(parse("{source_ip: {}}, {source_ip: {}}").errors),
+            Lines{path + ": expected at most one"});
+  Proto unknown =
+      FromYaml<Proto>("{name: l, address: {socket_address: {address: 127.0.0.1, port_value: 1}}}");
+  envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy tcp;
+  tcp.set_stat_prefix("x");
+  tcp.set_cluster("a");
+  envoy::type::v3::HashPolicy& policy = *tcp.add_hash_policy();
+  policy.GetReflection()->MutableUnknownFields(&policy)->AddLengthDelimited(2, "");
+  unknown.add_filter_chains()->add_filters()->mutable_typed_config()->PackFrom(tcp);
+  const auto refused = ParseListener(unknown, "1", Origin::kPushed, nullptr);
+  EXPECT_FALSE(refused.ok());
+  ASSERT_EQ(refused.unsupported.size(), 1u);
+  EXPECT_EQ(refused.unsupported[0].path, path + "[0].2");
+  EXPECT_NE(refused.unsupported[0].message.find("filter_state"), std::string::npos)
+      << refused.unsupported[0].message;
 }
 
 TEST(ParseListenerTest, ChainsThatDidNotChangeAreShared) {

@@ -48,6 +48,8 @@ void RefuseChoice(const cluster::Cluster& proto, const std::string& path, Config
     Add(errors, FieldPath(common_path, "healthy_panic_threshold"), kNoEndpoints);
   if (common.has_locality_weighted_lb_config())
     Add(errors, FieldPath(common_path, "locality_weighted_lb_config"), kNoEndpoints);
+  if (common.has_zone_aware_lb_config())
+    Add(errors, FieldPath(common_path, "zone_aware_lb_config"), kNoEndpoints);
   if (common.has_consistent_hashing_lb_config())
     Add(errors, FieldPath(common_path, "consistent_hashing_lb_config"), kNoEndpoints);
 }

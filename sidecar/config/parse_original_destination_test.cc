@@ -88,6 +88,8 @@ TEST(ParseOriginalDestinationTest, NothingIsChosenAndNothingSaidOfHow) {
             Lines{"common_lb_config.healthy_panic_threshold" + none});
   EXPECT_EQ(OriginalErrors(", common_lb_config: {locality_weighted_lb_config: {}}"),
             Lines{"common_lb_config.locality_weighted_lb_config" + none});
+  EXPECT_EQ(OriginalErrors(", common_lb_config: {zone_aware_lb_config: {}}"),
+            Lines{"common_lb_config.zone_aware_lb_config" + none});
   EXPECT_EQ(OriginalErrors(", common_lb_config: {consistent_hashing_lb_config: {}}"),
             Lines{"common_lb_config.consistent_hashing_lb_config" + none});
   EXPECT_EQ(OriginalErrors(", dns_refresh_rate: 1s"),

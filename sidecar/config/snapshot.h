@@ -35,6 +35,7 @@ struct Snapshot {
   // All that are held, by whether they were pushed, and name. TLS waits for those it names, as routes are
   // waited for.
   std::map<std::pair<bool, std::string>, std::shared_ptr<const Secret>> secrets;
+  OwnPlace own;  // the same in all of a process
 };
 
 }  // namespace pillion::config

@@ -38,6 +38,18 @@ std::shared_ptr<EndpointHealth> ClusterLedger::HealthOf(const std::string& addre
   return health;
 }
 
+std::shared_ptr<SharedCount> ClusterLedger::ConnectionsOf(const std::string& address) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::weak_ptr<SharedCount>& known = connections_[address];
+  std::shared_ptr<SharedCount> count = known.lock();
+  if (count == nullptr) {
+    count = std::make_shared<SharedCount>();
+    known = count;
+    DropExpired(connections_, sweep_connections_at_);
+  }
+  return count;
+}
+
 template <typename Do>
 void ClusterLedger::ForEach(Do what) const {
   for (const auto& [address, weak] : endpoints_) {

@@ -106,6 +106,8 @@ class ClusterLedger {
 
   // The same for all who ask for an address while one of them holds it.
   std::shared_ptr<EndpointHealth> HealthOf(const std::string& address);
+  // How many connections there are to it, where that is limited; likewise the same for all.
+  std::shared_ptr<SharedCount> ConnectionsOf(const std::string& address);
 
   // Requests have been sent to it.
   void NoteTraffic() {
@@ -164,6 +166,8 @@ class ClusterLedger {
   mutable std::mutex mutex_;
   std::map<std::string, std::weak_ptr<EndpointHealth>> endpoints_;
   size_t sweep_at_ = 16;  // entries, before those that nobody holds any more are looked for
+  std::map<std::string, std::weak_ptr<SharedCount>> connections_;
+  size_t sweep_connections_at_ = 16;
   std::array<std::array<SharedCount, kCircuits>, kCircuitPriorities> circuits_;
   std::array<std::array<std::atomic<uint64_t>, kCircuits>, kCircuitPriorities> refused_{};
   std::atomic<uint64_t> ejections_{0};

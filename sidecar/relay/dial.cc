@@ -5,6 +5,7 @@
 
 #include "sidecar/net/proxy_protocol.h"
 #include "sidecar/route/weights.h"
+#include "sidecar/upstream/hash_table.h"
 
 namespace pillion::relay {
 
@@ -15,7 +16,8 @@ Dial::Dial(const RelayParts& parts, const config::TcpServer& server, const net::
       client_(client.peer()),
       destination_(client.local()),
       own_(client.own()),
-      max_attempts_(server.max_connect_attempts) {
+      max_attempts_(server.max_connect_attempts),
+      hash_client_(server.hash_client) {
   cluster_name_ =
       server.clusters[route::DrawCluster(server.clusters, server.total_weight, parts_.random.Next())].cluster;
   cluster_ = LocalRef<upstream::ClusterState>(parts_.clusters.Find(cluster_name_));
@@ -53,10 +55,11 @@ upstream::EndpointState* Dial::Choose() {
   const time::MonotonicTime now = parts_.turn.now();
   const auto& original = cluster_->config().original_destination;
   if (!original) {
-    upstream::EndpointState* const picked =
-        cluster_->Pick({.tried = endpoint_ ? upstream::Tried(&endpoint_, 1) : upstream::Tried(),
-                        .now = now,
-                        .random = parts_.random});
+    upstream::PickQuery query{.tried = endpoint_ ? upstream::Tried(&endpoint_, 1) : upstream::Tried(),
+                              .now = now,
+                              .random = parts_.random};
+    if (hash_client_ && cluster_->config().balancer.hashes()) query.hash = upstream::HashOf(client_.ip());
+    upstream::EndpointState* const picked = cluster_->Pick(query);
     if (picked == nullptr)
       error_ = {ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
                 "the cluster has no usable endpoint"};
@@ -94,6 +97,11 @@ void Dial::Start() {
       error_ = {ErrorKind::kLoop, Side::kLocal, Outcome::kNotSent,
                 "the endpoint is the listener that the connection came in by"};
       return;
+    }
+    if (!hold_.MoveTo(endpoint_->connections(), false)) {
+      error_ = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
+                "as many connections to the endpoint are there as its circuit allows"};
+      continue;  // another may have room
     }
     session::ConnectFailure failure;
     const config::Cluster& cluster = endpoint_->cluster();

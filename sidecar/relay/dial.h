@@ -80,6 +80,7 @@ class Dial final : public net::Observer {
   const net::Address destination_;
   const net::Address own_;
   const uint32_t max_attempts_;
+  const bool hash_client_;
   std::string cluster_name_;
   LocalRef<upstream::ClusterState> cluster_;
   LocalRef<upstream::EndpointState> endpoint_;

@@ -73,7 +73,7 @@ void Http1Pool::Serve(stream::Ticket& ticket) {
 upstream::ConnectionHold Http1Pool::RoomFor(const stream::Ticket& ticket) {
   for (;;) {
     if (count_ < kMaxConnectionsPerEndpoint) {
-      auto hold = upstream::ConnectionHold::Take(endpoint_.circuits(), ticket.priority, count_ == 0);
+      auto hold = endpoint_.TakeConnection(ticket.priority, count_ == 0);
       if (hold) return hold;
     }
     if (idle_.empty() || !NeedsItsOwn(ticket)) return {};
@@ -110,8 +110,8 @@ void Http1Pool::Warm(size_t priority) {
   const uint64_t wanted = streams * endpoint_.cluster().preconnect_permille;
   for (int dials = 0; dials < kMaxWarmedAtOnce; ++dials) {
     if (wanted <= uint64_t{count_} * 1000 || count_ >= kMaxConnectionsPerEndpoint) return;
-    if (!endpoint_.circuits()->HasSpare(upstream::Circuit::kConnections, priority)) return;
-    auto hold = upstream::ConnectionHold::Take(endpoint_.circuits(), priority, false);
+    if (!endpoint_.HasSpareConnection(priority)) return;
+    auto hold = endpoint_.TakeConnection(priority, false);
     ConnectFailure failure;
     if (!hold || !Dial(nullptr, std::move(hold), failure)) return;
   }
@@ -208,9 +208,9 @@ bool Http2Pool::Connecting() {
 }
 
 void Http2Pool::Dial(size_t priority) {
-  auto hold = upstream::ConnectionHold::Take(endpoint_.circuits(), priority, count_ == 0);
+  auto hold = endpoint_.TakeConnection(priority, count_ == 0);
   if (!hold) {
-    next_dial_ = parts_.turn.now() + kFirstRedialPause;  // the cluster's others may have left by then
+    next_dial_ = parts_.turn.now() + kFirstRedialPause;  // others may have left by then
     return;
   }
   if (untried_ != nullptr) NoteFailure({ErrorKind::kConnectFailed, kNoStreams});  // the peer allows none
@@ -254,7 +254,7 @@ void Http2Pool::DialForBandwidth(bool connecting) {
 void Http2Pool::Warm(size_t priority) {
   const uint64_t permille = endpoint_.cluster().preconnect_permille;
   if (permille <= 1000 || count_ >= kMaxConnectionsPerEndpoint || parts_.turn.now() < next_dial_) return;
-  if (!endpoint_.circuits()->HasSpare(upstream::Circuit::kConnections, priority)) return;
+  if (!endpoint_.HasSpareConnection(priority)) return;
   uint64_t streams = 0;
   uint64_t room = 0;
   for (Http2UpstreamSession* session = sessions_.front(); session != nullptr;

@@ -215,9 +215,104 @@ TEST_F(Pools, BeyondTheClustersConnectionsRequestsWaitForOneToBeFree) {
   EXPECT_EQ(state_->circuits()->held(upstream::Circuit::kConnections, 0), 2);
 }
 
+TEST_F(Pools, BeyondTheEndpointsConnectionsRequestsWaitForOneToBeFree) {
+  cluster_->circuits[0].endpoint_connections = 2;
+  UseEndpoint(80);
+  const auto peers = network_.NewLoop();
+  const testing::SimServer server(*peers, At(80));
+  stream::Ticket& first = AskHttp1();
+  stream::Ticket& second = AskHttp1();
+  stream::Ticket& third = AskHttp1();
+  Settle(nullptr);
+  EXPECT_NE(first.stream, nullptr);
+  EXPECT_NE(second.stream, nullptr);
+  EXPECT_FALSE(third.settled());
+  EXPECT_EQ(loop_.dials, 2);
+  EXPECT_EQ(endpoint_->connections()->held(), 2);
+  EXPECT_EQ(state_->circuits()->held(upstream::Circuit::kConnections, 0), 2);
+  EXPECT_EQ(state_->ledger().Counts().refused[0][0], 1u);
+  Send(first);
+  first.stream.reset();  // given up: its connection ends, and another may be made
+  Settle(nullptr);
+  EXPECT_NE(third.stream, nullptr);
+  EXPECT_EQ(loop_.dials, 3);
+  EXPECT_EQ(endpoint_->connections()->held(), 2);
+  // Whoever they were made for, they are there; the other priority has no limit.
+  auto& high = *tickets_.emplace_back(std::make_unique<stream::Ticket>(&nobody_));
+  high.priority = 1;
+  pools_.Acquire(*endpoint_, false, high);
+  Settle(nullptr);
+  EXPECT_NE(high.stream, nullptr);
+  EXPECT_EQ(endpoint_->connections()->held(), 3);
+  Send(second);
+  second.stream.reset();
+  EXPECT_FALSE(AskHttp1().settled());
+  Settle(nullptr);
+  EXPECT_EQ(endpoint_->connections()->held(), 2);
+  EXPECT_EQ(loop_.dials, 4) << "two are still there";
+}
+
+// Also while what was made under an old configuration is there.
+TEST_F(Pools, AnEndpointsConnectionsAreThoseOfAllWorkers) {
+  cluster_->circuits[0].endpoint_connections = 3;
+  UseEndpoint(80);
+  const auto peers = network_.NewLoop();
+  const testing::SimServer server(*peers, At(80));
+  const testing::SimServer other_server(*peers, At(81));
+  const auto assignment = std::make_shared<config::Assignment>();
+  for (const uint16_t port : {uint16_t{80}, uint16_t{81}})
+    assignment->endpoints.emplace_back().address = At(port);
+  const LocalRef<upstream::ClusterState> other(
+      new upstream::ClusterState({cluster_, assignment}, upstream::LedgerSeat{ledger_, 0}));
+  {
+    const auto one = other->endpoints()[0]->TakeConnection(0, false);
+    const auto two = other->endpoints()[0]->TakeConnection(0, false);
+    EXPECT_TRUE(two);
+    AskHttp1();
+    Settle(nullptr);
+    EXPECT_FALSE(other->endpoints()[0]->TakeConnection(0, false));
+    EXPECT_FALSE(other->endpoints()[0]->HasSpareConnection(0));
+    EXPECT_TRUE(other->endpoints()[0]->HasSpareConnection(1));
+    EXPECT_TRUE(other->endpoints()[1]->TakeConnection(0, false)) << "each endpoint has its own";
+    EXPECT_EQ(other->circuits()->held(upstream::Circuit::kConnections, 0), 2) << "what was refused is back";
+    EXPECT_FALSE(AskHttp1().settled());
+  }
+  EXPECT_FALSE(AskHttp1().error);
+  EXPECT_EQ(endpoint_->connections()->held(), 2);
+  auto changed = std::make_shared<config::Cluster>(*cluster_);
+  changed->circuits[0].endpoint_connections = 2;
+  other->Update({changed, assignment});
+  EXPECT_FALSE(other->endpoints()[0]->TakeConnection(0, false));
+  changed = std::make_shared<config::Cluster>(*changed);
+  changed->circuits[0].endpoint_connections = config::CircuitLimits::kUnlimited;
+  other->Update({changed, assignment});
+  EXPECT_FALSE(other->endpoints()[0]->connections()) << "nothing is counted where there is no limit";
+}
+
+TEST_F(Pools, AnEndpointsConnectionsAreLimitedForHttp2Too) {
+  cluster_->circuits[0].endpoint_connections = 1;
+  cluster_->preconnect_permille = 3000;
+  UseEndpoint(80);
+  const auto peers = network_.NewLoop();
+  Server server(*peers, At(80), 1);
+  stream::Ticket& first = Ask();
+  Settle(&server);
+  ASSERT_NE(first.stream, nullptr);
+  Send(first);
+  stream::Ticket& second = Ask();
+  Pass(std::chrono::seconds(5), &server);
+  EXPECT_FALSE(second.settled());
+  EXPECT_EQ(server.connections(), 1u);
+  first.stream.reset();
+  Pass(std::chrono::seconds(1), &server);
+  EXPECT_NE(second.stream, nullptr);
+  tickets_.clear();
+}
+
 // Whatever others hold: without a connection nothing would ever be free.
 TEST_F(Pools, AnEndpointsFirstConnectionIsMadeInAnyCase) {
   cluster_->circuits[0].connections = 0;
+  cluster_->circuits[0].endpoint_connections = 0;
   UseEndpoint(80);
   const auto peers = network_.NewLoop();
   testing::SimServer server(*peers, At(80));

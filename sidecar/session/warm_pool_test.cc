@@ -87,6 +87,14 @@ TEST_F(WarmPools, NotMoreThanTheClustersConnections) {
   EXPECT_EQ(state_->circuits()->held(upstream::Circuit::kConnections, 0), 3);
 }
 
+TEST_F(WarmPools, NotMoreThanTheEndpointsConnections) {
+  cluster_->circuits[0].endpoint_connections = 10;
+  UseEndpoint(80);
+  for (int i = 0; i < 5; ++i) AskHttp1();
+  EXPECT_EQ(loop_.dials, 9) << "a tenth is left for those who need them";
+  EXPECT_EQ(state_->ledger().Counts().refused[0][0], 0u) << "nobody went without";
+}
+
 TEST_F(WarmPools, NotMoreThanAPoolMayHave) {
   cluster_->circuits[0] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
   UseEndpoint(80);
@@ -193,6 +201,16 @@ TEST_F(WarmHttp2Pools, NotMoreThanTheClustersConnections) {
   Use(9);
   EXPECT_EQ(connections(), 1u);
   EXPECT_EQ(state_->circuits()->held(upstream::Circuit::kConnections, 0), 1);
+}
+
+TEST_F(WarmHttp2Pools, NotMoreThanTheEndpointsConnections) {
+  tickets_.clear();
+  Settle(&server_);
+  cluster_->circuits[0].endpoint_connections = 1;
+  UseEndpoint(80);
+  Use(9);
+  EXPECT_EQ(connections(), 1u);
+  EXPECT_EQ(state_->ledger().Counts().refused[0][0], 0u) << "nobody went without";
 }
 
 TEST_F(WarmHttp2Pools, OneThatCannotBeHadIsNotAskedForWithEachRequest) {

@@ -3,6 +3,7 @@
 #ifndef PILLION_SIDECAR_UPSTREAM_CIRCUITS_H_
 #define PILLION_SIDECAR_UPSTREAM_CIRCUITS_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +17,10 @@
 namespace pillion::upstream {
 
 using ledger::Circuit;
+
+inline bool HasSpare(const ledger::WorkerCount& count, const ledger::CountLimit& limit) {
+  return count.HasRoom(limit, limit.most / 10 + 1);
+}
 
 class Circuits : public LocalCounted {
  public:
@@ -45,9 +50,9 @@ class Circuits : public LocalCounted {
   }
   // A tenth of it is free, and one at least.
   bool HasSpare(Circuit circuit, size_t priority) const {
-    const ledger::CountLimit& limit = limits_[priority][Number(circuit)];
-    return counts_[priority][Number(circuit)].HasRoom(limit, limit.most / 10 + 1);
+    return upstream::HasSpare(counts_[priority][Number(circuit)], limits_[priority][Number(circuit)]);
   }
+  void NoteRefused(Circuit circuit, size_t priority) { ledger_->NoteRefused(priority, circuit); }
   int64_t held(Circuit circuit, size_t priority) const { return counts_[priority][Number(circuit)].held(); }
 
  private:
@@ -63,7 +68,31 @@ class Circuits : public LocalCounted {
   std::array<std::array<ledger::WorkerCount, ledger::kCircuits>, ledger::kCircuitPriorities> counts_;
 };
 
-// One connection among those of its cluster, for as long as it is there.
+// The connections of one worker to one endpoint, where their number is limited. They count whoever they were
+// made for; the limit is that of the priority which wants one more. Held by what is counted, as above.
+class EndpointConnections : public LocalCounted {
+ public:
+  EndpointConnections(std::shared_ptr<ledger::SharedCount> shared,
+                      const std::array<config::CircuitLimits, 2>& limits, size_t workers)
+      : shared_(std::move(shared)), count_(*shared_) {
+    // Told as often as the smaller limit needs it.
+    const uint32_t least = std::min(limits[0].endpoint_connections, limits[1].endpoint_connections);
+    const uint32_t batch = ledger::CountLimit::Of(least, static_cast<uint32_t>(workers)).batch;
+    for (size_t i = 0; i < limits.size(); ++i) limits_[i] = {limits[i].endpoint_connections, batch};
+  }
+  [[nodiscard]] bool Take(size_t priority) { return count_.Take(limits_[priority]); }
+  void TakeAnyway() { count_.TakeAnyway(limits_[0]); }
+  void GiveBack() { count_.GiveBack(limits_[0]); }
+  bool HasSpare(size_t priority) const { return upstream::HasSpare(count_, limits_[priority]); }
+  int64_t held() const { return count_.held(); }
+
+ private:
+  std::shared_ptr<ledger::SharedCount> shared_;
+  ledger::WorkerCount count_;
+  std::array<ledger::CountLimit, ledger::kCircuitPriorities> limits_;
+};
+
+// One connection among those of its cluster, and of its endpoint, for as long as it is there.
 class ConnectionHold {
  public:
   // Over the limit too: who has no connection at all gets one, or nobody would be served. Else empty where
@@ -80,18 +109,39 @@ class ConnectionHold {
   ConnectionHold(ConnectionHold&& other) noexcept = default;
   ConnectionHold& operator=(ConnectionHold&& other) noexcept {
     std::swap(circuits_, other.circuits_);
+    std::swap(endpoint_, other.endpoint_);
     std::swap(priority_, other.priority_);
     return *this;
   }
   ~ConnectionHold() {
+    LeaveEndpoint();
     if (circuits_) circuits_->GiveBack(Circuit::kConnections, priority_);
+  }
+  // It is to that endpoint now, and no more to the one before; null: to one whose connections are not
+  // counted. False, and it is to none: there are as many as may be. Only where it holds one of its cluster's.
+  [[nodiscard]] bool MoveTo(const LocalRef<EndpointConnections>& endpoint, bool anyway) {
+    LeaveEndpoint();
+    if (!endpoint) return true;
+    if (anyway) {
+      endpoint->TakeAnyway();
+    } else if (!endpoint->Take(priority_)) {
+      circuits_->NoteRefused(Circuit::kConnections, priority_);
+      return false;
+    }
+    endpoint_ = endpoint;
+    return true;
   }
   explicit operator bool() const { return static_cast<bool>(circuits_); }
 
  private:
   ConnectionHold(LocalRef<Circuits> circuits, size_t priority)
       : circuits_(std::move(circuits)), priority_(static_cast<uint8_t>(priority)) {}
+  void LeaveEndpoint() {
+    if (endpoint_) endpoint_->GiveBack();
+    endpoint_.Reset();
+  }
   LocalRef<Circuits> circuits_;
+  LocalRef<EndpointConnections> endpoint_;
   uint8_t priority_ = 0;
 };
 

@@ -5,10 +5,12 @@
 
 namespace pillion::upstream {
 
-ClusterState::ClusterState(config::ClusterEntry entry, LedgerSeat seat)
+ClusterState::ClusterState(config::ClusterEntry entry, LedgerSeat seat, LocalRef<Callers> callers)
     : worker_(seat.worker),
+      workers_(seat.ledger.workers()),
       ledger_(seat.ledger.ClusterOf(entry.cluster->name)),
-      circuits_(new Circuits(ledger_, seat.ledger.workers())) {
+      circuits_(new Circuits(ledger_, workers_)),
+      callers_(std::move(callers)) {
   Update(std::move(entry));
 }
 
@@ -31,13 +33,12 @@ void ClusterState::Update(config::ClusterEntry entry) {
   for (const config::Endpoint& endpoint : entry.endpoints->endpoints) {
     LocalRef<EndpointState>& state = known[endpoint.address];
     if (!state) {
-      state = LocalRef<EndpointState>(new EndpointState(endpoint.address, entry.cluster));
+      state = Make(endpoint.address, entry.cluster);
       if (judged) state->health_ = ledger_->HealthOf(endpoint.address.ToString());
     }
     state->assignment_ = entry.endpoints;
     state->config_ = &endpoint;
     state->pillion_sidecar_ = endpoint.pillion_sidecar;
-    state->circuits_ = circuits_;
     endpoints_.push_back(state);
   }
   TakeTerms(std::move(entry));
@@ -58,13 +59,25 @@ void ClusterState::DropEndpoints() {
   subsets_.clear();
 }
 
+LocalRef<EndpointState> ClusterState::Make(const net::Address& address,
+                                           const std::shared_ptr<const config::Cluster>& cluster) const {
+  LocalRef<EndpointState> made(new EndpointState(address, cluster));
+  made->circuits_ = circuits_;
+  const bool limited = std::ranges::any_of(cluster->circuits, [](const config::CircuitLimits& limits) {
+    return limits.endpoint_connections != config::CircuitLimits::kUnlimited;
+  });
+  if (limited)
+    made->connections_ = LocalRef<EndpointConnections>(
+        new EndpointConnections(ledger_->ConnectionsOf(address.ToString()), cluster->circuits, workers_));
+  return made;
+}
+
 LocalRef<EndpointState> ClusterState::MakeDialled(const net::Address& address) const {
-  LocalRef<EndpointState> made(new EndpointState(address, entry_.cluster));
+  LocalRef<EndpointState> made = Make(address, entry_.cluster);
   auto alone = std::make_shared<config::Assignment>();
   alone->endpoints.emplace_back().address = address;
   made->config_ = &alone->endpoints.front();
   made->assignment_ = std::move(alone);
-  made->circuits_ = circuits_;
   return made;
 }
 
@@ -174,14 +187,16 @@ EndpointSet ClusterState::MakeSet(const config::Labels& labels, const EndpointSe
   for (const auto& endpoint : endpoints_) {
     if (HasLabels(*endpoint, labels)) members.push_back(endpoint.get());
   }
-  return EndpointSet(members, config(), *entry_.endpoints, before, query.now, query.random);
+  return EndpointSet(members, config(), *entry_.endpoints, callers_.get(), before, query.now, query.random);
 }
 
 // The sets as the endpoints' standing has them now.
 void ClusterState::Refresh(const PickQuery& query) {
   const uint64_t epoch = ledger_->epoch();
-  if (epoch == epoch_ && query.now < refresh_at_) return;
+  const uint64_t callers = callers_ ? callers_->version() : 0;
+  if (epoch == epoch_ && callers == callers_version_ && query.now < refresh_at_) return;
   epoch_ = epoch;
+  callers_version_ = callers;
   ledger_->NoteTraffic();  // the first pick comes here too
   // A cluster that has just come serves before its first checks have ended; later a new endpoint waits for
   // its own.
@@ -267,19 +282,36 @@ EndpointState* ClusterState::FindSticky(const net::Address& address, const PickQ
   return &endpoint;
 }
 
+// Those whose sets depend on it make them anew when they are asked next.
+void ClusterTable::TellCallers(const config::OwnPlace& own) {
+  if (!callers_) return;
+  const auto applied = applied_.find(own.cluster);
+  const config::ClusterEntry entry = applied == applied_.end() ? config::ClusterEntry() : applied->second;
+  if (entry.cluster == callers_entry_.cluster && entry.endpoints == callers_entry_.endpoints) return;
+  callers_entry_ = entry;
+  if (const ClusterState* const state = Find(own.cluster)) {
+    callers_->Take(state->shared_ledger(), state->endpoints());
+  } else {
+    callers_->Take(nullptr, {});
+  }
+}
+
 void ClusterTable::Apply(const config::Snapshot& snapshot) {
+  if (!callers_ && !snapshot.own.cluster.empty())
+    callers_ = LocalRef<Callers>(new Callers(snapshot.own.place));
   std::erase_if(clusters_, [&](const auto& item) { return snapshot.clusters.count(item.first) == 0; });
   for (const auto& [name, entry] : snapshot.clusters) {
     LocalRef<ClusterState>& state = clusters_[name];
     config::ClusterEntry& applied = applied_[name];
     if (!state) {
-      state = LocalRef<ClusterState>(new ClusterState(entry, seat_));
+      state = LocalRef<ClusterState>(new ClusterState(entry, seat_, callers_));
     } else if (applied.cluster != entry.cluster || applied.endpoints != entry.endpoints) {
       state->Update(entry);
     }
     applied = entry;
   }
   std::erase_if(applied_, [&](const auto& item) { return snapshot.clusters.count(item.first) == 0; });
+  TellCallers(snapshot.own);
 }
 
 ClusterState* ClusterTable::Find(std::string_view name) const {

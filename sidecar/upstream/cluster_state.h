@@ -18,6 +18,7 @@
 #include "sidecar/base/request_error.h"
 #include "sidecar/config/snapshot.h"
 #include "sidecar/ledger/ledger.h"
+#include "sidecar/upstream/callers.h"
 #include "sidecar/upstream/circuits.h"
 #include "sidecar/upstream/endpoint_set.h"
 #include "sidecar/upstream/endpoint_state.h"
@@ -43,7 +44,8 @@ struct LedgerSeat {
 
 class ClusterState : public LocalCounted {
  public:
-  ClusterState(config::ClusterEntry entry, LedgerSeat seat);
+  // `callers`: empty where zones do not count.
+  ClusterState(config::ClusterEntry entry, LedgerSeat seat, LocalRef<Callers> callers = {});
   // Takes a new configuration over. States of endpoints that stay are kept; a change of the cluster's own
   // options makes new ones, because their connections were made under the old options.
   void Update(config::ClusterEntry entry);
@@ -89,6 +91,8 @@ class ClusterState : public LocalCounted {
  private:
   void TakeTerms(config::ClusterEntry entry);
   void DropEndpoints();
+  LocalRef<EndpointState> Make(const net::Address& address,
+                               const std::shared_ptr<const config::Cluster>& cluster) const;
   LocalRef<EndpointState> MakeDialled(const net::Address& address) const;
   size_t FindIdle();
   void Refresh(const PickQuery& query);
@@ -97,8 +101,10 @@ class ClusterState : public LocalCounted {
   EndpointSet MakeSet(const config::Labels& labels, const EndpointSet* before, const PickQuery& query) const;
 
   const size_t worker_;
+  const size_t workers_;
   std::shared_ptr<ledger::ClusterLedger> ledger_;
   LocalRef<Circuits> circuits_;
+  LocalRef<Callers> callers_;
   config::ClusterEntry entry_;
   std::vector<LocalRef<EndpointState>> endpoints_;
   absl::flat_hash_map<net::Address, EndpointState*> by_address_;  // made when first asked for
@@ -108,6 +114,7 @@ class ClusterState : public LocalCounted {
   EndpointSet whole_;
   std::map<std::string, EndpointSet, std::less<>> subsets_;  // by LabelMatch::key
   uint64_t epoch_ = 0;  // of the ledger when the sets were made; 0: they are to be made
+  uint64_t callers_version_ = 0;
   time::MonotonicTime refresh_at_{};
 };
 
@@ -125,7 +132,10 @@ class ClusterTable {
   const std::map<std::string, LocalRef<ClusterState>, std::less<>>& all() const { return clusters_; }
 
  private:
+  void TellCallers(const config::OwnPlace& own);
   LedgerSeat seat_;
+  LocalRef<Callers> callers_;
+  config::ClusterEntry callers_entry_;  // what they were told of
   std::map<std::string, LocalRef<ClusterState>, std::less<>> clusters_;
   std::map<std::string, config::ClusterEntry, std::less<>> applied_;
 };

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "sidecar/base/smooth_turn.h"
 #include "sidecar/upstream/draw.h"
 #include "sidecar/upstream/priority_load.h"
+#include "sidecar/upstream/zone_shares.h"
 
 namespace pillion::upstream {
 namespace {
@@ -79,8 +81,47 @@ void EndpointSet::AddLevel(std::span<EndpointState* const> members, uint32_t loa
   level.credits.resize(level.groups.size());
 }
 
+// The good ones of the first priority by zones. False, and nothing is added: zones do not count now.
+bool EndpointSet::AddZones(std::span<EndpointState* const> good, uint32_t load, Callers* callers,
+                           time::MonotonicTime now) {
+  const std::optional<config::ZoneAware>& terms = cluster_->balancer.zone_aware;
+  if (callers == nullptr || !terms || good.size() < terms->least_endpoints || callers->own().empty())
+    return false;
+  const Callers::Counts& counts = callers->counts();
+  const bool panic = 100.0 * counts.usable < cluster_->balancer.panic_percent * counts.all;
+  if (counts.good == 0 || panic) return false;
+  std::map<config::Place, std::vector<EndpointState*>> by_place;
+  for (EndpointState* const one : good) by_place[one->place()].push_back(one);
+  const auto own = by_place.find(callers->own());
+  if (own == by_place.end() || by_place.size() < 2) return false;
+  Level level;
+  level.load = load;
+  level.groups.reserve(by_place.size());
+  std::vector<ZoneCounts> zones;
+  zones.reserve(by_place.size() + 1);
+  uint32_t elsewhere = counts.good;  // where there are no endpoints
+  for (auto& [place, those] : by_place) {
+    const auto here = counts.good_by_place.find(place);
+    const uint32_t callers_here = here == counts.good_by_place.end() ? 0 : here->second;
+    elsewhere -= callers_here;
+    const auto endpoints = static_cast<uint32_t>(those.size());
+    level.groups.push_back(MakeGroup(std::move(those), now));
+    zones.push_back(
+        {.endpoints = endpoints, .weight = level.groups.back().sums.back(), .callers = callers_here});
+  }
+  zones.push_back({.callers = elsewhere});
+  const auto own_number = static_cast<size_t>(std::distance(by_place.begin(), own));
+  const std::vector<uint32_t> parts = SplitByZone(zones, own_number, terms->percent);
+  level.sums.reserve(level.groups.size());
+  for (size_t i = 0; i < level.groups.size(); ++i)
+    level.sums.push_back((i == 0 ? 0 : level.sums.back()) + parts[i]);
+  level.credits.resize(level.groups.size());
+  levels_.push_back(std::move(level));
+  return true;
+}
+
 EndpointSet::EndpointSet(std::span<EndpointState* const> members, const config::Cluster& cluster,
-                         const config::Assignment& assignment, const EndpointSet* before,
+                         const config::Assignment& assignment, Callers* callers, const EndpointSet* before,
                          time::MonotonicTime now, Random& random)
     : cluster_(&cluster) {
   struct Priority {
@@ -108,9 +149,14 @@ EndpointSet::EndpointSet(std::span<EndpointState* const> members, const config::
   const std::vector<PriorityLoad> loads =
       SplitLoad(counts, assignment.overprovisioning_percent, cluster.balancer.panic_percent);
   size_t i = 0;
+  const auto& zone_aware = cluster.balancer.zone_aware;
   for (const auto& [number, one] : priorities) {
-    AddLevel(loads[i].panic ? one.all : one.good, loads[i].good, assignment, all_by_locality, now);
-    ++i;
+    const PriorityLoad& load = loads[i++];
+    if (load.panic && zone_aware && zone_aware->fails_in_panic) {
+      levels_.emplace_back().load = load.good;
+    } else if (load.panic || number != 0 || !AddZones(one.good, load.good, callers, now)) {
+      AddLevel(load.panic ? one.all : one.good, load.good, assignment, all_by_locality, now);
+    }
   }
   i = 0;
   for (const auto& [number, one] : priorities) {
@@ -120,7 +166,8 @@ EndpointSet::EndpointSet(std::span<EndpointState* const> members, const config::
   for (const Level& level : levels_) {
     for (const Group& group : level.groups) eligible_ += group.members.size();
   }
-  if (eligible_ == 1) sole_ = levels_.front().groups.front().members.front();
+  const bool fails = std::ranges::any_of(levels_, [](const Level& level) { return level.groups.empty(); });
+  if (eligible_ == 1 && !fails) sole_ = levels_.front().groups.front().members.front();
   TakeTurnsOver(before, random);
 }
 
@@ -251,11 +298,22 @@ EndpointState* EndpointSet::PickInLevel(Level& level, May may, const PickQuery& 
         [&](size_t i) -> int64_t& { return level.credits[i]; },
         [&](size_t i) { return WeightAt(level.sums, i) > 0 && may_group(i); });
   }
-  if (turn) return PickInGroup(level.groups[*turn], may, query);
+  return turn ? PickInGroup(level.groups[*turn], may, query) : PickOther(level, may, query);
+}
+
+// In any group, by the numbers of their endpoints.
+template <typename May>
+EndpointState* EndpointSet::PickOther(Level& level, May may, const PickQuery& query) {
+  Random by_hash(~query.hash.value_or(0));
+  Random& random = query.hash ? by_hash : query.random;
+  Group* chosen = nullptr;
+  uint64_t members = 0;
   for (Group& group : level.groups) {
-    if (EndpointState* const found = PickInGroup(group, may, query)) return found;
+    if (std::ranges::none_of(group.members, [&](const EndpointState* one) { return may(*one); })) continue;
+    members += group.members.size();
+    if (Below(random.Next(), members) < group.members.size()) chosen = &group;
   }
-  return nullptr;
+  return chosen == nullptr ? nullptr : PickInGroup(*chosen, may, query);
 }
 
 size_t EndpointSet::ChooseLevel(const PickQuery& query) const {
@@ -269,8 +327,7 @@ size_t EndpointSet::ChooseLevel(const PickQuery& query) const {
 }
 
 template <typename May>
-EndpointState* EndpointSet::PickWhere(May may, const PickQuery& query) {
-  const size_t first = ChooseLevel(query);
+EndpointState* EndpointSet::PickWhere(May may, size_t first, const PickQuery& query) {
   if (EndpointState* const found = PickInLevel(levels_[first], may, query)) return found;
   for (size_t i = 0; i < levels_.size(); ++i) {
     if (i == first) continue;
@@ -299,9 +356,11 @@ EndpointState* EndpointSet::Pick(const PickQuery& query) {
   const auto untried = [&](const EndpointState& endpoint) {
     return reachable(endpoint) && !Has(query.tried, endpoint);
   };
-  EndpointState* found = PickWhere(untried, query);
-  if (found == nullptr && query.tried.size() > 1) found = PickWhere(reachable, query);
-  if (found == nullptr) found = PickWhere(other, query);
+  const size_t level = ChooseLevel(query);
+  if (levels_[level].groups.empty()) return nullptr;
+  EndpointState* found = PickWhere(untried, level, query);
+  if (found == nullptr && query.tried.size() > 1) found = PickWhere(reachable, level, query);
+  if (found == nullptr) found = PickWhere(other, level, query);
   if (found != nullptr) found->Chosen(query.now);
   return found;
 }

@@ -16,6 +16,7 @@
 #include "sidecar/base/random.h"
 #include "sidecar/config/cluster.h"
 #include "sidecar/time/clock.h"
+#include "sidecar/upstream/callers.h"
 #include "sidecar/upstream/endpoint_state.h"
 #include "sidecar/upstream/hash_table.h"
 
@@ -32,15 +33,16 @@ struct PickQuery {
 class EndpointSet {
  public:
   EndpointSet() = default;
-  // `members`: all of them, whatever their standing; they outlive the set. `before`: the set that this one
-  // takes the place of, whose turns go on.
+  // `members`: all of them, whatever their standing; they outlive the set. `callers`: null where zones do not
+  // count. `before`: the set that this one takes the place of, whose turns go on.
   EndpointSet(std::span<EndpointState* const> members, const config::Cluster& cluster,
-              const config::Assignment& assignment, const EndpointSet* before, time::MonotonicTime now,
-              Random& random);
+              const config::Assignment& assignment, Callers* callers, const EndpointSet* before,
+              time::MonotonicTime now, Random& random);
 
   // As the balancer has it, of those that can be reached and have not been tried, first in the level and
-  // group whose turn it is, then in the others; where there is none, of those that can be reached but for the
-  // one that was tried last; else of all but that one. Null when there is none.
+  // group whose turn it is, then in the others (but none where the level fails); where there is none, of
+  // those that can be reached but for the one that was tried last; else of all but that one. Null when there
+  // is none.
   EndpointState* Pick(const PickQuery& query);
   // May be chosen.
   bool Contains(const EndpointState& endpoint) const;
@@ -58,14 +60,16 @@ class EndpointSet {
     HashTable table;               // made when first asked for
   };
   struct Level {
-    uint32_t load = 0;  // percent
-    std::vector<Group> groups;
+    uint32_t load = 0;           // percent
+    std::vector<Group> groups;   // none: what is its load fails
     std::vector<uint64_t> sums;  // of the groups' weights up to and with each
     std::vector<int64_t> credits;
   };
 
   void AddLevel(std::span<EndpointState* const> members, uint32_t load, const config::Assignment& assignment,
                 std::span<const uint32_t> all_by_locality, time::MonotonicTime now);
+  bool AddZones(std::span<EndpointState* const> good, uint32_t load, Callers* callers,
+                time::MonotonicTime now);
   Group MakeGroup(std::vector<EndpointState*> members, time::MonotonicTime now);
   void TakeTurnsOver(const EndpointSet* before, Random& random);
   uint64_t WeightNow(const EndpointState& endpoint, time::MonotonicTime now);
@@ -79,7 +83,9 @@ class EndpointSet {
   template <typename May>
   std::optional<size_t> FindByHash(Group& group, May may, const PickQuery& query);
   template <typename May>
-  EndpointState* PickWhere(May may, const PickQuery& query);
+  EndpointState* PickOther(Level& level, May may, const PickQuery& query);
+  template <typename May>
+  EndpointState* PickWhere(May may, size_t first, const PickQuery& query);
 
   const config::Cluster* cluster_ = nullptr;  // of the cluster's state
   std::vector<Level> levels_;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sidecar/base/local_ref.h"
@@ -47,12 +48,29 @@ class EndpointState : public LocalCounted {
   const config::Endpoint& config() const { return *config_; }
   // Null: none is said.
   const config::Locality* locality() const;
+  // Empty: it is not said.
+  config::Place place() const {
+    const config::Locality* const known = locality();
+    if (known == nullptr) return {};
+    return *known;
+  }
   // Null where nobody judges it: no outlier detection, no health checks.
   const std::shared_ptr<ledger::EndpointHealth>& health() const { return health_; }
   // What the control plane says of it, or kBad where checks or its attempts have said so since.
   config::Health HealthNow() const;
   Standing standing() const;
   const LocalRef<Circuits>& circuits() const { return circuits_; }
+  // Null: its cluster does not limit them.
+  const LocalRef<EndpointConnections>& connections() const { return connections_; }
+  // For one more connection to it (ConnectionHold::Take); empty where a circuit is open.
+  ConnectionHold TakeConnection(size_t priority, bool anyway) const {
+    ConnectionHold hold = ConnectionHold::Take(circuits_, priority, anyway);
+    return hold && hold.MoveTo(connections_, anyway) ? std::move(hold) : ConnectionHold();
+  }
+  bool HasSpareConnection(size_t priority) const {
+    return circuits_->HasSpare(Circuit::kConnections, priority) &&
+           (!connections_ || connections_->HasSpare(priority));
+  }
 
   // Its process cannot be reached: until the pause is over others are chosen where there are any, then it is
   // tried by one request at a time. The pauses double until it is reached.
@@ -97,6 +115,7 @@ class EndpointState : public LocalCounted {
   const config::Endpoint* config_ = nullptr;
   std::shared_ptr<ledger::EndpointHealth> health_;
   LocalRef<Circuits> circuits_;  // its cluster's
+  LocalRef<EndpointConnections> connections_;
   bool pillion_sidecar_ = false;
   bool was_good_ = false;
   bool unchecked_may_serve_ = true;

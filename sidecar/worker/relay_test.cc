@@ -322,6 +322,65 @@ TEST_F(RelayTest, OtherEndpointsAreTriedAsOftenAsAllowed) {
   EXPECT_EQ(Stats().failed.value(), 0u);
 }
 
+TEST_F(RelayTest, AnEndpointWithAllItsConnectionsIsPassedOver) {
+  const SimServer other(*peers_, At(kDeadPort));
+  AddCluster("up", {kServerPort, kDeadPort}, 100);
+  auto limited = std::make_shared<config::Cluster>(*snapshot_->clusters["up"].cluster);
+  limited->circuits[0].endpoint_connections = 2;
+  snapshot_->clusters["up"].cluster = limited;
+  tcp_->max_connect_attempts = 2;
+  Start();
+  std::vector<std::unique_ptr<SimPeer>> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(Connect());
+    Pass(milliseconds(10));
+  }
+  EXPECT_EQ(server_.taken.size(), 2u);
+  EXPECT_EQ(other.taken.size(), 2u);
+  const auto late = Connect();
+  Pass(milliseconds(10));
+  late->Read();
+  EXPECT_TRUE(late->reset);
+  EXPECT_EQ(stats_.worker.upstream_connect_failures.value(), 0u) << "nothing speaks against either";
+  clients.front()->Reset();
+  Pass(milliseconds(10));
+  clients.front() = Connect();
+  Pass(milliseconds(10));
+  EXPECT_EQ(server_.taken.size() + other.taken.size(), 5u);
+}
+
+// By their addresses, which a header tells here, and not their ports.
+TEST_F(RelayTest, ClientsOfOneAddressGoToOneEndpointWhereTheClusterHashes) {
+  const SimServer other(*peers_, At(kDeadPort));
+  proxy_protocol_.emplace();
+  for (const auto kind : {config::Balancer::Kind::kMaglev, config::Balancer::Kind::kRingHash}) {
+    AddCluster("up", {kServerPort, kDeadPort});
+    auto hashing = std::make_shared<config::Cluster>(*snapshot_->clusters["up"].cluster);
+    hashing->balancer.kind = kind;
+    snapshot_ = std::make_shared<config::Snapshot>(*snapshot_);
+    snapshot_->clusters["up"].cluster = hashing;
+    tcp_ = std::make_shared<config::TcpServer>(*tcp_);
+    tcp_->hash_client = true;
+    Start();
+    size_t to_first = 0;
+    std::vector<std::unique_ptr<SimPeer>> clients;
+    for (int client = 0; client < 20; ++client) {
+      const size_t before = server_.taken.size();
+      for (int port = 1000; port < 1004; ++port) {
+        clients.push_back(Connect());
+        clients.back()->Send("PROXY TCP4 10.0.0." + std::to_string(client) + " 10.1.1.1 " +
+                             std::to_string(port) + " 80\r\nhello");
+        Pass(milliseconds(10));
+      }
+      const size_t there = server_.taken.size() - before;
+      EXPECT_TRUE(there == 0 || there == 4) << client;
+      to_first += there / 4;
+    }
+    EXPECT_GE(to_first, 3u);
+    EXPECT_LE(to_first, 17u);
+  }
+}
+
 TEST_F(RelayTest, ClustersGetTheirShare) {
   AddCluster("other", {kDeadPort});
   tcp_->clusters = {{"up", 3}, {"other", 1}};

@@ -468,6 +468,7 @@ std::shared_ptr<const config::Snapshot> ResourceStore::Build(time::MonotonicTime
   connected_ = connected;
   waiting_now_.clear();
   auto snapshot = std::make_shared<config::Snapshot>();
+  snapshot->own = bootstrap_->own;
   BuildClusters(*snapshot, resolved, now);
   BuildListeners(*snapshot, now);
   for (const auto& secret : bootstrap_->secrets) snapshot->secrets[{false, secret->name}] = secret;

@@ -93,6 +93,15 @@ class StoreTest : public ::testing::Test {
   ResourceStore store_;
 };
 
+TEST(Store, ASnapshotTellsWhereTheSidecarIs) {
+  auto bootstrap = std::make_shared<config::Bootstrap>();
+  bootstrap->own = {{"r", "z", "s"}, "callers"};
+  ResourceStore store(bootstrap, {});
+  const auto snapshot = store.Build(At(0));
+  EXPECT_EQ(snapshot->own.place, (config::Place{"r", "z", "s"}));
+  EXPECT_EQ(snapshot->own.cluster, "callers");
+}
+
 TEST_F(StoreTest, AClusterServesWhenItsEndpointsAreHereAndAListenerWhenItsRoutesAre) {
   EXPECT_TRUE(Apply(Type::kCluster, Response("1", EdsCluster("a"))).empty());
   EXPECT_TRUE(Apply(Type::kListener, Response("1", RdsListener("l", "r", 80))).empty());

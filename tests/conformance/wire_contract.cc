@@ -31,6 +31,7 @@ bool EmptyInEnvoyToo(const std::string& message) {
          message == "envoy.extensions.filters.http.cors.v3.Cors" ||
          message == "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort" ||
          message == "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb" ||
+         message == "envoy.type.v3.HashPolicy.SourceIp" ||
          message ==
              "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig";
 }
