@@ -292,6 +292,7 @@ struct BalancerRule {
 // Unset: no limit.
 struct CircuitRule {
   std::optional<uint32_t> connections;
+  std::optional<uint32_t> endpoint_connections;  // to each
   std::optional<uint32_t> pending;
   std::optional<uint32_t> requests;
   std::optional<uint32_t> retries;

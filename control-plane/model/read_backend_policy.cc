@@ -250,15 +250,20 @@ std::optional<CircuitBreakerPolicy> Read(const policy::CircuitBreakerPolicy& mes
   };
   CircuitRule& rule = result.rule;
   rule.connections = read(spec.has_max_connections(), spec.max_connections(), "spec.max_connections", 1);
+  rule.endpoint_connections =
+      read(spec.has_max_connections_per_endpoint(), spec.max_connections_per_endpoint(),
+           "spec.max_connections_per_endpoint", 1);
   rule.pending =
       read(spec.has_max_pending_requests(), spec.max_pending_requests(), "spec.max_pending_requests", 1);
   rule.requests = read(spec.has_max_requests(), spec.max_requests(), "spec.max_requests", 1);
   rule.retries = read(spec.has_max_retries(), spec.max_retries(), "spec.max_retries", 0);
   if (spec.has_connect_timeout())
     rule.connect_timeout = ReadDuration(spec.connect_timeout(), "spec.connect_timeout", false, report);
-  if (!rule.connections && !rule.pending && !rule.requests && !rule.retries && !rule.connect_timeout) {
+  if (!rule.connections && !rule.endpoint_connections && !rule.pending && !rule.requests && !rule.retries &&
+      !rule.connect_timeout) {
     report.Add("spec",
-               "expected maxConnections, maxPendingRequests, maxRequests, maxRetries or connectTimeout");
+               "expected maxConnections, maxConnectionsPerEndpoint, maxPendingRequests, maxRequests, "
+               "maxRetries or connectTimeout");
   }
   if (report.failed()) return std::nullopt;
   return result;

@@ -178,6 +178,18 @@ TEST(BuildPolicyTest, ACircuitBreakerPolicyLimitsTheClustersOfItsService) {
   }
 }
 
+TEST(BuildPolicyTest, OrTheConnectionsToEachEndpoint) {
+  EXPECT_EQ(Get<Cluster>(*Build(), kCluster, kOrdersCluster).circuit_breakers().per_host_thresholds_size(),
+            0);
+  const auto limits = Get<Cluster>(*Build(PolicyYaml("CircuitBreakerPolicy", "maxConnectionsPerEndpoint: 7")),
+                                   kCluster, kOrdersCluster)
+                          .circuit_breakers();
+  ASSERT_EQ(limits.per_host_thresholds_size(), 2);
+  EXPECT_EQ(limits.per_host_thresholds(0).priority(), envoy::config::core::v3::DEFAULT);
+  EXPECT_EQ(limits.per_host_thresholds(1).priority(), envoy::config::core::v3::HIGH);
+  for (const auto& one : limits.per_host_thresholds()) EXPECT_EQ(one.max_connections().value(), 7u);
+}
+
 TEST(BuildPolicyTest, OrSaysHowLongAConnectionMayTake) {
   EXPECT_EQ(Get<Cluster>(*Build(), kCluster, kOrdersCluster).connect_timeout().seconds(), 5);
   const auto cluster = Get<Cluster>(*Build(PolicyYaml("CircuitBreakerPolicy", "connectTimeout: 250ms")),

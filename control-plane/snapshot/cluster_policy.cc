@@ -82,6 +82,13 @@ void SetCircuits(Cluster& cluster, const CircuitRule& rule) {
     if (rule.requests) limits.mutable_max_requests()->set_value(*rule.requests);
     if (rule.retries) limits.mutable_max_retries()->set_value(*rule.retries);
   }
+  if (rule.endpoint_connections) {
+    for (const auto& limits : cluster.circuit_breakers().thresholds()) {
+      auto& each = *cluster.mutable_circuit_breakers()->add_per_host_thresholds();
+      each.set_priority(limits.priority());
+      each.mutable_max_connections()->set_value(*rule.endpoint_connections);
+    }
+  }
   if (rule.connect_timeout) SetDuration(cluster.mutable_connect_timeout(), *rule.connect_timeout);
 }
 

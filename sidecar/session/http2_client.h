@@ -55,7 +55,8 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   // Of those that are worth giving up (Codec::HeldHeadBytes).
   time::MonotonicTime none_large_since_{};  // max: one is half received
   time::MonotonicTime large_heads_since_{};
-  time::MonotonicTime unread_since_ = time::MonotonicTime::max();  // some of its input waits for the next turn
+  time::MonotonicTime unread_since_ =
+      time::MonotonicTime::max();  // some of its input waits for the next turn
   bool input_over_ = false;
 };
 

@@ -60,7 +60,7 @@ CIRCUITS = [
     None,
     {"maxRequests": 500},
     {"maxConnections": 100, "maxPendingRequests": 100, "maxRequests": 200},
-    {"maxConnections": 64, "maxRetries": 5, "connectTimeout": "2s"},
+    {"maxConnections": 64, "maxRetries": 5, "maxConnectionsPerEndpoint": 64, "connectTimeout": "2s"},
 ]
 HEALTH = [
     None,

@@ -488,7 +488,11 @@ TEST(DecodeTest, ACircuitBreakerPolicyIsChecked) {
              "spec.maxRetries: expected 0 to 4294967295"}));
   EXPECT_EQ(
       problems(""),
-      Lines{"spec: expected maxConnections, maxPendingRequests, maxRequests, maxRetries or connectTimeout"});
+      Lines{"spec: expected maxConnections, maxConnectionsPerEndpoint, maxPendingRequests, maxRequests, "
+            "maxRetries or connectTimeout"});
+  EXPECT_EQ(problems("maxConnectionsPerEndpoint: 1"), Lines{});
+  EXPECT_EQ(problems("maxConnectionsPerEndpoint: 0"),
+            Lines{"spec.maxConnectionsPerEndpoint: expected 1 to 4294967295"});
   EXPECT_EQ(problems("connectTimeout: 250ms"), Lines{});
   EXPECT_EQ(problems("connectTimeout: 0s"), Lines{"spec.connectTimeout: expected more than 0"});
 }
