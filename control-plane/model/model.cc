@@ -145,6 +145,7 @@ void Builder::AddService(const Service& service) {
     made.name = port.name;
     made.port = port.port;
     made.protocol = port.protocol;
+    made.guessed = port.guessed;
     if (service.external_name.empty()) continue;
     made.discovery = MeshPort::Discovery::kExternalName;
     made.endpoints.push_back({service.external_name, port.port, Health::kReady, service.peer, ""});

@@ -31,6 +31,7 @@ struct MeshPort {
   std::string name;
   uint16_t port = 0;
   AppProtocol protocol = AppProtocol::kHttp1;
+  bool guessed = false;                 // the Service does not say
   std::vector<MeshEndpoint> endpoints;  // in the order of slices and endpoints; no host twice
   Discovery discovery = Discovery::kEndpoints;
 };

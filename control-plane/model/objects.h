@@ -41,6 +41,7 @@ struct ServicePort {
   std::string name;
   uint16_t port = 0;
   AppProtocol protocol = AppProtocol::kHttp1;
+  bool guessed = false;  // the object does not say
 };
 
 struct Service {

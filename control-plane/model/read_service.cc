@@ -153,7 +153,8 @@ std::optional<Service> Read(const kube::core::v1::Service& message, Report& repo
     } else if (!names.insert(port.name()).second) {
       report.Add(FieldPath(path, "name"), "expected another name, it is here twice");
     }
-    service.ports.push_back({port.name(), *number, ReadAppProtocol(port.app_protocol())});
+    service.ports.push_back(
+        {port.name(), *number, ReadAppProtocol(port.app_protocol()), port.app_protocol().empty()});
   }
   if (report.failed()) return std::nullopt;
   return service;

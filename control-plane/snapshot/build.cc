@@ -51,15 +51,15 @@ void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, co
     SetCapture(listener, node);
     for (const auto& [name, service] : model.services) {
       for (const MeshPort& port : service.ports) {
+        std::vector<std::string> ips = service.cluster_ips;
         // Who dials the listener itself does not mean a Service of that address.
-        const bool own = port.port == address.port &&
-                         std::ranges::find(service.cluster_ips, address.ip) != service.cluster_ips.end();
-        if (service.cluster_ips.empty() || own) continue;
+        if (port.port == address.port) std::erase(ips, address.ip);
+        if (ips.empty()) continue;
         clusters.clear();
         const auto captured = MakeCapturedRoutes(model, node, service, port, clusters);
         set.Add(ResourceType::kRoutes, captured.name(), captured, ClusterReferences(clusters));
         references.push_back({ResourceType::kRoutes, captured.name()});
-        AddCaptured(listener, node, tracing, service, port.port, captured);
+        AddCaptured(listener, node, tracing, ips, port, captured);
       }
     }
   }

@@ -154,6 +154,13 @@ TEST(BuildPolicyTest, ZonesGetTheWeightsOfThePolicy) {
   for (const auto& group : endpoints.endpoints())
     weights[group.locality().zone()] = group.load_balancing_weight().value();
   EXPECT_EQ(weights, (std::map<std::string, uint32_t>{{"a", 70}, {"b", 1}}));
+  const auto none = Build(
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: LoadBalancingPolicy, metadata: {name: p, "
+      "namespace: shop}, spec: {targetRefs: [{kind: Service, name: greeter}], balancer: RoundRobin, "
+      "zoneWeights: {a: 0, b: 2}}}\n");
+  const auto without = Get<ClusterLoadAssignment>(*none, kEndpoints, kGreeter);
+  EXPECT_FALSE(without.endpoints(0).has_load_balancing_weight()) << "0 is refused, without one it gets none";
+  EXPECT_EQ(without.endpoints(1).load_balancing_weight().value(), 2u);
   const auto by_weight = [](const Cluster& cluster) {
     return cluster.common_lb_config().has_locality_weighted_lb_config();
   };

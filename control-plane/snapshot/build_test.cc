@@ -504,20 +504,23 @@ constexpr char kCapturedServices[] = R"(
 TEST(BuildTest, WhatWasDialledAtAServiceIsCapturedWhereTheSidecarCaptures) {
   const auto set = Build(kCapturedServices, MakeNode({{"namespace", "shop"}, {"interception", "redirect"}}));
   const auto listener = Get<Listener>(*set, kListener, "outbound");
-  ASSERT_EQ(listener.listener_filters_size(), 1);
+  ASSERT_EQ(listener.listener_filters_size(), 2);
   EXPECT_EQ(listener.listener_filters(0).name(), "envoy.filters.listener.original_dst");
   std::map<std::string, std::string> chains;  // what each is for, by name
   for (const auto& chain : listener.filter_chains()) {
     std::string match = ":" + std::to_string(chain.filter_chain_match().destination_port().value());
     for (const auto& range : chain.filter_chain_match().prefix_ranges())
       match += " " + range.address_prefix() + "/" + std::to_string(range.prefix_len().value());
+    for (const std::string& protocol : chain.filter_chain_match().application_protocols())
+      match += " " + protocol;
     chains[chain.name()] = match;
   }
   const std::string first = "outbound|80||two.shop.svc.cluster.local";
   const std::string second = "outbound|81||two.shop.svc.cluster.local";
-  EXPECT_EQ(chains, (std::map<std::string, std::string>{{"outbound", ":15001 127.0.0.1/32"},
-                                                        {first, ":80 10.96.0.1/32 fd00::1/128"},
-                                                        {second, ":81 10.96.0.1/32 fd00::1/128"}}));
+  EXPECT_EQ(chains,
+            (std::map<std::string, std::string>{{"outbound", ":15001 127.0.0.1/32"},
+                                                {first, ":80 10.96.0.1/32 fd00::1/128 http/1.0 http/1.1"},
+                                                {second, ":81 10.96.0.1/32 fd00::1/128"}}));
   EXPECT_EQ(listener.default_filter_chain().filters(0).name(), "envoy.filters.network.tcp_proxy");
   EXPECT_EQ(Get<Cluster>(*set, kCluster, "passthrough").type(), Cluster::ORIGINAL_DST);
   const auto routes = Get<RouteConfiguration>(*set, kRoutes, first);
@@ -551,7 +554,12 @@ TEST(BuildTest, AServiceOfTheListenersOwnAddressIsNotCaptured) {
   const auto set = Build(kCapturedServices, MakeNode({{"namespace", "shop"},
                                                       {"interception", "redirect"},
                                                       {"outbound_listener", "[fd00:0:0::1]:80"}}));
-  EXPECT_EQ(Names(*set, kRoutes), (Lines{"outbound", "outbound|81||two.shop.svc.cluster.local"}));
+  const auto at_one = Get<Listener>(*set, kListener, "outbound");
+  ASSERT_EQ(at_one.filter_chains_size(), 3);
+  const auto& left = at_one.filter_chains(1).filter_chain_match();
+  EXPECT_EQ(left.destination_port().value(), 80u);
+  ASSERT_EQ(left.prefix_ranges_size(), 1) << "the other family is another address";
+  EXPECT_EQ(left.prefix_ranges(0).address_prefix(), "10.96.0.1");
   const auto listener =
       Get<Listener>(*Build(kCapturedServices,
                            MakeNode({{"interception", "redirect"}, {"outbound_listener", "0.0.0.0:80"}})),
@@ -583,6 +591,7 @@ TEST(NodeFactsTest, TheServiceIsTheClusterUnlessSaidOtherwise) {
   EXPECT_EQ(ReadNode(node).service.name, "");
   EXPECT_TRUE(ReadNode(node).problems.empty());
   EXPECT_FALSE(ReadNode(MakeNode({{"outbound_listener", "none"}})).outbound.has_value());
+  EXPECT_EQ(ReadNode(MakeNode({{"outbound_listener", "[::ffff:10.0.0.1]:1"}})).problems.size(), 1u);
   EXPECT_EQ(ReadNode(MakeNode({{"outbound_listener", "[::1]:15001"}})).outbound.value_or(SocketAddress{}).ip,
             "::1");
 }

@@ -144,7 +144,9 @@ ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& 
     if (group == nullptr) {
       group = assignment.add_endpoints();
       if (!endpoint.zone.empty()) group->mutable_locality()->set_zone(endpoint.zone);
-      group->mutable_load_balancing_weight()->set_value(WeightOf(service, endpoint.zone));
+      // A locality without a weight gets no requests; 0 is not allowed.
+      if (const uint32_t weight = WeightOf(service, endpoint.zone); weight > 0)
+        group->mutable_load_balancing_weight()->set_value(weight);
       group->set_priority(prefers && endpoint.zone != zone ? 1 : 0);
     }
     LbEndpoint& made = *group->add_lb_endpoints();

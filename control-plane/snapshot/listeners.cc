@@ -7,6 +7,7 @@
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
+#include "envoy/extensions/filters/listener/http_inspector/v3/http_inspector.pb.h"
 #include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
@@ -179,6 +180,10 @@ void SetCapture(Listener& listener, const NodeFacts& node) {
   original.set_name("envoy.filters.listener.original_dst");
   original.mutable_typed_config()->PackFrom(
       envoy::extensions::filters::listener::original_dst::v3::OriginalDst());
+  auto& inspector = *listener.add_listener_filters();
+  inspector.set_name("envoy.filters.listener.http_inspector");
+  inspector.mutable_typed_config()->PackFrom(
+      envoy::extensions::filters::listener::http_inspector::v3::HttpInspector());
   const auto& own = listener.address().socket_address();
   auto& direct = *listener.mutable_filter_chains(0);
   direct.set_name(kOutbound);
@@ -197,12 +202,18 @@ void SetCapture(Listener& listener, const NodeFacts& node) {
 }
 
 void AddCaptured(Listener& listener, const NodeFacts& node, const MeshTracing* tracing,
-                 const MeshService& service, uint16_t port,
+                 const std::vector<std::string>& ips, const MeshPort& port,
                  const envoy::config::route::v3::RouteConfiguration& routes) {
   auto& chain = *listener.add_filter_chains();
   chain.set_name(routes.name());
-  for (const std::string& ip : service.cluster_ips) AddDestination(*chain.mutable_filter_chain_match(), ip);
-  chain.mutable_filter_chain_match()->mutable_destination_port()->set_value(port);
+  auto& match = *chain.mutable_filter_chain_match();
+  for (const std::string& ip : ips) AddDestination(match, ip);
+  match.mutable_destination_port()->set_value(port.port);
+  // Of a port that nobody has said to be HTTP the first bytes decide; what is none goes where it wanted to.
+  if (port.guessed) {
+    match.add_application_protocols("http/1.0");
+    match.add_application_protocols("http/1.1");
+  }
   AddManager(chain, MakeOutboundManager(node, tracing, routes));
 }
 

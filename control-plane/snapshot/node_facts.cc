@@ -25,6 +25,7 @@ std::optional<SocketAddress> ParseAddress(std::string_view text) {
   in6_addr parsed;
   const int family = literal.find(':') == std::string::npos ? AF_INET : AF_INET6;
   if (inet_pton(family, literal.c_str(), &parsed) != 1) return std::nullopt;
+  if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&parsed)) return std::nullopt;
   char canonical[INET6_ADDRSTRLEN];
   return SocketAddress{inet_ntop(family, &parsed, canonical, sizeof(canonical)), port};
 }

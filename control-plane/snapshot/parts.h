@@ -4,6 +4,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "control-plane/model/model.h"
 #include "control-plane/snapshot/node_facts.h"
@@ -65,7 +66,7 @@ envoy::config::listener::v3::Listener MakeOutboundListener(
 // from the address that clients know it under.
 void SetCapture(envoy::config::listener::v3::Listener& listener, const NodeFacts& node);
 void AddCaptured(envoy::config::listener::v3::Listener& listener, const NodeFacts& node,
-                 const MeshTracing* tracing, const MeshService& service, uint16_t port,
+                 const MeshTracing* tracing, const std::vector<std::string>& ips, const MeshPort& port,
                  const envoy::config::route::v3::RouteConfiguration& routes);
 envoy::config::listener::v3::Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
                                                           const MeshTracing* tracing, bool limits);

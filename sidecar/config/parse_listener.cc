@@ -2,6 +2,7 @@
 
 #include <map>
 #include <set>
+#include <unordered_map>
 
 #include "envoy/extensions/filters/listener/http_inspector/v3/http_inspector.pb.h"
 #include "envoy/extensions/filters/listener/original_dst/v3/original_dst.pb.h"
@@ -127,10 +128,16 @@ void ReadFilterChains(const listener::Listener& proto, const std::string& path, 
   result.default_chain = ReadFilterChain(proto.default_filter_chain(), default_path, frame, result, errors);
 }
 
-void KeepUnchanged(const Listener& previous, FilterChain& chain) {
-  for (size_t i = 0; i < previous.chain_count(); ++i) {
-    if (previous.chain(i).source == chain.source) chain = previous.chain(i);
-  }
+// There may be thousands.
+void KeepUnchanged(const Listener& previous, Listener& listener) {
+  std::unordered_map<std::string_view, const FilterChain*> known;
+  for (size_t i = 0; i < previous.chain_count(); ++i)
+    known.emplace(previous.chain(i).source, &previous.chain(i));
+  const auto keep = [&](FilterChain& chain) {
+    if (const auto same = known.find(chain.source); same != known.end()) chain = *same->second;
+  };
+  for (FilterChain& chain : listener.chains) keep(chain);
+  if (listener.default_chain) keep(*listener.default_chain);
 }
 
 }  // namespace
@@ -162,10 +169,7 @@ Validated<Listener> ParseListener(const listener::Listener& proto, const std::st
                                   const Listener* previous) {
   ConfigErrors errors;
   Listener result = ReadListener(proto, "", origin, errors);
-  if (previous != nullptr) {
-    for (FilterChain& chain : result.chains) KeepUnchanged(*previous, chain);
-    if (result.default_chain) KeepUnchanged(*previous, *result.default_chain);
-  }
+  if (previous != nullptr) KeepUnchanged(*previous, result);
   result.version = version;
   return Finish(std::move(result), std::move(errors), proto);
 }

@@ -108,7 +108,7 @@ stream::Progress Http2ClientSession::Run() {
   if (!input_over_) input_over_ = !ReadAll() || codec_.flood() != http2::Flood::kNone;
   if (!input_over_ && !KeepAlive(config_->http.keep_alive)) state_ = State::kDead;
   wire_.KeepRest();
-  unread_since_ = wire_.HeldInput() == 0 ? time::MonotonicTime::max() : std::min(unread_since_, turn_.now());
+  LookAtUnread();
   LookAtHalfHead();
   LookAtLargeHead();
   if (input_over_ && state_ != State::kDead) {
@@ -162,6 +162,17 @@ void Http2ClientSession::LookAtLargeHead() {
   }
   if (now - none_large_since_ >= kLargeHeadsApart) large_heads_since_ = now;
   none_large_since_ = time::MonotonicTime::max();
+}
+
+// A busy connection has some at the end of each turn, but none of it for long.
+void Http2ClientSession::LookAtUnread() {
+  const size_t unread = wire_.input().size();
+  if (unread == 0) {
+    unread_since_ = time::MonotonicTime::max();
+  } else if (unread_since_ == time::MonotonicTime::max() || received_ - unread >= unread_until_) {
+    unread_since_ = turn_.now();
+    unread_until_ = received_;
+  }
 }
 
 void Http2ClientSession::OnHead(const http2::Event& event) {

@@ -35,6 +35,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   stream::Flushable& AsFlushable() override { return *this; }
   void LookAtHalfHead();
   void LookAtLargeHead();
+  void LookAtUnread();
   size_t HeldHeadBytes() const;
   size_t HeldInputBytes() const;
   bool AtMemorysEnd() const;
@@ -55,8 +56,10 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   // Of those that are worth giving up (Codec::HeldHeadBytes).
   time::MonotonicTime none_large_since_{};  // max: one is half received
   time::MonotonicTime large_heads_since_{};
-  time::MonotonicTime unread_since_ =
-      time::MonotonicTime::max();  // some of its input waits for the next turn
+  // Of the input that waits for another turn: since when some of it does (max: there is none), and which byte
+  // was the last one then.
+  time::MonotonicTime unread_since_ = time::MonotonicTime::max();
+  uint64_t unread_until_ = 0;
   bool input_over_ = false;
 };
 

@@ -62,7 +62,11 @@ void Http1Pool::Serve(stream::Ticket& ticket) {
     return;
   }
   waiting_.PushBack(ticket);
-  if (DialFor(ticket) || !NeedsItsOwn(ticket)) return;  // else it waits for one to be free
+  if (DialFor(ticket)) return;
+  if (!NeedsItsOwn(ticket)) {  // it waits for one to be free
+    if (!timer_.armed()) parts_.turn.Arm(timer_, parts_.turn.now() + kRoomEvery);
+    return;
+  }
   ticket.Unlink();
   ticket.error = {ErrorKind::kOverflow, Side::kLocal, Outcome::kNotSent,
                   "too many connections to the endpoint"};
@@ -151,11 +155,23 @@ void Http1Pool::ClosedIdle(time::Duration idle) {
 void Http1Pool::Gone(bool connecting) {
   --count_;
   if (connecting) --connecting_;
+  DialForWaiting();
+}
+
+void Http1Pool::DialForWaiting() {
   while (waiting_.MoreThan(connecting_)) {
     stream::Ticket* ticket = waiting_.front();
     while (ticket != nullptr && NeedsItsOwn(*ticket)) ticket = waiting_.Next(ticket);
-    if (ticket == nullptr || !DialFor(*ticket)) return;
+    if (ticket == nullptr) return;
+    if (DialFor(*ticket)) continue;
+    parts_.turn.Arm(timer_, parts_.turn.now() + kRoomEvery);
+    return;
   }
+}
+
+stream::Progress Http1Pool::Run() {
+  DialForWaiting();
+  return stream::Progress::kIdle;
 }
 
 Http2Pool::~Http2Pool() {

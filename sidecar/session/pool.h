@@ -40,6 +40,9 @@ inline constexpr int kMaxWarmedAtOnce = 3;
 // endpoint that refuses, or takes connections and no streams, while requests wait.
 inline constexpr auto kFirstRedialPause = std::chrono::milliseconds(100);
 inline constexpr auto kLongestRedialPause = std::chrono::seconds(2);
+// How often who waits at a limit of connections looks whether there is room: other workers' count there, too,
+// and nobody tells of theirs.
+inline constexpr auto kRoomEvery = std::chrono::milliseconds(100);
 
 // Requests that wait for a connection to one endpoint, in their order. They leave by themselves, so they are
 // counted only when there may be too many.
@@ -78,12 +81,16 @@ class WaitingList {
 // A peer that ends its idle connections after some time is not told from one that is late with it by less.
 inline constexpr auto kShortestPeerIdle = std::chrono::milliseconds(500);
 
-class Http1Pool final : public upstream::EndpointPool {
+// Deleted by the endpoint's state, not by the turn.
+class Http1Pool final : public upstream::EndpointPool, public stream::Runnable {
  public:
-  Http1Pool(UpstreamParts& parts, upstream::EndpointState& endpoint) : parts_(parts), endpoint_(endpoint) {}
+  Http1Pool(UpstreamParts& parts, upstream::EndpointState& endpoint)
+      : parts_(parts), endpoint_(endpoint), timer_(this) {}
   ~Http1Pool() override;
   void Acquire(stream::Ticket& ticket);
   size_t connections() const override { return count_; }
+  // What the timer was set for.
+  stream::Progress Run() override;
 
   // Called by its sessions.
   void Connected() { --connecting_; }
@@ -107,6 +114,7 @@ class Http1Pool final : public upstream::EndpointPool {
   void Serve(stream::Ticket& ticket);
   // False: as many connections as there may be are there.
   bool DialFor(stream::Ticket& ticket);
+  void DialForWaiting();
   bool Dial(const std::string* introduction, upstream::ConnectionHold hold, ConnectFailure& failure);
   bool Warms() const { return endpoint_.cluster().preconnect_permille > 1000; }
   void Warm(size_t priority);
@@ -116,6 +124,7 @@ class Http1Pool final : public upstream::EndpointPool {
   IntrusiveList<Http1UpstreamSession, IdleTag> idle_;
   IntrusiveList<Http1UpstreamSession, AllTag> all_;
   WaitingList waiting_;
+  stream::Timer timer_;
   size_t count_ = 0;
   size_t connecting_ = 0;  // of them
   size_t active_ = 0;      // of them

@@ -289,6 +289,27 @@ TEST_F(Pools, AnEndpointsConnectionsAreThoseOfAllWorkers) {
   EXPECT_FALSE(other->endpoints()[0]->connections()) << "nothing is counted where there is no limit";
 }
 
+TEST_F(Pools, WhoWaitsAtALimitLooksAgainWhetherOtherWorkersHaveLeft) {
+  cluster_->circuits[0].endpoint_connections = 2;
+  UseEndpoint(80);
+  const auto peers = network_.NewLoop();
+  const testing::SimServer server(*peers, At(80));
+  const auto assignment = std::make_shared<config::Assignment>();
+  assignment->endpoints.emplace_back().address = At(80);
+  const LocalRef<upstream::ClusterState> other(
+      new upstream::ClusterState({cluster_, assignment}, upstream::LedgerSeat{ledger_, 0}));
+  auto held = other->endpoints()[0]->TakeConnection(0, false);
+  ASSERT_TRUE(held);
+  AskHttp1();
+  stream::Ticket& second = AskHttp1();
+  Pass(std::chrono::milliseconds(250), nullptr);
+  EXPECT_FALSE(second.settled());
+  held = upstream::ConnectionHold();
+  Pass(std::chrono::milliseconds(100), nullptr);
+  EXPECT_NE(second.stream, nullptr);
+  EXPECT_EQ(loop_.dials, 2);
+}
+
 TEST_F(Pools, AnEndpointsConnectionsAreLimitedForHttp2Too) {
   cluster_->circuits[0].endpoint_connections = 1;
   cluster_->preconnect_permille = 3000;

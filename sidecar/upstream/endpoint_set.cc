@@ -174,6 +174,14 @@ EndpointSet::EndpointSet(std::span<EndpointState* const> members, const config::
 // So that a change, of which there may be many, does not send the next requests to the first endpoints again,
 // nor those of many sidecars that begin together.
 void EndpointSet::TakeTurnsOver(const EndpointSet* before, Random& random) {
+  // The turns of groups begin anywhere: where sets are made anew at each request or two, a turn that always
+  // begins alike would be the share of the largest.
+  constexpr uint64_t kPhases = 64;
+  for (Level& level : levels_) {
+    if (level.groups.size() < 2) continue;
+    for (uint64_t turns = Below(random.Next(), kPhases); turns > 0; --turns)
+      TakeGroupTurn(level, [&](size_t i) { return WeightAt(level.sums, i) > 0; });
+  }
   if (cluster_->balancer.kind != config::Balancer::Kind::kRoundRobin) return;
   std::map<const EndpointState*, int64_t> credits;
   if (before != nullptr) {
@@ -282,6 +290,13 @@ EndpointState* EndpointSet::PickInGroup(Group& group, May may, const PickQuery& 
 }
 
 template <typename May>
+std::optional<size_t> EndpointSet::TakeGroupTurn(Level& level, May may) {
+  return TakeSmoothTurn(
+      level.groups.size(), [&](size_t i) { return static_cast<int64_t>(WeightAt(level.sums, i)); },
+      [&](size_t i) -> int64_t& { return level.credits[i]; }, may);
+}
+
+template <typename May>
 EndpointState* EndpointSet::PickInLevel(Level& level, May may, const PickQuery& query) {
   if (level.groups.size() == 1) return PickInGroup(level.groups.front(), may, query);
   // By weight; those of no weight are asked only when the others have none.
@@ -293,10 +308,7 @@ EndpointState* EndpointSet::PickInLevel(Level& level, May may, const PickQuery& 
     Random by_hash(~*query.hash);  // not the draw that has chosen the level
     turn = Draw(level.sums, may_group, by_hash);
   } else {
-    turn = TakeSmoothTurn(
-        level.groups.size(), [&](size_t i) { return static_cast<int64_t>(WeightAt(level.sums, i)); },
-        [&](size_t i) -> int64_t& { return level.credits[i]; },
-        [&](size_t i) { return WeightAt(level.sums, i) > 0 && may_group(i); });
+    turn = TakeGroupTurn(level, [&](size_t i) { return WeightAt(level.sums, i) > 0 && may_group(i); });
   }
   return turn ? PickInGroup(level.groups[*turn], may, query) : PickOther(level, may, query);
 }

@@ -83,6 +83,8 @@ class EndpointSet {
   template <typename May>
   std::optional<size_t> FindByHash(Group& group, May may, const PickQuery& query);
   template <typename May>
+  static std::optional<size_t> TakeGroupTurn(Level& level, May may);
+  template <typename May>
   EndpointState* PickOther(Level& level, May may, const PickQuery& query);
   template <typename May>
   EndpointState* PickWhere(May may, size_t first, const PickQuery& query);

@@ -125,6 +125,18 @@ TEST_F(ZoneAware, CallersThatAreEjectedDoNotCount) {
   EXPECT_EQ(Picks(), (Counts{{0, 1200}}));
 }
 
+// Endpoints and healths may change as often as requests come.
+TEST_F(ZoneAware, ASetThatIsMadeAnewDoesNotBeginWithTheLargestZone) {
+  Counts first;
+  for (int i = 0; i < 800; ++i) {
+    Set({{"a", 2}, {"b", 3}, {"c", 3}}, {{"a", 1}});
+    ++first[(Pick()->address().port() - 1) / 100];
+  }
+  EXPECT_NEAR(first[0], 200, 60);
+  EXPECT_NEAR(first[1], 300, 60);
+  EXPECT_NEAR(first[2], 300, 60);
+}
+
 TEST_F(ZoneAware, ZonesDoNotCountWhereTheyCannot) {
   const Counts even = {{0, 600}, {1, 600}};
   const std::vector<Zone> called = {{"a", 3}, {"b", 3}};

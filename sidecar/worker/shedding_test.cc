@@ -315,6 +315,25 @@ TEST_F(BurstTest, BesideARequestUnderWayItHasASecond) {
   EXPECT_TRUE(Over(*client));
 }
 
+TEST_F(BurstTest, WhatComesAnewHasItsOwn) {
+  auto client = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
+  pressure_.Set(Pressure::kShedRequests);
+  Say(*client, Large(3));
+  Burst(*client, 5, 2);
+  client->Read();
+  Burst(*client, 101, 9);  // the first is behind, and some of this is left
+  engine_.ShedLargest();   // perhaps a head that is half unpacked, alone
+  EXPECT_TRUE(engine_.RunTurn());
+  client->Read();
+  EXPECT_FALSE(Over(*client));
+  Travel();
+  EXPECT_TRUE(engine_.RunTurn());
+  EXPECT_EQ(engine_.ShedLargest(), 1u);
+  Pass(milliseconds(10));
+  client->Read();
+  EXPECT_TRUE(Over(*client));
+}
+
 TEST_F(BurstTest, OneThatWasGotThroughIsForgotten) {
   auto client = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
   pressure_.Set(Pressure::kShedRequests);

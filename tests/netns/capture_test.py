@@ -12,6 +12,7 @@ import http.server
 import json
 import os
 import socket
+import subprocess
 import sys
 import threading
 import unittest
@@ -35,6 +36,7 @@ CLUSTER_IPS = {"echo": "10.96.0.1", "echo-v1": "10.96.0.2", "echo-v2": "10.96.0.
 CLIENTS = {"default": "10.1.0.1", "other": "10.1.0.2"}
 PORT = 8080  # of all pods
 NOT_HTTP = 3306
+UNSAID = 6379
 SET = rule("/", modifier("Response", set={"X-Header-Set": "set-overwrites-values"}), to="v2")
 
 
@@ -49,12 +51,13 @@ def service(name, pods, namespace="default"):
     return "---\n" + json.dumps({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace},
         "spec": {"clusterIP": address, "clusterIPs": [address], "ports": [
-            {"name": "http", "port": 80}, {"name": "alt", "port": 8080}, {"name": "db", "port": NOT_HTTP, "appProtocol": "mysql"}]}
+            {"name": "http", "port": 80, "appProtocol": "http"}, {"name": "alt", "port": 8080, "appProtocol": "http"},
+            {"name": "unsaid", "port": UNSAID}, {"name": "db", "port": NOT_HTTP, "appProtocol": "mysql"}]}
     }) + "\n---\n" + json.dumps({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"name": name, "namespace": namespace, "labels": {"kubernetes.io/service-name": name}},
         "endpoints": [{"addresses": [PODS[one]]} for one in pods],
-        "ports": [{"name": "http", "port": PORT}, {"name": "alt", "port": PORT}]}) + "\n"
+        "ports": [{"name": "http", "port": PORT}, {"name": "alt", "port": PORT}, {"name": "unsaid", "port": PORT}]}) + "\n"
 
 
 class Captured(gateway.Gateway):
@@ -125,9 +128,24 @@ class Captured(gateway.Gateway):
             self.assertEqual(self.gets(CLUSTER_IPS["echo"], "echo", "/" + one), (200, one, None))
 
     def test_what_is_not_http_goes_where_it_wanted_to(self):
-        with socket.create_server((CLUSTER_IPS["echo"], NOT_HTTP)) as server:
+        for port in (NOT_HTTP, UNSAID):
+            with self.subTest(port):
+                self.goes_as_bytes(port)
+
+    def test_where_nobody_says_the_first_bytes_decide(self):
+        self.assertEqual(self.gets(CLUSTER_IPS["echo-v1"], "whoever", port=UNSAID), (200, "v1", None))
+        with socket.create_server((CLUSTER_IPS["echo-v1"], UNSAID)) as server:
             server.settimeout(mesh.WAIT)
-            client = mesh.Conversation(self.dial(CLUSTER_IPS["echo"], NOT_HTTP))
+            client = mesh.Conversation(self.dial(CLUSTER_IPS["echo-v1"], UNSAID))
+            client.send(b"\x16\x03\x01\x02\x00 and so on\n")
+            upstream = mesh.Conversation(server.accept()[0])
+            self.addCleanup(upstream.close)
+            self.assertEqual(upstream.until(b"\n"), b"\x16\x03\x01\x02\x00 and so on\n")
+
+    def goes_as_bytes(self, port):
+        with socket.create_server((CLUSTER_IPS["echo"], port)) as server:
+            server.settimeout(mesh.WAIT)
+            client = mesh.Conversation(self.dial(CLUSTER_IPS["echo"], port))
             connection, peer = server.accept()
             self.assertNotEqual(peer[0], CLIENTS["default"], "the sidecar stands between them")
             upstream = mesh.Conversation(connection)
@@ -161,11 +179,13 @@ class Captured(gateway.Gateway):
 
 def bring_up():
     """None, or why this machine cannot."""
-    redirect_test.ip("link", "set", "lo", "up")
-    for address in [*PODS.values(), *CLUSTER_IPS.values(), *CLIENTS.values()]:
-        redirect_test.ip("addr", "replace", address + "/32", "dev", "lo")
     try:
+        redirect_test.ip("link", "set", "lo", "up")
+        for address in [*PODS.values(), *CLUSTER_IPS.values(), *CLIENTS.values()]:
+            redirect_test.ip("addr", "replace", address + "/32", "dev", "lo")
         redirect.redirect("10.1.255.1", 1)
+    except subprocess.CalledProcessError as error:
+        return "no such address here: " + error.stderr
     except OSError as error:
         return "the kernel takes no REDIRECT rule: %s" % error
     return None
