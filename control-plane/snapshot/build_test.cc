@@ -12,6 +12,7 @@
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "pillion/sidecar/v1/hedge.pb.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
@@ -502,7 +503,9 @@ constexpr char kCapturedServices[] = R"(
 )";
 
 TEST(BuildTest, WhatWasDialledAtAServiceIsCapturedWhereTheSidecarCaptures) {
-  const auto set = Build(kCapturedServices, MakeNode({{"namespace", "shop"}, {"interception", "redirect"}}));
+  const auto set =
+      Build(kCapturedServices,
+            MakeNode({{"namespace", "shop"}, {"interception", "redirect"}, {"access_log", "/dev/stdout"}}));
   const auto listener = Get<Listener>(*set, kListener, "outbound");
   ASSERT_EQ(listener.listener_filters_size(), 2);
   EXPECT_EQ(listener.listener_filters(0).name(), "envoy.filters.listener.original_dst");
@@ -521,7 +524,10 @@ TEST(BuildTest, WhatWasDialledAtAServiceIsCapturedWhereTheSidecarCaptures) {
             (std::map<std::string, std::string>{{"outbound", ":15001 127.0.0.1/32"},
                                                 {first, ":80 10.96.0.1/32 fd00::1/128 http/1.0 http/1.1"},
                                                 {second, ":81 10.96.0.1/32 fd00::1/128"}}));
-  EXPECT_EQ(listener.default_filter_chain().filters(0).name(), "envoy.filters.network.tcp_proxy");
+  envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy relay;
+  ASSERT_TRUE(listener.default_filter_chain().filters(0).typed_config().UnpackTo(&relay));
+  EXPECT_EQ(relay.cluster(), "passthrough");
+  EXPECT_EQ(relay.access_log_size(), 1);
   EXPECT_EQ(Get<Cluster>(*set, kCluster, "passthrough").type(), Cluster::ORIGINAL_DST);
   const auto routes = Get<RouteConfiguration>(*set, kRoutes, first);
   ASSERT_EQ(routes.virtual_hosts_size(), 1);

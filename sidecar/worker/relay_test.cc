@@ -349,6 +349,24 @@ TEST_F(RelayTest, AnEndpointWithAllItsConnectionsIsPassedOver) {
   EXPECT_EQ(server_.taken.size() + other.taken.size(), 5u);
 }
 
+TEST_F(RelayTest, WhoGoesOnToAnotherEndpointIsNoConnectionOfTheFirst) {
+  AddCluster("up", {kDeadPort, kServerPort}, 10);
+  auto limited = std::make_shared<config::Cluster>(*snapshot_->clusters["up"].cluster);
+  limited->circuits[0].endpoint_connections = 2;
+  snapshot_->clusters["up"].cluster = limited;
+  tcp_->max_connect_attempts = 2;
+  Start();
+  std::vector<std::unique_ptr<SimPeer>> clients;
+  for (int i = 0; i < 2; ++i) {
+    clients.push_back(Connect());
+    Pass(milliseconds(500));
+  }
+  EXPECT_GE(stats_.worker.upstream_connect_failures.value(), 1u) << "or nothing went on";
+  const auto& endpoints = engine_.clusters().Find("up")->endpoints();
+  EXPECT_EQ(endpoints[0]->connections()->held(), 0);
+  EXPECT_EQ(endpoints[1]->connections()->held(), 2);
+}
+
 // By their addresses, which a header tells here, and not their ports.
 TEST_F(RelayTest, ClientsOfOneAddressGoToOneEndpointWhereTheClusterHashes) {
   const SimServer other(*peers_, At(kDeadPort));

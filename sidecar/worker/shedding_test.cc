@@ -289,6 +289,14 @@ class BurstTest : public SheddingTest {
     Travel();
     for (int i = 0; i < turns; ++i) EXPECT_TRUE(engine_.RunTurn());
   }
+  // A client with a request under way, and a burst behind it that has had two turns.
+  std::unique_ptr<SimPeer> BesideARequest() {
+    auto client = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
+    pressure_.Set(Pressure::kShedRequests);
+    Say(*client, Large(3));
+    Burst(*client, 5, 2);
+    return client;
+  }
 };
 
 TEST_F(BurstTest, WhatATurnDoesNotGetToIsGivenUpWithTheConnection) {
@@ -302,10 +310,7 @@ TEST_F(BurstTest, WhatATurnDoesNotGetToIsGivenUpWithTheConnection) {
 }
 
 TEST_F(BurstTest, BesideARequestUnderWayItHasASecond) {
-  auto client = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
-  pressure_.Set(Pressure::kShedRequests);
-  Say(*client, Large(3));
-  Burst(*client, 5, 2);
+  auto client = BesideARequest();
   EXPECT_EQ(engine_.ShedLargest(), 0u);
   Travel();
   EXPECT_TRUE(engine_.RunTurn());
@@ -316,10 +321,7 @@ TEST_F(BurstTest, BesideARequestUnderWayItHasASecond) {
 }
 
 TEST_F(BurstTest, WhatComesAnewHasItsOwn) {
-  auto client = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
-  pressure_.Set(Pressure::kShedRequests);
-  Say(*client, Large(3));
-  Burst(*client, 5, 2);
+  auto client = BesideARequest();
   client->Read();
   Burst(*client, 101, 9);  // the first is behind, and some of this is left
   engine_.ShedLargest();   // perhaps a head that is half unpacked, alone
@@ -335,10 +337,7 @@ TEST_F(BurstTest, WhatComesAnewHasItsOwn) {
 }
 
 TEST_F(BurstTest, OneThatWasGotThroughIsForgotten) {
-  auto client = Client(http2::ClientStart() + http2::Head(1, http2::Get()));
-  pressure_.Set(Pressure::kShedRequests);
-  Say(*client, Large(3));
-  Burst(*client, 5, 2);
+  auto client = BesideARequest();
   Pass(std::chrono::seconds(2));
   Burst(*client, 1001, 2);
   EXPECT_EQ(engine_.ShedLargest(), 0u);
