@@ -40,8 +40,10 @@ void AddListener(ResourceSet& set, const envoy::config::listener::v3::Listener& 
 
 void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, const SocketAddress& address) {
   const MeshTracing* const tracing = model.TracingOf(node.service);
+  const std::vector<PortRoutes> ports = MakePortRoutes(model, node);
   std::set<std::string> clusters;
-  const auto routes = MakeOutboundRoutes(model, node, clusters);
+  for (const PortRoutes& one : ports) clusters.insert(one.clusters.begin(), one.clusters.end());
+  const auto routes = MakeOutboundRoutes(ports, node);
   set.Add(ResourceType::kRoutes, kOutbound, routes, ClusterReferences(clusters));
   std::vector<Reference> references = {{ResourceType::kRoutes, kOutbound}};
   auto listener = MakeOutboundListener(node, address, tracing, routes);
@@ -49,18 +51,15 @@ void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, co
     set.Add(ResourceType::kCluster, kPassthrough, MakePassthroughCluster());
     references.push_back({ResourceType::kCluster, kPassthrough});
     SetCapture(listener, node);
-    for (const auto& [name, service] : model.services) {
-      for (const MeshPort& port : service.ports) {
-        std::vector<std::string> ips = service.cluster_ips;
-        // Who dials the listener itself does not mean a Service of that address.
-        if (port.port == address.port) std::erase(ips, address.ip);
-        if (ips.empty()) continue;
-        clusters.clear();
-        const auto captured = MakeCapturedRoutes(model, node, service, port, clusters);
-        set.Add(ResourceType::kRoutes, captured.name(), captured, ClusterReferences(clusters));
-        references.push_back({ResourceType::kRoutes, captured.name()});
-        AddCaptured(listener, node, tracing, ips, port, captured);
-      }
+    for (const PortRoutes& one : ports) {
+      std::vector<std::string> ips = one.service->cluster_ips;
+      // Who dials the listener itself does not mean a Service of that address.
+      if (one.port->port == address.port) std::erase(ips, address.ip);
+      if (ips.empty()) continue;
+      const auto captured = MakeCapturedRoutes(one);
+      set.Add(ResourceType::kRoutes, captured.name(), captured, ClusterReferences(one.clusters));
+      references.push_back({ResourceType::kRoutes, captured.name()});
+      AddCaptured(listener, node, tracing, ips, *one.port, captured);
     }
   }
   AddListener(set, listener, tracing, std::move(references));

@@ -45,14 +45,19 @@ envoy::config::cluster::v3::Cluster MakePassthroughCluster();
 envoy::config::cluster::v3::Cluster MakeInboundCluster(const std::string& name, const SocketAddress& app,
                                                        AppProtocol protocol);
 
-// `clusters` gets the names of those that the routes use.
-envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
-                                                                std::set<std::string>& clusters);
-// Those of one port of a Service, whatever the Host says; named as its cluster.
-envoy::config::route::v3::RouteConfiguration MakeCapturedRoutes(const Model& model, const NodeFacts& node,
-                                                                const MeshService& service,
-                                                                const MeshPort& port,
-                                                                std::set<std::string>& clusters);
+// What becomes of requests to one port of a Service, whichever way they are known to be for it.
+struct PortRoutes {
+  const MeshService* service = nullptr;
+  const MeshPort* port = nullptr;
+  envoy::config::route::v3::VirtualHost host;  // without domains
+  std::set<std::string> clusters;              // that they use
+};
+std::vector<PortRoutes> MakePortRoutes(const Model& model, const NodeFacts& node);
+// Of all ports, told apart by Host.
+envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const std::vector<PortRoutes>& ports,
+                                                                const NodeFacts& node);
+// Of one, whatever the Host says; named as its cluster.
+envoy::config::route::v3::RouteConfiguration MakeCapturedRoutes(const PortRoutes& port);
 // `limit` null: none.
 envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string& cluster,
                                                                const RateLimitRule* limit);

@@ -241,24 +241,33 @@ RouteConfiguration MakeTable(const std::string& name) {
 
 }  // namespace
 
-RouteConfiguration MakeOutboundRoutes(const Model& model, const NodeFacts& node,
-                                      std::set<std::string>& clusters) {
-  RouteConfiguration table = MakeTable(kOutbound);
+std::vector<PortRoutes> MakePortRoutes(const Model& model, const NodeFacts& node) {
+  std::vector<PortRoutes> ports;
   for (const auto& [name, service] : model.services) {
     for (const MeshPort& port : service.ports) {
-      VirtualHost& host = *table.add_virtual_hosts();
-      host = MakeHost(model, node, service, port, clusters);
-      SetDomains(host, service, port.port, node);
+      PortRoutes& made = ports.emplace_back();
+      made.service = &service;
+      made.port = &port;
+      made.host = MakeHost(model, node, service, port, made.clusters);
     }
+  }
+  return ports;
+}
+
+RouteConfiguration MakeOutboundRoutes(const std::vector<PortRoutes>& ports, const NodeFacts& node) {
+  RouteConfiguration table = MakeTable(kOutbound);
+  for (const PortRoutes& one : ports) {
+    VirtualHost& host = *table.add_virtual_hosts();
+    host = one.host;
+    SetDomains(host, *one.service, one.port->port, node);
   }
   return table;
 }
 
-RouteConfiguration MakeCapturedRoutes(const Model& model, const NodeFacts& node, const MeshService& service,
-                                      const MeshPort& port, std::set<std::string>& clusters) {
-  RouteConfiguration table = MakeTable(OutboundCluster(service.name, port.port));
+RouteConfiguration MakeCapturedRoutes(const PortRoutes& port) {
+  RouteConfiguration table = MakeTable(OutboundCluster(port.service->name, port.port->port));
   VirtualHost& host = *table.add_virtual_hosts();
-  host = MakeHost(model, node, service, port, clusters);
+  host = port.host;
   host.add_domains("*");
   return table;
 }
