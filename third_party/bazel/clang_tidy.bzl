@@ -16,9 +16,9 @@ def _impl(target, ctx):
             continue
         out = ctx.actions.declare_file("%s.%s.tidy" % (ctx.label.name, src.basename))
         ctx.actions.run_shell(
-            inputs = depset([src, ctx.file._config], transitive = [cc.headers]),
+            inputs = depset([src, ctx.file._config, ctx.file._own_code], transitive = [cc.headers]),
             outputs = [out],
-            command = "/usr/bin/clang-tidy-19 --quiet --config-file=%s%s %s -- %s >%s.log 2>&1 || { cat %s.log; exit 1; }; touch %s" % (ctx.file._config.path, _TEST_CHECKS if src.basename.endswith("_test.cc") else "", src.path, " ".join(flags), out.path, out.path, out.path),
+            command = "/usr/bin/clang-tidy-19 --quiet --load=%s --config-file=%s%s %s -- %s >%s.log 2>&1 || { cat %s.log; exit 1; }; touch %s" % (ctx.file._own_code.path, ctx.file._config.path, _TEST_CHECKS if src.basename.endswith("_test.cc") else "", src.path, " ".join(flags), out.path, out.path, out.path),
             mnemonic = "ClangTidy",
             progress_message = "clang-tidy " + src.short_path,
         )
@@ -41,6 +41,7 @@ clang_tidy = aspect(
     implementation = _impl,
     attrs = {
         "_config": attr.label(default = "//:.clang-tidy", allow_single_file = True),
+        "_own_code": attr.label(default = "//third_party/bazel:own_code", allow_single_file = True, cfg = "exec"),
         "_format": attr.label(default = "//:.clang-format", allow_single_file = True),
     },
 )
