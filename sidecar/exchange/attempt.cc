@@ -281,10 +281,13 @@ void Attempt::SetHedged(bool too_slow) {
   if (too_slow) NoteFailure(kPerTryTimeout);
 }
 
-void Attempt::NoteResult(upstream::AttemptResult result) {
+void Attempt::NoteResult(upstream::AttemptResult result, Outcome outcome) {
   if (noted_ || !endpoint_) return;
   noted_ = true;
-  order_.cluster.Note(*endpoint_, result, order_.env.turn.now(), order_.env.random);
+  const time::MonotonicTime now = order_.env.turn.now();
+  order_.cluster.Note(*endpoint_, result, now, order_.env.random);
+  if (outcome != Outcome::kNotSent)
+    order_.cluster.retry_budget.OnAttempt(now, result != upstream::AttemptResult::kGood);
 }
 
 // A connection that had gone stale, which is when the request provably was not taken, says nothing of its
@@ -293,7 +296,7 @@ void Attempt::NoteFailure(const RequestError& error) {
   const bool stale =
       reused_ && error.kind == ErrorKind::kClosed && error.outcome == Outcome::kNotSent && !answered_;
   if (!endpoint_ || error.side != Side::kUpstream || stale) return;
-  NoteResult(upstream::AttemptResult::kLocalFailure);
+  NoteResult(upstream::AttemptResult::kLocalFailure, error.outcome);
   NoteLatency(true);
 }
 
@@ -306,24 +309,28 @@ void Attempt::NoteAnswer() {
       status = filter::HttpStatusOfGrpc(filter::ParseGrpcStatus(*text).value_or(kUnknownStatus));
   }
   NoteLatency(status >= 500);
+  const Outcome outcome = is_told_ ? error_.outcome : Outcome::kAnswered;
   if (status == 502 || status == 503 || status == 504) {
-    NoteResult(upstream::AttemptResult::kGatewayError);
+    NoteResult(upstream::AttemptResult::kGatewayError, outcome);
   } else if (status >= 500) {
-    NoteResult(upstream::AttemptResult::kServerError);
+    NoteResult(upstream::AttemptResult::kServerError, outcome);
   }
 }
 
 void Attempt::NoteEnd() {
   using Result = upstream::AttemptResult;
-  if (noted_ || !endpoint_ || endpoint_->health() == nullptr) return;
+  if (noted_ || !endpoint_) return;
   if (order_.grpc) {
     if (const auto text = stream_->in().trailers.Find(http::Known::kGrpcStatus)) {
       const uint16_t status =
           filter::HttpStatusOfGrpc(filter::ParseGrpcStatus(*text).value_or(kUnknownStatus));
-      if (status >= 500) return NoteResult(status == 500 ? Result::kServerError : Result::kGatewayError);
+      if (status >= 500) {
+        const Result result = status == 500 ? Result::kServerError : Result::kGatewayError;
+        return NoteResult(result, Outcome::kAnswered);
+      }
     }
   }
-  NoteResult(Result::kGood);
+  NoteResult(Result::kGood, Outcome::kAnswered);
 }
 
 void Attempt::NoteLatency(bool failed) {

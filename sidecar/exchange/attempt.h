@@ -155,8 +155,9 @@ class Attempt final : public Recycled<Attempt> {
   Next End(const RequestError& error);
   // Whether the app behind the endpoint can be reached.
   void LearnOf(ErrorKind kind);
-  // How the endpoint did, for balancing and outlier detection; the first that is noted counts.
-  void NoteResult(upstream::AttemptResult result);
+  // How the endpoint did, for balancing, outlier detection and the retry budget; the first that is noted
+  // counts.
+  void NoteResult(upstream::AttemptResult result, Outcome outcome);
   void NoteFailure(const RequestError& error);
   void NoteAnswer();
   void NoteEnd();

@@ -67,7 +67,6 @@ void Exchange::Hedge() {
                         now >= std::max(attempt_->head_sent_at(), request_ended_) + policy.per_try_timeout;
   attempt_->SetHedged(too_slow);
   NoRetry reason = upstream::JudgeHedge(Describe(*attempt_), policy);
-  if (listener_->tried_once) reason = NoRetry::kUsedUp;
   if (reason == NoRetry::kNone && !MayHedgeElsewhere()) reason = NoRetry::kNoOtherEndpoint;
   if (reason == NoRetry::kNone && upstream::TooLate(TimeLeft(), {}, target_->stats.recent_attempts.Median()))
     reason = NoRetry::kDeadline;

@@ -283,6 +283,37 @@ TEST(Hashed, WithABoundNobodyHasMuchMoreThanItsShareOfWhatIsUnderWay) {
   }
 }
 
+// ceil(1.5 x half of those under way, this one with them): 1, 2, 3, 3.
+TEST(Hashed, ABoundIsRoundedUpAndCountsTheRequestItself) {
+  Mesh mesh({{1}, {2}});
+  mesh.options.balancer.kind = Kind::kRingHash;
+  mesh.options.balancer.hash_balance_percent = 150;
+  std::vector<uint16_t> picks;
+  for (int i = 0; i < 4; ++i) {
+    picks.push_back(mesh.Pick(7));
+    ++mesh.at(picks.back() - 1u).active_attempts;
+  }
+  const uint16_t home = picks.front();
+  EXPECT_EQ(picks, (std::vector<uint16_t>{home, home, home, static_cast<uint16_t>(3 - home)}));
+}
+
+TEST(Hashed, ABoundGivesWayWhereAllWithRoomWereTried) {
+  Mesh mesh({{1}, {2}});
+  mesh.options.balancer.kind = Kind::kRingHash;
+  mesh.options.balancer.hash_balance_percent = 100;
+  for (uint64_t key = 0; key < 20; ++key) {
+    for (size_t full = 0; full < 2; ++full) {
+      TriedEndpoints tried;
+      tried.emplace_back(&mesh.at(1 - full));
+      mesh.at(full).active_attempts = 100;
+      mesh.at(1 - full).active_attempts = 0;
+      EndpointState* const found =
+          mesh.state().Pick({.tried = tried, .now = mesh.now, .random = mesh.random, .hash = key});
+      EXPECT_EQ(found, &mesh.at(full)) << key;
+    }
+  }
+}
+
 TEST(Hashed, WhoCameToAPriorityIsSpreadOverAllOfItsLocalities) {
   Mesh mesh({{1, 0}, {2, 0, kBad}, {11, 1}, {12, 2}});
   mesh.options.balancer.kind = Kind::kRingHash;

@@ -2,7 +2,9 @@
 // cluster down (Beyer et al., Site Reliability Engineering, ch. 21: a share of the requests; Bronson et al.,
 // HotOS 2021: what happens otherwise). A token bucket: each request puts its share in, each retry takes one
 // out, and what is in it at most is what one second of requests puts in, so that a long quiet time saves
-// nothing up for the moment of the failure. Pure: time is told. One worker's, of one cluster.
+// nothing up for the moment of the failure. While most attempts fail it gives nothing (gRPC proposal A6
+// closes there, too): a cluster that is down with all it has would only come back later. Pure: time is told.
+// One worker's, of one cluster.
 #ifndef PILLION_SIDECAR_UPSTREAM_RETRY_BUDGET_H_
 #define PILLION_SIDECAR_UPSTREAM_RETRY_BUDGET_H_
 
@@ -20,6 +22,8 @@ class RetryBudget {
   // A cluster that is seldom asked may still retry: the bucket holds this much also without requests, and
   // begins with it.
   static constexpr double kBurst = 20;
+  // Of how many attempts may be said that most have failed.
+  static constexpr uint64_t kFewAttempts = 20;
 
   void set_terms(const config::RetryBudget& terms) {
     terms_ = terms;
@@ -28,33 +32,51 @@ class RetryBudget {
   // One of the cluster's requests begins; its retries are none.
   void OnRequest(time::MonotonicTime now) {
     Refill(now);
-    ++requests_;
+    ++requests_.now;
     level_ = std::min(level_ + terms_.share, Depth());
+  }
+  // One of its attempts has ended that has cost an endpoint something: not one that was never sent.
+  void OnAttempt(time::MonotonicTime now, bool failed) {
+    Turn(now);
+    ++ended_.now;
+    if (failed) ++failed_.now;
   }
   // A retry may be made, and is paid for.
   bool Spend(time::MonotonicTime now) {
     Refill(now);
-    if (level_ < 1) return false;
+    if (level() < 1) return false;
     level_ -= 1;
     return true;
   }
-  // Retries that may be made now.
-  double level() const { return level_; }
+  // Retries that may be made now; 0 while most attempts fail.
+  double level() const { return MostFail() ? 0 : level_; }
 
  private:
   static constexpr auto kSecond = std::chrono::seconds(1);
+  // Since `second_`, and in the second before it.
+  struct Count {
+    uint64_t now = 0;
+    uint64_t before = 0;
+  };
 
+  // Who gives each request a retry of its own wants it then, too.
+  bool MostFail() const {
+    const uint64_t ended = ended_.now + ended_.before;
+    return ended >= kFewAttempts && 2 * (failed_.now + failed_.before) > ended && terms_.share < 1;
+  }
   double Depth() const {
     const double burst = terms_.share > 0 || terms_.per_second > 0 ? kBurst : 0;
-    return std::max(
-        {burst, terms_.per_second, terms_.share * static_cast<double>(std::max(before_, requests_))});
+    return std::max({burst, terms_.per_second,
+                     terms_.share * static_cast<double>(std::max(requests_.before, requests_.now))});
+  }
+  void Turn(time::MonotonicTime now) {
+    if (now < second_ + kSecond) return;
+    for (Count* const count : {&requests_, &ended_, &failed_})
+      *count = {.now = 0, .before = now < second_ + 2 * kSecond ? count->now : 0};
+    second_ = now;
   }
   void Refill(time::MonotonicTime now) {
-    if (now >= second_ + kSecond) {
-      before_ = now < second_ + 2 * kSecond ? requests_ : 0;
-      requests_ = 0;
-      second_ = now;
-    }
+    Turn(now);
     const std::chrono::duration<double> since = now - refilled_;
     level_ = std::min(level_ + terms_.per_second * since.count(), Depth());
     refilled_ = now;
@@ -62,8 +84,9 @@ class RetryBudget {
 
   config::RetryBudget terms_;
   double level_ = kBurst;
-  uint64_t requests_ = 0;  // since `second_`
-  uint64_t before_ = 0;    // in the second before it
+  Count requests_;
+  Count ended_;   // attempts
+  Count failed_;  // of them
   time::MonotonicTime second_{};
   time::MonotonicTime refilled_{};
 };

@@ -65,6 +65,34 @@ TEST(RetryBudget, NewTermsHoldAtOnce) {
   EXPECT_EQ(SpendAll(budget, kBegin), 0);
 }
 
+TEST(RetryBudget, GivesNothingWhileMostAttemptsFail) {
+  RetryBudget budget = Budget(0.1, 3);
+  for (int i = 0; i < 19; ++i) budget.OnAttempt(kBegin, true);
+  EXPECT_EQ(budget.level(), 20) << "of so few nothing is said";
+  budget.OnAttempt(kBegin, true);
+  EXPECT_EQ(budget.level(), 0);
+  EXPECT_FALSE(budget.Spend(kBegin));
+  for (int i = 0; i < 20; ++i) budget.OnAttempt(kBegin + milliseconds(999), false);
+  EXPECT_EQ(budget.level(), 20) << "half of them are not most";
+  EXPECT_TRUE(budget.Spend(kBegin + milliseconds(999)));
+}
+
+TEST(RetryBudget, ForgetsFailuresWithinTwoSeconds) {
+  RetryBudget budget = Budget(0.1, 0);
+  for (int i = 0; i < 100; ++i) budget.OnAttempt(kBegin, true);
+  EXPECT_FALSE(budget.Spend(kBegin + milliseconds(1999))) << "the second before counts";
+  EXPECT_TRUE(budget.Spend(kBegin + milliseconds(3000)));
+  for (int i = 0; i < 100; ++i) budget.OnAttempt(kBegin + milliseconds(3000), true);
+  EXPECT_FALSE(budget.Spend(kBegin + milliseconds(3001)));
+  EXPECT_TRUE(budget.Spend(kBegin + milliseconds(5000))) << "nothing came in the second before";
+}
+
+TEST(RetryBudget, StaysOpenWhereEachRequestMayBeRetried) {
+  RetryBudget budget = Budget(1, 0);
+  for (int i = 0; i < 100; ++i) budget.OnAttempt(kBegin, true);
+  EXPECT_TRUE(budget.Spend(kBegin));
+}
+
 // Whatever comes when, in every stretch of time no more is spent than was there and came in.
 TEST(RetryBudget, IsNeverExceededOnAnySchedule) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {

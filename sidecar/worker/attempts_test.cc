@@ -28,6 +28,7 @@ class Hedges : public EngineFixture {
   }
   void Start(size_t apps, config::Cluster cluster = {}) {
     ProxyConfig proxy(kPort, kFirstApp);
+    proxy.server->http.allow_explain = true;
     cluster.name = "app";
     auto assignment = std::make_shared<config::Assignment>();
     for (size_t i = 0; i < apps; ++i) {
@@ -173,6 +174,43 @@ TEST_F(Hedges, AsManyAsThePolicyHasRetries) {
   }
 }
 
+TEST_F(Hedges, OneInTheMiddleMayWin) {
+  Start(3);
+  const auto client = Ask();
+  Pass(milliseconds(250));
+  ASSERT_EQ(taken_.size(), 3u);
+  Answer(1, "200 OK", "second");
+  EXPECT_TRUE(Got(*client, "200", "second")) << client->text;
+  EXPECT_EQ(stats().hedges_won.value(), 1u) << "it was a hedge itself";
+}
+
+TEST_F(Hedges, NotWhereTooLittleTimeIsLeft) {
+  Start(2);
+  for (int i = 0; i < 40; ++i) stats().AttemptTook(seconds(20));
+  const auto client = Ask();
+  Pass(seconds(1));
+  EXPECT_EQ(taken_.size(), 1u) << "another would take longer than the 4.9 s that are left";
+  Answer(0, "200 OK", "late");
+  EXPECT_TRUE(Got(*client, "200", "late")) << client->text;
+}
+
+// The one that time runs out for was never sent, but the one before it was.
+TEST_F(Hedges, WhatWasAskedBeforeMayHaveRun) {
+  config::Cluster cluster;
+  cluster.connect_timeout = seconds(30);
+  Start(2, cluster);
+  const auto client = Ask("GET", "x-pillion-explain: 1\r\n\r\n");
+  ASSERT_EQ(taken_.size(), 1u);
+  const size_t other = apps_[0]->taken.empty() ? 0 : 1;
+  network_.BlackHole(At(static_cast<uint16_t>(kFirstApp + other)), true);
+  Pass(seconds(6));
+  EXPECT_EQ(stats().hedges.value(), 1u);
+  EXPECT_EQ(taken_.size(), 1u);
+  client->Read();
+  EXPECT_TRUE(client->text.starts_with("HTTP/1.1 504 ")) << client->text;
+  EXPECT_NE(client->text.find("outcome=ambiguous"), std::string::npos) << client->text;
+}
+
 TEST_F(Hedges, NotForWhatMayNotRunTwice) {
   Start(2);
   const auto client = Ask("POST", "content-length: 2\r\n\r\nhi");
@@ -209,7 +247,9 @@ TEST_F(Hedges, ButWhereThePolicySaysSoWithTheBody) {
   Pass(seconds(1));
   EXPECT_EQ(taken_.size(), 1u) << "the request has not ended";
   client->Send("hi");
-  Pass(milliseconds(150));
+  Pass(milliseconds(50));
+  EXPECT_EQ(taken_.size(), 1u) << "it waits from its end on";
+  Pass(milliseconds(100));
   ASSERT_EQ(taken_.size(), 2u);
   EXPECT_TRUE(Seen(1).ends_with("\r\n\r\nhi")) << Seen(1);
   Answer(1, "200 OK", "ok");
