@@ -1,5 +1,6 @@
 #include "sidecar/config/fields.h"
 
+#include <algorithm>
 #include <array>
 
 #include "sidecar/base/text.h"
@@ -72,6 +73,16 @@ Fraction ReadFraction(const envoy::config::core::v3::RuntimeFractionalPercent& s
 bool IsFieldName(std::string_view name) {
   return !name.empty() &&
          http::SkipToken(name.data(), name.data() + name.size()) == name.data() + name.size();
+}
+
+std::string ReadRequestField(const std::string& name, const std::string& path, ConfigErrors& errors) {
+  std::string lower = name;
+  std::ranges::transform(lower, lower.begin(), AsciiLower);
+  if (lower == "host") lower = ":authority";
+  const bool pseudo = lower == ":authority" || lower == ":method" || lower == ":path" || lower == ":scheme";
+  if (!pseudo && !IsFieldName(lower))
+    Add(errors, path, "expected a field name, :authority, :method, :path or :scheme");
+  return lower;
 }
 
 void RequireText(const std::string& text, const std::string& path, ConfigErrors& errors) {

@@ -43,6 +43,10 @@ std::string ReadCommand(std::string_view command, TextFormat::Piece& piece) {
     piece.text = Lower(argument.substr(0, mark));
     if (mark != std::string_view::npos) piece.otherwise = Lower(argument.substr(mark + 1));
     if (piece.text.empty()) return "expected %" + std::string(name) + "(FIELD)%";
+    if (name == "REQ") {
+      for (std::string* const field : {&piece.text, &piece.otherwise})
+        if (*field == "host") *field = ":authority";
+    }
   } else if (!argument.empty()) {
     return "expected %" + std::string(name) + "% without (...)";
   } else if (name == "DOWNSTREAM_REMOTE_ADDRESS") {

@@ -6,12 +6,15 @@
 #include <string>
 #include <string_view>
 
+#include "envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts.pb.h"
+#include "envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config.pb.h"
 #include "envoy/extensions/retry/host/previous_hosts/v3/previous_hosts.pb.h"
 #include "pillion/sidecar/v1/hedge.pb.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
 #include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/config/parse_balancer.h"
 #include "sidecar/config/parse_route.h"
 
 namespace pillion::config {
@@ -87,13 +90,35 @@ void ReadResets(const route::RetryPolicy::RateLimitedRetryBackOff& proto, const 
     result.reset_max = ReadDuration(proto.max_interval(), FieldPath(path, "max_interval"), errors, true);
 }
 
-void CheckPredicates(const route::RetryPolicy& proto, const std::string& path, ConfigErrors& errors) {
+// Those that were tried are left out in any case.
+std::vector<Labels> ReadPredicates(const route::RetryPolicy& proto, const std::string& path,
+                                   ConfigErrors& errors) {
+  using envoy::extensions::retry::host::omit_canary_hosts::v3::OmitCanaryHostsPredicate;
+  using envoy::extensions::retry::host::omit_host_metadata::v3::OmitHostMetadataConfig;
   using envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate;
+  std::vector<Labels> avoided;
   for (int i = 0; i < proto.retry_host_predicate_size(); ++i) {
     const std::string one_path = FieldPath(
         ElementPath(FieldPath(path, "retry_host_predicate"), static_cast<size_t>(i)), "typed_config");
-    Unpack<PreviousHostsPredicate>(proto.retry_host_predicate(i).typed_config(), one_path, errors);
+    const auto& any = proto.retry_host_predicate(i).typed_config();
+    if (any.Is<OmitCanaryHostsPredicate>()) {
+      Unpack<OmitCanaryHostsPredicate>(any, one_path, errors);
+      avoided.push_back({{"canary", "true"}});
+    } else if (any.Is<OmitHostMetadataConfig>()) {
+      const auto config = Unpack<OmitHostMetadataConfig>(any, one_path, errors);
+      if (config == nullptr) continue;
+      const std::string match_path = FieldPath(one_path, "metadata_match");
+      auto labels = ReadLabelMatch(config->metadata_match(), match_path, errors);
+      if (labels && !labels->empty()) {
+        avoided.push_back(*std::move(labels));
+      } else {
+        Add(errors, match_path, "expected fields of envoy.lb");
+      }
+    } else {
+      Unpack<PreviousHostsPredicate>(any, one_path, errors);
+    }
   }
+  return avoided;
 }
 
 // Our own: what Envoy has no fields for.
@@ -159,7 +184,7 @@ RetryPolicy ReadRetryPolicy(const route::RetryPolicy& proto, const std::string& 
     ReadResets(proto.rate_limited_retry_back_off(), FieldPath(path, "rate_limited_retry_back_off"), result,
                errors);
   }
-  CheckPredicates(proto, path, errors);
+  result.avoided = ReadPredicates(proto, path, errors);
   ReadOptions(proto, path, result, errors);
   for (int i = 0; i < proto.retriable_status_codes_size(); ++i) {
     const uint32_t code = proto.retriable_status_codes(i);

@@ -186,6 +186,7 @@ void ReadAction(const route::RouteAction& proto, const std::string& path, const 
   result.mirrors = ReadMirrors(proto.request_mirror_policies(), nullptr, FieldPath(path, kMirrors), errors);
   if (proto.has_timeout()) {
     result.timeout = ReadDuration(proto.timeout(), FieldPath(path, "timeout"), errors);
+    result.tells_timeout = result.timeout.count() > 0;
   }
   if (proto.has_idle_timeout()) {
     result.idle_timeout = ReadDuration(proto.idle_timeout(), FieldPath(path, "idle_timeout"), errors);

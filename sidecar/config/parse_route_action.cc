@@ -132,10 +132,8 @@ std::vector<HashPolicy> ReadHashPolicies(const route::RouteAction& proto, const 
     one.terminal = from.terminal();
     switch (from.policy_specifier_case()) {
       case Proto::kHeader:
-        one.name = from.header().header_name();
-        std::ranges::transform(one.name, one.name.begin(), AsciiLower);
-        if (!IsFieldName(one.name))
-          Add(errors, FieldPath(FieldPath(one_path, "header"), "header_name"), "expected a field name");
+        one.name = ReadRequestField(from.header().header_name(),
+                                    FieldPath(FieldPath(one_path, "header"), "header_name"), errors);
         break;
       case Proto::kCookie: {
         const std::string cookie_path = FieldPath(one_path, "cookie");

@@ -211,6 +211,7 @@ TEST(ParseRouteAction, ValuesAreFilledIn) {
     return Show(route.edits.response).at(0);
   };
   EXPECT_EQ(value("100%%"), "+x '100%'");
+  EXPECT_EQ(value("%REQ(Host?host)%%RESP(host)%"), "+x <1:authority|:authority> <2host>") << "as in matches";
   EXPECT_EQ(value("a%REQ(:Path)%b%RESP(X-Y?Z):12%"), "+x 'a' <1:path> 'b' <2x-y|z:12>");
   EXPECT_EQ(value("%DOWNSTREAM_REMOTE_ADDRESS%%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"), "+x <3> <4>");
   EXPECT_EQ(value("%PROTOCOL% %ROUTE_NAME% %UPSTREAM_CLUSTER:3%"), "+x <5> ' ' <6> ' ' <7:3>");
@@ -351,11 +352,13 @@ TEST(HashPolicies, AreRead) {
   EXPECT_FALSE(route.hash_policy[2].ttl);
   EXPECT_EQ(route.hash_policy[3].kind, Kind::kSourceIp);
   EXPECT_EQ(route.hash_policy[4].kind, Kind::kQuery);
+  EXPECT_EQ(Action("hash_policy: [{header: {header_name: Host}}]").hash_policy[0].name, ":authority");
   EXPECT_EQ(
       ActionErrors(
           "hash_policy: [{header: {header_name: ' '}}, {cookie: {name: '', ttl: -1s, path: '/a;b'}}, "
           "{connection_properties: {}}, {query_parameter: {}}, {}]"),
-      (Lines{"route.hash_policy[0].header.header_name: expected a field name",
+      (Lines{"route.hash_policy[0].header.header_name: expected a field name, :authority, :method, :path or "
+             ":scheme",
              "route.hash_policy[1].cookie.name: expected a cookie's name",
              "route.hash_policy[1].cookie.path: expected a path without ;",
              "route.hash_policy[1].cookie.ttl: expected a duration of 0 or more",

@@ -96,13 +96,7 @@ StringMatch ReadStringMatch(const matcher::StringMatcher& proto, const std::stri
 namespace {
 
 std::string ReadHeaderName(const std::string& name, const std::string& path, ConfigErrors& errors) {
-  std::string lower = name;
-  std::ranges::transform(lower, lower.begin(), AsciiLower);
-  if (lower == "host") lower = ":authority";
-  const bool pseudo = lower == ":authority" || lower == ":method" || lower == ":path" || lower == ":scheme";
-  if (!pseudo && !IsFieldName(lower)) {
-    Add(errors, path, "expected a field name, :authority, :method, :path or :scheme");
-  }
+  std::string lower = ReadRequestField(name, path, errors);
   if (lower == "content-length" || lower == "transfer-encoding") {
     Add(errors, path, "expected a field that does not frame the message; " + lower + " cannot be matched");
   }

@@ -389,6 +389,27 @@ TEST(ParseRouteTest, RetryPoliciesLookAtFields) {
           "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"}));
 }
 
+TEST(ParseRouteTest, ARetryPolicyMayAvoidEndpointsByTheirLabels) {
+  const auto one = [](const std::string& type, const std::string& fields = "") {
+    return "{retry_host_predicate: [{name: p, typed_config: {'@type': a/envoy.extensions.retry.host." + type +
+           fields + "}}]}";
+  };
+  const auto by_metadata = [&](const std::string& fields) {
+    return one("omit_host_metadata.v3.OmitHostMetadataConfig", fields);
+  };
+  EXPECT_TRUE(Retry("{}").avoided.empty());
+  EXPECT_EQ(Retry(one("omit_canary_hosts.v3.OmitCanaryHostsPredicate")).avoided,
+            (std::vector<Labels>{{{"canary", "true"}}}));
+  EXPECT_EQ(Retry(by_metadata(", metadata_match: {filter_metadata: {envoy.lb: {version: '2', old: true}}}"))
+                .avoided,
+            (std::vector<Labels>{{{"version", "2"}, {"old", "true"}}}));
+  const std::string path = "route.retry_policy.retry_host_predicate[0].typed_config.metadata_match";
+  EXPECT_EQ(RetryErrors(by_metadata("")), Lines{path + ": expected fields of envoy.lb"});
+  EXPECT_EQ(RetryErrors(by_metadata(", metadata_match: {filter_metadata: {a: {b: c}}}")),
+            (Lines{path + ".filter_metadata[\"a\"]: expected no key but envoy.lb",
+                   path + ": expected fields of envoy.lb"}));
+}
+
 TEST(ParseRouteTest, ARetryPolicyMaySayThatItsRequestsMayRunTwice) {
   const auto policy = [](const std::string& type) {
     return "{retry_options_predicates: [{name: p, typed_config: {'@type': type.googleapis.com/" + type +

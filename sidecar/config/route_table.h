@@ -120,6 +120,8 @@ struct RetryPolicy {
   };
   std::vector<ResetHeader> reset_headers;
   std::chrono::nanoseconds reset_max = std::chrono::seconds(300);
+  // Retries go to endpoints that have not all labels of one of these, where there are others.
+  std::vector<Labels> avoided = {};
   // Retry also requests that are not idempotent after an ambiguous or answered attempt. Only our own policy
   // sets it; Envoy's fields cannot.
   bool non_idempotent = false;
@@ -165,7 +167,7 @@ struct WeightedCluster {
 struct HashPolicy {
   enum class Kind : uint8_t { kHeader, kCookie, kSourceIp, kQuery };
   Kind kind = Kind::kHeader;
-  std::string name;  // of the header, lower case, of the cookie or the parameter
+  std::string name;  // of the header, as in HeaderMatch, of the cookie or the parameter
   // kCookie: a client that has none is given one, for so long; 0: until it ends.
   std::optional<std::chrono::seconds> ttl = std::nullopt;
   std::string path = "";
@@ -233,6 +235,7 @@ struct Route {
   std::shared_ptr<const std::vector<Mirror>> mirrors;  // null: none
   // Whole exchange, from the end of the request to the end of the response; 0: none. Envoy's default: 15 s.
   std::chrono::nanoseconds timeout = std::chrono::seconds(15);
+  bool tells_timeout = false;  // it is policy, not the default: upstreams are told what is left of it
   std::vector<HashPolicy> hash_policy;
   uint8_t priority = 0;  // which of the cluster's circuit limits count: RoutingPriority
   // Overrides the listener's stream idle time-out when set; 0: none.

@@ -71,6 +71,7 @@ upstream::EndpointState* Attempt::ChooseEndpoint() {
   upstream::PickQuery query{.tried = leads_ == nullptr ? upstream::Tried() : upstream::Tried(leads_->tried),
                             .now = order_.env.turn.now(),
                             .random = order_.env.random};
+  if (number_ > 1 && order_.route.retry) query.avoided = order_.route.retry->avoided;
   if (leads_ != nullptr && leads_->session && leads_->session->endpoint) {
     upstream::EndpointState* const own = cluster.FindSticky(*leads_->session->endpoint, query, order_.labels);
     const bool in_vain = own != nullptr && (own->Unreachable(query.now) || Has(query.tried, *own));
@@ -250,9 +251,9 @@ void Attempt::TellDeadline() {
   const time::Duration left = std::max(order_.deadline - order_.env.turn.now(), time::Duration{0});
   if (order_.grpc) {
     head().headers.Set(http::Known::kGrpcTimeout, filter::FormatGrpcTimeout(left));
-  } else {
-    head().headers.Set(http::Known::kPillionDeadline, std::to_string(left / std::chrono::milliseconds(1)));
+    if (!head().headers.Has(http::Known::kPillionDeadline)) return;
   }
+  head().headers.Set(http::Known::kPillionDeadline, std::to_string(left / std::chrono::milliseconds(1)));
 }
 
 void Attempt::LearnOf(ErrorKind kind) {

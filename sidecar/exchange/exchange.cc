@@ -387,16 +387,19 @@ void Exchange::SetDeadline() {
   std::optional<time::Duration> limit;
   if (route_->max_duration.count() > 0) limit = route_->max_duration;
   const http::HeaderList& fields = client_->request().headers;
-  const auto text = fields.Find(grpc_ ? http::Known::kGrpcTimeout : http::Known::kPillionDeadline);
-  std::optional<time::Duration> asked;
-  if (text) asked = grpc_ ? filter::ParseGrpcTimeout(*text) : ParseDeadline(*text);
-  if (asked && grpc_ && route_->grpc_timeout_max) {  // it takes the place of max_duration, as in Envoy
+  const auto lower = [&limit](std::optional<time::Duration> asked) {
+    if (asked) limit = std::min(limit.value_or(*asked), *asked);
+  };
+  const auto text = grpc_ ? fields.Find(http::Known::kGrpcTimeout) : std::nullopt;
+  const std::optional<time::Duration> asked = text ? filter::ParseGrpcTimeout(*text) : std::nullopt;
+  if (asked && route_->grpc_timeout_max) {  // it takes the place of max_duration, as in Envoy
     const time::Duration cap = *route_->grpc_timeout_max;
     limit = cap.count() > 0 ? std::min(*asked, cap) : *asked;
     *limit -= std::min(*limit, route_->grpc_timeout_offset);
-  } else if (asked) {
-    limit = std::min(limit.value_or(*asked), *asked);
+  } else {
+    lower(asked);
   }
+  if (const auto left = fields.Find(http::Known::kPillionDeadline)) lower(ParseDeadline(*left));
   if (limit) deadline_ = client_->started() + *limit;
 }
 
@@ -594,7 +597,10 @@ Next Exchange::Finish() {
   if (SliceQueue& left = client_->in().content; client_->in().ended && !left.empty())
     left.Clear();  // all of it is here, and nobody takes it
   if (!ClientSideOver()) client_->EndEarly();
-  if (attempt_ != nullptr) Remember(*attempt_);
+  if (attempt_ != nullptr) {
+    if (!local_answer_) attempt_->NoteDelivered();
+    Remember(*attempt_);
+  }
   Note(Event::kEnded, 0);
   Count();
   return Next::kDone;

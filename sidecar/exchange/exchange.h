@@ -96,6 +96,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   // Than the one that the attempt was at.
   bool HasOtherEndpoints(const Attempt& attempt) const;
   std::optional<time::Duration> TimeLeft() const;
+  time::MonotonicTime ToldDeadline() const;
   time::Duration WaitBeforeRetry(upstream::Verdict verdict, const upstream::ToldWait& told);
   // Since when no byte of the attempt has moved; max: that does not count now.
   time::MonotonicTime IdleSince() const;

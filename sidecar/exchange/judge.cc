@@ -30,11 +30,22 @@ void Exchange::StartAttempt() {
   if (attempts_ == 1) cluster_->BeginRequest(env_.turn.now());
   target_->stats.attempts.Add();
   attempt_ = std::make_unique<Attempt>(
-      AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, filter_state_, deadline_, events_,
-                   *this, *client_, grpc_, tunnel_},
+      AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, filter_state_, ToldDeadline(),
+                   events_, *this, *client_, grpc_, tunnel_},
       attempts_, leads_.get(), replay_);
   if (retry_counted_) attempt_->CountAsRetry();
   retry_counted_ = false;
+}
+
+// The deadline that the upstream is told: what is left of the request's own, or of its route's time-out where
+// that is policy. Of the latter a little more than is left: it is this side that says that it is over.
+time::MonotonicTime Exchange::ToldDeadline() const {
+  constexpr auto kMore = std::chrono::milliseconds(20);
+  if (!route_->tells_timeout || tunnel_ || !client_->in().ended) return deadline_;
+  const time::MonotonicTime ended =
+      request_ended_ == time::MonotonicTime() ? env_.turn.now() : request_ended_;
+  const time::MonotonicTime over = ended + RouteTimeout() + kMore;
+  return deadline_ == time::MonotonicTime() ? over : std::min(deadline_, over);
 }
 
 // What the policy may look at in an answer.
@@ -227,9 +238,11 @@ RequestError Exchange::FindLate() const {
     return wait.count() > 0 && now >= from + wait;
   };
   const config::HttpOptions& http = listener_->config->http;
+  // Nobody has been asked, so nobody was too slow: 503, not 504.
+  const bool nobody_asked =
+      attempt_ != nullptr && attempt_->step() == Attempt::Step::kAcquire && rivals_ == nullptr;
   if (request_ended_ != time::MonotonicTime() && over(request_ended_, RouteTimeout())) {
-    // Nobody has been asked, so nobody was too slow: 503, not 504.
-    if (attempt_ != nullptr && attempt_->step() == Attempt::Step::kAcquire && rivals_ == nullptr) {
+    if (nobody_asked) {
       return {ErrorKind::kConnectTimeout, Side::kUpstream, Outcome::kNotSent,
               "no connection was free within the route's time-out"};
     }
@@ -243,6 +256,10 @@ RequestError Exchange::FindLate() const {
     return {ErrorKind::kHeadTimeout, Side::kClient, outcome,
             "the stream took longer than max_stream_duration"};
   if (!over(last_activity_, IdleTimeout())) return {};
+  if (ClientSideOver() && nobody_asked) {
+    return {ErrorKind::kConnectTimeout, Side::kUpstream, Outcome::kNotSent,
+            "no connection was free within the idle time-out"};
+  }
   return {ErrorKind::kIdleTimeout, ClientSideOver() ? Side::kUpstream : Side::kClient, outcome,
           "no byte for too long"};
 }

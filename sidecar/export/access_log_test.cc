@@ -41,6 +41,7 @@ RequestRecord Sample() {
   record.attempts[1].endpoint = "10.0.0.2:80";
   record.attempts[1].outcome = Outcome::kNotSent;
   record.no_retry = NoRetry::kUsedUp;
+  record.retry_budget = 7;
   return record;
 }
 
@@ -50,7 +51,7 @@ TEST(AccessLogLine, HoldsWhatWasAsked) {
             R"("path":"/a?b=c","protocol":"HTTP/1.1","response_code":503,"response_flags":"UF,URX",)"
             R"("response_code_details":"connect failed","bytes_received":7,"bytes_sent":25,"duration_ms":12,)"
             R"("route":"web/0","cluster":"web","upstream_host":"10.0.0.2:80","attempts":2,)"
-            R"("outcome":"not_sent","not_retried":"used_up",)"
+            R"("outcome":"not_sent","not_retried":"used_up","retry_budget":7,)"
             R"("client":"127.0.0.1:4711","user_agent":"curl/8","request_id":"id-1"})"
             "\n");
 }
@@ -61,6 +62,7 @@ TEST(AccessLogLine, WithoutFlagsHasADashAndATraceOnlyWhenSampled) {
   EXPECT_EQ(AccessLogLine(record).find("trace_id"), std::string::npos);
   EXPECT_EQ(AccessLogLine(record).find("outcome"), std::string::npos) << "there was no attempt";
   EXPECT_EQ(AccessLogLine(record).find("not_retried"), std::string::npos);
+  EXPECT_EQ(AccessLogLine(record).find("retry_budget"), std::string::npos);
   record.sampled = true;
   record.trace = {0x4b, 0xf9, 0x2f};
   EXPECT_NE(AccessLogLine(record).find(R"("trace_id":"4bf92f00000000000000000000000000")"),

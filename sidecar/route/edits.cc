@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
+#include "sidecar/route/match.h"
+
 namespace pillion::route {
 namespace {
 
 std::string_view FieldOf(const http::RequestHead& head, std::string_view name) {
-  if (name == ":method") return head.method_text;
-  if (name == ":path") return head.path;
-  if (name == ":authority") return head.authority;
-  if (name == ":scheme") return head.scheme;
+  if (name.starts_with(':')) return RequestLineField(head, name);
   return head.headers.Find(name).value_or("");
 }
 

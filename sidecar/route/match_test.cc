@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 #include <re2/re2.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "sidecar/config/string_match.h"
 
 namespace pillion::route {
 namespace {
@@ -49,6 +52,36 @@ TEST(HeaderMatch, LooksAtEachFieldByItself) {
   EXPECT_TRUE(Matches(match, head));
   match.value = Exactly("one,two");
   EXPECT_FALSE(Matches(match, head)) << "they are not joined (CVE-2026-26308)";
+}
+
+TEST(StringMatch, EachKindMatchesWhatItSays) {
+  using Kind = StringMatch::Kind;
+  struct Case {
+    Kind kind;
+    std::string text;
+    bool ignore_case;
+    std::vector<std::string> matches;
+    std::vector<std::string> others;
+  };
+  const std::vector<Case> cases = {
+      {Kind::kExact, "aBc", false, {"aBc"}, {"", "abc", "aBcd", "aB", "xaBc"}},
+      {Kind::kExact, "aBc", true, {"aBc", "ABC"}, {"", "abcd", "ab", "xabc"}},
+      {Kind::kPrefix, "aB", false, {"aB", "aBc"}, {"", "a", "abc", "xaB"}},
+      {Kind::kPrefix, "aB", true, {"ab", "ABc"}, {"", "a", "xab"}},
+      {Kind::kSuffix, "Bc", false, {"Bc", "aBc"}, {"", "c", "abc", "Bcx"}},
+      {Kind::kSuffix, "Bc", true, {"bc", "aBC"}, {"", "c", "bcx"}},
+      {Kind::kContains, "bC", false, {"bC", "abC", "bCd", "abCd", "bbC"}, {"", "b", "abc", "b C"}},
+      {Kind::kContains, "bC", true, {"bc", "aBC", "Bcd", "abcd", "bbc"}, {"", "b", "b c"}},
+      {Kind::kRegex, "a+b?", false, {"a", "aab"}, {"", "b", "aabb", "xa", "A", "a\n"}},
+  };
+  for (const Case& one : cases) {
+    StringMatch match{.kind = one.kind, .text = one.text, .ignore_case = one.ignore_case, .regex = nullptr};
+    if (one.kind == Kind::kRegex) match.regex = std::make_shared<const re2::RE2>(one.text);
+    for (const std::string& text : one.matches)
+      EXPECT_TRUE(config::Matches(match, text)) << one.text << " " << text;
+    for (const std::string& text : one.others)
+      EXPECT_FALSE(config::Matches(match, text)) << one.text << " " << text;
+  }
 }
 
 TEST(HeaderMatch, AFieldThatIsNotThereHasNoValue) {

@@ -359,6 +359,15 @@ bool Http1UpstreamSession::Take(const http1::Parser::Step& step) {
   return false;
 }
 
+bool Http1UpstreamSession::LooksAlive() {
+  constexpr auto kLong = std::chrono::seconds(1);
+  if (!usable() || parts_.turn.now() - since_ < kLong) return usable();
+  wire_.Mark(true, false);
+  Read();
+  wire_.KeepRest();
+  return usable();
+}
+
 void Http1UpstreamSession::OnInputEnd() {
   // Seen again on each readiness; the other direction goes on.
   if (state_ == State::kTunnel && stream_ != nullptr && stream_->in_.ended) return;

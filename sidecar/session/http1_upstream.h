@@ -47,6 +47,9 @@ class Http1UpstreamSession final : public stream::Runnable,
   bool used() const { return requests_ > 0; }
   // Connected, free, and nothing has happened on it that was not looked at (a FIN would show as readable).
   bool usable() const { return state_ == State::kIdle && !wire_.readable(); }
+  // The same; of one that was idle for long its socket is asked as well, for servers close those, and
+  // readiness is as old as the turn.
+  bool LooksAlive();
   // `raw`: no HTTP on it; the server may speak at once.
   std::unique_ptr<stream::UpstreamStream> Open(bool raw);
   // The pool is gone: end with the request, or now.

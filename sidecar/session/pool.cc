@@ -47,7 +47,7 @@ void Http1Pool::Serve(stream::Ticket& ticket) {
   Http1UpstreamSession* session = ticket.raw ? nullptr : idle_.front();
   while (session != nullptr) {
     Http1UpstreamSession* const next = idle_.Next(session);
-    if (!session->usable()) {
+    if (!session->LooksAlive()) {
       session->ListNode<IdleTag>::Unlink();  // something came on it: it is looked at this turn and comes
                                              // back, or dies
     } else if (Fits(*session, ticket)) {

@@ -178,6 +178,46 @@ TEST_F(Pools, AnIdleConnectionOfAnotherClientMakesRoom) {
   EXPECT_EQ(endpoint_->http1_pool->connections(), kMaxConnectionsPerEndpoint);
 }
 
+// Servers close what is idle for long, and readiness tells of it a turn later.
+TEST_F(Pools, WhatWasIdleForLongIsLookedAtBeforeItIsUsedAgain) {
+  struct Case {
+    std::chrono::milliseconds idle;
+    const char* what;  // the server has done
+    bool seen;
+  };
+  uint16_t port = 80;
+  for (const Case& one : {Case{std::chrono::milliseconds(1500), "end", true},
+                          Case{std::chrono::milliseconds(1500), "reset", true},
+                          Case{std::chrono::milliseconds(1500), "said", true},
+                          Case{std::chrono::milliseconds(1500), "nothing", false},
+                          Case{std::chrono::milliseconds(500), "end", false}}) {
+    const auto peers = network_.NewLoop();
+    testing::SimServer server(*peers, At(++port));
+    UseEndpoint(port);
+    loop_.dials = 0;
+    stream::Ticket& first = AskHttp1();
+    Settle(nullptr);
+    Send(first);
+    Settle(nullptr);
+    ASSERT_EQ(server.taken.size(), 1u);
+    server.taken[0]->Send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    Settle(nullptr);
+    first.stream.reset();
+    Pass(one.idle, nullptr);
+    loop_.late = true;
+    if (one.what == std::string_view("end")) server.taken.clear();
+    if (one.what == std::string_view("reset")) server.taken[0]->Reset();
+    if (one.what == std::string_view("said")) server.taken[0]->Send("HTTP/1.1 408 Request Timeout\r\n\r\n");
+    Settle(nullptr);
+    EXPECT_EQ(AskHttp1().settled(), !one.seen) << one.what << " " << one.idle.count();
+    loop_.late = false;
+    Settle(nullptr);
+    EXPECT_EQ(loop_.dials, one.seen ? 2 : 1) << one.what << " " << one.idle.count();
+    tickets_.clear();
+    Settle(nullptr);
+  }
+}
+
 // The circuit's limit: who comes after waits for a connection to be free, in turn.
 TEST_F(Pools, BeyondTheClustersConnectionsRequestsWaitForOneToBeFree) {
   cluster_->circuits[0].connections = 2;

@@ -26,13 +26,13 @@ inline net::Address At(uint16_t port) {
   return net::Address::Parse("127.0.0.1", port).value_or(net::Address());
 }
 
-// A loop that can be told to have no descriptors left.
+// A loop that can be told to have no descriptors left, or to tell nothing of what has come.
 class PoorLoop : public net::Loop {
  public:
   explicit PoorLoop(std::unique_ptr<net::Loop> loop) : loop_(std::move(loop)) {}
   std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer, int* error) override {
     ++dials;
-    if (!poor) return loop_->Connect(to, observer, error);
+    if (!poor) return loop_->Connect(to, ears_.emplace_back(observer, late), error);
     *error = EMFILE;
     return nullptr;
   }
@@ -46,9 +46,19 @@ class PoorLoop : public net::Loop {
   void Wait(time::MonotonicTime deadline) override { loop_->Wait(deadline); }
   void Wake() override { loop_->Wake(); }
   bool poor = false;
+  bool late = false;
   int dials = 0;
 
  private:
+  struct Ear final : net::Observer {
+    Ear(net::Observer& observer, const bool& is_late) : to(observer), late(is_late) {}
+    void OnReady(bool readable, bool writable) override {
+      if (!late) to.OnReady(readable, writable);
+    }
+    net::Observer& to;
+    const bool& late;
+  };
+  std::deque<Ear> ears_;  // of all connections, also those that are gone
   std::unique_ptr<net::Loop> loop_;
 };
 

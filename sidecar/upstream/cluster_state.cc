@@ -126,7 +126,8 @@ void ClusterState::ForgetIdle(time::MonotonicTime now) {
 config::Health EndpointState::HealthNow() const {
   using ledger::EndpointHealth;
   const uint32_t flags = health_ == nullptr ? 0 : health_->flags();
-  if ((flags & (EndpointHealth::kEjected | EndpointHealth::kCheckFailed)) != 0) return config::Health::kBad;
+  if ((flags & EndpointHealth::kCheckFailed) != 0) return config::Health::kBad;
+  if ((flags & EndpointHealth::kEjected) != 0 && !ejected_may_serve_) return config::Health::kBad;
   if ((flags & EndpointHealth::kUnchecked) != 0 && !unchecked_may_serve_) return config::Health::kBad;
   return config_->health;
 }
@@ -168,8 +169,6 @@ void EndpointState::CouldNotConnect(time::MonotonicTime now) {
       now + std::min<time::Duration>(kFirstEndpointPause * (1 << doublings), kLongestEndpointPause);
 }
 
-namespace {
-
 bool HasLabels(const EndpointState& endpoint, const config::Labels& labels) {
   const config::Labels& own = endpoint.config().labels;
   return std::ranges::all_of(labels, [&](const auto& label) {
@@ -177,8 +176,6 @@ bool HasLabels(const EndpointState& endpoint, const config::Labels& labels) {
     return found != own.end() && found->second == label.second;
   });
 }
-
-}  // namespace
 
 EndpointSet ClusterState::MakeSet(const config::Labels& labels, const EndpointSet* before,
                                   const PickQuery& query) const {
@@ -190,6 +187,22 @@ EndpointSet ClusterState::MakeSet(const config::Labels& labels, const EndpointSe
   return EndpointSet(members, config(), *entry_.endpoints, callers_.get(), before, query.now, query.random);
 }
 
+// A cluster that has just come serves before its first checks have ended; later a new endpoint waits for its
+// own. Who was ejected when others served serves again when none of those is left: they may have drained,
+// failed their checks, or gone.
+void ClusterState::DecideWhoMayServe() {
+  const auto let = [&](bool unchecked, bool ejected) {
+    for (const auto& endpoint : endpoints_) {
+      endpoint->unchecked_may_serve_ = unchecked;
+      endpoint->ejected_may_serve_ = ejected;
+    }
+    return std::ranges::any_of(endpoints_,
+                               [](const auto& endpoint) { return endpoint->standing() != Standing::kOut; });
+  };
+  if (let(false, false) || let(true, false)) return;
+  let(true, true);
+}
+
 // The sets as the endpoints' standing has them now.
 void ClusterState::Refresh(const PickQuery& query) {
   const uint64_t epoch = ledger_->epoch();
@@ -198,14 +211,8 @@ void ClusterState::Refresh(const PickQuery& query) {
   epoch_ = epoch;
   callers_version_ = callers;
   ledger_->NoteTraffic();  // the first pick comes here too
-  // A cluster that has just come serves before its first checks have ended; later a new endpoint waits for
-  // its own.
-  const bool any_checked = std::ranges::any_of(endpoints_, [](const auto& endpoint) {
-    endpoint->unchecked_may_serve_ = false;
-    return endpoint->standing() != Standing::kOut;
-  });
+  DecideWhoMayServe();
   for (const auto& endpoint : endpoints_) {
-    endpoint->unchecked_may_serve_ = !any_checked;
     const bool good = endpoint->standing() == Standing::kGood;
     if (good && !endpoint->was_good_) endpoint->good_since_ = query.now;
     endpoint->was_good_ = good;

@@ -95,6 +95,7 @@ class ClusterState : public LocalCounted {
                                const std::shared_ptr<const config::Cluster>& cluster) const;
   LocalRef<EndpointState> MakeDialled(const net::Address& address) const;
   size_t FindIdle();
+  void DecideWhoMayServe();
   void Refresh(const PickQuery& query);
   EndpointSet& SetFor(const config::Subsets& subsets, const config::LabelMatch* labels,
                       const PickQuery& query);

@@ -370,7 +370,16 @@ EndpointState* EndpointSet::Pick(const PickQuery& query) {
   };
   const size_t level = ChooseLevel(query);
   if (levels_[level].groups.empty()) return nullptr;
-  EndpointState* found = PickWhere(untried, level, query);
+  EndpointState* found = nullptr;
+  if (!query.avoided.empty()) {
+    const auto wanted = [&](const EndpointState& endpoint) {
+      return untried(endpoint) && std::ranges::none_of(query.avoided, [&](const config::Labels& labels) {
+               return HasLabels(endpoint, labels);
+             });
+    };
+    found = PickWhere(wanted, level, query);
+  }
+  if (found == nullptr) found = PickWhere(untried, level, query);
   if (found == nullptr && query.tried.size() > 1) found = PickWhere(reachable, level, query);
   if (found == nullptr) found = PickWhere(other, level, query);
   if (found != nullptr) found->Chosen(query.now);

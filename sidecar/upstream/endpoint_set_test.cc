@@ -101,6 +101,56 @@ TEST(Priorities, TheNextOneGetsWhatTheFirstCannotCarry) {
   EXPECT_EQ(picks, (std::map<uint16_t, int>{{1, 50}, {2, 50}}));
 }
 
+TEST(Avoided, AreAskedOnlyWhereNobodyElseIsLeft) {
+  const config::Labels canary = {{"canary", "true"}};
+  const config::Labels old = {{"version", "1"}, {"zone", "a"}};
+  Mesh mesh({{1, 0, config::Health::kGood, 1, canary},
+             {2, 0, config::Health::kGood, 1, old},
+             {3, 0, config::Health::kGood, 1, {{"version", "1"}}},
+             {11, 1}});
+  const std::vector<config::Labels> avoided = {canary, old};
+  TriedEndpoints tried;
+  std::vector<uint16_t> order;
+  for (int i = 0; i < 4; ++i) {
+    EndpointState* const found =
+        mesh.state().Pick({.tried = tried, .now = mesh.now, .random = mesh.random, .avoided = avoided});
+    ASSERT_NE(found, nullptr);
+    order.push_back(found->address().port());
+    tried.emplace_back(found);
+  }
+  EXPECT_EQ(order[0], 3) << "it has one of two labels alone";
+  EXPECT_EQ(order[1], 11) << "also in the next priority";
+  EXPECT_EQ(order[2] + order[3], 3);
+}
+
+// Without panic, as our control plane writes it.
+TEST(Ejected, ServesAgainWhenNobodyElseIsLeft) {
+  for (const auto gone : {kBad, config::Health::kDraining}) {
+    Mesh mesh({{1}, {2}});
+    mesh.options.outlier.emplace();
+    mesh.options.outlier->most_percent = 100;
+    mesh.options.balancer.panic_percent = 0;
+    const auto eject = [&](size_t i) {
+      return mesh.state().ledger().Eject(*mesh.at(i).health(), mesh.now,
+                                         {.base = seconds(30), .longest = seconds(300), .most_percent = 100},
+                                         {});
+    };
+    EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{1, 5}, {2, 5}}));
+    ASSERT_TRUE(eject(0));
+    EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{2, 10}}));
+    mesh.Set({{1}, {2, 0, gone}});
+    mesh.Push();
+    EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{1, 10}}));
+    mesh.Set({{1}, {2, 0, gone}, {3}});
+    mesh.Push();
+    EXPECT_EQ(mesh.Picks(10), (std::map<uint16_t, int>{{3, 10}}));
+    // Who has failed its checks does not.
+    mesh.state().ledger().SetChecked(*mesh.at(0).health(), false);
+    mesh.state().ledger().SetChecked(*mesh.at(2).health(), false);
+    EXPECT_EQ(mesh.Pick(), 0);
+  }
+}
+
 TEST(Priorities, ARetryLeavesThePriorityOnlyWhenAllOfItWereTried) {
   Mesh mesh({{1, 0}, {2, 0}, {11, 1}});
   TriedEndpoints tried;

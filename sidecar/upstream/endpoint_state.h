@@ -119,6 +119,7 @@ class EndpointState : public LocalCounted {
   bool pillion_sidecar_ = false;
   bool was_good_ = false;
   bool unchecked_may_serve_ = true;
+  bool ejected_may_serve_ = false;
   bool tried_ = false;
   uint32_t failures_ = 0;  // to connect, one after the other
   uint32_t waiting_ = 0;   // requests
@@ -131,6 +132,9 @@ class EndpointState : public LocalCounted {
 // Why it gets no requests, or is the last choice: "ejected", "failed_active_hc", "unhealthy", "draining",
 // "unchecked", "degraded"; "healthy".
 std::string_view DescribeStanding(const EndpointState& endpoint);
+
+// All of them.
+bool HasLabels(const EndpointState& endpoint, const config::Labels& labels);
 
 // The endpoints of a request's earlier attempts, in their order.
 using TriedEndpoints = std::vector<LocalRef<EndpointState>>;

@@ -2,9 +2,9 @@
 // cluster down (Beyer et al., Site Reliability Engineering, ch. 21: a share of the requests; Bronson et al.,
 // HotOS 2021: what happens otherwise). A token bucket: each request puts its share in, each retry takes one
 // out, and what is in it at most is what one second of requests puts in, so that a long quiet time saves
-// nothing up for the moment of the failure. While most attempts fail it gives nothing (gRPC proposal A6
-// closes there, too): a cluster that is down with all it has would only come back later. Pure: time is told.
-// One worker's, of one cluster.
+// nothing up for the moment of the failure. While most attempts fail requests put nothing in (gRPC proposal
+// A6 gives no retries then): a cluster that is down with all it has would only come back later. Pure: time is
+// told. One worker's, of one cluster.
 #ifndef PILLION_SIDECAR_UPSTREAM_RETRY_BUDGET_H_
 #define PILLION_SIDECAR_UPSTREAM_RETRY_BUDGET_H_
 
@@ -33,7 +33,7 @@ class RetryBudget {
   void OnRequest(time::MonotonicTime now) {
     Refill(now);
     ++requests_.now;
-    level_ = std::min(level_ + terms_.share, Depth());
+    if (!MostFail()) level_ = std::min(level_ + terms_.share, Depth());
   }
   // One of its attempts has ended that has cost an endpoint something: not one that was never sent.
   void OnAttempt(time::MonotonicTime now, bool failed) {
@@ -44,12 +44,12 @@ class RetryBudget {
   // A retry may be made, and is paid for.
   bool Spend(time::MonotonicTime now) {
     Refill(now);
-    if (level() < 1) return false;
+    if (level_ < 1) return false;
     level_ -= 1;
     return true;
   }
-  // Retries that may be made now; 0 while most attempts fail.
-  double level() const { return MostFail() ? 0 : level_; }
+  // Retries that may be made now.
+  double level() const { return level_; }
 
  private:
   static constexpr auto kSecond = std::chrono::seconds(1);

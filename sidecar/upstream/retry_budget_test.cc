@@ -65,32 +65,56 @@ TEST(RetryBudget, NewTermsHoldAtOnce) {
   EXPECT_EQ(SpendAll(budget, kBegin), 0);
 }
 
-TEST(RetryBudget, GivesNothingWhileMostAttemptsFail) {
+void Ask(RetryBudget& budget, int requests, time::MonotonicTime now) {
+  for (int i = 0; i < requests; ++i) budget.OnRequest(now);
+}
+
+void End(RetryBudget& budget, int attempts, bool failed, time::MonotonicTime now) {
+  for (int i = 0; i < attempts; ++i) budget.OnAttempt(now, failed);
+}
+
+TEST(RetryBudget, RequestsPutNothingInWhileMostAttemptsFail) {
+  RetryBudget budget = Budget(0.1, 0);
+  EXPECT_EQ(SpendAll(budget, kBegin), 20);
+  End(budget, 19, true, kBegin);
+  Ask(budget, 105, kBegin);
+  EXPECT_EQ(SpendAll(budget, kBegin), 10) << "of so few attempts nothing is said";
+  End(budget, 1, true, kBegin);
+  Ask(budget, 105, kBegin);
+  EXPECT_EQ(SpendAll(budget, kBegin), 0);
+  End(budget, 20, false, kBegin + milliseconds(999));
+  Ask(budget, 105, kBegin + milliseconds(999));
+  EXPECT_EQ(SpendAll(budget, kBegin + milliseconds(999)), 10) << "half of them are not most";
+}
+
+TEST(RetryBudget, TheFloorIsThereThenToo) {
   RetryBudget budget = Budget(0.1, 3);
-  for (int i = 0; i < 19; ++i) budget.OnAttempt(kBegin, true);
-  EXPECT_EQ(budget.level(), 20) << "of so few nothing is said";
-  budget.OnAttempt(kBegin, true);
-  EXPECT_EQ(budget.level(), 0);
-  EXPECT_FALSE(budget.Spend(kBegin));
-  for (int i = 0; i < 20; ++i) budget.OnAttempt(kBegin + milliseconds(999), false);
-  EXPECT_EQ(budget.level(), 20) << "half of them are not most";
-  EXPECT_TRUE(budget.Spend(kBegin + milliseconds(999)));
+  End(budget, 100, true, kBegin);
+  EXPECT_EQ(SpendAll(budget, kBegin), 20);
+  End(budget, 100, true, kBegin + seconds(1));
+  Ask(budget, 1000, kBegin + seconds(1));
+  EXPECT_EQ(SpendAll(budget, kBegin + seconds(1)), 3);
 }
 
 TEST(RetryBudget, ForgetsFailuresWithinTwoSeconds) {
-  RetryBudget budget = Budget(0.1, 0);
-  for (int i = 0; i < 100; ++i) budget.OnAttempt(kBegin, true);
-  EXPECT_FALSE(budget.Spend(kBegin + milliseconds(1999))) << "the second before counts";
-  EXPECT_TRUE(budget.Spend(kBegin + milliseconds(3000)));
-  for (int i = 0; i < 100; ++i) budget.OnAttempt(kBegin + milliseconds(3000), true);
-  EXPECT_FALSE(budget.Spend(kBegin + milliseconds(3001)));
-  EXPECT_TRUE(budget.Spend(kBegin + milliseconds(5000))) << "nothing came in the second before";
+  const auto given_after = [](milliseconds wait) {
+    RetryBudget budget = Budget(0.1, 0);
+    SpendAll(budget, kBegin);
+    End(budget, 100, true, kBegin);
+    Ask(budget, 105, kBegin + wait);
+    return SpendAll(budget, kBegin + wait);
+  };
+  EXPECT_EQ(given_after(milliseconds(999)), 0);
+  EXPECT_EQ(given_after(milliseconds(1999)), 0) << "the second before counts";
+  EXPECT_EQ(given_after(milliseconds(2000)), 10);
 }
 
-TEST(RetryBudget, StaysOpenWhereEachRequestMayBeRetried) {
+TEST(RetryBudget, WhereEachRequestMayBeRetriedItIsAlso) {
   RetryBudget budget = Budget(1, 0);
-  for (int i = 0; i < 100; ++i) budget.OnAttempt(kBegin, true);
-  EXPECT_TRUE(budget.Spend(kBegin));
+  SpendAll(budget, kBegin);
+  End(budget, 100, true, kBegin);
+  Ask(budget, 5, kBegin);
+  EXPECT_EQ(SpendAll(budget, kBegin), 5);
 }
 
 // Whatever comes when, in every stretch of time no more is spent than was there and came in.

@@ -2,20 +2,31 @@
 
 #include <algorithm>
 #include <charconv>
+#include <string>
 
+#include "absl/time/time.h"
 #include "sidecar/base/random.h"
+#include "sidecar/base/text.h"
 
 namespace pillion::upstream {
 namespace {
 
 // A whole number that is not too large to be counted in nanoseconds; one that is negative is one too.
+constexpr int64_t kMost = 4'000'000'000;
 std::optional<int64_t> ReadNumber(std::optional<std::string_view> text) {
-  constexpr int64_t kMost = 4'000'000'000;
   int64_t value = 0;
   if (!text) return std::nullopt;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
   if (error != std::errc() || end != text->data() + text->size()) return std::nullopt;
   return std::clamp(value, -kMost, kMost);
+}
+
+// From now to a date as RFC 9110 section 5.6.7 has it; 0 when it is over. The two older forms are not read.
+std::optional<int64_t> SecondsUntil(std::string_view date, std::chrono::seconds unix_now) {
+  absl::Time time;
+  std::string error;
+  if (!absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", ToAbsl(date), &time, &error)) return std::nullopt;
+  return std::clamp<int64_t>(absl::ToUnixSeconds(time) - unix_now.count(), 0, kMost);
 }
 
 bool WantsStatus(const config::RetryPolicy& policy, const AttemptFacts& facts) {
@@ -136,12 +147,12 @@ ToldWait ReadToldWait(const config::RetryPolicy& policy, const http::HeaderList&
     const std::chrono::milliseconds wait(ReadNumber(text).value_or(-1));
     return wait.count() < 0 || wait > policy.reset_max ? ToldWait{Kind::kNever} : ToldWait{Kind::kWait, wait};
   }
-  if (const std::optional<int64_t> seconds = ReadNumber(fields.Find("retry-after"));
-      seconds && *seconds >= 0) {
-    const std::chrono::seconds wait(*seconds);
-    return wait > policy.backoff_max ? ToldWait{Kind::kNever} : ToldWait{Kind::kWait, wait};
-  }
-  return {};
+  const auto after = fields.Find("retry-after");
+  std::optional<int64_t> seconds = ReadNumber(after);
+  if (after && !seconds) seconds = SecondsUntil(*after, unix_now);
+  if (!seconds || *seconds < 0) return {};
+  const std::chrono::seconds wait(*seconds);
+  return wait > policy.backoff_max ? ToldWait{Kind::kNever} : ToldWait{Kind::kWait, wait};
 }
 
 std::chrono::nanoseconds Backoff(const config::RetryPolicy& policy, uint32_t retry, uint64_t random) {

@@ -484,6 +484,65 @@ TEST(Judge, PolicyConditionsAndCountsAreHonoured) {
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
 }
 
+// xds.md 1.4: what of all that may happen to an attempt each condition wants.
+TEST(Judge, EachConditionWantsItsOwn) {
+  std::map<std::string, AttemptFacts> events;
+  const auto failed = [&](const std::string& name, ErrorKind kind, Outcome outcome) {
+    events[name].error = Failed(kind, outcome);
+    events[name].safe_retries = kMaxSafeRetries;  // no condition is needed before
+  };
+  failed("reset", ErrorKind::kReset, Outcome::kAmbiguous);
+  failed("timeout", ErrorKind::kPerTryTimeout, Outcome::kAmbiguous);
+  failed("unsent", ErrorKind::kClosed, Outcome::kNotSent);
+  failed("connect", ErrorKind::kConnectFailed, Outcome::kNotSent);
+  failed("late", ErrorKind::kConnectTimeout, Outcome::kNotSent);
+  failed("refused", ErrorKind::kPeerRefused, Outcome::kRefused);
+  for (const uint16_t status : {200, 404, 409, 418, 429, 500, 501, 502, 503, 504})
+    events[std::to_string(status)].status = status;
+  for (const uint32_t status : {0u, 1u, 2u, 4u, 8u, 13u, 14u}) {
+    AttemptFacts& facts = events["grpc" + std::to_string(status)];
+    facts.status = 200;
+    facts.grpc_status = status;
+  }
+  events["header"].status = 200;
+  events["header"].headers_match = true;
+  events["limited"].status = 429;
+  events["limited"].rate_limited = true;
+  events["limited503"].status = 503;
+  events["limited503"].rate_limited = true;
+  const std::string errors = "connect late refused reset timeout unsent ";
+  const std::vector<std::pair<uint32_t, std::string>> wanted = {
+      {0, ""},
+      {config::kRetry5xx, "500 501 502 503 504 " + errors},
+      {config::kRetryGatewayError, "502 503 504 " + errors},
+      {config::kRetryReset, errors},
+      {config::kRetryConnectFailure, "connect late "},
+      {config::kRetryRefusedStream, "refused "},
+      {config::kRetryRetriable4xx, "409 "},
+      {config::kRetryStatusCodes, "418 501 "},
+      {config::kRetryGrpcCancelled, "grpc1 "},
+      {config::kRetryGrpcDeadlineExceeded, "grpc4 "},
+      {config::kRetryGrpcResourceExhausted, "grpc8 "},
+      {config::kRetryGrpcInternal, "grpc13 "},
+      {config::kRetryGrpcUnavailable, "grpc14 "},
+      {config::kRetryResetBeforeRequest, "unsent "},
+      {config::kRetryHeaders, "header "},
+      {config::kRetryRateLimited, "limited limited503 "},
+      {config::kRetryRefusedStream | config::kRetryRetriable4xx, "409 refused "},
+  };
+  for (const auto& [on, names] : wanted) {
+    config::RetryPolicy policy;
+    policy.on = on;
+    policy.max_retries = 10;
+    policy.status_codes = {418, 501};
+    std::string again;
+    for (const auto& [name, facts] : events) {
+      if (JudgeAttempt(facts, &policy).verdict == Verdict::kRetryPolicy) again += name + " ";
+    }
+    EXPECT_EQ(again, names) << on;
+  }
+}
+
 // So that no request has more attempts than its policy says, for whatever reasons.
 TEST(Judge, RetriesThatNeededNoPolicyCountForItAsWell) {
   config::RetryPolicy policy;
@@ -590,7 +649,7 @@ TEST(ToldWait, RetryAfterIsWaitedForUpToTheLongestBackOff) {
   config::RetryPolicy policy;
   policy.backoff_max = std::chrono::seconds(2);
   const auto told = [&](const char* value) {
-    return ReadToldWait(policy, Fields({{"Retry-After", value}}), true, std::chrono::seconds(0), 0);
+    return ReadToldWait(policy, Fields({{"Retry-After", value}}), true, std::chrono::seconds(784'111'777), 0);
   };
   EXPECT_EQ(told("2").kind, Kind::kWait);
   EXPECT_EQ(told("2").wait, std::chrono::seconds(2));
@@ -598,7 +657,15 @@ TEST(ToldWait, RetryAfterIsWaitedForUpToTheLongestBackOff) {
   EXPECT_EQ(told("3").kind, Kind::kNever);
   EXPECT_EQ(told("99999999999999999").kind, Kind::kNever);
   EXPECT_EQ(told("4000000000").kind, Kind::kNever);
-  for (const char* value : {"", "-1", "1s", " 1", "Wed, 21 Oct 2015 07:28:00 GMT"})
+  // A date: 784111777 is the standard's example of one.
+  EXPECT_EQ(told("Sun, 06 Nov 1994 08:49:39 GMT").kind, Kind::kWait);
+  EXPECT_EQ(told("Sun, 06 Nov 1994 08:49:39 GMT").wait, std::chrono::seconds(2));
+  EXPECT_EQ(told("Sun, 06 Nov 1994 08:49:40 GMT").kind, Kind::kNever);
+  EXPECT_EQ(told("Fri, 31 Dec 9999 23:59:59 GMT").kind, Kind::kNever);
+  EXPECT_EQ(told("Sun, 06 Nov 1994 08:49:36 GMT").kind, Kind::kWait) << "it is over";
+  EXPECT_EQ(told("Sun, 06 Nov 1994 08:49:36 GMT").wait.count(), 0);
+  for (const char* value : {"", "-1", "1s", " 1", "Sun, 06 Nov 1994 08:49:39", "06 Nov 1994 08:49:39 GMT",
+                            "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:39 CET"})
     EXPECT_EQ(told(value).kind, Kind::kNothing) << value;
 }
 

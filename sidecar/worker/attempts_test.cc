@@ -1,10 +1,12 @@
 // What a whole engine makes of attempts whose answers do not begin, on a simulated network and virtual time.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "sidecar/exchange/exchange.h"
 #include "sidecar/testing/sim_peer.h"
 #include "sidecar/worker/engine_fixture.h"
 
@@ -29,11 +31,13 @@ class Hedges : public EngineFixture {
   void Start(size_t apps, config::Cluster cluster = {}) {
     ProxyConfig proxy(kPort, kFirstApp);
     proxy.server->http.allow_explain = true;
+    proxy.server->http.access_log = config::AccessLog{"kept"};
     cluster.name = "app";
     auto assignment = std::make_shared<config::Assignment>();
     for (size_t i = 0; i < apps; ++i) {
       const net::Address at = At(static_cast<uint16_t>(kFirstApp + i));
       assignment->endpoints.emplace_back().address = at;
+      if (i < labels_.size()) assignment->endpoints.back().labels = labels_[i];
       apps_.push_back(std::make_unique<testing::SimServer>(*peers_, at));
       apps_.back()->on_accept = [this](testing::SimPeer& peer) { taken_.push_back(&peer); };
     }
@@ -70,6 +74,7 @@ class Hedges : public EngineFixture {
   telemetry::RouteStats& stats() { return stats_.Route({"l", "r", "app"}); }
 
   config::RetryPolicy policy_;
+  std::vector<config::Labels> labels_;  // of the first apps
   std::vector<std::unique_ptr<testing::SimServer>> apps_;
   std::vector<testing::SimPeer*> taken_;  // connections of apps, in the order of their coming
 };
@@ -340,6 +345,96 @@ TEST_F(Hedges, ByLatencyEachAttemptKeepsItsOwnTimeout) {
   EXPECT_FALSE(taken_[1]->ended || taken_[1]->reset);
   Answer(1, "200 OK", "ok");
   EXPECT_TRUE(Got(*client, "200", "ok"));
+}
+
+TEST_F(Hedges, NoRetryWhereTooLittleTimeIsLeftForWhatAttemptsUsuallyTake) {
+  policy_.hedge = {};
+  policy_.per_try_timeout = {};
+  Start(2);
+  for (int i = 0; i < 40; ++i) stats().AttemptTook(seconds(20));
+  const auto client = Ask("GET", "x-pillion-explain: 1\r\n\r\n");
+  Answer(0, "503 Service Unavailable", "busy");
+  EXPECT_TRUE(Got(*client, "503", "busy")) << client->text;
+  EXPECT_NE(client->text.find("not_retried=deadline"), std::string::npos) << client->text;
+  EXPECT_EQ(taken_.size(), 1u);
+  EXPECT_EQ(stats().not_retried[static_cast<size_t>(NoRetry::kDeadline)].value(), 1u);
+}
+
+TEST_F(Hedges, RetriesAvoidWhomThePolicySays) {
+  policy_.hedge = {};
+  policy_.per_try_timeout = {};
+  policy_.max_retries = 1;
+  policy_.avoided = {{{"canary", "true"}}};
+  labels_ = {{}, {{"canary", "true"}}, {{"canary", "true"}}, {}};
+  config::Cluster cluster;
+  cluster.balancer.kind = config::Balancer::Kind::kRandom;
+  Start(4, cluster);
+  const auto app_of = [&](const testing::SimPeer* peer) {
+    const auto took = [&](const auto& app) {
+      return std::ranges::any_of(app->taken, [&](const auto& one) { return one.get() == peer; });
+    };
+    return std::ranges::find_if(apps_, took) - apps_.begin();
+  };
+  int canaries = 0;
+  for (int i = 0; i < 20; ++i) {
+    taken_.clear();
+    const auto client = Ask();
+    ASSERT_EQ(taken_.size(), 1u);
+    taken_[0]->Send("HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    Pass(milliseconds(5));
+    ASSERT_EQ(taken_.size(), 2u);
+    taken_[1]->Send("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok");
+    Pass(milliseconds(5));
+    EXPECT_TRUE(Got(*client, "200", "ok")) << client->text;
+    canaries += app_of(taken_[0]) % 3 == 0 ? 0 : 1;
+    EXPECT_EQ(app_of(taken_[1]) % 3, 0) << app_of(taken_[1]);
+  }
+  EXPECT_GT(canaries, 5) << "for first attempts they are like the others";
+}
+
+// More than is kept has gone: the attempt goes on, and is the only one.
+TEST_F(Hedges, ABodyThatIsNotKeptIsCountedLoggedAndExplained) {
+  policy_.hedge = {};
+  policy_.per_try_timeout = {};
+  policy_.non_idempotent = true;
+  Start(2);
+  const std::string body(exchange::kMaxReplayBytes + 1, 'x');
+  const auto client =
+      Ask("POST", "x-pillion-explain: 1\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n");
+  for (size_t sent = 0, i = 0; i < 1000 && sent < body.size(); ++i) {
+    sent += client->SendSome(std::string_view(body).substr(sent));
+    Pass(milliseconds(1));
+    for (testing::SimPeer* const peer : taken_) peer->Read();
+  }
+  Answer(0, "503 Service Unavailable", "busy");
+  EXPECT_TRUE(Got(*client, "503", "busy")) << client->text;
+  EXPECT_NE(client->text.find("not_retried=body; retry_budget=20"), std::string::npos) << client->text;
+  EXPECT_EQ(stats().not_retried[static_cast<size_t>(NoRetry::kBody)].value(), 1u);
+  const auto records = engine_.records().Take();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].no_retry, NoRetry::kBody);
+  EXPECT_EQ(records[0].retry_budget, 20);
+}
+
+TEST_F(Hedges, WhatTheBudgetHasLeftIsLoggedAndExplained) {
+  policy_.hedge = {};
+  policy_.per_try_timeout = {};
+  policy_.max_retries = 1;
+  Start(2);
+  const auto client = Ask("GET", "x-pillion-explain: 1\r\n\r\n");
+  Answer(0, "503 Service Unavailable", "busy");
+  Pass(milliseconds(5));
+  ASSERT_EQ(taken_.size(), 2u);
+  Answer(1, "200 OK", "ok");
+  EXPECT_TRUE(Got(*client, "200", "ok")) << client->text;
+  EXPECT_NE(client->text.find("attempts=2; retry_budget=19"), std::string::npos) << client->text;
+  const auto records = engine_.records().Take();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].attempts.size(), 2u);
+  EXPECT_EQ(records[0].retry_budget, 19);
+  const auto plain = Ask();
+  Answer(0, "200 OK", "ok");
+  EXPECT_EQ(engine_.records().Take().at(0).retry_budget, -1) << "nothing failed";
 }
 
 // The status of a call that has failed comes behind its head, but with it.

@@ -362,6 +362,54 @@ TEST_F(Apps, BeyondTheRequestsThatMayWaitTheAnswerIs503AtOnce) {
   EXPECT_TRUE(busy->text.starts_with("HTTP/1.1 504 ")) << busy->text;
 }
 
+// Also where the answers have content: good ones between the others end a streak.
+TEST_F(Apps, WhoFailsNowAndThenIsNotEjected) {
+  config::Cluster cluster;
+  cluster.outlier.emplace();
+  cluster.outlier->most_percent = 100;
+  Start(2, cluster);
+  for (int i = 0; i < 60; ++i) {
+    for (const auto& app : apps_) app->Answer(i % 3 == 0 ? 500 : 200);
+    Get();
+  }
+  const upstream::ClusterState& state = *engine_.clusters().Find("app");
+  for (const auto& endpoint : state.endpoints()) {
+    const ledger::TallySums sums = endpoint->health()->Sum();
+    EXPECT_EQ(sums.external, 30u);
+    EXPECT_EQ(sums.external_good, 20u);
+  }
+  EXPECT_EQ(engine_.clusters().Find("app")->ledger().Counts().ejections, 0u);
+}
+
+// Where the route has no time-out the idle time-out is the limit; nobody was too slow then, either.
+TEST_F(Apps, WhoWaitsForAConnectionUntilItIsIdleTooLongGets503) {
+  testing::SimServer server(*peers_, At(kFirstApp));
+  config::Cluster cluster;
+  cluster.circuits[0].connections = 1;
+  config::Route route;
+  route.timeout = seconds(0);
+  route.idle_timeout = seconds(2);
+  Configure(1, cluster, route);
+  const auto ask = [&](const std::string& head) {
+    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kProxyPort));
+    PassAll(milliseconds(1));
+    client->Send(head + "\r\n");
+    PassAll(milliseconds(5));
+    return client;
+  };
+  const auto busy = ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n");
+  const auto waits = ask("GET / HTTP/1.1\r\nhost: a\r\n");
+  PassAll(milliseconds(1900));
+  busy->Send("h");  // not idle, and not over
+  waits->Read();
+  EXPECT_EQ(waits->text, "");
+  PassAll(milliseconds(200));
+  busy->Read();
+  EXPECT_EQ(busy->text, "");
+  waits->Read();
+  EXPECT_TRUE(waits->text.starts_with("HTTP/1.1 503 ")) << waits->text;
+}
+
 TEST_F(Apps, TheSameHashGoesToTheSameApp) {
   config::Cluster cluster;
   cluster.balancer.kind = config::Balancer::Kind::kRingHash;

@@ -25,6 +25,7 @@ bool EmptyInEnvoyToo(const std::string& message) {
          message == "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions" ||
          message == "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector" ||
          message == "envoy.extensions.filters.listener.original_dst.v3.OriginalDst" ||
+         message == "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate" ||
          message == "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate" ||
          message == "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer" ||
          message == "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay" ||

@@ -338,6 +338,21 @@ class Retry(mesh.MeshTest):
         self.start()
         self.assertEqual(self.deadline("")[1].all("x-pillion-deadline"), [])
 
+    def test_a_routes_timeout_is_told_on_where_policy_says_it(self):
+        self.start(out={"route": {"timeout": "5s"}})
+        told = self.deadline("")[1].all("x-pillion-deadline")
+        self.assertEqual(len(told), 1)
+        self.assertTrue(4000 < int(told[0]) <= 5020, told)
+        told = self.deadline("X-Pillion-Deadline: 300\r\n")[1].all("x-pillion-deadline")
+        self.assertTrue(len(told) == 1 and 0 < int(told[0]) <= 300, told)
+
+    def test_a_grpc_call_may_have_either_deadline(self):
+        self.start()
+        head = self.deadline("Content-Type: application/grpc\r\nX-Pillion-Deadline: 300\r\nGrpc-Timeout: 5S\r\n")[1]
+        self.assertTrue(0 < int(head.get("x-pillion-deadline")) <= 300, head)
+        unit = {"n": 1e-6, "u": 1e-3, "m": 1}[head.get("grpc-timeout")[-1]]
+        self.assertTrue(0 < int(head.get("grpc-timeout")[:-1]) * unit <= 300, head)
+
     def test_what_is_no_deadline_goes_as_it_came(self):
         self.start()
         for value in ("soon", "-1", "1.5", "1234567890"):

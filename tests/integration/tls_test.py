@@ -198,6 +198,32 @@ class ServerTls(Tls):
             self.assertEqual(ask(version, *files), [expected])
             self.assertEqual(ask(version), [])
 
+    def test_each_identity_has_a_limit_of_its_own(self):
+        self.serve()
+        for name in ("ann", "bob"):
+            self.authority.issue(name, "URI:spiffe://td/" + name)
+        full = {"numerator": 100}
+        bucket = {"max_tokens": 2, "tokens_per_fill": 2, "fill_interval": "3600s"}
+        limit = mesh.typed(
+            "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", stat_prefix="s",
+            token_bucket={**bucket, "max_tokens": 100, "tokens_per_fill": 100},
+            filter_enabled={"default_value": full}, filter_enforced={"default_value": full},
+            rate_limits=[{"actions": [{"extension": {
+                "name": "i", "typed_config": mesh.typed("pillion.sidecar.v1.PeerIdentity")}}]}],
+            descriptors=[{"entries": [{"key": "peer_identity"}], "token_bucket": bucket}])
+        port = self.front(
+            {"tls_certificates": [self.authority.issue("server", "DNS:a.example")],
+             "validation_context": self.authority.trusted()},
+            {"filters": [("envoy.filters.http.local_ratelimit", limit)]})
+
+        def statuses(certificate, count):
+            context = self.context(certificate=certificate)
+            return [self.get(port, context).split(b" ")[1].decode() for _ in range(count)]
+
+        self.assertEqual(statuses("ann", 3), ["200", "200", "429"])
+        self.assertEqual(statuses("bob", 3), ["200", "200", "429"], "another's")
+        self.assertEqual(statuses(None, 4), ["200"] * 4, "who proves nothing is under the limit of all alone")
+
     def test_early_data_is_answered_425_unless_the_request_may_be_replayed(self):
         heads = []
         self.serve(lambda head: heads.append(head) or b"hi")

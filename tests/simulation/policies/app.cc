@@ -7,7 +7,8 @@
 
 namespace pillion::simulation {
 
-App::App(net::Loop& loop, const net::Address& at, const AppTraits& traits) : loop_(loop), traits_(traits) {
+App::App(net::Loop& loop, const net::Address& at, const AppTraits& traits)
+    : loop_(loop), traits_(traits), random_(at.port()) {
   int error = 0;
   listening_ = loop.Listen(at, *this, &error);
 }
@@ -18,7 +19,7 @@ bool App::Run(time::MonotonicTime now, Executions& executions) {
   for (; !running_.empty() && running_.begin()->first <= now; running_.erase(running_.begin())) {
     worked = true;
     Peer& peer = *running_.begin()->second;
-    if (!peer.gone()) peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    if (!peer.gone()) Answer(peer);
   }
   for (; !waiting_.empty() && HasRoom(); waiting_.pop_front()) {
     worked = true;
@@ -26,6 +27,18 @@ bool App::Run(time::MonotonicTime now, Executions& executions) {
       Begin(std::move(waiting_.front()), now, executions);
   }
   return worked;
+}
+
+void App::Answer(Peer& peer) {
+  if (random_.Percent(traits_.loses_percent)) {
+    peer.Reset();
+    peer.reset = true;
+    called_ = true;
+  } else if (random_.Percent(traits_.fails_percent)) {
+    peer.Send("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n");
+  } else {
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+  }
 }
 
 void App::Receive() {

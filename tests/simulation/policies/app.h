@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "sidecar/base/random.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/testing/sim_peer.h"
 #include "sidecar/time/clock.h"
@@ -48,6 +49,8 @@ struct AppTraits {
   size_t waiting = SIZE_MAX;                            // others that wait; beyond it the answer is 503
   // What waits is not run when who asked has gone.
   bool looks_for_gone = false;
+  double fails_percent = 0;  // of what it has run it answers 500
+  double loses_percent = 0;  // of what it has run: the connection is reset instead of an answer
 };
 
 class App final : public net::Observer {
@@ -73,10 +76,12 @@ class App final : public net::Observer {
   static bool TakeRequest(Peer& peer, uint64_t& id);
   bool HasRoom() const { return traits_.at_once == 0 || running_.size() < traits_.at_once; }
   void Begin(Request request, time::MonotonicTime now, Executions& executions);
+  void Answer(Peer& peer);
 
   net::Loop& loop_;
   const AppTraits traits_;
   double slowness_ = 1;
+  Random random_;
   std::unique_ptr<net::ListenSocket> listening_;
   std::vector<std::shared_ptr<Peer>> peers_;
   std::deque<Request> waiting_;
