@@ -15,6 +15,7 @@
 #include "control-plane/model/model.h"
 #include "control-plane/server/ads_service.h"
 #include "control-plane/server/server.h"
+#include "control-plane/snapshot/build.h"
 #include "control-plane/source/file/directory.h"
 #include "control-plane/source/file/watch.h"
 
@@ -28,6 +29,8 @@ void Load(const Directory& directory, ControlService& control, AdsService& ads) 
   BuiltModel built = BuildModel(directory.objects());
   std::vector<Problem> problems = directory.problems();
   problems.insert(problems.end(), built.problems.begin(), built.problems.end());
+  const std::vector<Problem> overrides = ProblemsOfOverrides(*built.model);
+  problems.insert(problems.end(), overrides.begin(), overrides.end());
   for (const Problem& problem : problems) spdlog::error("{}", problem.ToString());
   spdlog::info("configuration: {} services, {} routes, {} policies, {} problems",
                built.model->services.size(), built.model->route_count, built.model->policy_count,

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "control-plane/model/model.h"
+#include "control-plane/snapshot/build.h"
 #include "control-plane/source/file/directory.h"
 
 namespace pillion::control {
@@ -39,7 +40,9 @@ std::vector<Problem> ValidateFiles(const std::vector<std::string>& paths) {
     }
     objects.insert(objects.end(), found.begin(), found.end());
   }
-  Append(problems, BuildModel(objects).problems);
+  const BuiltModel built = BuildModel(objects);
+  Append(problems, built.problems);
+  Append(problems, ProblemsOfOverrides(*built.model));
   return problems;
 }
 

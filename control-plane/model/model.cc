@@ -21,20 +21,24 @@ class Builder {
     FindPreferredFamilies();
     for (const EndpointSlice* slice : slices_) AddSlice(*slice);
     for (const HttpRoute* route : routes_) AddRoute(*route);
-    for (const RetryPolicy* policy : retries_) AddRetry(*policy);
+    for (const RetryPolicy* policy : retries_)
+      AddToTargets(*policy, &MeshService::retry, &MeshRule::retry, "RetryPolicy");
     for (const auto* policy : balancers_)
       AddToServices(*policy, &MeshService::balancer, "LoadBalancingPolicy");
     for (const auto* policy : circuits_)
       AddToServices(*policy, &MeshService::circuits, "CircuitBreakerPolicy");
     for (const auto* policy : healths_) AddToServices(*policy, &MeshService::health, "HealthPolicy");
     for (const TracingPolicy* policy : tracings_) AddTracing(*policy);
-    for (const FaultPolicy* policy : faults_) AddFault(*policy);
-    for (const auto* policy : rate_limits_)
-      AddToServices(*policy, &MeshService::rate_limit, "RateLimitPolicy");
+    for (const FaultPolicy* policy : faults_)
+      AddToTargets(*policy, &MeshService::fault, &MeshRule::fault, "FaultPolicy");
+    for (const RateLimitPolicy* policy : rate_limits_)
+      AddToTargets(*policy, &MeshService::rate_limit, &MeshRule::rate_limit, "RateLimitPolicy");
+    for (const XdsOverride* policy : overrides_)
+      AddToTargets(*policy, &MeshService::override_, &MeshRule::override_, "XdsOverride");
     Attach();
     model_->route_count = routes_.size();
     model_->policy_count = retries_.size() + balancers_.size() + circuits_.size() + healths_.size() +
-                           tracings_.size() + faults_.size() + rate_limits_.size();
+                           tracings_.size() + faults_.size() + rate_limits_.size() + overrides_.size();
     return {std::move(model_), std::move(problems_)};
   }
 
@@ -47,12 +51,14 @@ class Builder {
   void AddRoute(const HttpRoute& route);
   bool MayName(const HttpRoute& route, const ObjectName& service) const;
   MeshBackend Resolve(const HttpRoute& route, const BackendRef& backend);
+  std::optional<DirectAnswer> FindDirect(const HttpRoute& route, const HttpRule& rule);
   MeshRoute* FindRoute(const Target& target);
-  void AddRetry(const RetryPolicy& policy);
+  template <typename Policy, typename Rule>
+  void AddToTargets(const Policy& policy, std::optional<Rule> MeshService::* of_service,
+                    std::optional<Rule> MeshRule::* of_rule, const char* kind);
   template <typename Policy, typename Rule>
   void AddToServices(const Policy& policy, std::optional<Rule> MeshService::* slot, const char* kind);
   void AddTracing(const TracingPolicy& policy);
-  void AddFault(const FaultPolicy& policy);
   void Attach();
   void ReportDisplaced();
 
@@ -69,6 +75,7 @@ class Builder {
   std::vector<const HttpRoute*> routes_;  // GRPCRoutes too
   // Of the namespace that they give leave to; the order of grants means nothing.
   std::multimap<std::string, const ReferenceGrant*> grants_;
+  std::map<ObjectName, const DirectResponse*> directs_;
   std::vector<const RetryPolicy*> retries_;
   std::vector<const LoadBalancingPolicy*> balancers_;
   std::vector<const CircuitBreakerPolicy*> circuits_;
@@ -76,14 +83,14 @@ class Builder {
   std::vector<const TracingPolicy*> tracings_;
   std::vector<const FaultPolicy*> faults_;
   std::vector<const RateLimitPolicy*> rate_limits_;
+  std::vector<const XdsOverride*> overrides_;
 
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
   std::map<std::string, ObjectName> cluster_ips_;  // whose each is
   std::map<ObjectName, bool> peer_services_;
   std::map<ObjectName, bool> ipv6_services_;  // whether their endpoints are the IPv6 ones
   std::map<std::pair<RouteKind, ObjectName>, std::shared_ptr<MeshRoute>> built_routes_;
-  std::set<const MeshRoute*> routes_with_policy_;
-  std::set<const MeshRoute*> routes_with_fault_;
+  std::set<std::pair<std::string_view, const MeshRoute*>> routes_with_policy_;  // by the policy's kind
   std::vector<Problem> problems_;
 };
 
@@ -111,6 +118,9 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
     if (const auto* tracing = std::get_if<TracingPolicy>(object.get())) tracings_.push_back(tracing);
     if (const auto* fault = std::get_if<FaultPolicy>(object.get())) faults_.push_back(fault);
     if (const auto* limit = std::get_if<RateLimitPolicy>(object.get())) rate_limits_.push_back(limit);
+    if (const auto* one = std::get_if<XdsOverride>(object.get())) overrides_.push_back(one);
+    if (const auto* direct = std::get_if<DirectResponse>(object.get()))
+      directs_.emplace(direct->metadata.name, direct);
   }
   const auto older = [](const auto* a, const auto* b) {
     return std::tie(a->metadata.created, a->metadata.name) < std::tie(b->metadata.created, b->metadata.name);
@@ -125,6 +135,7 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
   std::sort(tracings_.begin(), tracings_.end(), older);
   std::sort(faults_.begin(), faults_.end(), older);
   std::sort(rate_limits_.begin(), rate_limits_.end(), older);
+  std::sort(overrides_.begin(), overrides_.end(), older);
 }
 
 void Builder::AddService(const Service& service) {
@@ -138,7 +149,8 @@ void Builder::AddService(const Service& service) {
                    .circuits = {},
                    .health = {},
                    .fault = {},
-                   .rate_limit = {}};
+                   .rate_limit = {},
+                   .override_ = {}};
   for (const ServicePort& port : service.ports) {
     if (port.protocol == AppProtocol::kNotHttp) continue;
     MeshPort& made = mesh.ports.emplace_back();
@@ -276,6 +288,9 @@ void Builder::AddRoute(const HttpRoute& route) {
         .backend_request_timeout = rule.backend_request_timeout,
         .retry = rule.retry,
         .fault = {},
+        .rate_limit = {},
+        .direct = FindDirect(route, rule),
+        .override_ = {},
         .session = rule.session};
     for (const BackendRef& backend : rule.backends) built.backends.push_back(Resolve(route, backend));
     // One that is not there gets no copies; the requests are served.
@@ -292,36 +307,47 @@ void Builder::AddRoute(const HttpRoute& route) {
   built_routes_.emplace(std::pair(route.kind, mesh->name), std::move(mesh));
 }
 
+// What cannot be found must not be left out (Gateway API: the requests get an error).
+std::optional<DirectAnswer> Builder::FindDirect(const HttpRoute& route, const HttpRule& rule) {
+  const std::optional<NamedObject>& wanted = rule.filters.direct;
+  if (!wanted.has_value()) return std::nullopt;
+  const ObjectName name{route.metadata.name.ns, wanted->name};
+  const auto found = directs_.find(name);
+  if (found != directs_.end()) return found->second->answer;
+  Report(route.metadata, wanted->path, "expected a DirectResponse, there is no " + name.ToString());
+  return DirectAnswer{.status = 500, .body = ""};
+}
+
 MeshRoute* Builder::FindRoute(const Target& target) {
   const RouteKind kind = target.kind == TargetKind::kGrpcRoute ? RouteKind::kGrpc : RouteKind::kHttp;
   const auto it = built_routes_.find({kind, target.name});
   return it == built_routes_.end() ? nullptr : it->second.get();
 }
 
-void Builder::AddRetry(const RetryPolicy& policy) {
+// Of policies for Services and for routes: of two on one target the older one counts, and what a rule says
+// itself before either.
+template <typename Policy, typename Rule>
+void Builder::AddToTargets(const Policy& policy, std::optional<Rule> MeshService::* of_service,
+                           std::optional<Rule> MeshRule::* of_rule, const char* kind) {
   for (const Target& target : policy.targets) {
-    const char* taken = "expected a target without a RetryPolicy, an older one is attached to it";
-    if (target.kind == TargetKind::kService) {
-      MeshService* service = Find(target.name);
-      if (service == nullptr) {
-        Report(policy.metadata, target.path, "expected a Service, there is no " + target.name.ToString());
-      } else if (service->retry.has_value()) {
-        Report(policy.metadata, target.path, taken);
-      } else {
-        service->retry = policy.rule;
-      }
-      continue;
-    }
-    MeshRoute* const route = FindRoute(target);
-    if (route == nullptr) {
-      const char* kind = target.kind == TargetKind::kGrpcRoute ? "a GRPCRoute" : "an HTTPRoute";
+    const bool is_service = target.kind == TargetKind::kService;
+    MeshService* const service = is_service ? Find(target.name) : nullptr;
+    MeshRoute* const route = is_service ? nullptr : FindRoute(target);
+    if (service == nullptr && route == nullptr) {
+      const char* const wanted = is_service                              ? "a Service"
+                                 : target.kind == TargetKind::kGrpcRoute ? "a GRPCRoute"
+                                                                         : "an HTTPRoute";
       Report(policy.metadata, target.path,
-             std::string("expected ") + kind + ", there is no " + target.name.ToString());
-    } else if (!routes_with_policy_.insert(route).second) {
-      Report(policy.metadata, target.path, taken);
+             std::string("expected ") + wanted + ", there is no " + target.name.ToString());
+    } else if (is_service ? (service->*of_service).has_value()
+                          : !routes_with_policy_.emplace(kind, route).second) {
+      Report(policy.metadata, target.path,
+             std::string("expected a target without a ") + kind + ", an older one is attached to it");
+    } else if (is_service) {
+      service->*of_service = policy.rule;
     } else {
       for (MeshRule& rule : route->rules) {
-        if (!rule.retry.has_value()) rule.retry = policy.rule;
+        if (!(rule.*of_rule).has_value()) rule.*of_rule = policy.rule;
       }
     }
   }
@@ -366,28 +392,6 @@ void Builder::AddTracing(const TracingPolicy& policy) {
     } else if (!model_->tracing.emplace(target.name, tracing).second) {
       Report(policy.metadata, target.path,
              "expected a target without a TracingPolicy, an older one is attached to it");
-    }
-  }
-}
-
-void Builder::AddFault(const FaultPolicy& policy) {
-  const char* taken = "expected a target without a FaultPolicy, an older one is attached to it";
-  for (const Target& target : policy.targets) {
-    const bool of_service = target.kind == TargetKind::kService;
-    MeshService* const service = of_service ? Find(target.name) : nullptr;
-    MeshRoute* const route = of_service ? nullptr : FindRoute(target);
-    if (service == nullptr && route == nullptr) {
-      const char* const kind = of_service                              ? "a Service"
-                               : target.kind == TargetKind::kGrpcRoute ? "a GRPCRoute"
-                                                                       : "an HTTPRoute";
-      Report(policy.metadata, target.path,
-             std::string("expected ") + kind + ", there is no " + target.name.ToString());
-    } else if (of_service ? service->fault.has_value() : !routes_with_fault_.insert(route).second) {
-      Report(policy.metadata, target.path, taken);
-    } else if (of_service) {
-      service->fault = policy.rule;
-    } else {
-      for (MeshRule& rule : route->rules) rule.fault = policy.rule;
     }
   }
 }

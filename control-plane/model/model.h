@@ -51,8 +51,11 @@ struct MeshRule {
   std::vector<MeshBackend> backends;
   std::chrono::milliseconds request_timeout{0};
   std::chrono::milliseconds backend_request_timeout{0};
-  std::optional<RetryRule> retry;  // its own, else of the policy on its route
-  std::optional<FaultRule> fault;  // of the policy on its route
+  std::optional<RetryRule> retry;           // its own, else of the policy on its route
+  std::optional<FaultRule> fault;           // of the policy on its route
+  std::optional<RateLimitRule> rate_limit;  // likewise: what each caller's sidecar lets through
+  std::optional<DirectAnswer> direct;       // instead of backends
+  std::optional<OverrideRule> override_;    // its route alone counts
   std::optional<SessionRule> session;
 };
 
@@ -80,8 +83,9 @@ struct MeshService {
   std::optional<BalancerRule> balancer;
   std::optional<CircuitRule> circuits;
   std::optional<HealthRule> health;
-  std::optional<FaultRule> fault;  // for requests whose rule has none
-  std::optional<RateLimitRule> rate_limit;
+  std::optional<FaultRule> fault;           // for requests whose rule has none
+  std::optional<RateLimitRule> rate_limit;  // what each pod's sidecar takes
+  std::optional<OverrideRule> override_;    // its route also where a rule has none
 
   const MeshPort* FindPort(uint16_t port) const;
   // Those that count for clients of the namespace; a consumer's own replace the producer's.

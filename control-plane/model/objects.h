@@ -14,6 +14,14 @@
 
 #include "control-plane/model/origin.h"
 
+namespace envoy::config::cluster::v3 {
+class Cluster;
+}
+namespace envoy::config::route::v3 {
+class Route;
+class VirtualHost;
+}  // namespace envoy::config::route::v3
+
 namespace pillion::control {
 
 struct ObjectName {
@@ -161,6 +169,18 @@ struct MirrorRule {
   std::string path;                 // in the document
 };
 
+// An answer without a backend.
+struct DirectAnswer {
+  uint32_t status = 200;
+  std::string body;
+};
+
+// Of an object in the route's namespace.
+struct NamedObject {
+  std::string name;
+  std::string path;  // in the document
+};
+
 // What a rule, or a backend of it, makes of messages.
 struct HttpFilters {
   HeaderModifier request;
@@ -168,7 +188,8 @@ struct HttpFilters {
   std::optional<RedirectRule> redirect;  // of rules only, as the next
   std::optional<RewriteRule> rewrite;
   std::optional<CorsRule> cors;
-  std::vector<MirrorRule> mirrors;  // of rules only
+  std::vector<MirrorRule> mirrors;    // of rules only, as the next
+  std::optional<NamedObject> direct;  // a DirectResponse
 };
 
 struct BackendRef {
@@ -311,6 +332,7 @@ struct OutlierRule {
   uint32_t gateway_errors = 0;
   std::chrono::milliseconds interval{10'000};
   std::chrono::milliseconds ejection{30'000};
+  std::chrono::milliseconds longest_ejection{300'000};  // or `ejection`, if that is more
   uint32_t most_percent = 50;
   double success_deviations = 1.9;  // 0: not compared
   EnoughRule success_enough = {.requests = 100};
@@ -322,8 +344,10 @@ struct HealthCheckRule {
   enum class Kind : uint8_t { kHttp, kGrpc, kTcp };
   Kind kind = Kind::kHttp;
   std::string path;
-  std::string host;     // "": the Service's
-  std::string service;  // kGrpc
+  std::string host;                // "": the Service's
+  std::string method;              // kHttp
+  std::vector<uint16_t> statuses;  // likewise; empty: 200
+  std::string service;             // kGrpc
   std::chrono::milliseconds interval{10'000};
   std::chrono::milliseconds timeout{1'000};
   uint32_t unhealthy_threshold = 3;
@@ -385,7 +409,7 @@ struct RateRule {
 };
 
 struct ClientRateRule {
-  enum class By : uint8_t { kAddress, kHeader, kIdentity };
+  enum class By : uint8_t { kAddress, kHeader };
   By by = By::kAddress;
   std::string header;
   RateRule rate;
@@ -399,8 +423,27 @@ struct RateLimitRule {
 
 struct RateLimitPolicy {
   Metadata metadata;
-  std::vector<Target> targets;  // Services
+  std::vector<Target> targets;
   RateLimitRule rule;
+};
+
+// In Envoy's words; immutable. A member that is null changes nothing.
+struct OverrideRule {
+  std::shared_ptr<const Origin> origin;  // of the document, for problems
+  std::shared_ptr<const envoy::config::cluster::v3::Cluster> cluster;
+  std::shared_ptr<const envoy::config::route::v3::Route> route;
+  std::shared_ptr<const envoy::config::route::v3::VirtualHost> host;
+};
+
+struct XdsOverride {
+  Metadata metadata;
+  std::vector<Target> targets;
+  OverrideRule rule;
+};
+
+struct DirectResponse {
+  Metadata metadata;
+  DirectAnswer answer;
 };
 
 struct TracingPolicy {
@@ -413,7 +456,7 @@ struct TracingPolicy {
 
 using Object = std::variant<Service, EndpointSlice, HttpRoute, GrpcRoute, ReferenceGrant, RetryPolicy,
                             LoadBalancingPolicy, CircuitBreakerPolicy, HealthPolicy, TracingPolicy,
-                            FaultPolicy, RateLimitPolicy>;
+                            FaultPolicy, RateLimitPolicy, DirectResponse, XdsOverride>;
 
 inline const Metadata& MetadataOf(const Object& object) {
   return std::visit([](const auto& o) -> const Metadata& { return o.metadata; }, object);

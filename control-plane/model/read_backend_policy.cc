@@ -152,12 +152,33 @@ OutlierRule ReadOutlier(const policy::HealthPolicySpec::OutlierDetection& messag
     rule.interval = ReadDuration(message.interval(), FieldPath(path, "interval"), false, report);
   if (message.has_ejection())
     rule.ejection = ReadDuration(message.ejection(), FieldPath(path, "ejection"), false, report);
+  rule.longest_ejection = std::max(rule.longest_ejection, rule.ejection);
+  if (message.has_max_ejection()) {
+    rule.longest_ejection =
+        ReadDuration(message.max_ejection(), FieldPath(path, "max_ejection"), false, report);
+    if (rule.longest_ejection < rule.ejection)
+      report.Add(FieldPath(path, "max_ejection"), "expected at least as long as ejection");
+  }
   if (message.has_max_ejection_percent()) {
     rule.most_percent =
         ReadCount(message.max_ejection_percent(), FieldPath(path, "max_ejection_percent"), 0, 100, report);
   }
   ReadRates(message, rule, report);
   return rule;
+}
+
+void ReadAnswers(const policy::HealthPolicySpec::HealthCheck::Http& message, const std::string& path,
+                 HealthCheckRule& rule, Report& report) {
+  constexpr int kMostStatuses = 32;
+  rule.method = message.method();
+  if (!rule.method.empty() && rule.method != "GET" && rule.method != "HEAD" && rule.method != "OPTIONS")
+    report.Add(FieldPath(path, "method"), "expected GET, HEAD or OPTIONS");
+  const std::string statuses_path = FieldPath(path, "expected_statuses");
+  if (message.expected_statuses_size() > kMostStatuses) report.Add(statuses_path, "expected at most 32");
+  for (int i = 0; i < message.expected_statuses_size(); ++i) {
+    rule.statuses.push_back(static_cast<uint16_t>(ReadCount(
+        message.expected_statuses(i), ElementPath(statuses_path, static_cast<size_t>(i)), 100, 599, report)));
+  }
 }
 
 HealthCheckRule ReadCheck(const policy::HealthPolicySpec::HealthCheck& message, Report& report) {
@@ -172,6 +193,7 @@ HealthCheckRule ReadCheck(const policy::HealthPolicySpec::HealthCheck& message, 
     rule.host = message.http().host();
     if (!rule.host.empty() && !IsDnsSubdomain(rule.host))
       report.Add(FieldPath(path, "http.host"), "expected a DNS name");
+    ReadAnswers(message.http(), FieldPath(path, "http"), rule, report);
   } else if (message.has_grpc()) {
     rule.kind = HealthCheckRule::Kind::kGrpc;
     rule.service = message.grpc().service();

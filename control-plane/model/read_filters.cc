@@ -188,6 +188,15 @@ MirrorRule ReadMirror(const kube::gateway::v1::HTTPRequestMirrorFilter& message,
   return mirror;
 }
 
+NamedObject ReadExtension(const kube::gateway::v1::LocalObjectReference& message, const std::string& path,
+                          Report& report) {
+  NamedObject ref{.name = message.name(), .path = path};
+  if (message.group() != "policy.pillion.dev" || message.kind() != "DirectResponse")
+    report.Add(path, "expected group: policy.pillion.dev and kind: DirectResponse");
+  if (ref.name.empty()) report.Add(path, "expected a name");
+  return ref;
+}
+
 // One, of a type that may stand there, with the field of its type and no other.
 void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterPlace place,
                 HttpFilters& filters, Report& report) {
@@ -206,6 +215,8 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
         return message.has_cors();
       case HTTPRouteFilter::RequestMirror:
         return message.has_request_mirror();
+      case HTTPRouteFilter::ExtensionRef:
+        return message.has_extension_ref();
       default:
         return true;
     }
@@ -213,7 +224,8 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
   const int given = (message.has_request_header_modifier() ? 1 : 0) +
                     (message.has_response_header_modifier() ? 1 : 0) +
                     (message.has_request_redirect() ? 1 : 0) + (message.has_url_rewrite() ? 1 : 0) +
-                    (message.has_cors() ? 1 : 0) + (message.has_request_mirror() ? 1 : 0);
+                    (message.has_cors() ? 1 : 0) + (message.has_request_mirror() ? 1 : 0) +
+                    (message.has_extension_ref() ? 1 : 0);
   switch (message.type()) {
     case HTTPRouteFilter::RequestHeaderModifier:
       filters.request =
@@ -237,6 +249,10 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
       filters.mirrors.push_back(
           ReadMirror(message.request_mirror(), FieldPath(path, "request_mirror"), report));
       break;
+    case HTTPRouteFilter::ExtensionRef:
+      if (message.has_extension_ref())
+        filters.direct = ReadExtension(message.extension_ref(), FieldPath(path, "extension_ref"), report);
+      break;
     case HTTPRouteFilter::UNSPECIFIED:
       report.Add(FieldPath(path, "type"), "expected a type");
       return;
@@ -246,7 +262,7 @@ void ReadFilter(const HTTPRouteFilter& message, const std::string& path, FilterP
   }
   if (!there || given != 1) report.Add(path, "expected the field of type " + type + " and no other");
   const bool of_rules = filters.redirect.has_value() || filters.rewrite.has_value() ||
-                        filters.cors.has_value() || !filters.mirrors.empty();
+                        filters.cors.has_value() || !filters.mirrors.empty() || filters.direct.has_value();
   if (of_rules && place == FilterPlace::kBackend) {
     report.Add(FieldPath(path, "type"),
                "expected RequestHeaderModifier or ResponseHeaderModifier at a backend");

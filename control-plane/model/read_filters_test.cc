@@ -192,10 +192,23 @@ TEST(ReadFilters, TypeAndFieldBelongTogether) {
             Lines{"filters[0]: expected the field of type URLRewrite and no other"});
   EXPECT_EQ(Problems("{type: URLRewrite, urlRewrite: {}}, {type: URLRewrite, urlRewrite: {}}"),
             Lines{"filters[1].type: expected each type once"});
-  for (const char* type : {"ExtensionRef", "ExternalAuth"}) {
-    EXPECT_EQ(Problems("{type: " + std::string(type) + "}"),
-              Lines{"filters[0].type: " + std::string(type) + " is not implemented yet"});
-  }
+  EXPECT_EQ(Problems("{type: ExternalAuth}"), Lines{"filters[0].type: ExternalAuth is not implemented yet"});
+  EXPECT_EQ(Problems("{type: ExtensionRef}"),
+            Lines{"filters[0]: expected the field of type ExtensionRef and no other"});
+}
+
+TEST(ReadFilters, ADirectResponseIsNamedInsteadOfBackends) {
+  const std::string good =
+      "{type: ExtensionRef, extensionRef: {group: policy.pillion.dev, kind: DirectResponse, name: d}}";
+  const HttpFilters filters = Filters(good);
+  ASSERT_TRUE(filters.direct.has_value());
+  EXPECT_EQ(filters.direct->name, "d");
+  EXPECT_EQ(Problems("{type: ExtensionRef, extensionRef: {group: a.b, kind: DirectResponse, name: d}}"),
+            Lines{"filters[0].extensionRef: expected group: policy.pillion.dev and kind: DirectResponse"});
+  EXPECT_EQ(Problems("{type: ExtensionRef, extensionRef: {group: policy.pillion.dev, kind: DirectResponse}}"),
+            Lines{"filters[0].extensionRef: expected a name"});
+  EXPECT_EQ(Problems(good + ", {type: RequestRedirect, requestRedirect: {}}"),
+            Lines{"filters: expected no RequestRedirect and no URLRewrite beside ExtensionRef"});
 }
 
 TEST(ReadFilters, CorsIsRead) {

@@ -106,10 +106,14 @@ void CheckFilters(const HttpRule& rule, const std::string& path, Report& report)
   const std::optional<RewriteRule>& rewrite = rule.filters.rewrite;
   if (redirect.has_value() && rewrite.has_value())
     report.Add(filters_path, "expected RequestRedirect or URLRewrite, not both");
-  if (redirect.has_value() && !rule.backends.empty())
-    report.Add(filters_path, "expected no backendRefs beside RequestRedirect");
-  if (redirect.has_value() && rule.session.has_value())
-    report.Add(filters_path, "expected no sessionPersistence beside RequestRedirect");
+  const bool direct = rule.filters.direct.has_value();
+  if (direct && (redirect.has_value() || rewrite.has_value()))
+    report.Add(filters_path, "expected no RequestRedirect and no URLRewrite beside ExtensionRef");
+  const std::string answers = direct ? "ExtensionRef" : "RequestRedirect";
+  if ((direct || redirect.has_value()) && !rule.backends.empty())
+    report.Add(filters_path, "expected no backendRefs beside " + answers);
+  if ((direct || redirect.has_value()) && rule.session.has_value())
+    report.Add(filters_path, "expected no sessionPersistence beside " + answers);
   const auto by_prefix = [](const auto& filter) {
     return filter.has_value() && filter->path.has_value() && filter->path->prefix;
   };

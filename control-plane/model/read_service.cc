@@ -75,7 +75,8 @@ std::string_view KindOf(const Object& object) {
   constexpr std::string_view kKinds[] = {
       "Service",        "EndpointSlice", "HTTPRoute",           "GRPCRoute",
       "ReferenceGrant", "RetryPolicy",   "LoadBalancingPolicy", "CircuitBreakerPolicy",
-      "HealthPolicy",   "TracingPolicy", "FaultPolicy",         "RateLimitPolicy"};
+      "HealthPolicy",   "TracingPolicy", "FaultPolicy",         "RateLimitPolicy",
+      "DirectResponse", "XdsOverride"};
   return kKinds[object.index()];
 }
 

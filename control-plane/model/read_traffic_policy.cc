@@ -1,4 +1,4 @@
-// FaultPolicy and RateLimitPolicy.
+// FaultPolicy, RateLimitPolicy and DirectResponse.
 #include <algorithm>
 #include <cmath>
 
@@ -84,10 +84,10 @@ ClientRateRule ReadClient(const RateLimitPolicySpec::Client& message, const std:
       client.by = By::kHeader;
       break;
     case RateLimitPolicySpec::Identity:
-      client.by = By::kIdentity;
-      break;
+      report.Add(path, "expected by: Address or Header; the mesh proves no identities yet");
+      return client;
     default:
-      report.Add(path, "expected by: Address, Header or Identity");
+      report.Add(path, "expected by: Address or Header");
       return client;
   }
   if ((client.by == By::kHeader) != message.has_header()) {
@@ -130,7 +130,7 @@ std::optional<RateLimitPolicy> Read(const kube::policy::v1alpha1::RateLimitPolic
   RateLimitPolicy policy;
   policy.metadata = ReadMetadata(message.metadata(), report);
   const RateLimitPolicySpec& spec = message.spec();
-  policy.targets = ReadTargets(spec.target_refs(), policy.metadata.name.ns, false, report);
+  policy.targets = ReadTargets(spec.target_refs(), policy.metadata.name.ns, true, report);
   if (policy.targets.empty()) report.Add("spec", "expected targetRefs");
   policy.rule.all = ReadRate(spec, "spec", report);
   policy.rule.report_only = spec.report_only();
@@ -141,6 +141,18 @@ std::optional<RateLimitPolicy> Read(const kube::policy::v1alpha1::RateLimitPolic
   }
   if (report.failed()) return std::nullopt;
   return policy;
+}
+
+std::optional<DirectResponse> Read(const kube::policy::v1alpha1::DirectResponse& message, Report& report) {
+  constexpr size_t kMaxBodyBytes = 4096;
+  DirectResponse response;
+  response.metadata = ReadMetadata(message.metadata(), report);
+  const int32_t status = message.spec().status();
+  if (status < 200 || status > 599) report.Add("spec.status", "expected a status: 200 to 599");
+  response.answer = {.status = static_cast<uint32_t>(std::max(status, 0)), .body = message.spec().body()};
+  if (response.answer.body.size() > kMaxBodyBytes) report.Add("spec.body", "expected at most 4096 bytes");
+  if (report.failed()) return std::nullopt;
+  return response;
 }
 
 }  // namespace pillion::control

@@ -67,6 +67,34 @@ void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, co
 
 }  // namespace
 
+Problem AsProblem(const OverrideRule& rule, const std::string& path, const std::string& error) {
+  return rule.origin->At(path,
+                         "expected what goes with the rest; it has no effect where it does not: " + error);
+}
+
+std::vector<Problem> ProblemsOfOverrides(const Model& model) {
+  std::vector<Problem> problems;
+  for (const auto& [name, service] : model.services) {
+    if (!service.override_.has_value()) continue;
+    for (const MeshPort& port : service.ports) MakeOutboundCluster(service, port, "", &problems);
+  }
+  // A route of another namespace counts for that one's clients.
+  std::set<std::string> namespaces = {""};
+  for (const auto& [name, service] : model.services) {
+    for (const Attachment& attachment : service.routes) namespaces.insert(attachment.route->name.ns);
+  }
+  for (const std::string& ns : namespaces) {
+    NodeFacts node;
+    node.service.ns = ns;
+    MakePortRoutes(model, node, &problems);
+  }
+  const auto shown = [](const Problem& problem) { return problem.ToString(); };
+  std::ranges::sort(problems, {}, shown);
+  const auto again = std::ranges::unique(problems, {}, shown);
+  problems.erase(again.begin(), again.end());
+  return problems;
+}
+
 std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node) {
   auto set = std::make_shared<ResourceSet>();
   for (const auto& [name, service] : model.services) {

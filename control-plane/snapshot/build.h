@@ -14,6 +14,7 @@
 #define PILLION_CONTROL_PLANE_SNAPSHOT_BUILD_H_
 
 #include <memory>
+#include <vector>
 
 #include "control-plane/model/model.h"
 #include "control-plane/snapshot/node_facts.h"
@@ -22,6 +23,9 @@
 namespace pillion::control {
 
 std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node);
+
+// XdsOverrides that have no effect on something of theirs, because no sidecar would take what came of it.
+std::vector<Problem> ProblemsOfOverrides(const Model& model);
 
 }  // namespace pillion::control
 

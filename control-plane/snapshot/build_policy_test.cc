@@ -206,6 +206,27 @@ TEST(BuildPolicyTest, OrSaysHowLongAConnectionMayTake) {
   EXPECT_EQ(cluster.circuit_breakers().thresholds(0).max_connections().value(), UINT32_MAX);
 }
 
+// Backends that hash on much, and partly on the same: a sidecar takes sixteen policies of a route.
+TEST(BuildPolicyTest, WhatSeveralBackendsHashOnIsEachOnceAndNotTooMuch) {
+  const auto policy = [](const std::string& service, int from) {
+    std::string hashes;
+    for (int i = 0; i < 8; ++i)
+      hashes += std::string(i == 0 ? "" : ", ") + "{header: x-" + std::to_string(from + i) + "}";
+    return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: LoadBalancingPolicy, metadata: {name: " +
+           service + ", namespace: shop}, spec: {targetRefs: [{kind: Service, name: " + service +
+           "}], balancer: RingHash, hashOn: [" + hashes + "]}}\n";
+  };
+  const auto set = Build(
+      RouteYaml(
+          "{backendRefs: [{name: orders, port: 80}, {name: v2, port: 8080}, {name: greeter, port: 50051}]}") +
+      policy("orders", 0) + policy("v2", 4) + policy("greeter", 12));
+  const RouteAction action = Host(*set, kOrders80).routes(0).route();
+  ASSERT_EQ(action.hash_policy_size(), 16);
+  for (int i = 0; i < 16; ++i)
+    EXPECT_EQ(action.hash_policy(i).header().header_name(), "x-" + std::to_string(i));
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
+
 TEST(BuildPolicyTest, AHealthPolicyEjectsAndChecks) {
   const auto cluster = [](const std::string& spec) {
     return Get<Cluster>(*Build(PolicyYaml("HealthPolicy", spec)), kCluster, kOrdersCluster);
@@ -226,6 +247,11 @@ TEST(BuildPolicyTest, AHealthPolicyEjectsAndChecks) {
   EXPECT_EQ(all.enforcing_consecutive_gateway_failure().value(), 100u);
   EXPECT_EQ(all.interval().seconds(), 3);
   EXPECT_EQ(all.base_ejection_time().seconds(), 4);
+  EXPECT_EQ(all.max_ejection_time().seconds(), 300);
+  EXPECT_EQ(cluster("outlierDetection: {ejection: 400s}").outlier_detection().max_ejection_time().seconds(),
+            400);
+  EXPECT_EQ(cluster("outlierDetection: {maxEjection: 40s}").outlier_detection().max_ejection_time().seconds(),
+            40);
   EXPECT_FALSE(all.always_eject_one_host().value());
   EXPECT_EQ(all.enforcing_success_rate().value(), 100u);
   EXPECT_EQ(all.success_rate_stdev_factor().value(), 1900u);
@@ -250,6 +276,15 @@ TEST(BuildPolicyTest, AHealthPolicyEjectsAndChecks) {
   const auto http = cluster("healthCheck: {http: {path: /h}}").health_checks(0);
   EXPECT_EQ(http.http_health_check().path(), "/h");
   EXPECT_EQ(http.http_health_check().host(), "orders.shop.svc.cluster.local");
+  EXPECT_EQ(http.http_health_check().method(), envoy::config::core::v3::METHOD_UNSPECIFIED);
+  EXPECT_EQ(http.http_health_check().expected_statuses_size(), 0);
+  const auto own = cluster("healthCheck: {http: {path: /h, method: HEAD, expectedStatuses: [204, 503]}}")
+                       .health_checks(0)
+                       .http_health_check();
+  EXPECT_EQ(own.method(), envoy::config::core::v3::HEAD);
+  ASSERT_EQ(own.expected_statuses_size(), 2);
+  EXPECT_EQ(own.expected_statuses(1).start(), 503);
+  EXPECT_EQ(own.expected_statuses(1).end(), 504);
   EXPECT_EQ(http.interval().seconds(), 10);
   EXPECT_EQ(http.no_traffic_interval().seconds(), 10);
   EXPECT_EQ(http.unhealthy_threshold().value(), 3u);
@@ -315,13 +350,13 @@ TEST(BuildPolicyTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
                                                        {"service", "greeter"},
                                                        {"inbound_listener", "10.0.0.1:15006"},
                                                        {"app", "127.0.0.1:50051"}};
-  const auto set = Build(
-      TargetedYaml(
-          "RateLimitPolicy",
-          "targetRefs: [{kind: Service, name: greeter}], requests: 100, per: 1m, burst: 150, clients: "
-          "[{by: "
-          "Address, requests: 5}, {by: Header, header: X-User, requests: 6}, {by: Identity, requests: 7}]"),
-      MakeNode(metadata));
+  const auto set =
+      Build(TargetedYaml(
+                "RateLimitPolicy",
+                "targetRefs: [{kind: Service, name: greeter}], requests: 100, per: 1m, burst: 150, clients: "
+                "[{by: "
+                "Address, requests: 5}, {by: Header, header: X-User, requests: 6}]"),
+            MakeNode(metadata));
   LocalRateLimit limit;
   const Route route = Get<RouteConfiguration>(*set, kRoutes, "inbound").virtual_hosts(0).routes(0);
   ASSERT_TRUE(route.typed_per_filter_config().at("envoy.filters.http.local_ratelimit").UnpackTo(&limit));
@@ -330,14 +365,111 @@ TEST(BuildPolicyTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
   EXPECT_EQ(limit.token_bucket().fill_interval().seconds(), 60);
   EXPECT_EQ(limit.filter_enabled().default_value().numerator(), 1'000'000u);
   EXPECT_EQ(limit.filter_enforced().default_value().numerator(), 1'000'000u);
-  ASSERT_EQ(limit.descriptors_size(), 3);
+  ASSERT_EQ(limit.descriptors_size(), 2);
   EXPECT_EQ(limit.descriptors(0).entries(0).key(), "remote_address");
   EXPECT_EQ(limit.descriptors(1).entries(0).key(), "x-user");
   EXPECT_EQ(limit.rate_limits(1).actions(0).request_headers().descriptor_key(), "x-user");
-  EXPECT_EQ(limit.descriptors(2).entries(0).key(), "peer_identity");
-  EXPECT_EQ(limit.descriptors(2).token_bucket().max_tokens(), 7u);
+  EXPECT_EQ(limit.descriptors(1).token_bucket().max_tokens(), 6u);
   EXPECT_EQ(ManagerOf(*set, "inbound").http_filters(0).name(), "envoy.filters.http.local_ratelimit");
   EXPECT_EQ(ManagerOf(*Build("", MakeNode(metadata)), "inbound").http_filters_size(), 2);
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
+
+TEST(BuildPolicyTest, ARateLimitPolicyOnARouteIsForThoseWhoCall) {
+  using envoy::extensions::filters::http::local_ratelimit::v3::LocalRateLimit;
+  const auto set = Build(
+      RouteYaml(
+          "{matches: [{path: {value: /login}}, {path: {value: /logon}}], backendRefs: [{name: v2, port: "
+          "8080}]}, {backendRefs: [{name: v2, port: 8080}]}") +
+      TargetedYaml(
+          "RateLimitPolicy",
+          "targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], requests: 5"));
+  const auto& host = Host(*set, kOrders80);
+  ASSERT_EQ(host.routes_size(), 3);
+  for (const Route& route : host.routes()) {
+    LocalRateLimit limit;
+    ASSERT_TRUE(route.typed_per_filter_config().at("envoy.filters.http.local_ratelimit").UnpackTo(&limit));
+    EXPECT_EQ(limit.token_bucket().max_tokens(), 5u);
+  }
+  EXPECT_EQ(host.routes(0).name(), host.routes(1).name()) << "one rule, one place, one limit";
+  EXPECT_NE(host.routes(0).name(), host.routes(2).name());
+  EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(0).name(), "envoy.filters.http.local_ratelimit");
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
+
+TEST(BuildPolicyTest, WhatOtherKindsCannotSayIsSaidInEnvoysWords) {
+  const std::string of_service = TargetedYaml("XdsOverride",
+                                              "targetRefs: [{kind: Service, name: orders}], cluster: "
+                                              "{common_lb_config: {healthy_panic_threshold: {value: 7}}, "
+                                              "lb_subset_config: {subset_selectors: [{keys: [version]}]}}, "
+                                              "route: {match: {headers: [{name: x, invert_match: true, "
+                                              "present_match: true}]}, route: {priority: HIGH, idle_timeout: "
+                                              "7s}}, virtualHost: {response_headers_to_remove: [x-gone]}");
+  const auto set = Build(of_service);
+  const Cluster cluster = Get<Cluster>(*set, kCluster, kOrdersCluster);
+  EXPECT_EQ(cluster.common_lb_config().healthy_panic_threshold().value(), 7);
+  EXPECT_GT(cluster.common_lb_config().override_host_status().statuses_size(), 0) << "the rest stays";
+  EXPECT_EQ(cluster.lb_subset_config().subset_selectors(0).keys(0), "version");
+  const auto& host = Host(*set, kOrders80);
+  EXPECT_EQ(host.response_headers_to_remove(0), "x-gone");
+  ASSERT_EQ(host.routes_size(), 1);
+  EXPECT_EQ(host.routes(0).match().prefix(), "/");
+  EXPECT_TRUE(host.routes(0).match().headers(0).invert_match());
+  EXPECT_EQ(host.routes(0).route().priority(), envoy::config::core::v3::HIGH);
+  EXPECT_EQ(host.routes(0).route().cluster(), kOrdersCluster);
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+  // That on the route wins; of a redirect nothing is said.
+  const auto both = Build(
+      of_service +
+      RouteYaml("{backendRefs: [{name: v2, port: 8080}]}, {matches: [{path: {value: /r}}], filters: [{type: "
+                "RequestRedirect, requestRedirect: {}}]}") +
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: q, namespace: "
+      "shop}, spec: "
+      "{targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], route: {route: "
+      "{idle_timeout: 9s}}}}\n");
+  const auto& routes = Host(*both, kOrders80);
+  ASSERT_EQ(routes.routes_size(), 2);
+  EXPECT_TRUE(routes.routes(0).has_redirect());
+  EXPECT_EQ(routes.routes(1).route().idle_timeout().seconds(), 9);
+  EXPECT_EQ(routes.routes(1).route().priority(), envoy::config::core::v3::DEFAULT);
+  EXPECT_EQ(CheckAsSidecar(*both), Lines{});
+}
+
+// Good by itself, and not with the rest: the mesh must not hang on it.
+TEST(BuildPolicyTest, AnOverrideThatDoesNotGoWithTheRestHasNoEffectAndIsTold) {
+  const std::string yaml = PolicyYaml("CircuitBreakerPolicy", "maxRequests: 7") +
+                           "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: "
+                           "{name: q, namespace: shop}, spec: "
+                           "{targetRefs: [{kind: Service, name: orders}], cluster: {circuit_breakers: "
+                           "{thresholds: [{max_requests: 9}]}}}}\n";
+  const auto set = Build(yaml);
+  const Cluster cluster = Get<Cluster>(*set, kCluster, kOrdersCluster);
+  ASSERT_EQ(cluster.circuit_breakers().thresholds_size(), 2);
+  EXPECT_EQ(cluster.circuit_breakers().thresholds(0).max_requests().value(), 7u);
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+  const std::vector<Problem> problems =
+      ProblemsOfOverrides(*BuildModel(DecodeFile(kServices + yaml, "f").objects).model);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].path, "spec.cluster");
+  EXPECT_NE(problems[0].message.find("expected each priority once"), std::string::npos)
+      << problems[0].message;
+  EXPECT_TRUE(ProblemsOfOverrides(*BuildModel(DecodeFile(kServices, "f").objects).model).empty());
+}
+
+TEST(BuildPolicyTest, ADirectResponseIsGivenWithoutABackend) {
+  const std::string route = RouteYaml(
+      "{matches: [{path: {value: /a}}], filters: [{type: ExtensionRef, extensionRef: {group: "
+      "policy.pillion.dev, kind: "
+      "DirectResponse, name: p}}]}, {matches: [{path: {value: /b}}], filters: [{type: ExtensionRef, "
+      "extensionRef: "
+      "{group: policy.pillion.dev, kind: DirectResponse, name: absent}}]}");
+  const auto set = Build(route + TargetedYaml("DirectResponse", "status: 503, body: closed"));
+  const auto& host = Host(*set, kOrders80);
+  ASSERT_EQ(host.routes_size(), 2);
+  EXPECT_EQ(host.routes(0).direct_response().status(), 503u);
+  EXPECT_EQ(host.routes(0).direct_response().body().inline_string(), "closed");
+  EXPECT_EQ(host.routes(1).direct_response().status(), 500u) << "what is not there is no leave to pass";
+  EXPECT_FALSE(host.routes(1).direct_response().has_body());
   EXPECT_EQ(CheckAsSidecar(*set), Lines{});
 }
 

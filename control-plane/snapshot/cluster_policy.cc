@@ -1,5 +1,8 @@
 #include "control-plane/snapshot/cluster_policy.h"
 
+#include <google/protobuf/util/message_differencer.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "control-plane/snapshot/parts.h"
@@ -19,6 +22,7 @@ void SetOutlier(Cluster& cluster, const OutlierRule& rule) {
   outlier.mutable_enforcing_consecutive_gateway_failure()->set_value(kAlways);
   SetDuration(outlier.mutable_interval(), rule.interval);
   SetDuration(outlier.mutable_base_ejection_time(), rule.ejection);
+  SetDuration(outlier.mutable_max_ejection_time(), rule.longest_ejection);
   outlier.mutable_max_ejection_percent()->set_value(rule.most_percent);
   outlier.mutable_always_eject_one_host()->set_value(rule.most_percent > 0);
   outlier.mutable_enforcing_success_rate()->set_value(rule.success_deviations > 0 ? kAlways : 0);
@@ -47,6 +51,13 @@ void SetCheck(Cluster& cluster, const HealthCheckRule& rule, const std::string& 
       auto& http = *check.mutable_http_health_check();
       http.set_path(rule.path);
       http.set_host(rule.host.empty() ? host : rule.host);
+      if (rule.method == "HEAD") http.set_method(envoy::config::core::v3::HEAD);
+      if (rule.method == "OPTIONS") http.set_method(envoy::config::core::v3::OPTIONS);
+      for (const uint16_t status : rule.statuses) {
+        auto& range = *http.add_expected_statuses();
+        range.set_start(status);
+        range.set_end(status + 1);
+      }
       auto& passing = *http.add_retriable_statuses();
       passing.set_start(503);
       passing.set_end(505);
@@ -149,8 +160,10 @@ void SetHealth(Cluster& cluster, const HealthRule& rule, const std::string& host
 }
 
 void AddHashPolicies(envoy::config::route::v3::RouteAction& action, const BalancerRule& rule) {
+  // Of a route with several backends: what all of them hash on, each thing once. A sidecar takes no more.
+  constexpr int kMost = 16;
   for (const HashRule& one : rule.hash_on) {
-    auto& policy = *action.add_hash_policy();
+    envoy::config::route::v3::RouteAction::HashPolicy policy;
     switch (one.kind) {
       case HashRule::Kind::kHeader:
         policy.mutable_header()->set_header_name(one.name);
@@ -167,6 +180,10 @@ void AddHashPolicies(envoy::config::route::v3::RouteAction& action, const Balanc
         policy.mutable_query_parameter()->set_name(one.name);
         break;
     }
+    const bool known = std::ranges::any_of(action.hash_policy(), [&](const auto& other) {
+      return google::protobuf::util::MessageDifferencer::Equals(other, policy);
+    });
+    if (!known && action.hash_policy_size() < kMost) *action.add_hash_policy() = std::move(policy);
   }
 }
 

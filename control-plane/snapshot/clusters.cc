@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "control-plane/snapshot/cluster_policy.h"
+#include "control-plane/snapshot/overrides.h"
 #include "control-plane/snapshot/parts.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 
@@ -100,7 +101,8 @@ std::string InboundCluster(const ObjectName& service, const LocalApp& local) {
   return "inbound|" + std::to_string(local.app.port) + "||" + (service.name.empty() ? "" : FullName(service));
 }
 
-Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port, const std::string& zone) {
+Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port, const std::string& zone,
+                            std::vector<Problem>* problems) {
   Cluster cluster = MakeCluster(OutboundCluster(service.name, port.port), port.protocol);
   if (port.discovery == MeshPort::Discovery::kEndpoints) {
     cluster.set_type(Cluster::EDS);
@@ -124,6 +126,11 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port, co
     auto& budget = *cluster.mutable_circuit_breakers()->mutable_thresholds(0)->mutable_retry_budget();
     budget.mutable_budget_percent()->set_value(service.retry->budget->percent);
     budget.mutable_min_retry_concurrency()->set_value(service.retry->budget->per_second);
+  }
+  if (service.override_.has_value()) {
+    const std::string error = Override(*service.override_, cluster);
+    if (!error.empty() && problems != nullptr)
+      problems->push_back(AsProblem(*service.override_, "spec.cluster", error));
   }
   return cluster;
 }

@@ -33,9 +33,13 @@ inline void SetDuration(google::protobuf::Duration* to, std::chrono::millisecond
   to->set_nanos(static_cast<int32_t>(from.count() % 1000 * 1'000'000));
 }
 
-// `zone`: the node's, "" when it is not known.
+// An override has no effect, because a sidecar would not take what came of it.
+Problem AsProblem(const OverrideRule& rule, const std::string& path, const std::string& error);
+
+// `zone`: the node's, "" when it is not known. `problems`: of overrides; may be null.
 envoy::config::cluster::v3::Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port,
-                                                        const std::string& zone);
+                                                        const std::string& zone,
+                                                        std::vector<Problem>* problems = nullptr);
 envoy::config::endpoint::v3::ClusterLoadAssignment MakeEndpoints(const MeshService& service,
                                                                  const MeshPort& port,
                                                                  const std::string& zone);
@@ -52,7 +56,9 @@ struct PortRoutes {
   envoy::config::route::v3::VirtualHost host;  // without domains
   std::set<std::string> clusters;              // that they use
 };
-std::vector<PortRoutes> MakePortRoutes(const Model& model, const NodeFacts& node);
+// `problems`: of overrides; may be null.
+std::vector<PortRoutes> MakePortRoutes(const Model& model, const NodeFacts& node,
+                                       std::vector<Problem>* problems = nullptr);
 // Of all ports, told apart by Host.
 envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const std::vector<PortRoutes>& ports,
                                                                 const NodeFacts& node);

@@ -14,7 +14,6 @@
 #include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
 #include "envoy/extensions/http/stateful_session/cookie/v3/cookie.pb.h"
 #include "envoy/extensions/http/stateful_session/header/v3/header.pb.h"
-#include "pillion/sidecar/v1/peer_identity.pb.h"
 
 namespace pillion::control {
 namespace {
@@ -223,11 +222,6 @@ void SetRateLimit(envoy::config::route::v3::Route& to, const RateLimitRule& from
       case ClientRateRule::By::kAddress:
         action.mutable_remote_address();
         entry.set_key("remote_address");
-        break;
-      case ClientRateRule::By::kIdentity:
-        action.mutable_extension()->set_name("pillion.peer_identity");
-        action.mutable_extension()->mutable_typed_config()->PackFrom(sidecar::v1::PeerIdentity());
-        entry.set_key("peer_identity");
         break;
       case ClientRateRule::By::kHeader:
         action.mutable_request_headers()->set_header_name(client.header);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "control-plane/snapshot/cluster_policy.h"
+#include "control-plane/snapshot/overrides.h"
 #include "control-plane/snapshot/parts.h"
 #include "control-plane/snapshot/route_filters.h"
 #include "pillion/sidecar/v1/hedge.pb.h"
@@ -188,44 +189,74 @@ void SetDomains(VirtualHost& host, const MeshService& service, uint16_t port, co
   }
 }
 
+// Of a rule: what becomes of the requests, beside what is done with their fields.
+void SetAction(Route& route, const RankedMatch& ranked, const MeshService& service, const MeshPort& port,
+               const Model& model, std::set<std::string>& clusters) {
+  const MeshRule& rule = *ranked.rule;
+  if (rule.filters.redirect.has_value())
+    return SetRedirect(*route.mutable_redirect(), *rule.filters.redirect, ranked.match->path, port.port);
+  if (rule.direct.has_value()) {
+    route.mutable_direct_response()->set_status(rule.direct->status);
+    if (!rule.direct->body.empty())
+      route.mutable_direct_response()->mutable_body()->set_inline_string(rule.direct->body);
+    return;
+  }
+  SetBackends(route, rule, service, model, clusters);
+  const std::optional<FaultRule>& fault = rule.fault.has_value() ? rule.fault : service.fault;
+  if (fault.has_value()) SetFault(route, *fault);
+  if (rule.session.has_value()) SetSession(route, *rule.session, rule.name, ranked.match->path);
+  SetMirrors(*route.mutable_route(), rule.filters.mirrors, clusters);
+  if (rule.filters.rewrite.has_value())
+    SetRewrite(*route.mutable_route(), *rule.filters.rewrite, ranked.match->path);
+}
+
+// Of the requests that no HTTPRoute speaks of.
+Route MakeDefaultRoute(const MeshService& service, const MeshPort& port, const std::string& name) {
+  Route route;
+  route.set_name(name);
+  route.mutable_match()->set_prefix("/");
+  route.mutable_route()->set_cluster(OutboundCluster(service.name, port.port));
+  if (service.balancer.has_value()) AddHashPolicies(*route.mutable_route(), *service.balancer);
+  SetLimits(*route.mutable_route(), nullptr, service);
+  if (service.fault.has_value()) SetFault(route, *service.fault);
+  return route;
+}
+
+// `what`: a route, or its host.
+template <typename Message>
+void MayOverride(const std::optional<OverrideRule>& rule, const std::string& path, Message& what,
+                 std::vector<Problem>* problems) {
+  if (!rule.has_value()) return;
+  const std::string error = Override(*rule, what);
+  if (!error.empty() && problems != nullptr) problems->push_back(AsProblem(*rule, path, error));
+}
+
 // With all routes of a port of a Service.
 VirtualHost MakeHost(const Model& model, const NodeFacts& node, const MeshService& service,
-                     const MeshPort& port, std::set<std::string>& clusters) {
+                     const MeshPort& port, std::set<std::string>& clusters, std::vector<Problem>* problems) {
   VirtualHost host;
   host.set_name(FullName(service.name) + ":" + std::to_string(port.port));
   const std::vector<const MeshRoute*> attached = service.RoutesFor(port.port, node.service.ns);
   for (const RankedMatch& ranked : InPrecedence(attached)) {
+    const MeshRule& rule = *ranked.rule;
     Route& route = *host.add_routes();
-    route.set_name(ranked.rule->name);
+    route.set_name(rule.name);
     SetMatch(*route.mutable_match(), *ranked.match);
-    SetEdits(route, ranked.rule->filters);
-    if (ranked.rule->filters.cors.has_value())
-      (*route.mutable_typed_per_filter_config())[kCorsFilter].PackFrom(
-          MakeCorsPolicy(*ranked.rule->filters.cors));
-    if (ranked.rule->filters.redirect.has_value()) {
-      SetRedirect(*route.mutable_redirect(), *ranked.rule->filters.redirect, ranked.match->path, port.port);
-      continue;
-    }
-    SetBackends(route, *ranked.rule, service, model, clusters);
-    const std::optional<FaultRule>& fault =
-        ranked.rule->fault.has_value() ? ranked.rule->fault : service.fault;
-    if (fault.has_value()) SetFault(route, *fault);
-    if (const std::optional<SessionRule>& session = ranked.rule->session; session.has_value())
-      SetSession(route, *session, ranked.rule->name, ranked.match->path);
-    SetMirrors(*route.mutable_route(), ranked.rule->filters.mirrors, clusters);
-    if (ranked.rule->filters.rewrite.has_value())
-      SetRewrite(*route.mutable_route(), *ranked.rule->filters.rewrite, ranked.match->path);
+    SetEdits(route, rule.filters);
+    if (rule.filters.cors.has_value())
+      (*route.mutable_typed_per_filter_config())[kCorsFilter].PackFrom(MakeCorsPolicy(*rule.filters.cors));
+    if (rule.rate_limit.has_value()) SetRateLimit(route, *rule.rate_limit);
+    SetAction(route, ranked, service, port, model, clusters);
+    MayOverride(rule.override_.has_value() ? rule.override_ : service.override_, "spec.route", route,
+                problems);
   }
   // With a route attached, what matches none of it gets 404.
-  if (!attached.empty()) return host;
-  Route& route = *host.add_routes();
-  route.set_name(host.name());
-  route.mutable_match()->set_prefix("/");
-  route.mutable_route()->set_cluster(OutboundCluster(service.name, port.port));
-  clusters.insert(route.route().cluster());
-  if (service.balancer.has_value()) AddHashPolicies(*route.mutable_route(), *service.balancer);
-  SetLimits(*route.mutable_route(), nullptr, service);
-  if (service.fault.has_value()) SetFault(route, *service.fault);
+  if (attached.empty()) {
+    Route& route = *host.add_routes() = MakeDefaultRoute(service, port, host.name());
+    clusters.insert(route.route().cluster());
+    MayOverride(service.override_, "spec.route", route, problems);
+  }
+  MayOverride(service.override_, "spec.virtual_host", host, problems);
   return host;
 }
 
@@ -241,14 +272,15 @@ RouteConfiguration MakeTable(const std::string& name) {
 
 }  // namespace
 
-std::vector<PortRoutes> MakePortRoutes(const Model& model, const NodeFacts& node) {
+std::vector<PortRoutes> MakePortRoutes(const Model& model, const NodeFacts& node,
+                                       std::vector<Problem>* problems) {
   std::vector<PortRoutes> ports;
   for (const auto& [name, service] : model.services) {
     for (const MeshPort& port : service.ports) {
       PortRoutes& made = ports.emplace_back();
       made.service = &service;
       made.port = &port;
-      made.host = MakeHost(model, node, service, port, made.clusters);
+      made.host = MakeHost(model, node, service, port, made.clusters, problems);
     }
   }
   return ports;

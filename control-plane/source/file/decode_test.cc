@@ -223,7 +223,7 @@ spec:
   - matches:
     - path: {type: PathPrefix, value: a}
       queryParams: [{name: '', value: v}, {name: q, type: RegularExpression, value: '('}]
-    filters: [{type: ExtensionRef}]
+    filters: [{type: ExternalAuth}]
     backendRefs:
     - {name: a, port: 80, weight: -1}
     timeouts: {request: 1s, backendRequest: 1500ms}
@@ -238,7 +238,7 @@ spec:
              "f.yaml:9:22: spec.rules[0].matches[0].queryParams[0].name: expected the name of a parameter",
              "f.yaml:9:78: spec.rules[0].matches[0].queryParams[1].value: expected a regular expression "
              "(RE2): missing ): (",
-             "f.yaml:10:16: spec.rules[0].filters[0].type: ExtensionRef is not implemented yet",
+             "f.yaml:10:16: spec.rules[0].filters[0].type: ExternalAuth is not implemented yet",
              "f.yaml:12:27: spec.rules[0].backendRefs[0].weight: expected 0 to 1000000",
              "f.yaml:13:29: spec.rules[0].timeouts.backendRequest: expected at most the request time-out",
              "f.yaml:14:21: spec.rules[0].retry.codes[0]: expected a status code, 400 to 599",
@@ -501,6 +501,13 @@ TEST(DecodeTest, AHealthPolicyIsChecked) {
   const auto problems = [](const std::string& spec) { return PolicyProblems("HealthPolicy", spec); };
   EXPECT_EQ(problems("outlierDetection: {}, healthCheck: {http: {path: '/h?x=1', host: a.b}}"), Lines{});
   EXPECT_EQ(problems("healthCheck: {tcp: {}}"), Lines{});
+  EXPECT_EQ(problems("healthCheck: {http: {path: /, method: OPTIONS, expectedStatuses: [100, 599]}}"),
+            Lines{});
+  EXPECT_EQ(problems("healthCheck: {http: {path: /, method: get, expectedStatuses: [200, 600]}}"),
+            (Lines{"spec.healthCheck.http.method: expected GET, HEAD or OPTIONS",
+                   "spec.healthCheck.http.expectedStatuses[1]: expected 100 to 599"}));
+  EXPECT_EQ(problems("outlierDetection: {ejection: 10s, maxEjection: 9s}"),
+            Lines{"spec.outlierDetection.maxEjection: expected at least as long as ejection"});
   EXPECT_EQ(problems(""), Lines{"spec: expected outlierDetection or healthCheck"});
   EXPECT_EQ(problems("outlierDetection: {consecutiveErrors: -1, interval: 0s, maxEjectionPercent: 101}"),
             (Lines{"spec.outlierDetection.consecutiveErrors: expected 0 to 2147483647",
@@ -541,18 +548,73 @@ TEST(DecodeTest, AFaultPolicyIsChecked) {
             Lines{"spec.headers[0].name: expected the name of a header that does not frame the message"});
 }
 
+TEST(DecodeTest, AnXdsOverrideIsCheckedAsASidecarChecksIt) {
+  const auto problems = [](const std::string& spec) { return PolicyProblems("XdsOverride", spec); };
+  EXPECT_EQ(
+      problems("cluster: {lb_subset_config: {subset_selectors: [{keys: [v]}]}, respectDnsTtl: true, "
+               "ring_hash_lb_config: {minimum_ring_size: 8}}, route: "
+               "{match: {headers: [{name: x, range_match: {start: 1, end: 3}}]}, route: {priority: HIGH}}, "
+               "virtualHost: {request_headers_to_add: [{header: {key: a, value: '%PROTOCOL%'}}]}"),
+      Lines{});
+  EXPECT_EQ(problems("cluster: {lb_policy: MAGLEV, maglev_lb_config: {table_size: 7}, connect_timeout: 2s}"),
+            Lines{});
+  EXPECT_EQ(problems("cluster: {least_request_lb_config: {choice_count: 3}}"), Lines{});
+  EXPECT_EQ(problems(""), Lines{"spec: expected cluster, route or virtualHost"});
+  EXPECT_EQ(
+      problems(
+          "cluster: {name: a, type: STATIC, eds_cluster_config: {}, load_assignment: {}}, route: {name: b}, "
+          "virtualHost: {name: c, domains: [d], routes: [{}]}"),
+      (Lines{"spec.cluster.name: expected none: the control plane says it",
+             "spec.cluster.type: expected none: the control plane says it",
+             "spec.cluster.edsClusterConfig: expected none: the control plane says it",
+             "spec.cluster.loadAssignment: expected none: the control plane says it",
+             "spec.route.name: expected none: the control plane says it",
+             "spec.virtualHost.name: expected none: the control plane says it",
+             "spec.virtualHost.domains: expected none: the control plane says it",
+             "spec.virtualHost.routes: expected none: the control plane says it"}));
+  EXPECT_EQ(problems("cluster: {connect_timeout: -1s}, route: {route: {timeout: -1s}}, virtualHost: "
+                     "{request_headers_to_remove: ['a b']}")
+                .size(),
+            3u);
+  EXPECT_EQ(problems("route: {route: {timeout: -1s}}"),
+            Lines{"spec.route.route.timeout: expected a duration of 0 or more"});
+  EXPECT_EQ(problems("route: {route: {timeouts: 1s}}").size(), 1u) << "a typing error";
+  EXPECT_EQ(
+      Problems(
+          "{apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: d}, spec: "
+          "{targetRefs: "
+          "[{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], cluster: {}, virtualHost: {}}}\n")
+          .size(),
+      2u);
+}
+
+TEST(DecodeTest, ADirectResponseIsChecked) {
+  const auto problems = [](const std::string& spec) {
+    return Problems(
+        "{apiVersion: policy.pillion.dev/v1alpha1, kind: DirectResponse, metadata: {name: d}, spec: {" +
+        spec + "}}\n");
+  };
+  EXPECT_EQ(problems("status: 200, body: hello"), Lines{});
+  EXPECT_EQ(problems("status: 599"), Lines{});
+  EXPECT_EQ(problems("body: " + std::string(4097, 'x')),
+            (Lines{"f.yaml:1:86: spec.status: expected a status: 200 to 599",
+                   "f.yaml:1:93: spec.body: expected at most 4096 bytes"}));
+}
+
 TEST(DecodeTest, ARateLimitPolicyIsChecked) {
   const auto problems = [](const std::string& spec) { return PolicyProblems("RateLimitPolicy", spec); };
   EXPECT_EQ(
       problems("requests: 10, per: 1m, burst: 20, reportOnly: true, clients: [{by: Address, requests: 1}, "
-               "{by: Header, header: X-User, requests: 2, per: 50ms}, {by: Identity, requests: 3}]"),
+               "{by: Header, header: X-User, requests: 2, per: 50ms}]"),
       Lines{});
+  EXPECT_EQ(problems("requests: 1, clients: [{by: Identity, requests: 3}]"),
+            Lines{"spec.clients[0]: expected by: Address or Header; the mesh proves no identities yet"});
   EXPECT_EQ(problems("per: 1s"), Lines{"spec: expected requests: 1 to 1000000"});
   EXPECT_EQ(problems("requests: -1, burst: 0"),
             (Lines{"spec.requests: expected requests: 1 to 1000000", "spec.burst: expected 1 to 1000000"}));
   EXPECT_EQ(problems("requests: 1, per: 25h"), Lines{"spec.per: expected 50ms to 24h"});
   EXPECT_EQ(problems("requests: 1, clients: [{requests: 1}]"),
-            Lines{"spec.clients[0]: expected by: Address, Header or Identity"});
+            Lines{"spec.clients[0]: expected by: Address or Header"});
   EXPECT_EQ(problems("requests: 1, clients: [{by: Header, requests: 1}]"),
             Lines{"spec.clients[0]: expected a header with by: Header, and only there"});
   EXPECT_EQ(problems("requests: 1, clients: [{by: Address, header: a, requests: 1}]"),
