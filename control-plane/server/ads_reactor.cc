@@ -39,11 +39,12 @@ void AdsReactor::AdoptLocked(const AdsService::Published& published) {
   std::shared_ptr<const ResourceSet> target = BuildSnapshot(*published.model, facts);
   // Not empty only when model/ lets something through that a sidecar does not: our bug, and no reason to make
   // every sidecar say so.
-  for (std::string& problem : CheckAsSidecar(*target)) {
+  for (std::string& problem : CheckAsSidecar(*target, accepted_.get())) {
     spdlog::error("bug: {} would reject {}", facts.id, problem);
     node_problems_.push_back("not sent: " + std::move(problem));
   }
   const bool good = node_problems_.size() == facts_problems;
+  if (good) accepted_ = target;
   // Without anything older a sidecar is better off with the good part.
   if (good || stream_.target() == nullptr) stream_.SetTarget(std::move(target));
 }

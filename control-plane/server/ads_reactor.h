@@ -53,6 +53,7 @@ class AdsReactor final : public grpc::ServerBidiReactor<envoy::service::discover
 
   mutable std::mutex mutex_;
   Stream stream_;
+  std::shared_ptr<const ResourceSet> accepted_;  // the last one without problems; null: none yet
   uint64_t revision_ = 0;
   std::vector<std::string> node_problems_;
   Phase phase_ = Phase::kOpen;

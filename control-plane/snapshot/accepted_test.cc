@@ -156,7 +156,12 @@ std::vector<std::string> Documents() {
   return documents;
 }
 
-TEST(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
+// In parts that run beside each other: each of every fourth document.
+constexpr size_t kParts = 4;
+class AcceptedTest : public ::testing::TestWithParam<size_t> {};
+INSTANTIATE_TEST_SUITE_P(Parts, AcceptedTest, ::testing::Range(size_t{0}, kParts));
+
+TEST_P(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
   envoy::config::core::v3::Node node;
   node.set_id("n");
   node.set_cluster("a");
@@ -174,8 +179,12 @@ TEST(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
     ASSERT_TRUE(file.problems.empty()) << file.problems[0].ToString();
     good.push_back(file.objects);
   }
+  std::vector<std::shared_ptr<const Object>> all;
+  for (const auto& objects : good) all.insert(all.end(), objects.begin(), objects.end());
+  const auto usual = BuildSnapshot(*BuildModel(all).model, facts);
+  ASSERT_TRUE(CheckAsSidecar(*usual).empty());
   size_t accepted = 0;
-  for (size_t d = 0; d < good.size(); ++d) {
+  for (size_t d = GetParam(); d < good.size(); d += kParts) {
     const std::string document = Documents()[d];
     for (size_t index = 0; Changed(document, index, "").has_value(); ++index) {
       for (const std::string& value : kValues) {
@@ -187,12 +196,12 @@ TEST(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
         for (size_t other = 0; other < good.size(); ++other) {
           if (other != d) objects.insert(objects.end(), good[other].begin(), good[other].end());
         }
-        const auto refused = CheckAsSidecar(*BuildSnapshot(*BuildModel(objects).model, facts));
+        const auto refused = CheckAsSidecar(*BuildSnapshot(*BuildModel(objects).model, facts), usual.get());
         ASSERT_TRUE(refused.empty()) << refused[0] << "\n" << text;
       }
     }
   }
-  EXPECT_GT(accepted, 300u) << "or nothing was tested";
+  EXPECT_GT(accepted, 200u) << "or nothing was tested";
 }
 
 }  // namespace

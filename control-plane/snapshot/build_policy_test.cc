@@ -419,14 +419,17 @@ TEST(BuildPolicyTest, WhatOtherKindsCannotSayIsSaidInEnvoysWords) {
   EXPECT_EQ(host.routes(0).route().cluster(), kOrdersCluster);
   EXPECT_EQ(CheckAsSidecar(*set), Lines{});
   // That on the route wins; of a redirect nothing is said.
-  const auto both = Build(
+  const std::string yaml =
       of_service +
-      RouteYaml("{backendRefs: [{name: v2, port: 8080}]}, {matches: [{path: {value: /r}}], filters: [{type: "
-                "RequestRedirect, requestRedirect: {}}]}") +
+      RouteYaml(
+          "{backendRefs: [{name: v2, port: 8080}]}, {matches: [{path: {value: /r}}], filters: [{type: "
+          "RequestRedirect, requestRedirect: {}}]}") +
       "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: q, namespace: "
       "shop}, spec: "
       "{targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], route: {route: "
-      "{idle_timeout: 9s}}}}\n");
+      "{idle_timeout: 9s}}}}\n";
+  const auto both = Build(yaml);
+  EXPECT_TRUE(ProblemsOfOverrides(*BuildModel(DecodeFile(kServices + yaml, "f").objects).model).empty());
   const auto& routes = Host(*both, kOrders80);
   ASSERT_EQ(routes.routes_size(), 2);
   EXPECT_TRUE(routes.routes(0).has_redirect());

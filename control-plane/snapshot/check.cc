@@ -10,8 +10,13 @@ namespace {
 
 // `parse`: (message, version) -> config::Validated<...>.
 template <typename Message, typename Parse>
-void CheckAll(const ResourceSet& set, ResourceType type, Parse parse, std::vector<std::string>& problems) {
+void CheckAll(const ResourceSet& set, const ResourceSet* accepted, ResourceType type, Parse parse,
+              std::vector<std::string>& problems) {
   for (const auto& [name, resource] : set.of(type)) {
+    if (accepted != nullptr) {
+      const auto known = accepted->of(type).find(name);
+      if (known != accepted->of(type).end() && known->second->version == resource->version) continue;
+    }
     const std::string who = Message::descriptor()->name() + " " + name + ": ";
     Message message;
     if (!resource->body.UnpackTo(&message)) {
@@ -28,20 +33,21 @@ void CheckAll(const ResourceSet& set, ResourceType type, Parse parse, std::vecto
 
 }  // namespace
 
-std::vector<std::string> CheckAsSidecar(const ResourceSet& set) {
+std::vector<std::string> CheckAsSidecar(const ResourceSet& set, const ResourceSet* accepted) {
   std::vector<std::string> problems;
   const auto pushed = config::Origin::kPushed;
-  CheckAll<envoy::config::cluster::v3::Cluster>(set, ResourceType::kCluster, config::ParseCluster, problems);
-  CheckAll<envoy::config::endpoint::v3::ClusterLoadAssignment>(set, ResourceType::kEndpoints,
+  CheckAll<envoy::config::cluster::v3::Cluster>(set, accepted, ResourceType::kCluster, config::ParseCluster,
+                                                problems);
+  CheckAll<envoy::config::endpoint::v3::ClusterLoadAssignment>(set, accepted, ResourceType::kEndpoints,
                                                                config::ParseAssignment, problems);
   CheckAll<envoy::config::listener::v3::Listener>(
-      set, ResourceType::kListener,
+      set, accepted, ResourceType::kListener,
       [&](const auto& message, const auto& version) {
         return config::ParseListener(message, version, pushed);
       },
       problems);
   CheckAll<envoy::config::route::v3::RouteConfiguration>(
-      set, ResourceType::kRoutes,
+      set, accepted, ResourceType::kRoutes,
       [&](const auto& message, const auto& version) {
         return config::ParseRouteTable(message, version, pushed);
       },

@@ -9,8 +9,9 @@
 
 namespace pillion::control {
 
-// "<kind> <name>: <path>: <what was expected>" for each thing that a sidecar would reject.
-std::vector<std::string> CheckAsSidecar(const ResourceSet& set);
+// "<kind> <name>: <path>: <what was expected>" for each thing that a sidecar would reject. What is in
+// `accepted` as well, with the same version, is not looked at again; null: nothing is.
+std::vector<std::string> CheckAsSidecar(const ResourceSet& set, const ResourceSet* accepted = nullptr);
 
 }  // namespace pillion::control
 

@@ -410,6 +410,16 @@ TEST_F(Apps, WhoWaitsForAConnectionUntilItIsIdleTooLongGets503) {
   EXPECT_TRUE(waits->text.starts_with("HTTP/1.1 503 ")) << waits->text;
 }
 
+// The request's host is no field of its head here.
+TEST_F(Apps, TheSameHostGoesToTheSameApp) {
+  config::Cluster cluster;
+  cluster.balancer.kind = config::Balancer::Kind::kRingHash;
+  config::Route route;
+  route.hash_policy = {{.kind = config::HashPolicy::Kind::kHeader, .name = ":authority"}};
+  Start(4, cluster, route);
+  EXPECT_EQ(GetMany(12).size(), 1u);
+}
+
 TEST_F(Apps, TheSameHashGoesToTheSameApp) {
   config::Cluster cluster;
   cluster.balancer.kind = config::Balancer::Kind::kRingHash;
