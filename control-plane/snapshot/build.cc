@@ -74,6 +74,14 @@ Problem AsProblem(const OverrideRule& rule, const std::string& path, const std::
 
 std::vector<Problem> ProblemsOfOverrides(const Model& model) {
   std::vector<Problem> problems;
+  const bool any = std::ranges::any_of(model.services, [](const auto& one) {
+    const auto of_rule = [](const MeshRule& rule) { return rule.override_.has_value(); };
+    return one.second.override_.has_value() ||
+           std::ranges::any_of(one.second.routes, [&](const Attachment& attachment) {
+             return std::ranges::any_of(attachment.route->rules, of_rule);
+           });
+  });
+  if (!any) return problems;
   for (const auto& [name, service] : model.services) {
     if (!service.override_.has_value()) continue;
     for (const MeshPort& port : service.ports) MakeOutboundCluster(service, port, "", &problems);
