@@ -134,6 +134,8 @@ HttpRule ReadRule(const GRPCRouteRule& message, const std::string& path, const s
   if (rule.matches.empty()) rule.matches.push_back(ReadMatch(GRPCRouteMatch(), path, report));
   rule.filters =
       ReadFilters(AsHttp(message.filters()), FieldPath(path, "filters"), FilterPlace::kRule, report);
+  if (rule.filters.direct.has_value())
+    report.Add(FieldPath(path, "filters"), "expected no ExtensionRef: a DirectResponse is HTTP");
   const std::string backends_path = FieldPath(path, "backend_refs");
   if (message.backend_refs_size() > kMaxBackends) report.Add(backends_path, "expected at most 16");
   for (int i = 0; i < message.backend_refs_size(); ++i) {

@@ -1,4 +1,6 @@
 // XdsOverride: checked with the sidecar's own config/, merged into the least that a resource may be.
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,7 @@ namespace {
 using config::FieldPath;
 using envoy::config::cluster::v3::Cluster;
 using envoy::config::route::v3::Route;
+using envoy::config::route::v3::RouteAction;
 using envoy::config::route::v3::RouteConfiguration;
 using envoy::config::route::v3::VirtualHost;
 
@@ -72,7 +75,8 @@ void CheckCluster(const Cluster& own, Report& report) {
   if (HasOurs({{!own.name().empty(), "name"},
                {has_type, "type"},
                {own.has_eds_cluster_config(), "eds_cluster_config"},
-               {own.has_load_assignment(), "load_assignment"}},
+               {own.has_load_assignment(), "load_assignment"},
+               {own.has_transport_socket(), "transport_socket"}},
               path, report))
     return;
   const auto of_dns = config::ParseCluster(BaseOf(own, Cluster::STRICT_DNS), "");
@@ -82,7 +86,26 @@ void CheckCluster(const Cluster& own, Report& report) {
 
 void CheckRoute(const Route& own, Report& report) {
   const std::string path = "spec.route";
-  if (HasOurs({{!own.name().empty(), "name"}}, path, report)) return;
+  const auto& action = own.route();
+  const bool leads = action.cluster_specifier_case() != RouteAction::CLUSTER_SPECIFIER_NOT_SET;
+  if (HasOurs({{!own.name().empty(), "name"},
+               {own.has_redirect(), "redirect"},
+               {own.has_direct_response(), "direct_response"},
+               {leads && action.has_weighted_clusters(), "route.weighted_clusters"},
+               {leads && !action.has_weighted_clusters(), "route.cluster"},
+               {action.request_mirror_policies_size() > 0, "route.request_mirror_policies"}},
+              path, report))
+    return;
+  // Others would need more of the listener, or files that only we have.
+  const std::set<std::string> filters = {"envoy.filters.http.cors", "envoy.filters.http.fault",
+                                         "envoy.filters.http.local_ratelimit",
+                                         "envoy.filters.http.stateful_session"};
+  for (const auto& [name, config] : own.typed_per_filter_config()) {
+    if (filters.contains(name)) continue;
+    report.Add(config::EntryPath(FieldPath(path, "typed_per_filter_config"), name),
+               "expected envoy.filters.http.cors, .fault, .local_ratelimit or .stateful_session");
+    return;
+  }
   RouteConfiguration table;
   table.set_name("a");
   table.mutable_validate_clusters()->set_value(false);
@@ -101,7 +124,8 @@ void CheckHost(const VirtualHost& own, Report& report) {
   const std::string path = "spec.virtual_host";
   if (HasOurs({{!own.name().empty(), "name"},
                {own.domains_size() > 0, "domains"},
-               {own.routes_size() > 0, "routes"}},
+               {own.routes_size() > 0, "routes"},
+               {own.typed_per_filter_config_size() > 0, "typed_per_filter_config"}},
               path, report))
     return;
   RouteConfiguration table;

@@ -109,6 +109,8 @@ void CheckFilters(const HttpRule& rule, const std::string& path, Report& report)
   const bool direct = rule.filters.direct.has_value();
   if (direct && (redirect.has_value() || rewrite.has_value()))
     report.Add(filters_path, "expected no RequestRedirect and no URLRewrite beside ExtensionRef");
+  if (direct && !rule.filters.mirrors.empty())
+    report.Add(filters_path, "expected no RequestMirror beside ExtensionRef");
   const std::string answers = direct ? "ExtensionRef" : "RequestRedirect";
   if ((direct || redirect.has_value()) && !rule.backends.empty())
     report.Add(filters_path, "expected no backendRefs beside " + answers);

@@ -1,5 +1,11 @@
 #include "control-plane/snapshot/overrides.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include <memory>
+#include <vector>
+
 #include "sidecar/config/parse_cluster.h"
 #include "sidecar/config/parse_route.h"
 
@@ -10,6 +16,43 @@ using envoy::config::cluster::v3::Cluster;
 using envoy::config::route::v3::Route;
 using envoy::config::route::v3::RouteConfiguration;
 using envoy::config::route::v3::VirtualHost;
+using google::protobuf::Descriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+// Values, though they are messages.
+bool IsValue(const Descriptor& type) {
+  const std::string& name = type.full_name();
+  return name.starts_with("google.protobuf.") || name == "envoy.type.v3.FractionalPercent" ||
+         name == "envoy.type.v3.Percent";
+}
+
+// As MergeFrom, but that a value replaces another, and is not merged into it: 2s and 500ms are not 2.5s.
+void Merge(const Message& from, Message& to) {
+  const Reflection& reflection = *from.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(from, &fields);
+  for (const FieldDescriptor* const field : fields) {
+    const bool message = !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    if (!message) {
+      std::unique_ptr<Message> only(from.New());
+      only->CopyFrom(from);
+      for (const FieldDescriptor* const other : fields) {
+        if (other != field) reflection.ClearField(only.get(), other);
+      }
+      to.MergeFrom(*only);
+      continue;
+    }
+    Message* const there = reflection.MutableMessage(&to, field);
+    const Message& here = reflection.GetMessage(from, field);
+    if (IsValue(*here.GetDescriptor())) {
+      there->CopyFrom(here);
+    } else {
+      Merge(here, *there);
+    }
+  }
+}
 
 template <typename Validated>
 std::string FirstError(const Validated& validated) {
@@ -36,7 +79,7 @@ std::string CheckHost(const VirtualHost& host) {
 std::string Override(const OverrideRule& rule, Cluster& cluster) {
   if (rule.cluster == nullptr) return "";
   Cluster merged = cluster;
-  merged.MergeFrom(*rule.cluster);
+  Merge(*rule.cluster, merged);
   std::string error = FirstError(config::ParseCluster(merged, ""));
   if (error.empty()) cluster = std::move(merged);
   return error;
@@ -44,13 +87,12 @@ std::string Override(const OverrideRule& rule, Cluster& cluster) {
 
 std::string Override(const OverrideRule& rule, Route& route) {
   if (rule.route == nullptr) return "";
-  // What is said of requests for a cluster is not for redirects, and the other way round.
-  const auto action = rule.route->action_case();
-  if (action != Route::ACTION_NOT_SET && action != route.action_case()) return "";
+  Route own = *rule.route;
+  if (!route.has_route()) own.clear_route();  // it is for those that lead to backends
   VirtualHost host;
   host.set_name("a");
   Route& merged = *host.add_routes() = route;
-  merged.MergeFrom(*rule.route);
+  Merge(own, merged);
   std::string error = CheckHost(host);
   if (error.empty()) route = std::move(merged);
   return error;
@@ -59,7 +101,7 @@ std::string Override(const OverrideRule& rule, Route& route) {
 std::string Override(const OverrideRule& rule, VirtualHost& host) {
   if (rule.host == nullptr) return "";
   VirtualHost merged = host;
-  merged.MergeFrom(*rule.host);
+  Merge(*rule.host, merged);
   std::string error = CheckHost(merged);
   if (error.empty()) host = std::move(merged);
   return error;

@@ -378,8 +378,8 @@ Next Attempt::AwaitHead() {
 Next Attempt::Relay() {
   const stream::Inbox& in = stream_->in();
   if (in.error) return End(in.error);
+  if (in.ended) NoteEnd();  // as the app has said it: filters may take the trailers
   if (in.ended && in.content.empty()) {
-    NoteEnd();
     step_ = Step::kEnded;
     return Next::kDone;
   }

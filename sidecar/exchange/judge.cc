@@ -239,8 +239,8 @@ RequestError Exchange::FindLate() const {
   };
   const config::HttpOptions& http = listener_->config->http;
   // Nobody has been asked, so nobody was too slow: 503, not 504.
-  const bool nobody_asked =
-      attempt_ != nullptr && attempt_->step() == Attempt::Step::kAcquire && rivals_ == nullptr;
+  const bool nobody_asked = attempt_ != nullptr && attempt_->step() == Attempt::Step::kAcquire &&
+                            rivals_ == nullptr && !may_have_run_;
   if (request_ended_ != time::MonotonicTime() && over(request_ended_, RouteTimeout())) {
     if (nobody_asked) {
       return {ErrorKind::kConnectTimeout, Side::kUpstream, Outcome::kNotSent,

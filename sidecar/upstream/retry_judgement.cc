@@ -23,8 +23,10 @@ std::optional<int64_t> ReadNumber(std::optional<std::string_view> text) {
 
 // From now to a date as RFC 9110 section 5.6.7 has it; 0 when it is over. The two older forms are not read.
 std::optional<int64_t> SecondsUntil(std::string_view date, std::chrono::seconds unix_now) {
+  constexpr size_t kBytes = std::string_view("Sun, 06 Nov 1994 08:49:37 GMT").size();
   absl::Time time;
   std::string error;
+  if (date.size() != kBytes) return std::nullopt;  // the parser has words of its own, for times without end
   if (!absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", ToAbsl(date), &time, &error)) return std::nullopt;
   return std::clamp<int64_t>(absl::ToUnixSeconds(time) - unix_now.count(), 0, kMost);
 }

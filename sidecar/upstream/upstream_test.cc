@@ -664,8 +664,9 @@ TEST(ToldWait, RetryAfterIsWaitedForUpToTheLongestBackOff) {
   EXPECT_EQ(told("Fri, 31 Dec 9999 23:59:59 GMT").kind, Kind::kNever);
   EXPECT_EQ(told("Sun, 06 Nov 1994 08:49:36 GMT").kind, Kind::kWait) << "it is over";
   EXPECT_EQ(told("Sun, 06 Nov 1994 08:49:36 GMT").wait.count(), 0);
-  for (const char* value : {"", "-1", "1s", " 1", "Sun, 06 Nov 1994 08:49:39", "06 Nov 1994 08:49:39 GMT",
-                            "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:39 CET"})
+  for (const char* value :
+       {"", "-1", "1s", " 1", "Sun, 06 Nov 1994 08:49:39", "06 Nov 1994 08:49:39 GMT", "infinite-past",
+        "infinite-future", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:39 CET"})
     EXPECT_EQ(told(value).kind, Kind::kNothing) << value;
 }
 

@@ -580,6 +580,21 @@ TEST(DecodeTest, AnXdsOverrideIsCheckedAsASidecarChecksIt) {
             Lines{"spec.route.route.timeout: expected a duration of 0 or more"});
   EXPECT_EQ(problems("route: {route: {timeouts: 1s}}").size(), 1u) << "a typing error";
   EXPECT_EQ(
+      problems("cluster: {transport_socket: {name: t}}, route: {redirect: {}}, virtualHost: "
+               "{typedPerFilterConfig: "
+               "{envoy.filters.http.cors: {'@type': a/envoy.extensions.filters.http.cors.v3.CorsPolicy}}}"),
+      (Lines{"spec.cluster.transportSocket: expected none: the control plane says it",
+             "spec.route.redirect: expected none: the control plane says it",
+             "spec.virtualHost.typedPerFilterConfig: expected none: the control plane says it"}));
+  EXPECT_EQ(problems("route: {route: {cluster: c, request_mirror_policies: [{cluster: d}]}}"),
+            (Lines{"spec.route.route.cluster: expected none: the control plane says it",
+                   "spec.route.route.requestMirrorPolicies: expected none: the control plane says it"}));
+  EXPECT_EQ(problems("route: {typed_per_filter_config: {x: {'@type': "
+                     "a/envoy.extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder}}}"),
+            Lines{"spec.route.typedPerFilterConfig[\"x\"]: expected envoy.filters.http.cors, .fault, "
+                  ".local_ratelimit or "
+                  ".stateful_session"});
+  EXPECT_EQ(
       Problems(
           "{apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: d}, spec: "
           "{targetRefs: "
