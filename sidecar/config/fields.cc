@@ -75,10 +75,14 @@ bool IsFieldName(std::string_view name) {
          http::SkipToken(name.data(), name.data() + name.size()) == name.data() + name.size();
 }
 
-std::string ReadRequestField(const std::string& name, const std::string& path, ConfigErrors& errors) {
-  std::string lower = name;
+std::string RequestFieldName(std::string_view name) {
+  std::string lower(name);
   std::ranges::transform(lower, lower.begin(), AsciiLower);
-  if (lower == "host") lower = ":authority";
+  return lower == "host" ? ":authority" : lower;
+}
+
+std::string ReadRequestField(const std::string& name, const std::string& path, ConfigErrors& errors) {
+  std::string lower = RequestFieldName(name);
   const bool pseudo = lower == ":authority" || lower == ":method" || lower == ":path" || lower == ":scheme";
   if (!pseudo && !IsFieldName(lower))
     Add(errors, path, "expected a field name, :authority, :method, :path or :scheme");

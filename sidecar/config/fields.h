@@ -50,7 +50,9 @@ Fraction ReadFraction(const envoy::config::core::v3::RuntimeFractionalPercent& s
 
 // RFC 9110 section 5.1.
 bool IsFieldName(std::string_view name);
-// A field of requests, in lower case, or :authority (which Host means, too), :method, :path or :scheme.
+// As heads hold fields of requests: in lower case, Host as :authority.
+std::string RequestFieldName(std::string_view name);
+// Such a name, of a field or :authority, :method, :path or :scheme.
 std::string ReadRequestField(const std::string& name, const std::string& path, ConfigErrors& errors);
 
 void RequireText(const std::string& text, const std::string& path, ConfigErrors& errors);

@@ -38,15 +38,13 @@ std::string ReadCommand(std::string_view command, TextFormat::Piece& piece) {
     rest = rest.substr(close + 1);
   }
   if (name == "REQ" || name == "RESP") {
-    piece.kind = name == "REQ" ? Kind::kRequestField : Kind::kResponseField;
+    const bool of_request = name == "REQ";
+    piece.kind = of_request ? Kind::kRequestField : Kind::kResponseField;
+    const auto field = of_request ? RequestFieldName : Lower;
     const size_t mark = argument.find('?');
-    piece.text = Lower(argument.substr(0, mark));
-    if (mark != std::string_view::npos) piece.otherwise = Lower(argument.substr(mark + 1));
+    piece.text = field(argument.substr(0, mark));
+    if (mark != std::string_view::npos) piece.otherwise = field(argument.substr(mark + 1));
     if (piece.text.empty()) return "expected %" + std::string(name) + "(FIELD)%";
-    if (name == "REQ") {
-      for (std::string* const field : {&piece.text, &piece.otherwise})
-        if (*field == "host") *field = ":authority";
-    }
   } else if (!argument.empty()) {
     return "expected %" + std::string(name) + "% without (...)";
   } else if (name == "DOWNSTREAM_REMOTE_ADDRESS") {

@@ -34,9 +34,9 @@ std::optional<uint64_t> HashOne(const config::HashPolicy& policy, const http::Re
                                 const stream::ClientStream& client) {
   switch (policy.kind) {
     case Kind::kHeader:
-      if (policy.name == ":authority" && !request.has_authority) return std::nullopt;
-      return policy.name.starts_with(':') ? upstream::HashOf(route::RequestLineField(request, policy.name))
-                                          : HashOfField(request.headers, policy.name);
+      if (!policy.name.starts_with(':')) return HashOfField(request.headers, policy.name);
+      if (const auto value = route::RequestLineField(request, policy.name)) return upstream::HashOf(*value);
+      return std::nullopt;
     case Kind::kCookie:
       if (const auto value = http::FindCookie(request.headers, policy.name)) return upstream::HashOf(*value);
       if (!policy.ttl) return std::nullopt;

@@ -8,7 +8,7 @@ namespace pillion::route {
 namespace {
 
 std::string_view FieldOf(const http::RequestHead& head, std::string_view name) {
-  if (name.starts_with(':')) return RequestLineField(head, name);
+  if (name.starts_with(':')) return RequestLineField(head, name).value_or("");
   return head.headers.Find(name).value_or("");
 }
 

@@ -32,6 +32,7 @@ class EditsTest : public testing::Test {
   EditsTest() {
     head_.path = "/a?b";
     head_.authority = "shop";
+    head_.has_authority = true;
     head_.headers.Add("A", "1");
     head_.headers.Add("b", "2");
     head_.headers.Add("a", "3");

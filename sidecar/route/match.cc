@@ -80,19 +80,18 @@ std::optional<std::string_view> FindParameter(std::string_view query, std::strin
   return std::nullopt;
 }
 
-std::string_view RequestLineField(const http::RequestHead& head, std::string_view name) {
+std::optional<std::string_view> RequestLineField(const http::RequestHead& head, std::string_view name) {
   if (name == ":method") return head.method_text;
   if (name == ":path") return head.path;
-  if (name == ":authority") return head.authority;
+  if (name == ":authority" && head.has_authority) return head.authority;
   if (name == ":scheme") return head.scheme;
-  return {};
+  return std::nullopt;
 }
 
 bool Matches(const config::HeaderMatch& match, const http::RequestHead& head) {
   if (match.name.starts_with(':')) {
-    const std::string_view value = RequestLineField(head, match.name);
-    const bool present = match.name != ":authority" || head.has_authority;
-    return present ? MatchesValue(match, value) != match.invert : MatchesMissing(match);
+    const auto value = RequestLineField(head, match.name);
+    return value ? MatchesValue(match, *value) != match.invert : MatchesMissing(match);
   }
   return Matches(match, head.headers);
 }

@@ -25,8 +25,8 @@ struct Request {
 // The value of the first parameter of that name, as it stands there; nullopt when there is none.
 std::optional<std::string_view> FindParameter(std::string_view query, std::string_view name);
 
-// The value of :method, :path, :authority or :scheme; "" of any other name.
-std::string_view RequestLineField(const http::RequestHead& head, std::string_view name);
+// The value of :method, :path, :authority or :scheme; nullopt where the request has none, and of other names.
+std::optional<std::string_view> RequestLineField(const http::RequestHead& head, std::string_view name);
 
 bool Matches(const config::RouteMatch& match, const Request& request);
 bool Matches(const config::HeaderMatch& match, const http::RequestHead& head);
