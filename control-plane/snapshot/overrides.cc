@@ -3,7 +3,6 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 
-#include <memory>
 #include <vector>
 
 #include "sidecar/config/parse_cluster.h"
@@ -28,30 +27,24 @@ bool IsValue(const Descriptor& type) {
          name == "envoy.type.v3.Percent";
 }
 
-// As MergeFrom, but that a value replaces another, and is not merged into it: 2s and 500ms are not 2.5s.
-void Merge(const Message& from, Message& to) {
+// Takes the values out of `to` that `from` has: 2s and 500ms, merged, would be 2.5s.
+void MakeWay(const Message& from, Message& to) {
   const Reflection& reflection = *from.GetReflection();
   std::vector<const FieldDescriptor*> fields;
   reflection.ListFields(from, &fields);
   for (const FieldDescriptor* const field : fields) {
-    const bool message = !field->is_repeated() && field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
-    if (!message) {
-      std::unique_ptr<Message> only(from.New());
-      only->CopyFrom(from);
-      for (const FieldDescriptor* const other : fields) {
-        if (other != field) reflection.ClearField(only.get(), other);
-      }
-      to.MergeFrom(*only);
-      continue;
-    }
-    Message* const there = reflection.MutableMessage(&to, field);
-    const Message& here = reflection.GetMessage(from, field);
-    if (IsValue(*here.GetDescriptor())) {
-      there->CopyFrom(here);
-    } else {
-      Merge(here, *there);
+    if (field->is_repeated() || field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
+    if (IsValue(*field->message_type())) {
+      reflection.ClearField(&to, field);
+    } else if (reflection.HasField(to, field)) {
+      MakeWay(reflection.GetMessage(from, field), *reflection.MutableMessage(&to, field));
     }
   }
+}
+
+void Merge(const Message& from, Message& to) {
+  MakeWay(from, to);
+  to.MergeFrom(from);
 }
 
 template <typename Validated>
