@@ -378,7 +378,8 @@ Next Attempt::AwaitHead() {
 Next Attempt::Relay() {
   const stream::Inbox& in = stream_->in();
   if (in.error) return End(in.error);
-  if (in.ended) NoteEnd();  // as the app has said it: filters may take the trailers
+  // Also while content waits: what is sent on to its end is not looked at again, and filters take trailers.
+  if (in.ended) NoteEnd();
   if (in.ended && in.content.empty()) {
     step_ = Step::kEnded;
     return Next::kDone;

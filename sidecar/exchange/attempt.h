@@ -92,10 +92,6 @@ class Attempt final : public Recycled<Attempt> {
   // as if it had failed.
   void SetHedged(bool too_slow);
   bool hedged() const { return hedged_; }
-  // Its answer is complete and has gone to the client, whatever its stream meets after that.
-  void NoteDelivered() {
-    if (step_ == Step::kRelay) NoteEnd();
-  }
   // None ever is: its own time-out is what ends it.
   void SetAlone() { alone_ = true; }
   bool alone() const { return alone_; }

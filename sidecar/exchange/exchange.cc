@@ -597,10 +597,7 @@ Next Exchange::Finish() {
   if (SliceQueue& left = client_->in().content; client_->in().ended && !left.empty())
     left.Clear();  // all of it is here, and nobody takes it
   if (!ClientSideOver()) client_->EndEarly();
-  if (attempt_ != nullptr) {
-    if (!local_answer_) attempt_->NoteDelivered();
-    Remember(*attempt_);
-  }
+  if (attempt_ != nullptr) Remember(*attempt_);
   Note(Event::kEnded, 0);
   Count();
   return Next::kDone;

@@ -28,8 +28,8 @@ struct PickQuery {
   time::MonotonicTime now;
   Random& random;
   std::optional<uint64_t> hash = std::nullopt;  // of what its route says; none: any endpoint is as good
-  std::span<const config::Labels> avoided =
-      {};  // who has all of one of them is only asked where nobody else is left
+  // Who has all labels of one of these is asked only where nobody else is left.
+  std::span<const config::Labels> avoided = {};
 };
 
 class EndpointSet {

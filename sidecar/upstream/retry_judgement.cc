@@ -11,8 +11,10 @@
 namespace pillion::upstream {
 namespace {
 
-// A whole number that is not too large to be counted in nanoseconds; one that is negative is one too.
+// Seconds that are not too many to be counted in nanoseconds.
 constexpr int64_t kMost = 4'000'000'000;
+
+// A whole number of at most so much; one that is negative is one too.
 std::optional<int64_t> ReadNumber(std::optional<std::string_view> text) {
   int64_t value = 0;
   if (!text) return std::nullopt;

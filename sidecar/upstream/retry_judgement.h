@@ -23,9 +23,8 @@ struct ToldWait {
   std::chrono::nanoseconds wait{0};
 };
 
-// RFC 9110 section 10.2.3 (Retry-After: seconds, or a date), grpc-retry-pushback-ms (gRPC
-// proposal A6), or the policy's own fields. kNever: not at all, or not within what the policy waits. `random`
-// as in Backoff.
+// RFC 9110 section 10.2.3 (Retry-After: seconds, or a date), grpc-retry-pushback-ms (gRPC proposal A6), or
+// the policy's own fields. kNever: not at all, or not within what the policy waits. `random` as in Backoff.
 ToldWait ReadToldWait(const config::RetryPolicy& policy, const http::HeaderList& fields, bool grpc,
                       std::chrono::seconds unix_now, uint64_t random);
 
