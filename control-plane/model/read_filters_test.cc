@@ -209,6 +209,8 @@ TEST(ReadFilters, ADirectResponseIsNamedInsteadOfBackends) {
             Lines{"filters[0].extensionRef: expected a name"});
   EXPECT_EQ(Problems(good + ", {type: RequestRedirect, requestRedirect: {}}"),
             Lines{"filters: expected no RequestRedirect and no URLRewrite beside ExtensionRef"});
+  EXPECT_EQ(Problems(good + ", {type: RequestMirror, requestMirror: {backendRef: {name: a, port: 80}}}"),
+            Lines{"filters: expected no RequestMirror beside ExtensionRef"});
 }
 
 TEST(ReadFilters, CorsIsRead) {

@@ -105,6 +105,15 @@ class Apps : public EngineFixture {
     clock_.AdvanceTo(end);
     network_.Deliver();
   }
+  // A client that has sent that much of a request, and read what has come of it.
+  std::unique_ptr<testing::SimPeer> Ask(const std::string& head = "GET / HTTP/1.1\r\nhost: a\r\n") {
+    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kProxyPort));
+    PassAll(std::chrono::milliseconds(1));
+    client->Send(head + "\r\n");
+    PassAll(std::chrono::milliseconds(5));
+    client->Read();
+    return client;
+  }
   // Which app answered, or the status of another answer: "app0", "503".
   std::string Get(const std::string& fields = "") {
     testing::SimPeer client(*peers_, At(kProxyPort));

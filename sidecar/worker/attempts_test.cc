@@ -392,6 +392,25 @@ TEST_F(Hedges, RetriesAvoidWhomThePolicySays) {
   EXPECT_GT(canaries, 5) << "for first attempts they are like the others";
 }
 
+// Somebody was asked, though not the one that time runs out for: 504, which is not asked for again.
+TEST_F(Hedges, ARetryThatFindsNoConnectionInTimeIsTooSlow) {
+  policy_.hedge = {};
+  policy_.per_try_timeout = {};
+  policy_.max_retries = 1;
+  config::Cluster cluster;
+  cluster.connect_timeout = seconds(30);
+  Start(2, cluster);
+  const auto client = Ask();
+  ASSERT_EQ(taken_.size(), 1u);
+  const size_t other = apps_[0]->taken.empty() ? 0 : 1;
+  network_.BlackHole(At(static_cast<uint16_t>(kFirstApp + other)), true);
+  Answer(0, "503 Service Unavailable", "busy");
+  Pass(seconds(6));
+  EXPECT_EQ(stats().retries.value(), 1u);
+  client->Read();
+  EXPECT_TRUE(client->text.starts_with("HTTP/1.1 504 ")) << client->text;
+}
+
 // More than is kept has gone: the attempt goes on, and is the only one.
 TEST_F(Hedges, ABodyThatIsNotKeptIsCountedLoggedAndExplained) {
   policy_.hedge = {};

@@ -294,30 +294,22 @@ TEST_F(Apps, BeyondTheRequestsOfACircuitTheAnswerIs503AtOnce) {
   cluster.circuits[1].requests = 1;
   testing::SimServer silent(*peers_, At(kFirstApp));
   Configure(1, cluster);
-  const auto ask = [&] {
-    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kProxyPort));
-    PassAll(milliseconds(1));
-    client->Send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    PassAll(milliseconds(5));
-    client->Read();
-    return client;
-  };
-  auto first = ask();
-  const auto second = ask();
+  auto first = Ask();
+  const auto second = Ask();
   EXPECT_EQ(first->text, "");
-  const auto third = ask();
+  const auto third = Ask();
   EXPECT_TRUE(third->text.starts_with("HTTP/1.1 503 ")) << third->text;
   EXPECT_NE(third->text.find("x-envoy-overloaded: true\r\n"), std::string::npos) << third->text;
   first->Reset();
   PassAll(milliseconds(5));
-  const auto fourth = ask();
+  const auto fourth = Ask();
   EXPECT_EQ(fourth->text, "") << "one has gone";
   config::Route high;
   high.priority = 1;
   Configure(1, cluster, high);
-  const auto fifth = ask();
+  const auto fifth = Ask();
   EXPECT_EQ(fifth->text, "") << "the other priority's limit is its own";
-  EXPECT_TRUE(ask()->text.starts_with("HTTP/1.1 503 "));
+  EXPECT_TRUE(Ask()->text.starts_with("HTTP/1.1 503 "));
 }
 
 TEST_F(Apps, BeyondTheRequestsThatMayWaitTheAnswerIs503AtOnce) {
@@ -328,17 +320,9 @@ TEST_F(Apps, BeyondTheRequestsThatMayWaitTheAnswerIs503AtOnce) {
   config::Route route;
   route.timeout = seconds(2);
   Configure(1, cluster, route);
-  const auto ask = [&](const std::string& head = "GET / HTTP/1.1\r\nhost: a\r\n") {
-    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kProxyPort));
-    PassAll(milliseconds(1));
-    client->Send(head + "\r\n");
-    PassAll(milliseconds(5));
-    client->Read();
-    return client;
-  };
-  const auto first = ask();
-  const auto waits = ask();
-  const auto refused = ask();
+  const auto first = Ask();
+  const auto waits = Ask();
+  const auto refused = Ask();
   EXPECT_EQ(waits->text, "");
   EXPECT_TRUE(refused->text.starts_with("HTTP/1.1 503 ")) << refused->text;
   ASSERT_EQ(server.taken.size(), 1u);
@@ -351,8 +335,8 @@ TEST_F(Apps, BeyondTheRequestsThatMayWaitTheAnswerIs503AtOnce) {
   waits->Read();
   EXPECT_TRUE(waits->text.starts_with("HTTP/1.1 200 ")) << "it had its turn on the one connection";
   // A request that waits until its time is over was not too slow: 503, not 504.
-  const auto busy = ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n");
-  const auto late = ask();
+  const auto busy = Ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n");
+  const auto late = Ask();
   PassAll(seconds(3));
   late->Read();
   EXPECT_TRUE(late->text.starts_with("HTTP/1.1 503 ")) << late->text;
@@ -381,6 +365,34 @@ TEST_F(Apps, WhoFailsNowAndThenIsNotEjected) {
   EXPECT_EQ(engine_.clusters().Find("app")->ledger().Counts().ejections, 0u);
 }
 
+// A call's status, in trailers that a filter makes content of, is the app's word all the same.
+TEST_F(Apps, WhatFailsBehindAFilterHasFailed) {
+  filters_ = std::make_shared<const std::vector<config::FilterEntry>>(std::vector<config::FilterEntry>{
+      {.name = "web",
+       .kind = config::FilterKind::kGrpcWeb,
+       .options = std::make_shared<const config::FilterOptions>(config::Present{})}});
+  config::Cluster cluster;
+  cluster.outlier.emplace();
+  testing::SimServer server(*peers_, At(kFirstApp));
+  Configure(1, cluster);
+  const auto client =
+      Ask("POST /a.B/C HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc-web\r\n"
+          "content-length: 5\r\n");
+  client->Send(std::string(5, '\0'));
+  PassAll(milliseconds(5));
+  ASSERT_EQ(server.taken.size(), 1u);
+  server.taken[0]->Send(
+      "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked\r\n\r\n");
+  PassAll(milliseconds(5));
+  server.taken[0]->Send("5\r\n" + std::string(5, '\0') + "\r\n0\r\ngrpc-status: 14\r\n\r\n");
+  PassAll(milliseconds(5));
+  client->Read();
+  EXPECT_NE(client->text.find("grpc-status: 14"), std::string::npos) << client->text;
+  const ledger::TallySums sums = engine_.clusters().Find("app")->endpoints()[0]->health()->Sum();
+  EXPECT_EQ(sums.external, 1u);
+  EXPECT_EQ(sums.external_good, 0u);
+}
+
 // Where the route has no time-out the idle time-out is the limit; nobody was too slow then, either.
 TEST_F(Apps, WhoWaitsForAConnectionUntilItIsIdleTooLongGets503) {
   testing::SimServer server(*peers_, At(kFirstApp));
@@ -390,15 +402,8 @@ TEST_F(Apps, WhoWaitsForAConnectionUntilItIsIdleTooLongGets503) {
   route.timeout = seconds(0);
   route.idle_timeout = seconds(2);
   Configure(1, cluster, route);
-  const auto ask = [&](const std::string& head) {
-    auto client = std::make_unique<testing::SimPeer>(*peers_, At(kProxyPort));
-    PassAll(milliseconds(1));
-    client->Send(head + "\r\n");
-    PassAll(milliseconds(5));
-    return client;
-  };
-  const auto busy = ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n");
-  const auto waits = ask("GET / HTTP/1.1\r\nhost: a\r\n");
+  const auto busy = Ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n");
+  const auto waits = Ask("GET / HTTP/1.1\r\nhost: a\r\n");
   PassAll(milliseconds(1900));
   busy->Send("h");  // not idle, and not over
   waits->Read();

@@ -46,6 +46,12 @@ class RelayTest : public EngineFixture {
     assignment->endpoints[0].weight = weight;
     snapshot_->clusters[name] = {cluster, assignment};
   }
+  // Of cluster "up", to each of its endpoints.
+  void LimitConnections(uint32_t most) {
+    auto limited = std::make_shared<config::Cluster>(*snapshot_->clusters["up"].cluster);
+    limited->circuits[0].endpoint_connections = most;
+    snapshot_->clusters["up"].cluster = limited;
+  }
   // A listener with that TCP chain alone, or as the fallback beside one of HTTP.
   void Start(bool with_http = false) {
     auto listener = std::make_shared<config::Listener>();
@@ -325,9 +331,7 @@ TEST_F(RelayTest, OtherEndpointsAreTriedAsOftenAsAllowed) {
 TEST_F(RelayTest, AnEndpointWithAllItsConnectionsIsPassedOver) {
   const SimServer other(*peers_, At(kDeadPort));
   AddCluster("up", {kServerPort, kDeadPort}, 100);
-  auto limited = std::make_shared<config::Cluster>(*snapshot_->clusters["up"].cluster);
-  limited->circuits[0].endpoint_connections = 2;
-  snapshot_->clusters["up"].cluster = limited;
+  LimitConnections(2);
   tcp_->max_connect_attempts = 2;
   Start();
   std::vector<std::unique_ptr<SimPeer>> clients;
@@ -351,9 +355,7 @@ TEST_F(RelayTest, AnEndpointWithAllItsConnectionsIsPassedOver) {
 
 TEST_F(RelayTest, WhoGoesOnToAnotherEndpointIsNoConnectionOfTheFirst) {
   AddCluster("up", {kDeadPort, kServerPort}, 10);
-  auto limited = std::make_shared<config::Cluster>(*snapshot_->clusters["up"].cluster);
-  limited->circuits[0].endpoint_connections = 2;
-  snapshot_->clusters["up"].cluster = limited;
+  LimitConnections(2);
   tcp_->max_connect_attempts = 2;
   Start();
   std::vector<std::unique_ptr<SimPeer>> clients;

@@ -603,6 +603,15 @@ TEST(DecodeTest, AnXdsOverrideIsCheckedAsASidecarChecksIt) {
       2u);
 }
 
+TEST(DecodeTest, AGrpcRouteHasNoDirectResponse) {
+  EXPECT_EQ(Problems("{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: r}, spec: "
+                     "{parentRefs: "
+                     "[{group: '', kind: Service, name: a}], rules: [{filters: [{type: ExtensionRef, "
+                     "extensionRef: {group: "
+                     "policy.pillion.dev, kind: DirectResponse, name: d}}]}]}}\n"),
+            Lines{"f.yaml:1:149: spec.rules[0].filters: expected no ExtensionRef: a DirectResponse is HTTP"});
+}
+
 TEST(DecodeTest, ADirectResponseIsChecked) {
   const auto problems = [](const std::string& spec) {
     return Problems(
