@@ -1,6 +1,7 @@
 #include "sidecar/config/filters.h"
 
 #include <algorithm>
+#include <variant>
 
 namespace pillion::config {
 
@@ -17,6 +18,11 @@ const FilterOptions* OptionsOf(FilterKind kind, const HttpOptions& http, const R
     }
   }
   return entry->disabled ? nullptr : entry->options.get();
+}
+
+const TokenDomains* TokenDomainsOf(const HttpOptions& http) {
+  const FilterOptions* const options = OptionsOf(FilterKind::kIdempotency, http, nullptr);
+  return options == nullptr ? nullptr : std::get_if<TokenDomains>(options);
 }
 
 }  // namespace pillion::config

@@ -16,6 +16,7 @@
 #include "sidecar/config/rate_limit.h"
 #include "sidecar/config/route_table.h"
 #include "sidecar/config/sticky_session.h"
+#include "sidecar/config/tokens.h"
 
 namespace pillion::config {
 
@@ -30,6 +31,7 @@ enum class FilterKind : uint8_t {
   kGrpcHttp1ReverseBridge,
   kLocalRateLimit,
   kStatefulSession,
+  kIdempotency,
 };
 
 // Nothing to say: the filter is there. At a listener CORS has no more than this, and sessions need not.
@@ -76,8 +78,9 @@ struct GrpcHttp1ReverseBridge {
   std::string size_header;  // "": none
 };
 
-using FilterOptions = std::variant<Present, CorsPolicy, Fault, RateLimit, GrpcHttp1Bridge,
-                                   GrpcHttp1ReverseBridge, std::shared_ptr<const Transcoding>, StickySession>;
+using FilterOptions =
+    std::variant<Present, CorsPolicy, Fault, RateLimit, GrpcHttp1Bridge, GrpcHttp1ReverseBridge,
+                 std::shared_ptr<const Transcoding>, StickySession, TokenDomains>;
 
 // One entry of a listener's list, or what a route, virtual host or table says of the entry of that name.
 struct FilterEntry {
@@ -91,6 +94,9 @@ struct FilterEntry {
 
 // What holds for this filter on this route (which may be null); null when it does not run there.
 const FilterOptions* OptionsOf(FilterKind kind, const HttpOptions& http, const Route* route);
+
+// That the listener enforces; null: none.
+const TokenDomains* TokenDomainsOf(const HttpOptions& http);
 
 }  // namespace pillion::config
 

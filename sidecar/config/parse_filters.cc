@@ -16,11 +16,13 @@
 #include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
 #include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
+#include "pillion/sidecar/v1/idempotency.pb.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_rate_limit.h"
 #include "sidecar/config/parse_route.h"
 #include "sidecar/config/parse_sticky_session.h"
+#include "sidecar/config/parse_tokens.h"
 #include "sidecar/config/transcoding/transcoding.h"
 
 namespace pillion::config {
@@ -255,8 +257,8 @@ struct Row {
   Read read;
 };
 
-const std::array<Row, 11>& Catalogue() {
-  static const auto* const rows = new std::array<Row, 11>{{
+const std::array<Row, 12>& Catalogue() {
+  static const auto* const rows = new std::array<Row, 12>{{
       {FilterKind::kCors, http::cors::v3::Cors::descriptor()->full_name(), true, false,
        ReadPresent<http::cors::v3::Cors>},
       {FilterKind::kCors, http::cors::v3::CorsPolicy::descriptor()->full_name(), false, true, ReadCorsPolicy},
@@ -275,6 +277,10 @@ const std::array<Row, 11>& Catalogue() {
        ReadReverseBridgePerRoute},
       {FilterKind::kJsonTranscoder, GrpcJsonTranscoder::descriptor()->full_name(), true, true,
        ReadTranscoder},
+      {FilterKind::kIdempotency, sidecar::v1::Idempotency::descriptor()->full_name(), true, false,
+       [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) -> FilterOptions {
+         return ReadTokenDomains(any, path, errors);
+       }},
       {FilterKind::kStatefulSession, StatefulSession::descriptor()->full_name(), true, false,
        [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) {
          return ReadStickySession(any, path, errors);

@@ -12,6 +12,7 @@
 #include "sidecar/config/listener.h"
 #include "sidecar/filter/filter.h"
 #include "sidecar/route/route.h"
+#include "sidecar/stream/doorbell.h"
 #include "sidecar/stream/turn.h"
 #include "sidecar/stream/upstream_source.h"
 #include "sidecar/telemetry/request_record.h"
@@ -39,7 +40,8 @@ struct Environment {
   // Null: memory is never short.
   const PressureGauge* pressure = nullptr;
   IntrusiveList<Exchange, AliveTag> alive = {};
-  Mirrors* mirrors = nullptr;  // null: nothing is mirrored
+  Mirrors* mirrors = nullptr;            // null: nothing is mirrored
+  stream::Doorbell* doorbell = nullptr;  // null: no filter is waited for but by time
 };
 
 // One route table as one worker uses it under one listener: counted by that worker only; pins its table while

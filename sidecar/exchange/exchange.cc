@@ -9,6 +9,7 @@
 #include "sidecar/exchange/http_policy.h"
 #include "sidecar/exchange/origin_header.h"
 #include "sidecar/exchange/peer_outcome.h"
+#include "sidecar/exchange/token_fields.h"
 #include "sidecar/exchange/websocket.h"
 #include "sidecar/filter/grpc.h"
 #include "sidecar/http/scan.h"
@@ -77,6 +78,7 @@ Exchange::Exchange(Environment& env, LocalRef<ListenerScope> listener,
 
 Exchange::~Exchange() {
   EndRetry();
+  LeaveDoorbell();
   --(listener_->config->direction == config::Direction::kInbound ? env_.active_inbound
                                                                  : env_.active_outbound);
 }
@@ -176,6 +178,8 @@ bool Exchange::StripHead() {
       by_sidecar_ = from_peer_ || description == kHttp2Origin;
     }
   }
+  filter_state_.token = TakeTokenFields(head.headers);
+  if (!by_sidecar_) filter_state_.token.reset();
   if (head.upgrade.empty()) head.upgrade = AskedUpgrade(head);
   tunnel_ = !head.upgrade.empty() || head.method == http::Method::kConnect;
   explain_ = options.allow_explain && head.headers.Find(http::Known::kPillionExplain) == "1";
@@ -249,6 +253,29 @@ filter::RequestView Exchange::FilterView(const filter::Caller* caller) {
           local_head_,
           local_body_,
           caller};
+}
+
+void Exchange::EnterDoorbell() {
+  if (env_.doorbell != nullptr) Awaited()->waiter = env_.doorbell->Enter(*this);
+}
+
+void Exchange::LeaveDoorbell() {
+  filter::Await* const await = Awaited();
+  if (await == nullptr) return;
+  if (await->waiter) env_.doorbell->Leave(await->waiter->number);
+  filter_state_.token->await.reset();
+}
+
+std::optional<time::MonotonicTime> Exchange::GoesOnUntil() const {
+  return filter_state_.chain == nullptr ? std::nullopt : filter_state_.chain->goes_on_until();
+}
+
+bool Exchange::ClientLost() {
+  if (!client_->in().error) return false;
+  if (!GoesOnUntil()) return true;
+  if (filter_state_.chain->TellClientGone())
+    Note(Event::kClientGone, static_cast<uint32_t>(client_->in().error.kind));
+  return false;
 }
 
 Next Exchange::RequestFilters() {
@@ -363,11 +390,18 @@ void Exchange::Continue() {
 // The body comes in and goes through the hooks; no attempt is made yet.
 Next Exchange::DriveHeldRequest() {
   if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
-  switch (FilterRequest()) {
+  filter::Passage passage = FilterRequest();
+  if (passage == filter::Passage::kHeld && Awaited() != nullptr && !Awaited()->waiter) {
+    EnterDoorbell();
+    if (Awaited()->waiter) passage = FilterRequest();
+  }
+  if (passage == filter::Passage::kHeld) return Next::kWait;
+  LeaveDoorbell();
+  switch (passage) {
     case filter::Passage::kFlows:
       return Next::kMore;
     case filter::Passage::kHeld:
-      return Next::kWait;
+      break;
     case filter::Passage::kAnswered:
       return AnswerFromFilter();
     case filter::Passage::kBroken:
@@ -405,7 +439,7 @@ void Exchange::SetDeadline() {
 
 Next Exchange::DriveAttempt() {
   // Answered once, and no reason to break that answer off: only an error that comes after it is.
-  if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
+  if (ClientLost()) return AnswerLocally(std::exchange(client_->in().error, {}));
   if (filter_state_.chain != nullptr && filter_state_.chain->request_answered()) return AnswerFromFilter();
   if (rivals_ != nullptr && RivalHasAnswered()) {
     PassInformational();
@@ -436,7 +470,8 @@ Next Exchange::ResponseFilters() {
     if (const auto next = HeadThroughFilters(head)) return *next;
   }
   if (tunnel_hooks_ != nullptr)
-    tunnel_hooks_->BeginResponse({head, false, local_answer_ ? local_status_ : uint16_t{0}});
+    tunnel_hooks_->BeginResponse(
+        {head, false, local_answer_ ? local_status_ : uint16_t{0}, local_answer_ ? error_ : RequestError()});
   const bool opens = !local_answer_ && http::OpensTunnel(client_->request(), head.status);
   if (tunnel_ && !local_answer_) {
     if (const RequestError error = SettleTunnel(head, opens)) return AnswerLocally(error);
@@ -482,7 +517,7 @@ bool Exchange::ResponseHasNoMore(const http::ResponseHead& head) {
 std::optional<Next> Exchange::HeadThroughFilters(http::ResponseHead& head) {
   filter::Chain& chain = *filter_state_.chain;
   if (!local_answer_) {
-    if (client_->in().error) return AnswerLocally(std::exchange(client_->in().error, {}));
+    if (ClientLost()) return AnswerLocally(std::exchange(client_->in().error, {}));
     if (chain.request_answered()) return AnswerFromFilter();
     if (attempt_->Advance() == Next::kDone && attempt_->error()) return AnswerLocally(attempt_->error());
   }
@@ -491,7 +526,8 @@ std::optional<Next> Exchange::HeadThroughFilters(http::ResponseHead& head) {
     const stream::Inbox* const in = local_answer_ ? nullptr : &attempt_->stream()->in();
     const bool end =
         in == nullptr ? local_body_.empty() : in->ended && in->content.empty() && !in->trailers_present;
-    passage = chain.BeginResponse({head, end, local_answer_ ? local_status_ : uint16_t{0}});
+    const RequestError failure = ForTheWhole(local_answer_ ? error_ : attempt_->told());
+    passage = chain.BeginResponse({head, end, local_answer_ ? local_status_ : uint16_t{0}, failure});
   }
   // Also when nobody holds: whether more comes decides on the framing of the head.
   if (passage == filter::Passage::kHeld || passage == filter::Passage::kFlows) passage = FilterResponse();
@@ -528,6 +564,7 @@ bool Exchange::StripResponse(http::ResponseHead& head) {
     return true;
   }
   TakeOrigin(head);
+  head.headers.Remove(http::Known::kPillionDedup);
   // Which of the protocols that were asked for the app has chosen (RFC 9110 section 7.8).
   if (head.status == 101 && head.upgrade.empty())
     head.upgrade = head.headers.Find(http::Known::kUpgrade).value_or(client_->request().upgrade);

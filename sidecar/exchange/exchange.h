@@ -180,6 +180,18 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   RequestError SettleTunnel(http::ResponseHead& head, bool opens);
   void DescribeResponse(http::ResponseHead& head);
   filter::RequestView FilterView(const filter::Caller* caller = nullptr);
+  // A filter's wait for another request begins, or is over.
+  void EnterDoorbell();
+  void LeaveDoorbell();
+  // Null: no filter waits so.
+  filter::Await* Awaited() const {
+    return filter_state_.token == nullptr ? nullptr : filter_state_.token->await.get();
+  }
+  // Until when what is under way goes on for a filter's sake, whether its client is there or not; nullopt: it
+  // does not.
+  std::optional<time::MonotonicTime> GoesOnUntil() const;
+  // The client is gone, and there is no more to do.
+  bool ClientLost();
   void SetDeadline();
   void Continue();
   void TakeOrigin(http::ResponseHead& head);

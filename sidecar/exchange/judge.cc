@@ -239,6 +239,10 @@ RequestError Exchange::FindLate() const {
   };
   const config::HttpOptions& http = listener_->config->http;
   // Nobody has been asked, so nobody was too slow: 503, not 504.
+  if (const auto until = GoesOnUntil()) {
+    if (now < *until) return {};
+    return {ErrorKind::kTimeout, Side::kUpstream, outcome, "the longest that an execution may take"};
+  }
   const bool nobody_asked = attempt_ != nullptr && attempt_->step() == Attempt::Step::kAcquire &&
                             rivals_ == nullptr && !may_have_run_;
   if (request_ended_ != time::MonotonicTime() && over(request_ended_, RouteTimeout())) {
@@ -354,20 +358,25 @@ void Exchange::ArmTimer() {
   };
   if (retry_at_ != time::MonotonicTime()) due = std::min(due, retry_at_);
   if (filter_state_.wait != nullptr) due = filter_state_.wait->until;
+  if (const filter::Await* const await = Awaited()) due = std::min(due, await->until);
+  const std::optional<time::MonotonicTime> goes_on = GoesOnUntil();
+  if (goes_on) due = std::min(due, *goes_on);
   if (request_ended_ != time::MonotonicTime()) {
-    sooner(request_ended_, RouteTimeout());
+    if (!goes_on) sooner(request_ended_, RouteTimeout());
     if (attempt_ != nullptr) due = std::min(due, PerTryDue(*attempt_));
     if (rivals_ != nullptr) {
       for (const auto& rival : *rivals_) due = std::min(due, PerTryDue(*rival));
     }
-  } else {
+  } else if (!goes_on) {
     sooner(client_->started(), listener_->config->http.request_timeout);
   }
   if (const time::MonotonicTime since = IdleSince(); since != time::MonotonicTime::max() && route_->retry)
     sooner(since, route_->retry->per_try_idle_timeout);
-  sooner(client_->started(), listener_->config->http.max_stream_duration);
-  sooner(last_activity_, IdleTimeout());
-  if (deadline_ != time::MonotonicTime()) due = std::min(due, deadline_);
+  if (!goes_on) {
+    sooner(client_->started(), listener_->config->http.max_stream_duration);
+    sooner(last_activity_, IdleTimeout());
+    if (deadline_ != time::MonotonicTime()) due = std::min(due, deadline_);
+  }
   if (due != time::MonotonicTime::max() && (!timer_.armed() || due < timer_.deadline()))
     env_.turn.Arm(timer_, due);
 }

@@ -10,9 +10,14 @@ filter::Passage Exchange::FilterRequest() {
   filter::Chain& chain = *filter_state_.chain;
   stream::Inbox& in = client_->in();
   const bool held = chain.request_held();
+  filter::Refusal no_refusal;
+  std::optional<filter::StickySession> no_session;
+  const filter::Caller caller{env_.turn.now(),     env_.turn.wall(), env_.stats.worker, client_->peer(),
+                              client_->security(), no_refusal,       no_session};
+  const filter::RequestView view = FilterView(&caller);
   while (!chain.yielded() && !chain.request_over() && (held || chain.request_out().empty())) {
     const size_t before = in.content.bytes();
-    const filter::Passage passage = chain.FeedRequest(in.content, in.ended, in.trailers, FilterView());
+    const filter::Passage passage = chain.FeedRequest(in.content, in.ended, in.trailers, view);
     if (in.content.bytes() < before) {
       client_->ReleaseCredit(before - in.content.bytes());
       last_activity_ = env_.turn.now();
@@ -94,7 +99,7 @@ bool Exchange::PumpRequest() {
 bool Exchange::RefillFromFilters() {
   filter::Chain& chain = *filter_state_.chain;
   stream::Inbox& in = client_->in();
-  if (in.error || chain.request_answered()) return false;
+  if (ClientLost() || chain.request_answered()) return false;
   const filter::Passage passage = FilterRequest();
   if (passage == filter::Passage::kFlows) return true;
   // An answer that comes when another is on its way is none.

@@ -51,6 +51,19 @@ bool Chain::only_response_head() const {
                      [](const Link& link) { return link.transform->only_response_head(); });
 }
 
+std::optional<time::MonotonicTime> Chain::goes_on_until() const {
+  for (const Link& link : links_) {
+    if (const auto until = link.transform->goes_on_until()) return until;
+  }
+  return std::nullopt;
+}
+
+bool Chain::TellClientGone() {
+  bool news = false;
+  for (const Link& link : links_) news = link.transform->OnClientGone() || news;
+  return news;
+}
+
 size_t Chain::HeldBytes() const {
   size_t bytes = request_out_.bytes() + response_out_.bytes();
   for (const Link& link : links_)
@@ -65,8 +78,11 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
   const size_t out_before = out.bytes();
   // Not told of the end while there is more than may be held: that comes with it must not let it pass.
   end = end && before <= link.limits.request;
-  const RequestBodyView body{
-      {in, out, out_before + kStepBytes, end}, request.head, request.response, request.response_body};
+  const RequestBodyView body{{in, out, out_before + kStepBytes, end},
+                             request,
+                             request.head,
+                             request.response,
+                             request.response_body};
   Decision decision = link.transform->OnRequestBody(body);
   yielded_ = yielded_ || decision == Decision::kYield;
   const bool stopped =
@@ -74,8 +90,9 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
   if (!stopped && end && (in.empty() || out.bytes() < body.budget)) {
     const Decision last = link.transform->OnRequestTrailers(body, trailers);
     if (decision != Decision::kRematch) decision = last;
-    in.Clear();
-    link.request.over = true;
+    // Held at its very end, for something else than content: it is told again.
+    link.request.over = last != Decision::kHold;
+    if (link.request.over) in.Clear();
   }
   const bool stuck = !link.request.over && in.bytes() == before && out.bytes() == out_before;
   progressed_ = progressed_ || !stuck;
@@ -134,6 +151,7 @@ void Chain::ForgetResponse() {
 Passage Chain::BeginResponse(const ResponseHeadView& response) {
   response_begun_ = true;
   local_status_ = response.local_status;
+  failure_ = response.failure;
   return PassHead(links_.size(), response);
 }
 
@@ -186,7 +204,7 @@ Passage Chain::FeedResponse(SliceQueue& content, bool ended, http::HeaderList& t
           FeedLink(link, i == 0 ? response_out_ : links_[i - 1].response.in, end, trailers, head);
       if (passage == Passage::kBroken || passage == Passage::kTooLarge) return passage;
       if (holds && (passage == Passage::kFlows || link.response.over)) {
-        const Passage passed = PassHead(i, {head, false, local_status_});
+        const Passage passed = PassHead(i, {head, false, local_status_, failure_});
         if (passed != Passage::kFlows && passed != Passage::kHeld) return passed;
       }
     }

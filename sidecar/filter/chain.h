@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "sidecar/filter/filter.h"
@@ -65,6 +66,10 @@ class Chain {
   bool response_over() const { return links_.front().response.over; }
   // Of all transforms.
   bool only_response_head() const;
+  // As Transform's, of the first that says so.
+  std::optional<time::MonotonicTime> goes_on_until() const;
+  // True: it was not known.
+  bool TellClientGone();
   // In all queues, and by the transforms themselves.
   size_t HeldBytes() const;
   // A transform has done its share of this turn: nothing is to be fed before the next, which BeginTurn
@@ -103,6 +108,7 @@ class Chain {
   size_t response_at_ = 0;      // the links from it on have seen the response head, and
   bool response_held_ = false;  // it holds it
   uint16_t local_status_ = 0;
+  RequestError failure_;
 };
 
 // Makes the chain when there is none yet.

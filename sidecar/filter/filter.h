@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,7 @@
 #include "sidecar/config/listener.h"
 #include "sidecar/filter/sticky_session.h"
 #include "sidecar/http/head.h"
+#include "sidecar/idempotency/bell.h"
 #include "sidecar/net/address.h"
 #include "sidecar/net/security.h"
 #include "sidecar/telemetry/request_record.h"
@@ -57,6 +59,24 @@ class Wait {
   const std::shared_ptr<std::atomic<uint32_t>> counter_;
 };
 
+// Of a request that is held until another one, at whatever worker, has come to its end, but no longer than
+// that. A body hook sets it, and is called again at once, with a waiter to be rung; then whenever it was
+// rung, or the time has come. It is no wait any more when the hook has answered something else than kHold.
+struct Await {
+  time::MonotonicTime until;
+  std::optional<idempotency::Waiter> waiter;
+};
+
+// Of a request that has a token: what a sidecar has said of it, as it stood in the head, which it was taken
+// off.
+struct TokenState {
+  std::string token;
+  std::string attempt;
+  std::string first;  // the incarnation that its first attempt went to
+  std::string domain;
+  std::unique_ptr<Await> await;  // null: nothing is waited for
+};
+
 // What the filters of one request remember; one member per filter that needs it for every request.
 struct RequestState {
   RequestState();
@@ -70,8 +90,9 @@ struct RequestState {
     telemetry::SpanId parent{};   // all zero: this is the root
     telemetry::SpanId attempt{};  // of the attempt whose head goes out now
   } trace;
-  std::unique_ptr<Wait> wait;    // null: nothing is waited for
-  std::unique_ptr<Chain> chain;  // null: no filter has more to do than look at the request head
+  std::unique_ptr<Wait> wait;         // null: nothing is waited for
+  std::unique_ptr<TokenState> token;  // null: it has none
+  std::unique_ptr<Chain> chain;       // null: no filter has more to do than look at the request head
 };
 
 enum class Decision : uint8_t {
@@ -129,6 +150,7 @@ struct BodyView {
 };
 
 struct RequestBodyView : BodyView {
+  const RequestView& request;    // with its caller, where OnRequestHead had one
   http::RequestHead& head;       // can be changed while it is held
   http::ResponseHead& response;  // kRespond, as above
   SliceQueue& response_body;
@@ -138,6 +160,9 @@ struct ResponseHeadView {
   http::ResponseHead& head;
   bool end;               // no content and no trailers follow
   uint16_t local_status;  // not 0: made here; the HTTP status of what it says, also when `head` is gRPC
+  // Of the request's attempts, all of them, where that is what it tells of: made here of it, or told by a
+  // sidecar, or by our own app. kNone: an app has answered, a filter, or a route.
+  RequestError failure = {};
 };
 
 struct ResponseBodyView : BodyView {
@@ -154,6 +179,12 @@ class Transform {
   virtual Decision OnResponseHead(const ResponseHeadView& response);
   virtual Decision OnResponseBody(const ResponseBodyView& body);
   virtual Decision OnResponseTrailers(const ResponseBodyView& body, http::HeaderList& trailers);
+  // What is under way goes on until then though the client may be gone; the client's own time-outs do not
+  // count. nullopt: it does not.
+  virtual std::optional<time::MonotonicTime> goes_on_until() const { return std::nullopt; }
+  // The client is gone, and it does.
+  // True: it did not know.
+  virtual bool OnClientGone() { return false; }
   // Bytes of the peers' that it keeps to itself, those in body.in and body.out not among them.
   virtual size_t HeldBytes() const { return 0; }
   // It has no other hook than OnResponseHead, and never holds: then it may see the heads of a tunnel too,

@@ -90,6 +90,12 @@ class FilterDrive {
       sent = std::string(body);
       return;
     }
+    Feed(body, piece);
+  }
+  // It awaits another request, and was woken; or has been given a waiter.
+  void Again() { Feed({}, 0); }
+  void Feed(std::string_view body, size_t piece) {
+    const RequestView view = View();
     SliceQueue content;
     while (!state.chain->request_over()) {
       const std::string_view next = body.substr(0, piece == 0 ? body.size() : piece);
@@ -97,6 +103,7 @@ class FilterDrive {
       content.AppendCopy(next);
       do {
         passage = state.chain->FeedRequest(content, body.empty(), request_trailers, view);
+        if (passage == Passage::kHeld && state.token != nullptr && state.token->await != nullptr) return;
         NoteHeld();
         if (passage == Passage::kRematch) {
           rematched = true;
@@ -127,7 +134,7 @@ class FilterDrive {
     ASSERT_NE(state.chain, nullptr);
     state.chain->ForgetResponse();
     const bool end = body.empty() && trailers.empty();
-    passage = state.chain->BeginResponse({response, end, local_status});
+    passage = state.chain->BeginResponse({response, end, local_status, failure});
     SliceQueue content;
     while (!state.chain->response_over()) {
       const std::string_view next = body.substr(0, piece == 0 ? body.size() : piece);
@@ -155,6 +162,7 @@ class FilterDrive {
   bool rematched = false;
   bool waits = false;  // Request again when the time has come
   bool refused = false;
+  RequestError failure;  // that an answer tells of
   std::unique_ptr<Refusal> refusal = std::make_unique<Refusal>();
   std::unique_ptr<std::optional<StickySession>> session = std::make_unique<std::optional<StickySession>>();
   time::MonotonicTime now{};

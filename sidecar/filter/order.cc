@@ -5,6 +5,7 @@
 #include "sidecar/filters/grpc_http1_bridge/grpc_http1_bridge.h"
 #include "sidecar/filters/grpc_http1_reverse_bridge/grpc_http1_reverse_bridge.h"
 #include "sidecar/filters/grpc_web/grpc_web.h"
+#include "sidecar/filters/idempotency/idempotency.h"
 #include "sidecar/filters/json_transcoder/json_transcoder.h"
 #include "sidecar/filters/local_ratelimit/local_ratelimit.h"
 #include "sidecar/filters/request_id/request_id.h"
@@ -37,6 +38,8 @@ FilterList MakeFilters() {
   // Behind what may have the route matched again, for it goes by the route, and what answers by itself, which
   // needs no endpoint.
   filters.push_back(std::make_unique<filters::StatefulSession>());
+  // Behind all that may refuse, wait or change the request: what it lets pass runs, and its record says so.
+  filters.push_back(std::make_unique<filters::Idempotency>());
   // Last: it takes gRPC apart, also what the others have made, for a server that speaks none.
   filters.push_back(std::make_unique<filters::GrpcHttp1ReverseBridge>());
   return list;

@@ -233,8 +233,20 @@ bool ForbiddenInTrailers(Known known) {
 }
 
 bool LeftOutOfTrailers(Known known) {
-  return known == Known::kPillionOrigin || known == Known::kPillionExplain ||
-         known == Known::kPillionOutcome || known == Known::kForwardedClientCert;
+  switch (known) {
+    case Known::kForwardedClientCert:
+    case Known::kPillionAttempt:
+    case Known::kPillionDedup:
+    case Known::kPillionDomain:
+    case Known::kPillionExplain:
+    case Known::kPillionFirst:
+    case Known::kPillionOrigin:
+    case Known::kPillionOutcome:
+    case Known::kPillionToken:
+      return true;
+    default:
+      return false;
+  }
 }
 
 namespace {

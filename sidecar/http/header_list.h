@@ -36,11 +36,16 @@ enum class Known : uint8_t {
   kHost,
   kHttp2Settings,
   kKeepAlive,
+  kPillionAttempt,      // pillion-attempt: which try of its token a request is, between two sidecars only
   kPillionDeadline,     // x-pillion-deadline: the milliseconds that a request has left
+  kPillionDedup,        // pillion-dedup: what became of its token, likewise
+  kPillionDomain,       // pillion-domain: for which its token is, likewise
   kPillionExplain,      // x-pillion-explain: asks for, and carries, the reason
+  kPillionFirst,        // pillion-first: which process the first try of its token went to, likewise
   kPillionNotExecuted,  // pillion-not-executed: an app says that it has not run a request
   kPillionOrigin,       // pillion-h1: the app's own protocol, between two sidecars only
   kPillionOutcome,      // pillion-outcome: how the far sidecar's attempt ended, between two sidecars only
+  kPillionToken,        // pillion-token: its idempotency token, likewise
   kProxyConnection,
   kServer,
   kTe,

@@ -19,7 +19,7 @@ constexpr size_t kFrameBytes = size_t{16} * 1024;
 // HPACK strings are not longer (nghttp2's own limit).
 constexpr size_t kMaxStringBytes = size_t{64} * 1024;
 
-nghttp2_option* NewOptions(const Limits& limits) {
+nghttp2_option* NewOptions(Role role, const Limits& limits, uint8_t note_frame) {
   nghttp2_option* options = nullptr;
   PILLION_CHECK(nghttp2_option_new(&options) == 0);
   nghttp2_option_set_no_auto_window_update(options, 1);
@@ -33,12 +33,13 @@ nghttp2_option* NewOptions(const Limits& limits) {
   // Our own purse of resets knows which of them were early; nghttp2's would hit clients that cancel a lot.
   nghttp2_option_set_stream_reset_rate_limit(options, UINT64_MAX, UINT64_MAX);
   nghttp2_option_set_peer_max_concurrent_streams(options, 100);  // until its SETTINGS are here
+  if (role == Role::kClient) nghttp2_option_set_user_recv_extension_type(options, note_frame);
   return options;
 }
 
 }  // namespace
 
-Codec::Session::Session(Role r, const Limits& l)
+Codec::Session::Session(Role r, const Limits& l, std::string_view first_note)
     : role(r),
       limits(l),
       walk(r == Role::kServer ? NGHTTP2_CLIENT_MAGIC_LEN : 0),
@@ -49,7 +50,7 @@ Codec::Session::Session(Role r, const Limits& l)
   PILLION_CHECK(nghttp2_session_callbacks_new(&callbacks) == 0);
   SetReceiveCallbacks(callbacks);
   SetSendCallbacks(callbacks);
-  nghttp2_option* const options = NewOptions(limits);
+  nghttp2_option* const options = NewOptions(role, limits, kNoteFrame);
   const auto make = role == Role::kServer ? nghttp2_session_server_new3 : nghttp2_session_client_new3;
   const int made = make(&nghttp2, callbacks, this, options, LibraryMemory());
   nghttp2_option_del(options);
@@ -71,6 +72,11 @@ Codec::Session::Session(Role r, const Limits& l)
   PILLION_CHECK(nghttp2_session_set_local_window_size(nghttp2, NGHTTP2_FLAG_NONE, 0,
                                                       static_cast<int32_t>(limits.connection_window_bytes)) ==
                 0);
+  if (first_note.empty()) return;
+  // nghttp2 sends SETTINGS and their acknowledgements before all else: where there are none yet, the note is
+  // made now.
+  SubmitNote(first_note);
+  Pull(pending, SIZE_MAX);
 }
 
 Codec::Session::~Session() {
@@ -167,7 +173,8 @@ Event& Codec::Session::AddEvent(Event::Kind kind, const Stream& stream) {
   return event;
 }
 
-Codec::Codec(Role role, const Limits& limits) : session_(std::make_unique<Session>(role, limits)) {}
+Codec::Codec(Role role, const Limits& limits, std::string_view note)
+    : session_(std::make_unique<Session>(role, limits, note)) {}
 Codec::~Codec() = default;
 
 bool Codec::Feed(std::string_view bytes) {
@@ -274,6 +281,10 @@ bool Codec::worn() const { return session_->own_reset_purse < session_->limits.m
 bool Codec::mid_head() const { return session_->walk.in_block(); }
 
 bool Codec::settled() const { return session_->settled; }
+
+void Codec::SendNote(std::string_view note) { session_->SubmitNote(note); }
+const std::string& Codec::note() const { return session_->note; }
+bool Codec::note_settled() const { return session_->limits_known || !session_->note.empty(); }
 
 bool Codec::takes_extended_connect() const {
   return nghttp2_session_get_remote_settings(session_->nghttp2, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) ==

@@ -62,6 +62,7 @@ struct Event {
     kWritable,      // there is room again in SendRoom(stream)
     kClosed,        // the stream is over. `code`; kNoError after a full exchange
     kGoAway,        // the peer goes away; stream = its last id; streams above it get kClosed with `refused`
+    kNote,          // client: note() is another one
   };
   Kind kind;
   bool refused = false;  // kClosed: provably not processed (REFUSED_STREAM, or GOAWAY below our id)
@@ -88,8 +89,9 @@ struct Refused {
 
 class Codec {
  public:
-  // Queues the preface and SETTINGS.
-  Codec(Role role, const Limits& limits);
+  // Queues the preface and SETTINGS. Server: then `note`, of at most kMaxNoteBytes, as SendNote does, if
+  // there is one.
+  Codec(Role role, const Limits& limits, std::string_view note = {});
   ~Codec();
   Codec(const Codec&) = delete;
   Codec& operator=(const Codec&) = delete;
@@ -120,6 +122,13 @@ class Codec {
   bool worn() const;
   // The peer's SETTINGS have come: StreamRoom and takes_extended_connect are its word and not our guess.
   bool settled() const;
+  // Server: what the client is told in a frame of a type of our own, which others ignore (RFC 9113 section
+  // 5.5); the last one counts. The first comes before anything of the client's is answered.
+  void SendNote(std::string_view note);
+  // Client: the server's last note; "": none. Too long, or in pieces that never end: none either.
+  const std::string& note() const;
+  // Client: a note has come, or would have: the server has acknowledged our SETTINGS, behind its first note.
+  bool note_settled() const;
   // Client: the peer takes Extended CONNECT (RFC 8441 section 3), which is what a head with `upgrade`
   // becomes.
   bool takes_extended_connect() const;

@@ -36,7 +36,9 @@ class EventText {
   // Takes all events of `codec` and clears them. Gives the credit of content back when `release`.
   void Take(Codec& codec, bool release = true) {
     for (const Event& event : codec.events()) {
-      std::string& own = by_stream_[event.kind == Event::Kind::kGoAway ? 0 : event.stream];
+      std::string& own =
+          by_stream_[event.kind == Event::Kind::kGoAway || event.kind == Event::Kind::kNote ? 0
+                                                                                            : event.stream];
       if (event.kind == Event::Kind::kContent && own.ends_with(") ")) {
         own.insert(own.size() - 2, event.content);
       } else {
@@ -99,6 +101,8 @@ class EventText {
                (event.code == ErrorCode::kNoError ? "" : "=" + std::to_string(static_cast<int>(event.code))) +
                (event.by_peer ? ",peer" : "") + (event.refused ? ",refused" : "") +
                (event.unsent ? ",unsent" : "") + " ";
+      case Event::Kind::kNote:
+        return "note(" + codec.note() + ") ";
       case Event::Kind::kGoAway:
         return "goaway:" + id + "=" + std::to_string(static_cast<int>(event.code)) + " ";
     }

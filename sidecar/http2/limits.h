@@ -10,6 +10,9 @@ namespace pillion::http2 {
 // Larger than heads are, cookies and tokens included.
 inline constexpr size_t kOrdinaryHeadBytes = size_t{16} * 1024;
 
+// Of a note of the server's (Codec::SendNote), one of which is kept per connection. Attack: memory.
+inline constexpr size_t kMaxNoteBytes = 2048;
+
 struct Limits {
   // Streams that a peer may have open at once. Attack: rapid reset, memory.
   uint32_t max_concurrent_streams = 1024;

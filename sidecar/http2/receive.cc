@@ -433,6 +433,26 @@ int Codec::Session::OnFrame(nghttp2_session*, const nghttp2_frame* frame, void* 
   }
 }
 
+// One that is too long is as good as none: its server means something else by such frames.
+int Codec::Session::OnNotePiece(nghttp2_session*, const nghttp2_frame_hd*, const uint8_t* data, size_t size,
+                                void* user) {
+  auto& self = *static_cast<Session*>(user);
+  const size_t room = kMaxNoteBytes + 1 - self.building_note.size();
+  self.building_note += Text(data, std::min(size, room));
+  return 0;
+}
+
+int Codec::Session::OnNoteEnd(nghttp2_session*, void** payload, const nghttp2_frame_hd*, void* user) {
+  auto& self = *static_cast<Session*>(user);
+  *payload = nullptr;
+  self.note = std::exchange(self.building_note, {});
+  if (self.note.size() > kMaxNoteBytes) self.note.clear();
+  Event event{};
+  event.kind = Event::Kind::kNote;
+  self.events.push_back(event);
+  return 0;
+}
+
 int Codec::Session::OnContent(nghttp2_session*, uint8_t, int32_t id, const uint8_t* data, size_t size,
                               void* user) {
   auto& self = *static_cast<Session*>(user);
@@ -476,6 +496,8 @@ void Codec::Session::SetReceiveCallbacks(nghttp2_session_callbacks* callbacks) {
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, OnContent);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, OnStreamClose);
   nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, OnInvalidFrame);
+  nghttp2_session_callbacks_set_on_extension_chunk_recv_callback(callbacks, OnNotePiece);
+  nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, OnNoteEnd);
 }
 
 }  // namespace pillion::http2

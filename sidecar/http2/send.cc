@@ -1,6 +1,7 @@
 // What nghttp2 asks us for when it makes frames, and how they reach the output queue.
 #include <algorithm>
 
+#include "sidecar/base/check.h"
 #include "sidecar/http2/session.h"
 
 namespace pillion::http2 {
@@ -30,6 +31,21 @@ void Codec::Session::ResumeIfDeferred(Stream& stream) {
   if (!stream.deferred) return;
   stream.deferred = false;
   nghttp2_session_resume_data(nghttp2, stream.id);
+}
+
+// Of those that wait to be sent the last one counts.
+void Codec::Session::SubmitNote(std::string_view text) {
+  PILLION_CHECK(text.size() <= kMaxNoteBytes);
+  note = text;
+  nghttp2_submit_extension(nghttp2, kNoteFrame, NGHTTP2_FLAG_NONE, 0, nullptr);
+}
+
+ssize_t Codec::Session::PackNote(nghttp2_session*, uint8_t* into, size_t size, const nghttp2_frame*,
+                                 void* user) {
+  const std::string& note = static_cast<Session*>(user)->note;
+  if (note.size() > size) return NGHTTP2_ERR_CANCEL;
+  std::ranges::copy(note, into);
+  return static_cast<ssize_t>(note.size());
 }
 
 void Codec::Session::ResetStream(Stream& stream, ErrorCode code, bool late) {
@@ -186,6 +202,7 @@ void Codec::Session::SetSendCallbacks(nghttp2_session_callbacks* callbacks) {
   nghttp2_session_callbacks_set_before_frame_send_callback(callbacks, BeforeFrameSend);
   nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, OnFrameSend);
   nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, OnFrameNotSend);
+  nghttp2_session_callbacks_set_pack_extension_callback(callbacks, PackNote);
 }
 
 }  // namespace pillion::http2

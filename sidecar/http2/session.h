@@ -83,7 +83,7 @@ class HeadPool {
 };
 
 struct Codec::Session {
-  Session(Role role, const Limits& limits);
+  Session(Role role, const Limits& limits, std::string_view first_note);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -111,6 +111,8 @@ struct Codec::Session {
   void PullAnswers(size_t queued_before);
   bool FitsPeer(const FieldBlock& block) const;
   void ResumeIfDeferred(Stream& stream);
+  void SubmitNote(std::string_view note);
+  static ssize_t PackNote(nghttp2_session*, uint8_t* into, size_t size, const nghttp2_frame*, void* user);
   // `late`: it was open for long (Limits::max_own_resets).
   void ResetStream(Stream& stream, ErrorCode code, bool late = false);
   // Before a stream's final head is taken, or it ends without: nobody waits for one any more.
@@ -138,6 +140,9 @@ struct Codec::Session {
   void JoinCookies(http::HeaderList& headers);
   void OnHeaders(const nghttp2_frame& frame);
   void WithdrawUnsent();
+  static int OnNotePiece(nghttp2_session*, const nghttp2_frame_hd*, const uint8_t* data, size_t size,
+                         void* user);
+  static int OnNoteEnd(nghttp2_session*, void** payload, const nghttp2_frame_hd*, void* user);
   static int OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* head, void* user);
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* user);
   static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_size,
@@ -149,6 +154,9 @@ struct Codec::Session {
   static int OnInvalidFrame(nghttp2_session*, const nghttp2_frame* frame, int error, void* user);
   static void SetReceiveCallbacks(nghttp2_session_callbacks* callbacks);
   static void SetSendCallbacks(nghttp2_session_callbacks* callbacks);
+
+  // For experiments (RFC 9113 section 11.2.1 leaves 0xf0 to 0xff to them).
+  static constexpr uint8_t kNoteFrame = 0xF7;
 
   const Role role;
   const Limits limits;
@@ -206,6 +214,9 @@ struct Codec::Session {
   int64_t reset_time_ns = 0;
   int64_t own_reset_time_ns = 0;
   Flood flood = Flood::kNone;
+  // Server: what is sent; client: what has come, and what is coming.
+  std::string note;
+  std::string building_note;
   uint64_t ping_sent = 0;
   uint64_t ping_answered = 0;
 };

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -23,6 +24,7 @@
 #include "sidecar/export/otlp.h"
 #include "sidecar/export/prometheus.h"
 #include "sidecar/export/record_inbox.h"
+#include "sidecar/idempotency/tables.h"
 #include "sidecar/ledger/limiter.h"
 #include "sidecar/listener/listener.h"
 #include "sidecar/listener/placement.h"
@@ -55,6 +57,8 @@ constexpr auto kLastRequests = milliseconds(500);
 constexpr auto kLastSpans = milliseconds(500);
 // An address that could not be bound may be free again.
 constexpr auto kBindAgain = seconds(1);
+// Records of tokens that are over are dropped by those that come, and so often where none do.
+constexpr auto kSweepTablesEvery = seconds(1);
 
 // Signals only count; the main loop looks between turns.
 std::atomic<int> signals_received{0};
@@ -69,10 +73,15 @@ void OnSignal(int number) {
   errno = saved;
 }
 
-uint64_t Seed() {
-  uint64_t seed = 0;
-  if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) seed = static_cast<uint64_t>(getpid());
-  return seed;
+// Of the kernel. Processes that drew alike would make the same tokens, and take each other's for their own.
+template <typename T>
+T Drawn() {
+  T drawn{};
+  if (getrandom(&drawn, sizeof(drawn), 0) != sizeof(drawn)) {
+    std::perror("pillion-sidecar: getrandom");
+    std::abort();
+  }
+  return drawn;
 }
 
 // A limit that the user gave is of the process alone; the cgroup's is also of what the kernel holds for it.
@@ -124,6 +133,8 @@ class Process {
   TlsKeeper tls_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   ledger::Limits limits_;
+  idempotency::Tables tables_{Drawn<idempotency::Incarnation>()};
+  time::MonotonicTime sweep_tables_at_{};
   std::shared_ptr<const worker::PreparedSnapshot> prepared_;
   std::unique_ptr<xds::AdsClient> ads_;  // null: a static configuration
   exporting::RecordInbox records_;
@@ -147,9 +158,9 @@ Process::Process(const ProcessOptions& options)
       sockets_(options.concurrency),
       ledger_(options.concurrency + 1),
       loop_(clock_),
-      main_(clock_, loop_, registry_.NewShard(), Seed(),
+      main_(clock_, loop_, registry_.NewShard(), Drawn<uint64_t>(),
             {.ledger = &ledger_, .ledger_number = options.concurrency, .keeps_health = true}),
-      random_(Seed()),
+      random_(Drawn<uint64_t>()),
       store_(options.bootstrap, {options.warn_unsupported, TlsProblem}),
       dns_driver_(main_.turn(), loop_),
       dns_(
@@ -185,7 +196,7 @@ Process::Process(const ProcessOptions& options)
       loop_.Wake();
     };
     workers_.push_back(std::make_unique<worker::Worker>(
-        clock_, shard, Seed(), sink,
+        clock_, shard, Drawn<uint64_t>(), sink,
         worker::Place{.placement = &*placement_,
                       .number = i,
                       .pressure = &pressure_,
@@ -212,7 +223,7 @@ void Process::Publish() {
       store_.Build(clock_.Now(), connected, dns_.Update(store_.ByDns()));
   if (prepared_ != nullptr && prepared_->snapshot == snapshot) return;
   tls_.Update(snapshot);
-  prepared_ = worker::Prepare(snapshot, prepared_.get(), &limits_);
+  prepared_ = worker::Prepare(snapshot, prepared_.get(), &limits_, &tables_);
   BindAndApply();
   // The main loop calls clusters, but serves no listener of users.
   auto clusters_only = std::make_shared<config::Snapshot>(*snapshot);
@@ -291,6 +302,10 @@ void Process::TurnUntil(time::MonotonicTime deadline) {
   tls_.Poll(now);
   CountCertificates();
   heap_trimmer_.Check(now);
+  if (now >= sweep_tables_at_) {
+    tables_.Sweep(std::chrono::floor<idempotency::DomainTime>(main_.turn().wall().time_since_epoch()));
+    sweep_tables_at_ = now + kSweepTablesEvery;
+  }
   if (memory_guard_.Check(now)) {
     for (const auto& worker : workers_) {
       worker->Post([](worker::Engine& engine) { engine.ShedLargest(); });

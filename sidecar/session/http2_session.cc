@@ -197,6 +197,8 @@ void Http2Session::HandleEvents() {
       case http2::Event::Kind::kGoAway:
         OnGoAway();
         continue;
+      case http2::Event::Kind::kNote:
+        continue;  // who waits for it looks when all is read
       case http2::Event::Kind::kClosed:
         OnClosed(event);
         continue;

@@ -7,12 +7,15 @@
 #include "sidecar/exchange/exchange.h"
 #include "sidecar/filter/order.h"
 #include "sidecar/worker/find_limits.h"
+#include "sidecar/worker/find_tables.h"
 
 namespace pillion::worker {
 
 std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
-                                                const PreparedSnapshot* previous, ledger::Limits* limits) {
+                                                const PreparedSnapshot* previous, ledger::Limits* limits,
+                                                idempotency::Tables* tables) {
   FindLimits(*snapshot, limits);
+  FindTables(*snapshot, tables);
   auto prepared = std::make_shared<PreparedSnapshot>();
   const auto add = [&](const std::shared_ptr<const config::RouteTable>& routes) {
     auto& index = prepared->indexes[routes.get()];
@@ -67,7 +70,11 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       random_(seed),
       environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
       side_calls_(environment_),
-      mirrors_(environment_) {
+      mirrors_(environment_),
+      doorbell_(
+          turn_, place_.ring ? place_.ring : [this] { turn_.Wake(door_); }),
+      door_(doorbell_) {
+  environment_.doorbell = &doorbell_;
   environment_.mirrors = &mirrors_;
   environment_.pressure = place_.pressure;
   if (place_.ledger == nullptr || place_.keeps_health)

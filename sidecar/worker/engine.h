@@ -15,6 +15,7 @@
 #include "sidecar/exchange/environment.h"
 #include "sidecar/exchange/mirror.h"
 #include "sidecar/exchange/side_calls.h"
+#include "sidecar/idempotency/tables.h"
 #include "sidecar/ledger/ledger.h"
 #include "sidecar/ledger/limiter.h"
 #include "sidecar/listener/listener.h"
@@ -22,6 +23,7 @@
 #include "sidecar/route/route.h"
 #include "sidecar/session/pool.h"
 #include "sidecar/session/worker_memory.h"
+#include "sidecar/stream/doorbell.h"
 #include "sidecar/stream/turn.h"
 #include "sidecar/telemetry/request_record.h"
 #include "sidecar/telemetry/stats.h"
@@ -36,10 +38,12 @@ struct PreparedSnapshot {
   std::map<const config::RouteTable*, std::shared_ptr<const route::RouteIndex>> indexes;
 };
 // `previous` may be null; indexes of tables that stayed are shared with it. `limits` are the process's, which
-// rates of requests are counted by (find_limits.h); null: those of this snapshot alone.
+// rates of requests are counted by (find_limits.h), `tables` those that hold the records of tokens
+// (find_tables.h); null: those of this snapshot alone.
 std::shared_ptr<const PreparedSnapshot> Prepare(std::shared_ptr<const config::Snapshot> snapshot,
                                                 const PreparedSnapshot* previous,
-                                                ledger::Limits* limits = nullptr);
+                                                ledger::Limits* limits = nullptr,
+                                                idempotency::Tables* tables = nullptr);
 
 // An engine's place among the workers; none: it keeps all connections that it accepts.
 struct Place {
@@ -54,6 +58,8 @@ struct Place {
   // What the process counts once; none: this engine is all of it. `ledger_number`: its own there.
   ledger::Ledger* ledger = nullptr;
   size_t ledger_number = 0;
+  // Called on any thread when AnswerDoor is to be called on the engine's own; none: all are on that one.
+  std::function<void()> ring = {};
   // It also makes the health checks and compares the endpoints, for all who share the ledger; one alone does
   // in any case.
   bool keeps_health = false;
@@ -74,6 +80,19 @@ class Forgetter final : public stream::Runnable {
   upstream::ClusterTable& clusters_;
   stream::Timer timer_;
   time::Duration interval_ = time::Duration::max();  // of the cluster that forgets first; max: none does
+};
+
+// Where all that ring are on the engine's own thread: in the same turn, but not from within.
+class Door final : public stream::Runnable {
+ public:
+  explicit Door(stream::Doorbell& doorbell) : doorbell_(doorbell) {}
+  stream::Progress Run() override {
+    doorbell_.Answer();
+    return stream::Progress::kIdle;
+  }
+
+ private:
+  stream::Doorbell& doorbell_;
 };
 
 class Engine {
@@ -103,6 +122,8 @@ class Engine {
   void Abort();
   // Memory is short: gives up the requests, connections and relays that hold most; returns how many.
   size_t ShedLargest();
+  // Requests that others have rung for go on.
+  void AnswerDoor() { doorbell_.Answer(); }
   // No session and no exchange of that kind is left.
   bool Drained(bool inbound) const;
 
@@ -153,6 +174,8 @@ class Engine {
   exchange::SideCalls side_calls_;
   std::unique_ptr<HealthKeeper> health_;  // null: another engine's
   exchange::Mirrors mirrors_;
+  stream::Doorbell doorbell_;
+  Door door_;
   std::map<std::string, Active, std::less<>> listeners_;
   std::vector<Active> leaving_;  // removed from the configuration, still draining
   std::shared_ptr<const PreparedSnapshot> prepared_;

@@ -6,10 +6,15 @@ namespace pillion::worker {
 
 Worker::Worker(const time::Clock& clock, telemetry::Shard& stats, uint64_t seed, RecordSink sink, Place place)
     : loop_(clock, net::EpollLoop::Listening::kOnLentSockets),
-      engine_(clock, loop_, stats, seed, std::move(place)),
+      engine_(clock, loop_, stats, seed, Ringing(std::move(place))),
       sink_(std::move(sink)) {}
 
 Worker::~Worker() { Stop(); }
+
+Place Worker::Ringing(Place place) {
+  place.ring = [this] { Post([](Engine& engine) { engine.AnswerDoor(); }); };
+  return place;
+}
 
 void Worker::Stop() {
   stop_ = true;

@@ -59,6 +59,7 @@ class Worker {
 
  private:
   void Main();
+  Place Ringing(Place place);
 
   net::EpollLoop loop_;
   Engine engine_;

@@ -12,6 +12,7 @@
 #include "sidecar/config/filters.h"
 #include "sidecar/filter/chain.h"
 #include "sidecar/filter/client_address.h"
+#include "sidecar/filter/peer_identity.h"
 #include "sidecar/ledger/limiter.h"
 
 namespace pillion::filters {
@@ -59,15 +60,6 @@ class Left final : public filter::Transform {
   const Standing standing_;
 };
 
-// "": nothing is proven.
-std::string PeerIdentity(const net::Security* security) {
-  if (security == nullptr || !security->has_peer_certificate) return {};
-  const net::PeerCertificate& peer = security->peer_certificate;
-  if (!peer.verified) return {};
-  if (!peer.uri_names.empty()) return peer.uri_names.front();
-  return peer.dns_names.empty() ? peer.subject : peer.dns_names.front();
-}
-
 // nullopt: it finds nothing.
 std::optional<std::string> ValueOf(const Action& action, const filter::RequestView& request) {
   switch (action.kind) {
@@ -76,7 +68,7 @@ std::optional<std::string> ValueOf(const Action& action, const filter::RequestVi
     case Action::Kind::kClientAddress:
       return filter::ClientHost(request.options.policy, request.caller->peer, request.head.headers);
     case Action::Kind::kPeerIdentity: {
-      std::string identity = PeerIdentity(request.caller->security);
+      std::string identity = filter::PeerIdentity(request.caller->security);
       if (identity.empty()) return std::nullopt;
       return identity;
     }

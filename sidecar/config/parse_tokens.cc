@@ -1,0 +1,119 @@
+#include "sidecar/config/parse_tokens.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+#include "pillion/sidecar/v1/idempotency.pb.h"
+#include "sidecar/config/field_path.h"
+#include "sidecar/config/fields.h"
+#include "sidecar/idempotency/hello.h"
+
+namespace pillion::config {
+namespace {
+
+using idempotency::DomainTime;
+using Proto = sidecar::v1::TokenDomain;
+
+constexpr int kMaxReleases = 8;
+constexpr uint64_t kLeastBytes = uint64_t{64} * 1024;
+
+// Where it is said: within [least, most], in whole milliseconds.
+void ReadTime(bool said, const google::protobuf::Duration& proto, const std::string& path, DomainTime least,
+              DomainTime most, DomainTime& time, ConfigErrors& errors) {
+  if (!said) return;
+  const nanoseconds value = ReadDuration(proto, path, errors);
+  if (value < least || value > most) {
+    Add(errors, path,
+        "expected " + std::to_string(least.count() / 1000) + " to " + std::to_string(most.count() / 1000) +
+            " seconds");
+    return;
+  }
+  time = std::chrono::ceil<DomainTime>(value);
+}
+
+uint16_t ReadStatus(uint32_t status, const std::string& path, ConfigErrors& errors) {
+  if (status < 400 || status > 599) Add(errors, path, "expected a status from 400 to 599");
+  return static_cast<uint16_t>(status);
+}
+
+void ReadTimes(const Proto& proto, const std::string& path, idempotency::TableTerms& terms,
+               ConfigErrors& errors) {
+  using std::chrono::hours;
+  using std::chrono::seconds;
+  ReadTime(proto.has_validity(), proto.validity(), FieldPath(path, "validity"), seconds(1), hours(1),
+           terms.validity, errors);
+  ReadTime(proto.has_skew(), proto.skew(), FieldPath(path, "skew"), seconds(0), seconds(60), terms.skew,
+           errors);
+  ReadTime(proto.has_max_execution(), proto.max_execution(), FieldPath(path, "max_execution"), seconds(1),
+           seconds(60), terms.max_execution, errors);
+}
+
+void ReadLimits(const Proto& proto, const std::string& path, TokenDomain& result, ConfigErrors& errors) {
+  const auto read = [&](bool said, const google::protobuf::UInt32Value& value, std::string_view field,
+                        uint32_t min, uint32_t max, auto& into) {
+    if (said) into = ReadNumber(value, FieldPath(path, field), errors, min, max);
+  };
+  constexpr uint32_t kMiB = 1024 * 1024;
+  idempotency::TableTerms& terms = result.terms;
+  read(proto.has_max_request_bytes(), proto.max_request_bytes(), "max_request_bytes", 1, kMiB,
+       result.max_request_bytes);
+  read(proto.has_max_response_bytes(), proto.max_response_bytes(), "max_response_bytes", 0, 16 * kMiB,
+       result.max_response_bytes);
+  read(proto.has_max_waiters(), proto.max_waiters(), "max_waiters", 0, 1000, terms.waiters);
+  read(proto.has_max_records(), proto.max_records(), "max_records", 1, 100'000'000, terms.room.records);
+  read(proto.has_caller_percent(), proto.caller_percent(), "caller_percent", 1, 100,
+       terms.room.caller_percent);
+  read(proto.has_max_detached(), proto.max_detached(), "max_detached", 1, 100'000, result.max_detached);
+  if (!proto.has_max_bytes()) return;
+  terms.room.bytes = proto.max_bytes().value();
+  if (terms.room.bytes < kLeastBytes)
+    Add(errors, FieldPath(path, "max_bytes"), "expected at least " + std::to_string(kLeastBytes));
+}
+
+TokenDomain ReadDomain(const Proto& proto, const std::string& path, ConfigErrors& errors) {
+  TokenDomain result;
+  result.id = proto.id();
+  if (proto.id() == 0) Add(errors, FieldPath(path, "id"), "expected a number other than 0");
+  ReadTimes(proto, path, result.terms, errors);
+  ReadLimits(proto, path, result, errors);
+  if (!Proto::Concurrent_IsValid(proto.on_concurrent()))
+    Add(errors, FieldPath(path, "on_concurrent"), "expected a value of Concurrent");
+  result.conflict = proto.on_concurrent() == Proto::CONFLICT;
+  if (!Proto::Retain_IsValid(proto.retain()))
+    Add(errors, FieldPath(path, "retain"), "expected a value of Retain");
+  result.keeps_answers = proto.retain() == Proto::RESPONSE;
+  const std::string releases_path = FieldPath(path, "release_on");
+  if (proto.release_on_size() > kMaxReleases)
+    Add(errors, releases_path, "expected at most " + std::to_string(kMaxReleases) + " elements");
+  for (int i = 0; i < proto.release_on_size(); ++i) {
+    result.release_on.push_back(
+        ReadStatus(proto.release_on(i), ElementPath(releases_path, static_cast<size_t>(i)), errors));
+  }
+  if (proto.has_unknown_status())
+    result.unknown_status =
+        ReadStatus(proto.unknown_status().value(), FieldPath(path, "unknown_status"), errors);
+  return result;
+}
+
+}  // namespace
+
+TokenDomains ReadTokenDomains(const google::protobuf::Any& any, const std::string& path,
+                              ConfigErrors& errors) {
+  TokenDomains result;
+  const auto proto = Unpack<sidecar::v1::Idempotency>(any, path, errors);
+  if (proto == nullptr) return result;
+  const std::string domains_path = FieldPath(path, "domains");
+  if (static_cast<size_t>(proto->domains_size()) > idempotency::kMaxDomains)
+    Add(errors, domains_path, "expected at most " + std::to_string(idempotency::kMaxDomains) + " elements");
+  std::set<idempotency::DomainId> seen;
+  for (int i = 0; i < proto->domains_size(); ++i) {
+    const std::string domain_path = ElementPath(domains_path, static_cast<size_t>(i));
+    result.all.push_back(ReadDomain(proto->domains(i), domain_path, errors));
+    if (!seen.insert(result.all.back().id).second)
+      Add(errors, FieldPath(domain_path, "id"), "expected one that no other domain has");
+  }
+  return result;
+}
+
+}  // namespace pillion::config

@@ -1,0 +1,19 @@
+// pillion.sidecar.v1.Idempotency -> domain.
+#ifndef PILLION_SIDECAR_CONFIG_PARSE_TOKENS_H_
+#define PILLION_SIDECAR_CONFIG_PARSE_TOKENS_H_
+
+#include <google/protobuf/any.pb.h>
+
+#include <string>
+
+#include "sidecar/config/tokens.h"
+#include "sidecar/config/validated.h"
+
+namespace pillion::config {
+
+TokenDomains ReadTokenDomains(const google::protobuf::Any& any, const std::string& path,
+                              ConfigErrors& errors);
+
+}  // namespace pillion::config
+
+#endif  // PILLION_SIDECAR_CONFIG_PARSE_TOKENS_H_

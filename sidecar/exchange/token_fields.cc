@@ -1,0 +1,24 @@
+#include "sidecar/exchange/token_fields.h"
+
+#include <string>
+
+namespace pillion::exchange {
+
+std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
+  using http::Known;
+  const bool has_token = headers.Has(Known::kPillionToken);
+  std::unique_ptr<filter::TokenState> fields;
+  if (has_token) fields = std::make_unique<filter::TokenState>();
+  const auto take = [&](Known known, std::string filter::TokenState::* field) {
+    if (!headers.Has(known)) return;
+    if (has_token) (*fields).*field = headers.Find(known).value_or("");
+    headers.Remove(known);
+  };
+  take(Known::kPillionToken, &filter::TokenState::token);
+  take(Known::kPillionAttempt, &filter::TokenState::attempt);
+  take(Known::kPillionFirst, &filter::TokenState::first);
+  take(Known::kPillionDomain, &filter::TokenState::domain);
+  return fields;
+}
+
+}  // namespace pillion::exchange

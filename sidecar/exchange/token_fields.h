@@ -1,0 +1,18 @@
+// The internal headers of idempotency tokens (specs/idempotency.md 2.13), which sidecars alone say to each
+// other: taken off whoever they came from, and off every answer before its client sees it.
+#ifndef PILLION_SIDECAR_EXCHANGE_TOKEN_FIELDS_H_
+#define PILLION_SIDECAR_EXCHANGE_TOKEN_FIELDS_H_
+
+#include <memory>
+
+#include "sidecar/filter/filter.h"
+#include "sidecar/http/header_list.h"
+
+namespace pillion::exchange {
+
+// Null: there is no token.
+std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers);
+
+}  // namespace pillion::exchange
+
+#endif  // PILLION_SIDECAR_EXCHANGE_TOKEN_FIELDS_H_

@@ -1,0 +1,238 @@
+#include "sidecar/filters/idempotency/guard.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pillion::filters {
+namespace {
+
+using filter::Decision;
+using idempotency::DomainTime;
+using idempotency::Verdict;
+using Kind = idempotency::ClaimAnswer::Kind;
+
+// Who waits for another attempt waits no longer, and so much less than its own deadline, so that its client
+// is told (specs/idempotency.md 2.4).
+constexpr auto kLongestWait = std::chrono::seconds(10);
+constexpr auto kTimeToTell = std::chrono::milliseconds(50);
+
+DomainTime Now(const filter::RequestView& request) {
+  return std::chrono::floor<DomainTime>(request.caller->wall.time_since_epoch());
+}
+
+}  // namespace
+
+Guard::Guard(const config::TokenDomain& domain, idempotency::Digester& digester, Tokened request)
+    : domain_(domain), digester_(digester), table_(domain.holder->table), request_(std::move(request)) {}
+
+Guard::~Guard() {
+  StopWaiting();
+  Abandon();
+  if (detached_) domain_.holder->detached.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Guard::StopWaiting() {
+  if (waiter_) table_->StopWaiting(key_, *std::exchange(waiter_, std::nullopt));
+}
+
+Decision Guard::OnRequestBody(const filter::RequestBodyView& body) {
+  if (state_ == State::kGathers) {
+    if (body.in.bytes() <= domain_.max_request_bytes) return Decision::kHold;
+    state_ = State::kBypass;
+  }
+  body.out.MoveFrom(body.in, SIZE_MAX);
+  return Decision::kContinue;
+}
+
+Decision Guard::OnRequestTrailers(const filter::RequestBodyView& body, http::HeaderList&) {
+  return state_ == State::kGathers ? Claim(body) : Decision::kContinue;
+}
+
+idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
+  const idempotency::Scope scope{.domain = {reinterpret_cast<const char*>(&domain_.id), sizeof(domain_.id)},
+                                 .caller = request_.caller};
+  idempotency::Claim claim;
+  claim.key = key_ = LookupKey(digester_, scope, request_.token.bytes());
+  claim.fingerprint = Fingerprint(digester_, body.head, body.in);
+  claim.caller = LookupKey(digester_, scope, "");
+  claim.now = Now(body.request);
+  claim.minted = request_.token.minted();
+  claim.of_another_incarnation = request_.of_another_incarnation;
+  return claim;
+}
+
+Decision Guard::Claim(const filter::RequestBodyView& body) {
+  const filter::Caller& caller = *body.request.caller;
+  if (caller.now >= request_.deadline) return Tell(body, {TokenProblem::kTooLate});
+  idempotency::Claim claim = MakeClaim(body);
+  std::unique_ptr<filter::Await>& await = body.request.state.token->await;
+  StopWaiting();  // it may have been rung already
+  const bool may_wait = await != nullptr && await->waiter && caller.now < await->until;
+  if (may_wait) claim.waiter = await->waiter;
+  if (domain_.holder->detached.load(std::memory_order_relaxed) >= domain_.max_detached)
+    return Tell(body, {TokenProblem::kNoRoom});
+  const idempotency::ClaimAnswer answer = table_->Claim(claim);
+  switch (answer.kind) {
+    case Kind::kClaimed:
+      state_ = State::kRuns;
+      execution_ = answer.execution;
+      claimed_at_ = claim.now;
+      until_ = caller.now + domain_.terms.max_execution;
+      if (http::IsGrpc(body.head.headers)) grpc_ = *body.head.headers.Find(http::Known::kContentType);
+      body.out.MoveFrom(body.in, SIZE_MAX);
+      return Decision::kContinue;
+    case Kind::kReplay:
+      return Replay(body, answer);
+    case Kind::kTombstone:
+      return Tell(body, {TokenProblem::kNotKept, answer.status});
+    case Kind::kWaits:
+      waiter_ = claim.waiter;
+      return Decision::kHold;
+    case Kind::kInFlight:
+      return Wait(body);
+    case Kind::kUnknown:
+      return Tell(body, {TokenProblem::kUnknown, 0, domain_.unknown_status});
+    case Kind::kMismatch:
+      return Tell(body, {TokenProblem::kOtherRequest});
+    case Kind::kExpired:
+      return Tell(body, {TokenProblem::kExpired});
+    case Kind::kBadClock:
+      return Tell(body, {TokenProblem::kFromTheFuture});
+    case Kind::kFull:
+      return Tell(body, {TokenProblem::kNoRoom});
+    case Kind::kQuota:
+      return Tell(body, {TokenProblem::kQuota});
+  }
+  return Decision::kReset;
+}
+
+// Another attempt of the token runs. The first time the exchange is asked for a waiter; with one, there were
+// too many, or it has been long enough.
+Decision Guard::Wait(const filter::RequestBodyView& body) {
+  std::unique_ptr<filter::Await>& await = body.request.state.token->await;
+  const time::MonotonicTime now = body.request.caller->now;
+  const time::MonotonicTime until =
+      std::min<time::MonotonicTime>(now + kLongestWait, request_.deadline - kTimeToTell);
+  if (await != nullptr || domain_.conflict || until <= now) return Tell(body, {TokenProblem::kInFlight});
+  waited_ = true;
+  await = std::make_unique<filter::Await>(filter::Await{until, std::nullopt});
+  return Decision::kHold;
+}
+
+Decision Guard::Tell(const filter::RequestBodyView& body, const TokenAnswer& answer) {
+  state_ = State::kOver;
+  const auto type = body.head.headers.Find(http::Known::kContentType);
+  FillAnswer(answer, http::IsGrpc(body.head.headers) ? *type : "", body.response, body.response_body);
+  return Decision::kRespond;
+}
+
+Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::ClaimAnswer& answer) {
+  state_ = State::kOver;
+  replay_ = answer.answer;
+  FillReplay(*replay_, waited_ ? Verdict::kCoalesced : Verdict::kReplayed, Now(body.request),
+             answer.execution, body.response, body.response_body);
+  return Decision::kRespond;
+}
+
+std::optional<time::MonotonicTime> Guard::goes_on_until() const {
+  return state_ == State::kRuns ? std::optional(until_) : std::nullopt;
+}
+
+bool Guard::OnClientGone() {
+  if (std::exchange(detached_, true)) return false;
+  domain_.holder->detached.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
+bool Guard::IsRelease(const filter::ResponseHeadView& response) const {
+  const Outcome outcome = response.failure.outcome;
+  const bool not_run = outcome == Outcome::kNotSent || outcome == Outcome::kRefused;
+  if (response.failure) return not_run && (!answered_ || response.local_status == 0);
+  const uint16_t status = response.head.status;
+  return status == 425 || status == 429 || std::ranges::count(domain_.release_on, status) > 0;
+}
+
+Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
+  http::HeaderList& headers = response.head.headers;
+  if (state_ == State::kBypass) headers.Set(http::Known::kPillionDedup, ToString(Verdict::kBypass));
+  if (state_ == State::kGathers) headers.Set(http::Known::kPillionDedup, ToString(Verdict::kNotExecuted));
+  if (state_ != State::kRuns) return Decision::kContinue;
+  if (IsRelease(response)) {
+    Release();
+    headers.Set(http::Known::kPillionDedup, ToString(Verdict::kNotExecuted));
+    return Decision::kContinue;
+  }
+  if (response.failure) {
+    Abandon();
+    FillAnswer({TokenProblem::kUnknown, 0, domain_.unknown_status}, grpc_, response.head, instead_);
+    state_ = State::kReplaces;
+    return Decision::kContinue;
+  }
+  answered_ = true;
+  saving_ = std::make_unique<idempotency::SavedAnswer>();
+  saving_->at = claimed_at_;
+  CopySaved(response.head, *saving_);
+  headers.Set(http::Known::kPillionDedup, ToString(Verdict::kExecuted));
+  if (!domain_.keeps_answers) KeepStatus(saving_->status);
+  if (response.end) Save({}, nullptr);
+  return state_ == State::kRuns ? Decision::kHold : Decision::kContinue;
+}
+
+Decision Guard::OnResponseBody(const filter::ResponseBodyView& body) {
+  if (state_ == State::kReplaces) {
+    body.in.Clear();
+    body.out.MoveFrom(instead_, SIZE_MAX);
+    return Decision::kContinue;
+  }
+  if (state_ == State::kRuns) {
+    if (body.in.bytes() <= domain_.max_response_bytes) return Decision::kHold;
+    KeepStatus(saving_->status);
+  }
+  body.out.MoveFrom(body.in, SIZE_MAX);
+  return Decision::kContinue;
+}
+
+Decision Guard::OnResponseTrailers(const filter::ResponseBodyView& body, http::HeaderList& trailers) {
+  if (state_ == State::kRuns) {
+    Save(body.in.ToString(), &trailers);
+    body.out.MoveFrom(body.in, SIZE_MAX);
+  } else if (state_ == State::kReplaces) {
+    trailers.Clear();
+  } else if (replay_ != nullptr) {
+    for (size_t i = 0; i < replay_->trailers.size(); ++i)
+      trailers.Add(replay_->trailers[i].name, replay_->trailers[i].value);
+  }
+  return Decision::kContinue;
+}
+
+void Guard::Save(std::string body, const http::HeaderList* trailers) {
+  if (state_ != State::kRuns) return;
+  saving_->body = std::move(body);
+  if (trailers != nullptr && !trailers->empty()) {
+    saving_->has_trailers = true;
+    saving_->trailers = *trailers;
+  }
+  state_ = State::kOver;
+  const uint16_t status = saving_->status;
+  table_->Complete(key_, execution_, std::move(saving_), status);
+}
+
+void Guard::KeepStatus(uint16_t status) {
+  if (state_ != State::kRuns) return;
+  state_ = State::kOver;
+  table_->Complete(key_, execution_, nullptr, status);
+}
+
+void Guard::Release() {
+  if (state_ != State::kRuns) return;
+  state_ = State::kOver;
+  table_->Release(key_, execution_);
+}
+
+void Guard::Abandon() {
+  if (state_ != State::kRuns) return;
+  state_ = State::kOver;
+  table_->Abandon(key_, execution_);
+}
+
+}  // namespace pillion::filters

@@ -1,0 +1,110 @@
+#include "sidecar/idempotency/digest.h"
+
+#include <openssl/evp.h>
+#include <sys/uio.h>
+
+#include <cstdlib>
+
+namespace pillion::idempotency {
+namespace {
+
+// Of a queue that are looked at together.
+constexpr size_t kPieces = 16;
+
+}  // namespace
+
+std::string Digest::ToHex() const {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * bytes.size());
+  for (const uint8_t byte : bytes) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
+
+struct Digester::Context {
+  EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  EVP_MD_CTX* const running = EVP_MD_CTX_new();
+  Context() = default;
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  ~Context() {
+    EVP_MD_CTX_free(running);
+    EVP_MD_free(sha256);
+  }
+};
+
+Digester::Digester() : context_(std::make_unique<Context>()) {
+  if (context_->sha256 == nullptr || context_->running == nullptr) std::abort();
+}
+Digester::~Digester() = default;
+
+// A digest that failed must not be taken for one: records of others would be found.
+void Digester::Begin() {
+  if (EVP_DigestInit_ex2(context_->running, context_->sha256, nullptr) != 1) std::abort();
+}
+
+void Digester::Add(std::string_view bytes) {
+  if (EVP_DigestUpdate(context_->running, bytes.data(), bytes.size()) != 1) std::abort();
+}
+
+void Digester::AddLength(size_t bytes) {
+  const auto length = static_cast<uint64_t>(bytes);
+  std::array<char, 8> text;
+  for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(length >> (56 - 8 * i));
+  Add({text.data(), text.size()});
+}
+
+void Digester::Part(std::string_view part) {
+  AddLength(part.size());
+  Add(part);
+}
+
+void Digester::Part(const SliceQueue& part) {
+  AddLength(part.bytes());
+  SliceQueue rest;
+  rest.AppendShared(part);
+  std::array<iovec, kPieces> pieces;
+  while (!rest.empty()) {
+    const size_t count = rest.Iovecs(pieces.data(), pieces.size());
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; ++i) {
+      Add({static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len});
+      bytes += pieces[i].iov_len;
+    }
+    rest.Consume(bytes);
+  }
+}
+
+Digest Digester::End() {
+  std::array<uint8_t, EVP_MAX_MD_SIZE> whole;
+  if (EVP_DigestFinal_ex(context_->running, whole.data(), nullptr) != 1) std::abort();
+  Digest digest;
+  std::memcpy(digest.bytes.data(), whole.data(), digest.bytes.size());
+  return digest;
+}
+
+Digest LookupKey(Digester& digester, const Scope& scope, std::string_view token) {
+  digester.Begin();
+  digester.Part(scope.domain);
+  digester.Part(scope.caller);
+  digester.Part(scope.source == KeySource::kMinted ? "minted" : "app");
+  digester.Part(scope.principal);
+  digester.Part(token);
+  return digester.End();
+}
+
+Digest Fingerprint(Digester& digester, const http::RequestHead& head, const SliceQueue& body) {
+  digester.Begin();
+  digester.Part(head.method_text);
+  digester.Part(head.authority);
+  digester.Part(head.path);
+  digester.Part(head.headers.Find(http::Known::kContentType).value_or(""));
+  digester.Part(head.headers.Find("content-encoding").value_or(""));
+  digester.Part(body);
+  return digester.End();
+}
+
+}  // namespace pillion::idempotency

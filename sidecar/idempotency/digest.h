@@ -1,0 +1,77 @@
+// The two digests of a request that has a token: under which its record is found, and what tells it from
+// another request with the same token (specs/idempotency.md 2.9, 2.10). Both are the first 128 bits of
+// SHA-256 over parts that each begin with their length, so that no two lists of parts are the same bytes.
+#ifndef PILLION_SIDECAR_IDEMPOTENCY_DIGEST_H_
+#define PILLION_SIDECAR_IDEMPOTENCY_DIGEST_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "sidecar/base/slice.h"
+#include "sidecar/http/head.h"
+
+namespace pillion::idempotency {
+
+struct Digest {
+  std::array<uint8_t, 16> bytes{};
+  bool operator==(const Digest&) const = default;
+  // Uniform: any 8 bytes of it are a hash.
+  uint64_t Hash() const {
+    uint64_t hash = 0;
+    std::memcpy(&hash, bytes.data(), sizeof(hash));
+    return hash;
+  }
+  std::string ToHex() const;
+  template <typename H>
+  friend H AbslHashValue(H h, const Digest& digest) {
+    return H::combine(std::move(h), digest.Hash());
+  }
+};
+
+// Makes one digest after the other, without allocating. One thread.
+class Digester {
+ public:
+  // Aborts where the library has no SHA-256: nothing can be promised then.
+  Digester();
+  ~Digester();
+  Digester(const Digester&) = delete;
+  Digester& operator=(const Digester&) = delete;
+
+  // A digest begins, and ends.
+  void Begin();
+  void Part(std::string_view part);
+  void Part(const SliceQueue& part);
+  Digest End();
+
+ private:
+  void Add(std::string_view bytes);
+  void AddLength(size_t bytes);
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
+
+// Who may not be told another's answer.
+enum class KeySource : uint8_t { kMinted, kApp };
+
+// `domain`, `caller`: what was proven of them, never what a header claims; "" where nothing is. `principal`:
+// of the end user, where policy names one.
+struct Scope {
+  std::string_view domain;
+  std::string_view caller = {};
+  KeySource source = KeySource::kMinted;
+  std::string_view principal = {};
+};
+// Of a token's bytes, or of an app's key without its quotes.
+Digest LookupKey(Digester& digester, const Scope& scope, std::string_view token);
+
+// Of what makes the request: not of fields that differ from one attempt to the next, such as traceparent.
+Digest Fingerprint(Digester& digester, const http::RequestHead& head, const SliceQueue& body);
+
+}  // namespace pillion::idempotency
+
+#endif  // PILLION_SIDECAR_IDEMPOTENCY_DIGEST_H_

@@ -1,0 +1,329 @@
+#include "sidecar/idempotency/local_table.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+
+namespace pillion::idempotency {
+namespace {
+
+using Lock = std::lock_guard<std::mutex>;
+using Kind = ClaimAnswer::Kind;
+using State = RecordSlab::State;
+using By = RecordSlab::By;
+constexpr uint32_t kNone = RecordSlab::kNone;
+
+// Records that are over and that one claim drops, so that none costs much and they do not pile up.
+constexpr size_t kDropsPerClaim = 4;
+
+size_t ClassOf(uint64_t bytes) { return static_cast<size_t>(std::bit_width(bytes)); }
+
+void RingAll(const std::vector<Waiter>& waiters) {
+  for (const Waiter& waiter : waiters) waiter.bell->Ring(waiter.number);
+}
+
+}  // namespace
+
+struct LocalTable::Shard {
+  std::mutex mutex;
+  RecordSlab records;
+  // In the order in which they are over: of tokens, and of keys without a time, which live longer.
+  std::array<RecordSlab::List, 2> by_age;
+  std::array<RecordSlab::List, kSizeClasses> by_size;  // those with an answer
+  absl::flat_hash_map<Digest, std::vector<Waiter>> waiters;
+  DomainTime latest{};  // what it was told last: claims of several threads may come in another order
+};
+
+LocalTable::LocalTable(const TableTerms& terms)
+    : terms_(terms), room_(terms.room), shards_(std::make_unique<std::array<Shard, kShards>>()) {}
+LocalTable::~LocalTable() = default;
+
+LocalTable::Shard& LocalTable::ShardOf(const Digest& key) const {
+  return (*shards_)[key.bytes.back() % kShards];
+}
+
+ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
+  Shard& shard = ShardOf(claim.key);
+  {
+    const Lock lock(shard.mutex);
+    if (auto answer = FindAnswer(shard, claim)) return *std::move(answer);
+  }
+  // It is new, unless it comes twice at the same moment. What is to be shed may be in any shard, so that none
+  // is locked meanwhile.
+  Room::Taken taken = room_.Take(claim.caller, kRecordBytes + claim.reserve);
+  while (taken.answer == Room::Answer::kNoBytes && ShedOne() > 0)
+    taken = room_.Take(claim.caller, kRecordBytes + claim.reserve);
+  if (taken.answer != Room::Answer::kTaken)
+    return {taken.answer == Room::Answer::kQuota ? Kind::kQuota : Kind::kFull};
+  const Lock lock(shard.mutex);
+  if (auto answer = FindAnswer(shard, claim)) {
+    room_.Give(taken.caller, kRecordBytes + claim.reserve);
+    return *std::move(answer);
+  }
+  return Begin(shard, claim, taken.caller);
+}
+
+// Time may have gone on since it was claimed, and its record may have come and gone: what counts is the
+// latest that the shard was told.
+std::optional<ClaimAnswer> LocalTable::FindAnswer(Shard& shard, const idempotency::Claim& claim) {
+  const DomainTime now = shard.latest = std::max(shard.latest, claim.now);
+  if (claim.minted) {
+    if (*claim.minted > now + terms_.skew) return ClaimAnswer{Kind::kBadClock};
+    if (now > *claim.minted + terms_.validity + terms_.skew) return ClaimAnswer{Kind::kExpired};
+  }
+  Expire(shard, now, kDropsPerClaim);
+  if (const uint32_t place = shard.records.Find(claim.key); place != kNone)
+    return Answer(shard, place, claim);
+  if (claim.of_another_incarnation) return ClaimAnswer{Kind::kUnknown};
+  return std::nullopt;
+}
+
+ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, uint32_t caller) {
+  const uint32_t place = shard.records.Add(claim.key);
+  RecordSlab::Record& record = shard.records[place];
+  record.fingerprint = claim.fingerprint;
+  record.execution = executions_.fetch_add(1, std::memory_order_relaxed) + 1;
+  record.caller = caller;
+  record.bytes = static_cast<uint32_t>(kRecordBytes + claim.reserve);
+  record.list = claim.minted ? 0 : 1;
+  const DomainTime validity = claim.minted ? terms_.validity : terms_.app_validity;
+  // Its token is refused after the validity and twice the skew, whatever the client's clock said.
+  record.over = shard.latest + validity + 3 * terms_.skew + terms_.max_execution;
+  shard.records.Append(shard.by_age[record.list], By::kAge, place);
+  return {.kind = Kind::kClaimed, .execution = record.execution};
+}
+
+ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::Claim& claim) {
+  RecordSlab::Record& record = shard.records[place];
+  if (record.fingerprint != claim.fingerprint) return {Kind::kMismatch};
+  switch (record.state) {
+    case State::kInFlight:
+      return Join(shard, claim);
+    case State::kCompleted:
+      return {.kind = Kind::kReplay,
+              .execution = record.execution,
+              .status = record.status,
+              .answer = record.answer};
+    case State::kTombstone:
+      return {.kind = Kind::kTombstone, .status = record.status};
+    case State::kUnknown:
+      break;
+  }
+  if (!claim.runs_again) return {Kind::kUnknown};
+  record.execution = executions_.fetch_add(1, std::memory_order_relaxed) + 1;
+  record.state = State::kInFlight;
+  return {.kind = Kind::kClaimed, .execution = record.execution};
+}
+
+ClaimAnswer LocalTable::Join(Shard& shard, const idempotency::Claim& claim) {
+  if (!claim.waiter) return {Kind::kInFlight};
+  std::vector<Waiter>& waiters = shard.waiters[claim.key];
+  if (waiters.size() < terms_.waiters && room_.TakeWaiter()) {
+    waiters.push_back(*claim.waiter);
+    return {Kind::kWaits};
+  }
+  if (waiters.empty()) shard.waiters.erase(claim.key);
+  return {Kind::kInFlight};
+}
+
+void LocalTable::StopWaiting(const Digest& key, const Waiter& waiter) {
+  Shard& shard = ShardOf(key);
+  const Lock lock(shard.mutex);
+  const auto found = shard.waiters.find(key);
+  if (found == shard.waiters.end()) return;
+  room_.GiveWaiters(std::erase_if(found->second, [&](const Waiter& one) {
+    return one.bell == waiter.bell && one.number == waiter.number;
+  }));
+  if (found->second.empty()) shard.waiters.erase(found);
+}
+
+std::vector<Waiter> LocalTable::TakeWaiters(Shard& shard, const Digest& key) {
+  const auto found = shard.waiters.find(key);
+  if (found == shard.waiters.end()) return {};
+  std::vector<Waiter> waiters = std::move(found->second);
+  shard.waiters.erase(found);
+  room_.GiveWaiters(waiters.size());
+  return waiters;
+}
+
+uint32_t LocalTable::FindOpen(const Shard& shard, const Digest& key, uint64_t execution, Ended& why) const {
+  const uint32_t place = shard.records.Find(key);
+  why = Ended::kGone;
+  if (place == kNone) return kNone;
+  const RecordSlab::Record& record = shard.records[place];
+  why = Ended::kFenced;
+  if (record.execution != execution) return kNone;
+  why = Ended::kAlready;
+  if (record.state != State::kInFlight && record.state != State::kUnknown) return kNone;
+  why = Ended::kDone;
+  return place;
+}
+
+LocalTable::Ended LocalTable::Complete(const Digest& key, uint64_t execution,
+                                       std::shared_ptr<const SavedAnswer> answer, uint16_t status) {
+  if (answer != nullptr && answer->Bytes() > UINT32_MAX / 2) answer = nullptr;
+  for (;;) {
+    Ended ended = Ended::kDone;
+    std::vector<Waiter> waiters;
+    if (TryComplete(key, execution, answer, status, ended, waiters)) {
+      RingAll(waiters);
+      return ended;
+    }
+    if (ShedOne() == 0) answer = nullptr;
+  }
+}
+
+// False, and nothing is done: there is no room for the answer.
+bool LocalTable::TryComplete(const Digest& key, uint64_t execution,
+                             const std::shared_ptr<const SavedAnswer>& answer, uint16_t status, Ended& ended,
+                             std::vector<Waiter>& waiters) {
+  Shard& shard = ShardOf(key);
+  const Lock lock(shard.mutex);
+  const uint32_t place = FindOpen(shard, key, execution, ended);
+  if (place == kNone) return true;
+  RecordSlab::Record& record = shard.records[place];
+  const uint32_t bytes = answer == nullptr ? 0 : static_cast<uint32_t>(answer->Bytes());
+  if (!Resize(record, bytes)) return false;
+  record.status = status;
+  record.state = answer == nullptr ? State::kTombstone : State::kCompleted;
+  if (answer != nullptr) {
+    record.answer = answer;
+    record.size_list = static_cast<uint8_t>(std::min(ClassOf(bytes), kSizeClasses - 1));
+    shard.records.Append(shard.by_size[record.size_list], By::kSize, place);
+    answers_[record.size_list].fetch_add(1, std::memory_order_relaxed);
+  }
+  waiters = TakeWaiters(shard, key);
+  return true;
+}
+
+LocalTable::Ended LocalTable::Release(const Digest& key, uint64_t execution) {
+  Ended ended = Ended::kDone;
+  std::vector<Waiter> waiters;
+  {
+    Shard& shard = ShardOf(key);
+    const Lock lock(shard.mutex);
+    const uint32_t place = FindOpen(shard, key, execution, ended);
+    if (place == kNone) return ended;
+    Drop(shard, place);
+    waiters = TakeWaiters(shard, key);
+  }
+  RingAll(waiters);
+  return ended;
+}
+
+LocalTable::Ended LocalTable::Abandon(const Digest& key, uint64_t execution) {
+  Ended ended = Ended::kDone;
+  std::vector<Waiter> waiters;
+  {
+    Shard& shard = ShardOf(key);
+    const Lock lock(shard.mutex);
+    const uint32_t place = FindOpen(shard, key, execution, ended);
+    if (place == kNone) return ended;
+    RecordSlab::Record& record = shard.records[place];
+    (void)Resize(record, 0);
+    record.state = State::kUnknown;
+    waiters = TakeWaiters(shard, key);
+  }
+  RingAll(waiters);
+  return ended;
+}
+
+void LocalTable::DropAnswer(Shard& shard, uint32_t place) {
+  RecordSlab::Record& record = shard.records[place];
+  if (record.answer == nullptr) return;
+  shard.records.Remove(shard.by_size[record.size_list], By::kSize, place);
+  answers_[record.size_list].fetch_sub(1, std::memory_order_relaxed);
+  record.answer.reset();
+}
+
+void LocalTable::Drop(Shard& shard, uint32_t place) {
+  DropAnswer(shard, place);
+  const RecordSlab::Record& record = shard.records[place];
+  room_.Give(record.caller, record.bytes);
+  shard.records.Remove(shard.by_age[record.list], By::kAge, place);
+  shard.records.Drop(place);
+}
+
+void LocalTable::Expire(Shard& shard, DomainTime now, size_t most) {
+  for (const RecordSlab::List& list : shard.by_age) {
+    for (size_t i = 0; i < most && !list.empty() && shard.records[list.first].over <= now; ++i) {
+      TakeWaiters(shard, shard.records[list.first].key);  // who waited has given up long ago
+      Drop(shard, list.first);
+    }
+  }
+}
+
+void LocalTable::Sweep(DomainTime now) {
+  for (Shard& shard : *shards_) {
+    const Lock lock(shard.mutex);
+    shard.latest = std::max(shard.latest, now);
+    Expire(shard, shard.latest, SIZE_MAX);
+  }
+}
+
+// To so many beside the record itself. False, and nothing is changed: there is no room; never where it is
+// less than before.
+bool LocalTable::Resize(RecordSlab::Record& record, uint32_t bytes) {
+  const uint32_t before = record.bytes - kRecordBytes;
+  if (bytes > before && !room_.TakeBytes(bytes - before)) return false;
+  if (bytes < before) room_.GiveBytes(before - bytes);
+  record.bytes = kRecordBytes + bytes;
+  return true;
+}
+
+uint64_t LocalTable::ShedOne() {
+  for (size_t size = kSizeClasses; size-- > 0;) {
+    if (answers_[size].load(std::memory_order_relaxed) == 0) continue;
+    for (size_t i = 0; i < kShards; ++i) {
+      Shard& shard = (*shards_)[shed_at_.fetch_add(1, std::memory_order_relaxed) % kShards];
+      const Lock lock(shard.mutex);
+      const RecordSlab::List& list = shard.by_size[size];
+      if (list.empty()) continue;
+      const uint32_t place = list.first;
+      RecordSlab::Record& record = shard.records[place];
+      const uint64_t bytes = record.bytes - kRecordBytes;
+      DropAnswer(shard, place);
+      (void)Resize(record, 0);
+      record.state = State::kTombstone;
+      return bytes;
+    }
+  }
+  return 0;
+}
+
+void LocalTable::Shed(uint64_t bytes) {
+  for (uint64_t shed = 0; shed < bytes;) {
+    const uint64_t one = ShedOne();
+    if (one == 0) return;
+    shed += one;
+  }
+}
+
+LocalTable::Counts LocalTable::Count() const {
+  Counts counts;
+  for (Shard& shard : *shards_) {
+    const Lock lock(shard.mutex);
+    shard.records.ForEach([&](const RecordSlab::Record& record) {
+      switch (record.state) {
+        case State::kInFlight:
+          ++counts.in_flight;
+          break;
+        case State::kCompleted:
+          ++counts.completed;
+          break;
+        case State::kTombstone:
+          ++counts.tombstones;
+          break;
+        case State::kUnknown:
+          ++counts.unknown;
+          break;
+      }
+    });
+  }
+  counts.room = room_.use();
+  return counts;
+}
+
+}  // namespace pillion::idempotency

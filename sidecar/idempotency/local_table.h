@@ -1,0 +1,146 @@
+// The records of one domain's tokens in this process: mode `local` (specs/idempotency.md 2.2 and 4.1).
+//
+//              Claim                Complete
+//   absent ------------> in flight ----------> completed -- when memory is short --> tombstone
+//     ^                   |  |  |  \________________________ answer not kept _________^
+//     |      Release      |  |  | Abandon
+//     +-------------------+  |  +--------> unknown   (Complete and Release of the same execution still count)
+//     ^                      |
+//     +---- its time is over, long after its token is refused
+//
+// A record is never dropped before its time: its token would run again. When the table is full new tokens are
+// refused. Sharded by key, each shard under a lock that is held for one look-up; waiters are rung outside of
+// it. Any thread.
+#ifndef PILLION_SIDECAR_IDEMPOTENCY_LOCAL_TABLE_H_
+#define PILLION_SIDECAR_IDEMPOTENCY_LOCAL_TABLE_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "sidecar/idempotency/bell.h"
+#include "sidecar/idempotency/digest.h"
+#include "sidecar/idempotency/record_slab.h"
+#include "sidecar/idempotency/room.h"
+#include "sidecar/idempotency/saved_answer.h"
+#include "sidecar/idempotency/terms.h"
+
+namespace pillion::idempotency {
+
+struct Claim {
+  Digest key;
+  Digest fingerprint;
+  Digest caller;
+  DomainTime now;
+  // nullopt: the key has no time. Such a key runs again when its record's time is over.
+  std::optional<DomainTime> minted;
+  // An attempt of this token has gone to another incarnation of this process, whose records are gone.
+  bool of_another_incarnation = false;
+  bool runs_again = false;  // what is unknown, by policy: at least once, no more at most once
+  uint64_t reserve = 0;     // bytes that its answer is likely to have
+  std::optional<Waiter> waiter;
+};
+
+struct ClaimAnswer {
+  enum class Kind : uint8_t {
+    kClaimed,    // run it, then end `execution`: Complete, Release or Abandon
+    kReplay,     // `answer`
+    kTombstone,  // it ran; `status` was the answer's
+    kWaits,      // the waiter is rung when the execution ends: claim again then, or StopWaiting
+    kInFlight,   // likewise, but nobody waits, or too many
+    kUnknown,
+    kMismatch,
+    kExpired,
+    kBadClock,  // minted in the future
+    kFull,      // no room for another token
+    kQuota,     // none for another of this caller
+  };
+  Kind kind = Kind::kFull;
+  uint64_t execution = 0;  // of kReplay: the one that was answered
+  uint16_t status = 0;
+  std::shared_ptr<const SavedAnswer> answer = nullptr;
+};
+
+class LocalTable {
+ public:
+  // What a record costs beside its answer.
+  static constexpr uint32_t kRecordBytes = 128;
+
+  explicit LocalTable(const TableTerms& terms);
+  ~LocalTable();
+  LocalTable(const LocalTable&) = delete;
+  LocalTable& operator=(const LocalTable&) = delete;
+
+  ClaimAnswer Claim(const idempotency::Claim& claim);
+  // Its waiter is rung no more; it may have been rung before.
+  void StopWaiting(const Digest& key, const Waiter& waiter);
+
+  enum class Ended : uint8_t {
+    kDone,
+    kGone,     // its record's time is over
+    kFenced,   // policy has let another execution begin meanwhile
+    kAlready,  // it has been completed before
+  };
+  // The execution was answered. `answer` null, or too large for the room that is left: only `status` is kept.
+  // What memory is short of is taken from the largest answers first.
+  Ended Complete(const Digest& key, uint64_t execution, std::shared_ptr<const SavedAnswer> answer,
+                 uint16_t status);
+  // It provably never ran.
+  Ended Release(const Digest& key, uint64_t execution);
+  // It may have run, and no answer came.
+  Ended Abandon(const Digest& key, uint64_t execution);
+
+  // Drops what is over; for a timer, as claims do so by and by.
+  void Sweep(DomainTime now);
+  // Memory is short: so many bytes of answers are let go of, the largest first, or all there are.
+  void Shed(uint64_t bytes);
+
+  struct Counts {
+    uint64_t in_flight = 0;
+    uint64_t completed = 0;
+    uint64_t tombstones = 0;
+    uint64_t unknown = 0;
+    Room::Use room;
+  };
+  Counts Count() const;
+  const TableTerms& terms() const { return terms_; }
+
+ private:
+  struct Shard;
+  static constexpr size_t kShards = 16;
+  static constexpr size_t kSizeClasses = 32;  // of answers: by the number of bits of their size
+
+  Shard& ShardOf(const Digest& key) const;
+  // Of a record that is there, in what state it may be.
+  ClaimAnswer Answer(Shard& shard, uint32_t place, const idempotency::Claim& claim);
+  // nullopt: it is new.
+  std::optional<ClaimAnswer> FindAnswer(Shard& shard, const idempotency::Claim& claim);
+  ClaimAnswer Begin(Shard& shard, const idempotency::Claim& claim, uint32_t caller);
+  ClaimAnswer Join(Shard& shard, const idempotency::Claim& claim);
+  void Expire(Shard& shard, DomainTime now, size_t most);
+  void Drop(Shard& shard, uint32_t place);
+  void DropAnswer(Shard& shard, uint32_t place);
+  // The place of the execution's record, where it may still be ended; else kNone, and `why` not.
+  uint32_t FindOpen(const Shard& shard, const Digest& key, uint64_t execution, Ended& why) const;
+  std::vector<Waiter> TakeWaiters(Shard& shard, const Digest& key);
+  bool TryComplete(const Digest& key, uint64_t execution, const std::shared_ptr<const SavedAnswer>& answer,
+                   uint16_t status, Ended& ended, std::vector<Waiter>& waiters);
+  bool Resize(RecordSlab::Record& record, uint32_t bytes);
+  // 0: there is nothing to shed.
+  uint64_t ShedOne();
+
+  const TableTerms terms_;
+  Room room_;
+  std::atomic<uint64_t> executions_{0};
+  std::array<std::atomic<uint64_t>, kSizeClasses> answers_{};  // kept, of each class, in all shards
+  std::atomic<size_t> shed_at_{0};                             // the shard to look in next
+  std::unique_ptr<std::array<Shard, kShards>> shards_;
+};
+
+}  // namespace pillion::idempotency
+
+#endif  // PILLION_SIDECAR_IDEMPOTENCY_LOCAL_TABLE_H_

@@ -1,0 +1,27 @@
+#include "sidecar/idempotency/tables.h"
+
+namespace pillion::idempotency {
+
+using Lock = std::lock_guard<std::mutex>;
+
+std::shared_ptr<LocalTable> Tables::Find(DomainId domain, const TableTerms& terms) {
+  const Lock lock(mutex_);
+  std::shared_ptr<LocalTable>& table = tables_[domain];
+  if (table == nullptr) table = std::make_shared<LocalTable>(terms);
+  return table;
+}
+
+void Tables::Sweep(DomainTime now) {
+  for (const auto& [domain, table] : All()) table->Sweep(now);
+  const Lock lock(mutex_);
+  std::erase_if(tables_, [](const auto& item) {
+    return item.second.use_count() == 1 && item.second->Count().room.records == 0;
+  });
+}
+
+std::map<DomainId, std::shared_ptr<LocalTable>> Tables::All() const {
+  const Lock lock(mutex_);
+  return tables_;
+}
+
+}  // namespace pillion::idempotency

@@ -1,0 +1,35 @@
+// The tables of one process, found again by their domain: a new configuration that names the domain of an old
+// one goes on with its records. A table that no configuration names any more stays until its last token is
+// refused: the same domain may come back, and its tokens must not run again. Any thread.
+#ifndef PILLION_SIDECAR_IDEMPOTENCY_TABLES_H_
+#define PILLION_SIDECAR_IDEMPOTENCY_TABLES_H_
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "sidecar/idempotency/local_table.h"
+#include "sidecar/idempotency/terms.h"
+
+namespace pillion::idempotency {
+
+class Tables {
+ public:
+  explicit Tables(const Incarnation& incarnation) : incarnation_(incarnation) {}
+  const Incarnation& incarnation() const { return incarnation_; }
+  // The terms are those of the first who names it: another version of them is another domain.
+  std::shared_ptr<LocalTable> Find(DomainId domain, const TableTerms& terms);
+  // Drops records that are over, and then tables that nobody names. From time to time.
+  void Sweep(DomainTime now);
+  // By domain.
+  std::map<DomainId, std::shared_ptr<LocalTable>> All() const;
+
+ private:
+  const Incarnation incarnation_;
+  mutable std::mutex mutex_;
+  std::map<DomainId, std::shared_ptr<LocalTable>> tables_;
+};
+
+}  // namespace pillion::idempotency
+
+#endif  // PILLION_SIDECAR_IDEMPOTENCY_TABLES_H_

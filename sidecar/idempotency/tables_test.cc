@@ -1,0 +1,44 @@
+#include "sidecar/idempotency/tables.h"
+
+#include <gtest/gtest.h>
+
+namespace pillion::idempotency {
+namespace {
+
+Claim ClaimAt(DomainTime now) {
+  Claim claim;
+  claim.now = now;
+  claim.minted = now;
+  return claim;
+}
+
+TEST(Tables, ADomainIsFoundAgain) {
+  Tables tables({});
+  const auto first = tables.Find(1, {});
+  EXPECT_EQ(tables.Find(1, {}), first);
+  EXPECT_NE(tables.Find(2, {}), first);
+  EXPECT_EQ(tables.All().size(), 2u);
+}
+
+TEST(Tables, OneThatNobodyNamesStaysUntilItsTokensAreOver) {
+  Tables tables({});
+  const DomainTime start(1'000'000);
+  ASSERT_EQ(tables.Find(1, {})->Claim(ClaimAt(start)).kind, ClaimAnswer::Kind::kClaimed);
+  tables.Sweep(start + DomainTime(164'999));
+  EXPECT_EQ(tables.All().size(), 1u);
+  EXPECT_EQ(tables.Find(1, {})->Claim(ClaimAt(start)).kind, ClaimAnswer::Kind::kExpired);
+  tables.Sweep(start + DomainTime(165'000));
+  EXPECT_EQ(tables.All().size(), 0u);
+}
+
+TEST(Tables, OneThatIsNamedStaysWithoutTokens) {
+  Tables tables({});
+  const auto named = tables.Find(1, {});
+  tables.Find(2, {});
+  tables.Sweep(DomainTime(0));
+  EXPECT_EQ(tables.All().size(), 1u);
+  EXPECT_EQ(tables.Find(1, {}), named);
+}
+
+}  // namespace
+}  // namespace pillion::idempotency

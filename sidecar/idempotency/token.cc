@@ -1,0 +1,66 @@
+#include "sidecar/idempotency/token.h"
+
+namespace pillion::idempotency {
+namespace {
+
+constexpr std::string_view kDigits = "0123456789abcdef";
+
+// Behind which bytes a hyphen stands.
+constexpr bool HyphenAfter(size_t byte) { return byte == 3 || byte == 5 || byte == 7 || byte == 9; }
+
+std::optional<uint8_t> ReadDigit(char c) {
+  if (c >= '0' && c <= '9') return static_cast<uint8_t>(c - '0');
+  if (c >= 'a' && c <= 'f') return static_cast<uint8_t>(c - 'a' + 10);
+  if (c >= 'A' && c <= 'F') return static_cast<uint8_t>(c - 'A' + 10);
+  return std::nullopt;
+}
+
+}  // namespace
+
+Token Token::Mint(DomainTime now, Random& random) {
+  Token token;
+  const auto time = static_cast<uint64_t>(now.count());
+  const uint64_t high = random.Next();
+  const uint64_t low = random.Next();
+  for (size_t i = 0; i < 6; ++i) token.bytes_[i] = static_cast<uint8_t>(time >> (40 - 8 * i));
+  token.bytes_[6] = static_cast<uint8_t>(0x70 | (high & 0x0F));
+  token.bytes_[7] = static_cast<uint8_t>(high >> 8);
+  for (size_t i = 0; i < 8; ++i) token.bytes_[8 + i] = static_cast<uint8_t>(low >> (56 - 8 * i));
+  token.bytes_[8] = static_cast<uint8_t>(0x80 | (token.bytes_[8] & 0x3F));
+  return token;
+}
+
+std::optional<Token> Token::Parse(std::string_view text) {
+  if (text.size() != kTextBytes) return std::nullopt;
+  Token token;
+  size_t at = 0;
+  for (size_t i = 0; i < token.bytes_.size(); ++i) {
+    const auto high = ReadDigit(text[at]);
+    const auto low = ReadDigit(text[at + 1]);
+    if (!high || !low) return std::nullopt;
+    token.bytes_[i] = static_cast<uint8_t>(*high << 4 | *low);
+    at += 2;
+    if (HyphenAfter(i) && text[at++] != '-') return std::nullopt;
+  }
+  if (token.bytes_[6] >> 4 != 7 || token.bytes_[8] >> 6 != 2) return std::nullopt;
+  return token;
+}
+
+std::string Token::ToString() const {
+  std::string text;
+  text.reserve(kTextBytes);
+  for (size_t i = 0; i < bytes_.size(); ++i) {
+    text += kDigits[bytes_[i] >> 4];
+    text += kDigits[bytes_[i] & 15];
+    if (HyphenAfter(i)) text += '-';
+  }
+  return text;
+}
+
+DomainTime Token::minted() const {
+  int64_t time = 0;
+  for (size_t i = 0; i < 6; ++i) time = time << 8 | bytes_[i];
+  return DomainTime(time);
+}
+
+}  // namespace pillion::idempotency
