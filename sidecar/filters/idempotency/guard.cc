@@ -111,6 +111,7 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
 Decision Guard::Wait(const filter::RequestBodyView& body) {
   std::unique_ptr<filter::Await>& await = body.request.state.token->await;
   const time::MonotonicTime now = body.request.caller->now;
+  if (await != nullptr && !await->waiter && now < await->until) return Decision::kHold;
   const time::MonotonicTime until =
       std::min<time::MonotonicTime>(now + kLongestWait, request_.deadline - kTimeToTell);
   if (await != nullptr || domain_.conflict || until <= now) return Tell(body, {TokenProblem::kInFlight});
