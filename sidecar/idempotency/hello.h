@@ -13,6 +13,7 @@
 #define PILLION_SIDECAR_IDEMPOTENCY_HELLO_H_
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "sidecar/idempotency/terms.h"
+#include "sidecar/time/clock.h"
 
 namespace pillion::idempotency {
 
@@ -39,6 +41,18 @@ struct Hello {
   // nullptr: it is not among them.
   const Domain* Find(DomainId id) const;
 };
+
+// A hello as it was heard, and when.
+struct HeardHello {
+  Hello hello;
+  time::MonotonicTime at{};
+  // The domain's clock now, or a little less. `domain`: one of the hello's.
+  DomainTime Clock(const Hello::Domain& domain, time::MonotonicTime now) const {
+    return domain.clock + std::chrono::floor<DomainTime>(now - at);
+  }
+};
+// Of a peer that says nothing of itself.
+inline const HeardHello kNothingHeard;
 
 std::string Encode(const Hello& hello);
 // nullopt: it is none of version 1. Then nothing is known of the peer.

@@ -73,6 +73,15 @@ TEST(Hello, AnyBytesAreReadOrRefused) {
   EXPECT_GT(read, 100);
 }
 
+TEST(Hello, AClockGoesOnFromWhenItWasHeard) {
+  const HeardHello heard{{{}, {{1, DomainTime(5000)}}}, time::MonotonicTime(std::chrono::seconds(10))};
+  const auto clock = [&](std::chrono::nanoseconds now) {
+    return heard.Clock(heard.hello.domains[0], time::MonotonicTime(now)).count();
+  };
+  EXPECT_EQ(clock(std::chrono::seconds(10)), 5000);
+  EXPECT_EQ(clock(std::chrono::microseconds(11'500'900)), 6500);
+}
+
 TEST(Hello, NamesAreReadAsTheyAreWritten) {
   Random random(4);
   for (int i = 0; i < 1000; ++i) {

@@ -2,6 +2,7 @@
 #ifndef PILLION_SIDECAR_SESSION_HTTP2_CLIENT_H_
 #define PILLION_SIDECAR_SESSION_HTTP2_CLIENT_H_
 
+#include <string>
 #include <string_view>
 
 #include "sidecar/session/client_session.h"
@@ -33,6 +34,8 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   void OnGoAway() override {}
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
+  // Of the domains that its listener enforces; "": there are none, or nobody it is for.
+  static std::string MakeHello(const config::HttpOptions& options, time::WallTime now);
   void LookAtHalfHead();
   void LookAtLargeHead();
   void LookAtUnread();
@@ -50,6 +53,7 @@ class Http2ClientSession final : public ClientSession, public Http2Session {
   stream::Timer timer_;
   State state_ = State::kServing;
   uint32_t requests_ = 0;
+  time::MonotonicTime hello_at_ = time::MonotonicTime::max();  // when it says hello again
   time::MonotonicTime since_;  // no stream is open since, or the drain began; closing: the last progress
   const time::MonotonicTime born_;
   time::MonotonicTime head_since_ = time::MonotonicTime::max();  // of one that is half received

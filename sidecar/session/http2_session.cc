@@ -50,13 +50,13 @@ uint32_t CodeToTell(const http2::Event& event) {
 }  // namespace
 
 Http2Session::Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::WorkerStats& stats,
-                           http2::Role role, const http2::Limits& limits)
+                           http2::Role role, const http2::Limits& limits, std::string_view note)
     : turn_(turn),
       stats_(stats),
       side_(role == http2::Role::kServer ? Side::kClient : Side::kUpstream),
       wire_(scratch, role == http2::Role::kServer ? stats.client_wires : stats.upstream_wires),
       limits_(limits),
-      codec_(role, limits_),
+      codec_(role, limits_, note),
       fed_at_(turn.now()),
       refilled_at_(fed_at_),
       pinged_at_(fed_at_) {}
@@ -198,7 +198,8 @@ void Http2Session::HandleEvents() {
         OnGoAway();
         continue;
       case http2::Event::Kind::kNote:
-        continue;  // who waits for it looks when all is read
+        OnNote();
+        continue;
       case http2::Event::Kind::kClosed:
         OnClosed(event);
         continue;

@@ -35,9 +35,9 @@ struct Http2Link {
 
 class Http2Session {
  public:
-  // All but `limits` outlive the session.
+  // All but `limits` and `note` outlive the session. `note`: the codec's first; "": none.
   Http2Session(stream::Turn& turn, ReadScratch& scratch, telemetry::WorkerStats& stats, http2::Role role,
-               const http2::Limits& limits);
+               const http2::Limits& limits, std::string_view note = {});
   virtual ~Http2Session() = default;
   Http2Session(const Http2Session&) = delete;
   Http2Session& operator=(const Http2Session&) = delete;
@@ -84,6 +84,7 @@ class Http2Session {
 
   virtual void OnHead(const http2::Event& event) = 0;
   virtual void OnGoAway() = 0;
+  virtual void OnNote() {}
   // The stream is not in the table any more.
   virtual void OnStreamOver(const stream::Stream&, const http2::Event&) {}
   virtual stream::Runnable& AsRunnable() = 0;

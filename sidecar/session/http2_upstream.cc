@@ -49,6 +49,10 @@ class Http2UpstreamSession::Exchanged final : public Http2StreamOf<stream::Upstr
     if (!session_.codec().settled()) return TakesUpgrade::kUnknown;
     return session_.codec().takes_extended_connect() ? TakesUpgrade::kYes : TakesUpgrade::kNo;
   }
+  const idempotency::HeardHello* hello() const override {
+    if (link_.session == nullptr) return &idempotency::kNothingHeard;
+    return session_.told_hello_ ? &session_.heard_ : nullptr;
+  }
   void OpenRaw() override { PILLION_CHECK(false); }  // HTTP/1 only
   bool SendRequest(const http::RequestHead& head, bool end) override {
     if (link_.session == nullptr) return true;
@@ -162,7 +166,9 @@ stream::Progress Http2UpstreamSession::Run() {
     }
   }
   wire_.KeepRest();
-  if (codec_.settled() && !told_settled_) TellSettled();
+  const bool settled = codec_.settled() && !std::exchange(told_settled_, codec_.settled());
+  const bool hello = HasHello() && !std::exchange(told_hello_, HasHello());
+  if (settled || hello) TellOpened();
   if (state_ == State::kOpen) {
     const time::MonotonicTime now = turn_.now();
     if (!streams_.empty() || opened_count_ > 0) since_ = now;
@@ -210,9 +216,17 @@ void Http2UpstreamSession::GiveUpSettling() {
   Die(kNoSettings);
 }
 
-// Those who wait to hear whether the peer takes their upgrade.
-void Http2UpstreamSession::TellSettled() {
-  told_settled_ = true;
+// It has as long as for its SETTINGS: a peer that does not acknowledge ours says nothing either.
+bool Http2UpstreamSession::HasHello() const {
+  return codec_.note_settled() || (state_ != State::kConnecting && turn_.now() >= settle_by_);
+}
+
+void Http2UpstreamSession::OnNote() {
+  heard_ = {DecodeHello(codec_.note()).value_or(idempotency::Hello()), turn_.now()};
+}
+
+// Those who wait to hear whether the peer takes their upgrade, or for its hello.
+void Http2UpstreamSession::TellOpened() {
   for (Exchanged* stream = opened_.front(); stream != nullptr; stream = opened_.Next(stream)) {
     if (stream->owner_ != nullptr) turn_.Wake(*stream->owner_);
   }
@@ -350,6 +364,7 @@ void Http2UpstreamSession::ArmTimer() {
     due = since_ + wait;
   }
   if (state_ != State::kConnecting) due = std::min(due, KeepAliveDue(cluster_->keep_alive));
+  if (state_ == State::kOpen && !told_hello_) due = std::min(due, settle_by_);
   if (due == time::MonotonicTime::max()) return;
   if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
 }

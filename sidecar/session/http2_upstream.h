@@ -56,6 +56,7 @@ class Http2UpstreamSession final : public stream::Runnable,
   enum class State : uint8_t { kConnecting, kOpen, kLeaving, kDead };
   void OnHead(const http2::Event& event) override;
   void OnGoAway() override;
+  void OnNote() override;
   void OnStreamOver(const stream::Stream& stream, const http2::Event& event) override;
   stream::Runnable& AsRunnable() override { return *this; }
   stream::Flushable& AsFlushable() override { return *this; }
@@ -63,7 +64,9 @@ class Http2UpstreamSession final : public stream::Runnable,
   // Connected, and the peer's SETTINGS are not here, which must come by settle_by_.
   bool Settling() const { return !codec_.settled() && (state_ == State::kOpen || state_ == State::kLeaving); }
   void GiveUpSettling();
-  void TellSettled();
+  void TellOpened();
+  // What the peer may say of itself is here, or it says nothing.
+  bool HasHello() const;
   void FinishLeaving();
   void Die(std::string_view detail);
   void Leave();
@@ -84,6 +87,8 @@ class Http2UpstreamSession final : public stream::Runnable,
   uint32_t requests_ = 0;  // ever opened
   bool used_ = false;
   bool told_settled_ = false;
+  bool told_hello_ = false;
+  idempotency::HeardHello heard_;
 };
 
 }  // namespace pillion::session

@@ -19,6 +19,7 @@
 #include "sidecar/base/request_error.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/http/head.h"
+#include "sidecar/idempotency/hello.h"
 #include "sidecar/net/address.h"
 #include "sidecar/net/security.h"
 #include "sidecar/stream/turn.h"
@@ -124,6 +125,9 @@ class UpstreamStream : public Stream {
   // when it has. A granted one is answered by 101 whatever the wire says (HTTP/2: 200).
   enum class TakesUpgrade : uint8_t { kUnknown, kYes, kNo };
   virtual TakesUpgrade takes_upgrade() const = 0;
+  // What the peer has said of itself on this connection (idempotency/hello.h). Null: nothing yet, but it may; the
+  // owner is woken when it is known. Do not keep it.
+  virtual const idempotency::HeardHello* hello() const { return &idempotency::kNothingHeard; }
   // Instead of SendRequest, on an HTTP/1 connection that was not used before: no head is sent, the bytes of
   // both directions are what the connection carries, and the answer is a 200 of our own at once. For a
   // CONNECT that ends here.
