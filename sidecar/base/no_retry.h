@@ -23,14 +23,15 @@ namespace pillion {
   X(kToldToWait, "told_to_wait")           /* longer than the policy waits, or for ever */                 \
   X(kDeadline, "deadline")                 /* what is left of it is too short */                           \
   X(kBudget, "budget")                     /* the cluster's retries are a share of its requests */         \
-  X(kCircuit, "circuit")                   /* as many are under way as the cluster's circuit allows */
+  X(kCircuit, "circuit")                   /* as many are under way as the cluster's circuit allows */     \
+  X(kToken, "token")                       /* what became of its token allows none */
 
 enum class NoRetry : uint8_t {
 #define PILLION_NO_RETRY_ENUM(name, word) name,
   PILLION_NO_RETRY(PILLION_NO_RETRY_ENUM)
 #undef PILLION_NO_RETRY_ENUM
 };
-inline constexpr size_t kNoRetryReasons = static_cast<size_t>(NoRetry::kCircuit) + 1;
+inline constexpr size_t kNoRetryReasons = static_cast<size_t>(NoRetry::kToken) + 1;
 
 constexpr std::string_view ToString(NoRetry reason) {
   switch (reason) {

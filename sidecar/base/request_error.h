@@ -55,6 +55,7 @@ enum class ErrorKind : uint8_t {
   kPeerRefused,         // REFUSED_STREAM or GOAWAY below our id
   kDraining,            // we are shutting down
   kFault,               // policy makes it fail (503, or what the policy says)
+  kOutcomeUnknown,      // of a request with a token: it may have run, or not, and is not run again (500)
   kRateLimited,         // more requests than policy allows (429, likewise)
   kInternal,            // our own survivable bug
 };

@@ -80,7 +80,7 @@ struct GrpcHttp1ReverseBridge {
 
 using FilterOptions =
     std::variant<Present, CorsPolicy, Fault, RateLimit, GrpcHttp1Bridge, GrpcHttp1ReverseBridge,
-                 std::shared_ptr<const Transcoding>, StickySession, TokenDomains>;
+                 std::shared_ptr<const Transcoding>, StickySession, TokenDomains, TokenPolicy>;
 
 // One entry of a listener's list, or what a route, virtual host or table says of the entry of that name.
 struct FilterEntry {

@@ -257,8 +257,8 @@ struct Row {
   Read read;
 };
 
-const std::array<Row, 12>& Catalogue() {
-  static const auto* const rows = new std::array<Row, 12>{{
+const std::array<Row, 13>& Catalogue() {
+  static const auto* const rows = new std::array<Row, 13>{{
       {FilterKind::kCors, http::cors::v3::Cors::descriptor()->full_name(), true, false,
        ReadPresent<http::cors::v3::Cors>},
       {FilterKind::kCors, http::cors::v3::CorsPolicy::descriptor()->full_name(), false, true, ReadCorsPolicy},
@@ -280,6 +280,10 @@ const std::array<Row, 12>& Catalogue() {
       {FilterKind::kIdempotency, sidecar::v1::Idempotency::descriptor()->full_name(), true, false,
        [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) -> FilterOptions {
          return ReadTokenDomains(any, path, errors);
+       }},
+      {FilterKind::kIdempotency, sidecar::v1::TokenPolicy::descriptor()->full_name(), false, true,
+       [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) -> FilterOptions {
+         return ReadTokenPolicy(any, path, errors);
        }},
       {FilterKind::kStatefulSession, StatefulSession::descriptor()->full_name(), true, false,
        [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) {

@@ -7,6 +7,7 @@
 #include "pillion/sidecar/v1/idempotency.pb.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/http/head.h"
 #include "sidecar/idempotency/hello.h"
 
 namespace pillion::config {
@@ -113,6 +114,36 @@ TokenDomains ReadTokenDomains(const google::protobuf::Any& any, const std::strin
     if (!seen.insert(result.all.back().id).second)
       Add(errors, FieldPath(domain_path, "id"), "expected one that no other domain has");
   }
+  return result;
+}
+
+TokenPolicy ReadTokenPolicy(const google::protobuf::Any& any, const std::string& path, ConfigErrors& errors) {
+  TokenPolicy result;
+  const auto proto = Unpack<sidecar::v1::TokenPolicy>(any, path, errors);
+  if (proto == nullptr) return result;
+  result.domain = proto->domain();
+  if (proto->domain() == 0) Add(errors, FieldPath(path, "domain"), "expected a number other than 0");
+  if (proto->methods_size() > 0) result.methods = {proto->methods().begin(), proto->methods().end()};
+  for (size_t i = 0; i < result.methods.size(); ++i) {
+    const http::Method method = http::ParseMethod(result.methods[i]);
+    if (!IsFieldName(result.methods[i]) || method == http::Method::kConnect || http::IsSafe(method))
+      Add(errors, ElementPath(FieldPath(path, "methods"), i), "expected a method that may change something");
+  }
+  for (int i = 0; i < proto->grpc_methods_size(); ++i) {
+    const std::string& method = proto->grpc_methods(i);
+    if (method.size() < 4 || method.front() != '/' || method.find('/', 1) == std::string::npos) {
+      Add(errors, ElementPath(FieldPath(path, "grpc_methods"), static_cast<size_t>(i)),
+          "expected /package.Service/Method");
+    }
+    result.grpc_methods.insert(method);
+  }
+  if (proto->has_max_request_bytes()) {
+    result.max_request_bytes =
+        ReadNumber(proto->max_request_bytes(), FieldPath(path, "max_request_bytes"), errors, 1, 1024 * 1024);
+  }
+  if (proto->has_max_retries())
+    result.retry.max_retries =
+        ReadNumber(proto->max_retries(), FieldPath(path, "max_retries"), errors, 0, 10);
   return result;
 }
 

@@ -1,4 +1,4 @@
-// pillion.sidecar.v1.Idempotency -> domain.
+// What is configured of idempotency tokens -> domain.
 #ifndef PILLION_SIDECAR_CONFIG_PARSE_TOKENS_H_
 #define PILLION_SIDECAR_CONFIG_PARSE_TOKENS_H_
 
@@ -11,8 +11,12 @@
 
 namespace pillion::config {
 
+// Of pillion.sidecar.v1.Idempotency.
 TokenDomains ReadTokenDomains(const google::protobuf::Any& any, const std::string& path,
                               ConfigErrors& errors);
+
+// Of pillion.sidecar.v1.TokenPolicy.
+TokenPolicy ReadTokenPolicy(const google::protobuf::Any& any, const std::string& path, ConfigErrors& errors);
 
 }  // namespace pillion::config
 

@@ -7,9 +7,13 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
+#include "sidecar/config/route_table.h"
 #include "sidecar/idempotency/terms.h"
 
 namespace pillion::idempotency {
@@ -39,6 +43,15 @@ struct TokenDomain {
 
 struct TokenDomains {
   std::vector<TokenDomain> all;
+};
+
+// Which requests of a route get a token.
+struct TokenPolicy {
+  idempotency::DomainId domain = 0;
+  std::vector<std::string> methods = {"POST", "PATCH"};
+  std::set<std::string, std::less<>> grpc_methods;  // paths
+  size_t max_request_bytes = size_t{64} * 1024;
+  RetryPolicy retry = {.max_retries = 2};  // where the route has none
 };
 
 }  // namespace pillion::config

@@ -61,6 +61,8 @@ constexpr Row kRows[] = {
     {ErrorKind::kPeerRefused, {503, 14, "UR", "upstream refused the request\n"}},
     {ErrorKind::kDraining, {503, 14, "UO", "shutting down\n", true}},
     {ErrorKind::kFault, {503, 14, "FI", "fault filter abort\n"}},
+    // A status that few send the request again for by themselves: that would be another one, and run again.
+    {ErrorKind::kOutcomeUnknown, {500, 2, "UR", "the request may have run, or not\n"}},
     {ErrorKind::kRateLimited, {429, 14, "RL", "local_rate_limited\n"}},
     {ErrorKind::kInternal, {500, 13, "LR", "internal error\n", true}},
 };

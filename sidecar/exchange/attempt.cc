@@ -7,6 +7,7 @@
 #include "sidecar/exchange/hash_policy.h"
 #include "sidecar/exchange/origin_header.h"
 #include "sidecar/exchange/peer_outcome.h"
+#include "sidecar/exchange/token_fields.h"
 #include "sidecar/filter/chain.h"
 #include "sidecar/filter/grpc.h"
 #include "sidecar/net/proxy_protocol.h"
@@ -68,6 +69,8 @@ Next Attempt::Advance() {
 upstream::EndpointState* Attempt::ChooseEndpoint() {
   upstream::ClusterState& cluster = order_.cluster;
   if (const net::Address* const only = order_.client.only_endpoint()) return cluster.Find(*only);
+  if (leads_ != nullptr && leads_->pinned)
+    return cluster.Has(*leads_->pinned) ? leads_->pinned.get() : nullptr;
   upstream::PickQuery query{.tried = leads_ == nullptr ? upstream::Tried() : upstream::Tried(leads_->tried),
                             .now = order_.env.turn.now(),
                             .random = order_.env.random};
@@ -193,6 +196,9 @@ Next Attempt::SendHead() {
         break;
     }
   }
+  if (order_.filter_state.token != nullptr) {
+    if (const Next next = StampToken(); next != Next::kMore) return next;
+  }
   const bool http2 = stream_->wire_version() == http::Version::kHttp2;
   for (size_t i = 0; i < order_.env.filters.always; ++i) {
     http::ResponseHead unused;
@@ -234,6 +240,7 @@ Next Attempt::SendHead() {
     head.has_authority = had_authority;
   }
   head.headers.Remove(http::Known::kPillionOrigin);
+  if (order_.filter_state.token != nullptr) RemoveTokenFields(head.headers);
   if (!sent) {
     return FallBackToHttp1({ErrorKind::kHeadTooLarge, Side::kClient, Outcome::kNotSent,
                             "the head is too large for the upstream"});
@@ -244,6 +251,34 @@ Next Attempt::SendHead() {
   if (upgraded_) order_.events.Note(Event::kUpgraded, 0, head_sent_at_);
   order_.events.Note(Event::kHeadSent, number_, head_sent_at_);
   step_ = Step::kAwaitHead;
+  return Next::kMore;
+}
+
+// A token goes only to a process that has said that it makes sure of it; all attempts that carry it go there,
+// and once one has gone without, or may have run elsewhere, there is none.
+Next Attempt::StampToken() {
+  filter::TokenState& token = *order_.filter_state.token;
+  if (token.policy == nullptr) return Next::kMore;
+  token.stamped = false;
+  if (token.exposed) return Next::kMore;
+  const idempotency::HeardHello* const heard = stream_->hello();
+  if (heard == nullptr) return Next::kWait;
+  const idempotency::Hello::Domain* const domain = heard->hello.Find(token.policy->domain);
+  if (token.may_run && (domain == nullptr || heard->hello.incarnation != token.process)) {
+    return End({ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
+                "the process that may have run the request is gone"});
+  }
+  if (domain == nullptr) {
+    token.exposed = true;
+    return Next::kMore;
+  }
+  if (!token.minted) {
+    token.minted = idempotency::Token::Mint(heard->Clock(*domain, order_.env.turn.now()), order_.env.random);
+    token.process = heard->hello.incarnation;
+  }
+  token.stamped = true;
+  WriteTokenFields(token, number_, head().headers);
+  order_.events.Note(Event::kStamped, number_, order_.env.turn.now());
   return Next::kMore;
 }
 
@@ -364,6 +399,13 @@ Next Attempt::AwaitHead() {
                                                 : own       ? Answerer::kOwnApp
                                                             : Answerer::kOther);
       is_told_ = static_cast<bool>(error_);
+    }
+    if (to_sidecar_ && order_.filter_state.token != nullptr) {
+      const auto text = stream_->response().headers.Find(http::Known::kPillionDedup);
+      verdict_ = text ? idempotency::ParseVerdict(*text) : std::nullopt;
+      if (verdict_) {
+        order_.events.Note(Event::kTokenVerdict, static_cast<uint32_t>(*verdict_), order_.env.turn.now());
+      }
     }
     LearnOf(error_.kind);
     NoteAnswer();

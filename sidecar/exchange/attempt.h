@@ -24,6 +24,7 @@
 #include "sidecar/base/slice.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/filter/sticky_session.h"
+#include "sidecar/idempotency/verdict.h"
 #include "sidecar/stream/stream.h"
 #include "sidecar/telemetry/events.h"
 #include "sidecar/upstream/cluster_state.h"
@@ -53,6 +54,7 @@ enum class Next : uint8_t {
 // What bears on which endpoints a request may go to, beside its cluster and route.
 struct Leads {
   upstream::TriedEndpoints tried;                // by its earlier attempts
+  LocalRef<upstream::EndpointState> pinned;      // the only one that may be asked; null: any
   std::optional<filter::StickySession> session;  // of requests that belong to one, or begin one
 };
 
@@ -107,6 +109,8 @@ class Attempt final : public Recycled<Attempt> {
   // What the answer that came says of another's attempt, or of the app's own (peer_outcome.h). kNone:
   // nothing.
   RequestError told() const { return is_told_ ? error_ : RequestError(); }
+  // What the endpoint's sidecar says of the request's token; nullopt: nothing.
+  std::optional<idempotency::Verdict> verdict() const { return verdict_; }
   // Nothing has come of it yet, not even what has not been looked at.
   bool AwaitsAnswer() const {
     const bool here = stream_ != nullptr && (stream_->in().head || stream_->in().error);
@@ -143,6 +147,7 @@ class Attempt final : public Recycled<Attempt> {
   bool is_retry_ : 1 = false;    // in the cluster's circuit
   bool hedged_ : 1 = false;
   bool alone_ : 1 = false;
+  std::optional<idempotency::Verdict> verdict_;
   uint32_t number_;
 
   Next Pick();
@@ -150,6 +155,7 @@ class Attempt final : public Recycled<Attempt> {
   bool MustKeepSession() const { return leads_ != nullptr && leads_->session && leads_->session->strict(); }
   Next Acquire();
   Next SendHead();
+  Next StampToken();
   Next AwaitHead();
   Next Relay();
   Next End(const RequestError& error);

@@ -647,7 +647,21 @@ RequestError Exchange::ForTheWhole(RequestError error) const {
   return error;
 }
 
-Next Exchange::AnswerLocally(const RequestError& error) {
+// What may have run is told as such where the request had a token: whoever sent it again would send another
+// one.
+RequestError Exchange::AsOfToken(RequestError error) const {
+  const filter::TokenState* const token = filter_state_.token.get();
+  if (token == nullptr || token->policy == nullptr || error.side == Side::kClient) return error;
+  if (!token->stamped && !token->may_run) return error;
+  if (ForTheWhole(error).outcome == Outcome::kAmbiguous) {
+    error.kind = ErrorKind::kOutcomeUnknown;
+    error.outcome = Outcome::kAmbiguous;
+  }
+  return error;
+}
+
+Next Exchange::AnswerLocally(const RequestError& what) {
+  const RequestError error = AsOfToken(what);
   Answer answer = AnswerFor(error);
   if (error.kind == ErrorKind::kNoCluster && route_ != nullptr) answer.status = route_->no_cluster_status;
   return AnswerAs(error, answer);

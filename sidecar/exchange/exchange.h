@@ -93,6 +93,8 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   upstream::AttemptFacts Describe(const Attempt& attempt);
   void DescribeAnswer(const Attempt& attempt, upstream::AttemptFacts& facts);
   bool PolicyTakesRequest() const;
+  const config::RetryPolicy* RetryTerms() const;
+  void KeepToken(bool may_run);
   // Than the one that the attempt was at.
   bool HasOtherEndpoints(const Attempt& attempt) const;
   std::optional<time::Duration> TimeLeft() const;
@@ -139,6 +141,7 @@ class Exchange final : public stream::Holder, public ListNode<AliveTag>, public 
   void Remember(const Attempt& attempt, std::string_view why = {});
 
   RequestError ForTheWhole(RequestError error) const;
+  RequestError AsOfToken(RequestError error) const;
   // Answers instead of an upstream; the reason is kept for explain, log and metrics.
   Next AnswerLocally(const RequestError& error);
   Next AnswerAs(const RequestError& error, const Answer& answer);

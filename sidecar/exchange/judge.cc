@@ -15,10 +15,21 @@ using telemetry::Event;
 
 namespace {
 
+constexpr RequestError kNobodyKnows = {ErrorKind::kOutcomeUnknown, Side::kUpstream, Outcome::kAmbiguous,
+                                       "an attempt before may have run"};
+
+// Of an attempt after one that may have run: it says what became of the request.
+bool MeansDefinite(idempotency::Verdict verdict) {
+  return MeaningOf(verdict, false) == idempotency::Meaning::kDefinitive;
+}
+
 constexpr RequestError kAttemptIdle = {ErrorKind::kPerTryTimeout, Side::kUpstream, Outcome::kAmbiguous,
                                        "no byte of the attempt for too long"};
 
 bool MayHaveRun(const upstream::AttemptFacts& facts) {
+  using idempotency::Meaning;
+  if (facts.stamped && facts.verdict && MeaningOf(*facts.verdict, !facts.may_run) == Meaning::kNotRun)
+    return facts.may_run;
   return !facts.error || facts.answered ||
          (facts.error.outcome != Outcome::kNotSent && facts.error.outcome != Outcome::kRefused);
 }
@@ -60,8 +71,8 @@ void Exchange::DescribeAnswer(const Attempt& attempt, upstream::AttemptFacts& fa
   const http::HeaderList& fields = in_trailers ? in.trailers : head.headers;
   if (const auto grpc = fields.Find(http::Known::kGrpcStatus); grpc && grpc_)
     facts.grpc_status = filter::ParseGrpcStatus(*grpc);
-  if (!route_->retry) return;
-  const config::RetryPolicy& policy = *route_->retry;
+  if (RetryTerms() == nullptr) return;
+  const config::RetryPolicy& policy = *RetryTerms();
   const bool good = head.status < 400 && facts.grpc_status.value_or(0) == 0;
   if (good && policy.response_headers.empty() && policy.status_codes.empty()) return;
   const auto matches = [&](const config::HeaderMatch& match) { return route::Matches(match, head.headers); };
@@ -89,9 +100,9 @@ std::optional<time::Duration> Exchange::TimeLeft() const {
 }
 
 time::Duration Exchange::WaitBeforeRetry(upstream::Verdict verdict, const upstream::ToldWait& told) {
-  if (verdict != upstream::Verdict::kRetryPolicy || !route_->retry) return {};
+  if (verdict != upstream::Verdict::kRetryPolicy || RetryTerms() == nullptr) return {};
   const auto backoff =
-      upstream::Backoff(*route_->retry, static_cast<uint32_t>(attempts_ - safe_retries_), env_.random.Next());
+      upstream::Backoff(*RetryTerms(), static_cast<uint32_t>(attempts_ - safe_retries_), env_.random.Next());
   return told.kind == upstream::ToldWait::Kind::kWait ? std::max(backoff, told.wait) : backoff;
 }
 
@@ -125,6 +136,11 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
   facts.paid_retries = paid_retries();
   facts.safe_retries = safe_retries_;
   facts.request_matches = PolicyTakesRequest();
+  if (const filter::TokenState* const token = filter_state_.token.get(); token != nullptr && token->stamped) {
+    facts.stamped = true;
+    facts.may_run = token->may_run;
+    facts.verdict = attempt.verdict();
+  }
   facts.idempotent_method = route_->retry && route_->retry->TakesAsIdempotent(client_->request().path);
   DescribeAnswer(attempt, facts);
   return facts;
@@ -152,13 +168,13 @@ Next Exchange::Judge() {
   attempt_->EndRetry();
   const upstream::AttemptFacts facts = Describe(*attempt_);
   target_->stats.AttemptTook(env_.turn.now() - attempt_->started());
-  const config::RetryPolicy* policy = route_->retry ? &*route_->retry : nullptr;
-  upstream::Judgement judgement = upstream::JudgeAttempt(facts, policy);
+  upstream::Judgement judgement = upstream::JudgeAttempt(facts, RetryTerms());
   if (listener_->tried_once) judgement.verdict = upstream::Verdict::kDeliver;
   const time::Duration wait = WaitBeforeRetry(judgement.verdict, facts.told_wait);
   judgement = MayRetry(judgement, wait);
   if (judgement.verdict != upstream::Verdict::kDeliver) {
     may_have_run_ = may_have_run_ || MayHaveRun(facts);
+    if (facts.stamped) KeepToken(MayHaveRun(facts));
     return Retry(judgement.verdict, wait);
   }
   const bool bad = facts.error || judgement.reason != NoRetry::kNone;
@@ -167,6 +183,10 @@ Next Exchange::Judge() {
   if (!attempt_->error() && facts.status == 101 && client_->request().upgrade.empty()) {
     attempt_->Fail(
         {ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, "101 without having been asked"});
+  }
+  if (facts.may_run && facts.verdict && !MeansDefinite(*facts.verdict)) {
+    attempt_->Fail(kNobodyKnows);
+    return AnswerLocally(kNobodyKnows);
   }
   if (const RequestError error = attempt_->error())
     return TellsReset() ? BreakOff(error) : AnswerLocally(error);
@@ -197,6 +217,25 @@ bool Exchange::TellsReset() const {
          !from_peer_ && filter_state_.chain == nullptr;
 }
 
+// Of the route; where it has none, of its tokens; null: neither.
+const config::RetryPolicy* Exchange::RetryTerms() const {
+  if (route_->retry) return &*route_->retry;
+  const filter::TokenState* const token = filter_state_.token.get();
+  return token != nullptr && token->stamped ? &token->policy->retry : nullptr;
+}
+
+// For the attempts to come: at the process that may have run it, or with another token anywhere.
+void Exchange::KeepToken(bool may_run) {
+  filter::TokenState& token = *filter_state_.token;
+  token.may_run = may_run;
+  if (!may_run) {
+    token.minted.reset();
+    return;
+  }
+  if (leads_ == nullptr) leads_ = std::make_unique<Leads>();
+  leads_->pinned = LocalRef<upstream::EndpointState>(attempt_->endpoint());
+}
+
 // The next attempt starts when the step is taken again: at once, or when the back-off is over.
 Next Exchange::Retry(upstream::Verdict verdict, time::Duration wait) {
   Remember(*attempt_);
@@ -212,7 +251,7 @@ Next Exchange::Retry(upstream::Verdict verdict, time::Duration wait) {
   attempt_.reset();
   target_->stats.retries.Add();
   Note(Event::kRetry, attempts_ + 1u);
-  if (verdict != upstream::Verdict::kRetryPolicy || !route_->retry) {
+  if (verdict != upstream::Verdict::kRetryPolicy) {
     ++safe_retries_;
     return Next::kMore;
   }

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "sidecar/idempotency/hello.h"
+
 namespace pillion::exchange {
 
 std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
@@ -19,6 +21,21 @@ std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
   take(Known::kPillionFirst, &filter::TokenState::first);
   take(Known::kPillionDomain, &filter::TokenState::domain);
   return fields;
+}
+
+void WriteTokenFields(const filter::TokenState& token, uint32_t attempt, http::HeaderList& headers) {
+  using http::Known;
+  headers.Add(Known::kPillionToken, token.minted->ToString());
+  headers.Add(Known::kPillionAttempt, std::to_string(attempt));
+  headers.Add(Known::kPillionFirst, idempotency::ToHex(token.process));
+  headers.Add(Known::kPillionDomain, idempotency::ToHex(token.policy->domain));
+}
+
+void RemoveTokenFields(http::HeaderList& headers) {
+  using http::Known;
+  for (const Known known :
+       {Known::kPillionToken, Known::kPillionAttempt, Known::kPillionFirst, Known::kPillionDomain})
+    headers.Remove(known);
 }
 
 }  // namespace pillion::exchange

@@ -3,6 +3,7 @@
 #ifndef PILLION_SIDECAR_EXCHANGE_TOKEN_FIELDS_H_
 #define PILLION_SIDECAR_EXCHANGE_TOKEN_FIELDS_H_
 
+#include <cstdint>
 #include <memory>
 
 #include "sidecar/filter/filter.h"
@@ -12,6 +13,10 @@ namespace pillion::exchange {
 
 // Null: there is no token.
 std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers);
+
+// Of an attempt, which counts from 1; the token has been minted.
+void WriteTokenFields(const filter::TokenState& token, uint32_t attempt, http::HeaderList& headers);
+void RemoveTokenFields(http::HeaderList& headers);
 
 }  // namespace pillion::exchange
 

@@ -27,9 +27,11 @@
 #include "sidecar/base/request_error.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/config/listener.h"
+#include "sidecar/config/tokens.h"
 #include "sidecar/filter/sticky_session.h"
 #include "sidecar/http/head.h"
 #include "sidecar/idempotency/bell.h"
+#include "sidecar/idempotency/token.h"
 #include "sidecar/net/address.h"
 #include "sidecar/net/security.h"
 #include "sidecar/telemetry/request_record.h"
@@ -67,14 +69,21 @@ struct Await {
   std::optional<idempotency::Waiter> waiter;
 };
 
-// Of a request that has a token: what a sidecar has said of it, as it stood in the head, which it was taken
-// off.
+// Of a request that has a token, or may get one.
 struct TokenState {
+  // Of the service's side: what a sidecar has said of it, as it stood in the head, which it was taken off.
   std::string token;
   std::string attempt;
   std::string first;  // the incarnation that its first attempt went to
   std::string domain;
   std::unique_ptr<Await> await;  // null: nothing is waited for
+  // Of the client's side. Null policy: it is not.
+  const config::TokenPolicy* policy = nullptr;
+  std::optional<idempotency::Token> minted;  // none: the next attempt gets a new one
+  idempotency::Incarnation process{};        // that attempts with it go to
+  bool exposed = false;  // an attempt has gone without a token: none of the others has one
+  bool stamped = false;  // the present attempt carries it
+  bool may_run = false;  // one before it did, and may have run
 };
 
 // What the filters of one request remember; one member per filter that needs it for every request.

@@ -36,6 +36,10 @@ bool WantsPathAlone(const config::RouteMatch& match) {
 }  // namespace
 
 HostRoutes::HostRoutes(const std::vector<config::Route>& routes) : routes_(&routes) {
+  size_t bytes = 0;
+  for (const config::Route& route : routes) bytes += route.match.text.size();
+  texts_ = std::make_unique<char[]>(bytes);
+  char* end = texts_.get();
   for (uint32_t place = 0; place < routes.size(); ++place) {
     const config::RouteMatch& match = routes[place].match;
     has_shares_ = has_shares_ || match.share.has_value();
@@ -43,15 +47,17 @@ HostRoutes::HostRoutes(const std::vector<config::Route>& routes) : routes_(&rout
     const Candidate candidate = {.place = place,
                                  .path_alone = found_by != FoundBy::kNothing && WantsPathAlone(match)};
     found_by_path_ = found_by_path_ || found_by != FoundBy::kNothing;
+    const std::string_view text(end, match.text.size());
+    end = std::ranges::copy(match.text, end).out;
     switch (found_by) {
       case FoundBy::kPath:
-        paths_[match.text].push_back(candidate);
+        paths_[text].push_back(candidate);
         break;
       case FoundBy::kPrefix:
-        prefixes_[match.text].push_back(candidate);
+        prefixes_[text].push_back(candidate);
         break;
       case FoundBy::kElementPrefix:
-        element_prefixes_[match.text].push_back(candidate);
+        element_prefixes_[text].push_back(candidate);
         break;
       case FoundBy::kNothing:
         others_.push_back(candidate);

@@ -42,6 +42,9 @@ class HostRoutes {
   };
   using Candidates = absl::InlinedVector<Candidate, 1>;  // in order
   const std::vector<config::Route>* routes_;
+  // Those of paths and prefixes, one behind the other: in the routes, which are large, each would be a line
+  // of the cache by itself.
+  std::unique_ptr<char[]> texts_;
   absl::flat_hash_map<std::string_view, Candidates> paths_;
   ByLength<Candidates> prefixes_;
   ByLength<Candidates> element_prefixes_;

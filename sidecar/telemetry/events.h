@@ -22,6 +22,8 @@ namespace pillion::telemetry {
   X(kWaitedForStream, "connecting", "0")                          \
   X(kAcquired, "acquired", "1 when the connection had been used") \
   X(kHeadSent, "head-sent", "attempt number")                     \
+  X(kStamped, "token-stamped", "attempt number")                  \
+  X(kTokenVerdict, "token-verdict", "number of the verdict")      \
   X(kUpgraded, "upgraded-to-h2", "0")                             \
   X(kHeadReceived, "head-received", "status")                     \
   X(kAttemptFailed, "attempt-failed", "error kind")               \

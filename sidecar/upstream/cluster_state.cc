@@ -267,6 +267,10 @@ EndpointState* ClusterState::Find(const net::Address& address) const {
   return nullptr;
 }
 
+bool ClusterState::Has(const EndpointState& endpoint) const {
+  return std::ranges::any_of(endpoints_, [&](const auto& one) { return one.get() == &endpoint; });
+}
+
 EndpointState* ClusterState::FindSticky(const net::Address& address, const PickQuery& query,
                                         const config::LabelMatch* labels) {
   if (config().original_destination) return nullptr;  // each client dials its own

@@ -58,6 +58,8 @@ class ClusterState : public LocalCounted {
   const std::vector<LocalRef<EndpointState>>& endpoints() const { return endpoints_; }
   // Null: it has none at that address, or one that gets no requests.
   EndpointState* Find(const net::Address& address) const;
+  // It is one of the cluster's now, whatever is thought of it.
+  bool Has(const EndpointState& endpoint) const;
   // The endpoint at that address for a request whose session is there. Null: it has none, or one where
   // sessions do not stay (Cluster::session_health), or that the route's `labels` do not allow.
   EndpointState* FindSticky(const net::Address& address, const PickQuery& query,

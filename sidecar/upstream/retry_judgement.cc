@@ -86,8 +86,33 @@ bool SafeToRunAgain(const AttemptFacts& facts, const config::RetryPolicy& policy
          policy.non_idempotent;
 }
 
+// Of a request with a token: whoever runs it runs it once, so that what matters is only what is known of it.
+// Nothing is concluded from what the app has answered, whatever policy says of statuses.
+Judgement JudgeToken(const AttemptFacts& facts, const config::RetryPolicy& policy) {
+  using idempotency::Meaning;
+  bool again = false;
+  if (facts.verdict) {
+    const Meaning meaning = MeaningOf(*facts.verdict, !facts.may_run);
+    if (meaning == Meaning::kStop) return {Verdict::kDeliver, NoRetry::kToken};
+    again = meaning == Meaning::kNotRun || meaning == Meaning::kAmbiguous;
+  } else if (facts.error) {
+    if (facts.error.side == Side::kClient) return {Verdict::kDeliver, NoRetry::kCannotBeSent};
+    if (facts.answered) return {Verdict::kDeliver, NoRetry::kToken};
+    if (facts.error.side == Side::kLocal) return {Verdict::kDeliver, NoRetry::kToken};
+    again = true;
+  } else {
+    again = facts.status >= 502 && facts.status <= 504;  // somebody between has answered
+  }
+  if (!again) return {};
+  if (facts.told_wait.kind == ToldWait::Kind::kNever) return {Verdict::kDeliver, NoRetry::kToldToWait};
+  if (facts.paid_retries >= policy.max_retries) return {Verdict::kDeliver, NoRetry::kUsedUp};
+  return {Verdict::kRetryPolicy};
+}
+
 // As if the whole request were still there.
 Judgement JudgeWithBody(const AttemptFacts& facts, const config::RetryPolicy* policy) {
+  const bool kept_out = NotProcessed(facts) && !facts.may_run;  // as any other request
+  if (facts.stamped && policy != nullptr && !kept_out) return JudgeToken(facts, *policy);
   // The only endpoint is down, or its sidecar has tried in vain: at once it would be again. Waiting a while
   // is for a policy to want.
   const bool hopeless =

@@ -10,6 +10,7 @@
 #include "sidecar/base/request_error.h"
 #include "sidecar/config/route_table.h"
 #include "sidecar/http/head.h"
+#include "sidecar/idempotency/verdict.h"
 
 namespace pillion::upstream {
 
@@ -42,6 +43,11 @@ struct AttemptFacts {
   bool request_matches = true;     // the policy's request_headers
   bool idempotent_method = false;  // of gRPC, as the policy knows
   ToldWait told_wait = {};
+  // It carried a token, to a process that makes sure that it runs once (specs/idempotency.md 4.1); what that
+  // said of it, if anything; and whether an attempt before it, there, may have run.
+  bool stamped = false;
+  std::optional<idempotency::Verdict> verdict = std::nullopt;
+  bool may_run = false;
   bool body_replayable = true;  // all that was sent of the request is still held
   bool reused_connection = false;
   bool other_endpoints = true;  // there is another than the one that failed
@@ -61,8 +67,8 @@ struct Judgement {
   NoRetry reason = NoRetry::kNone;  // of kDeliver
 };
 
-// `policy` may be null. Never kRetry* for what could run twice unless the method is idempotent or the policy
-// says so.
+// `policy` may be null, but not of an attempt that was stamped. Never kRetry* for what could run twice unless
+// the method is idempotent or the policy says so.
 Judgement JudgeAttempt(const AttemptFacts& facts, const config::RetryPolicy* policy);
 
 // May another attempt be made beside one that has not answered yet, of which `facts` tells without an error?

@@ -644,6 +644,70 @@ http::HeaderList Fields(std::initializer_list<std::pair<const char*, const char*
   return list;
 }
 
+// specs/idempotency.md 2.1 and 4.1.
+TEST(Judge, ARequestWithATokenGoesByWhatIsKnownOfItAndByNothingElse) {
+  using Said = idempotency::Verdict;
+  config::RetryPolicy policy;
+  policy.on = ~0u;  // whatever it says of statuses
+  policy.status_codes = {200, 400};
+  policy.max_retries = 2;
+  const auto judge = [&](AttemptFacts facts) {
+    facts.method = http::Method::kPost;
+    facts.stamped = true;
+    return JudgeAttempt(facts, &policy);
+  };
+  const std::pair<Said, bool> known[] = {
+      {Said::kExecuted, false},  {Said::kReplayed, false},   {Said::kCoalesced, false},
+      {Said::kTombstone, false}, {Said::kNotExecuted, true}, {Said::kInFlight, true},
+      {Said::kUnknown, false},   {Said::kMismatch, false},   {Said::kExpired, false},
+      {Said::kBadToken, false},  {Said::kDoubt, true},       {Said::kBypass, false}};
+  for (const auto& [said, again] : known) {
+    for (const uint16_t status : {200, 400, 409, 500, 503}) {
+      AttemptFacts facts;
+      facts.status = status;
+      facts.verdict = said;
+      EXPECT_EQ(judge(facts).verdict, again ? Verdict::kRetryPolicy : Verdict::kDeliver)
+          << ToString(said) << " " << status;
+      facts.may_run = true;
+      EXPECT_EQ(judge(facts).verdict == Verdict::kRetryPolicy, again && said != Said::kDoubt)
+          << ToString(said);
+      facts.paid_retries = 2;
+      EXPECT_EQ(judge(facts).verdict, Verdict::kDeliver);
+    }
+  }
+  for (const uint16_t status : {200, 404, 409, 500, 502, 503, 504}) {
+    AttemptFacts facts;
+    facts.status = status;
+    EXPECT_EQ(judge(facts).verdict, status >= 502 ? Verdict::kRetryPolicy : Verdict::kDeliver)
+        << "somebody else has answered: " << status;
+  }
+}
+
+TEST(Judge, ARequestWithATokenThatMayHaveRunIsTriedAgain) {
+  config::RetryPolicy policy;
+  policy.max_retries = 1;
+  AttemptFacts facts;
+  facts.method = http::Method::kPost;
+  facts.error = Failed(ErrorKind::kClosed, Outcome::kAmbiguous);
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+  facts.stamped = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  facts.body_replayable = false;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kBody);
+  facts.body_replayable = true;
+  facts.answered = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kToken) << "its client has seen some of it";
+  facts.answered = false;
+  facts.error.side = Side::kClient;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+  facts.error = Failed(ErrorKind::kConnectFailed, Outcome::kNotSent);
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetrySafe) << "as any other";
+  facts.may_run = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  facts.paid_retries = 1;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kUsedUp);
+}
+
 TEST(ToldWait, RetryAfterIsWaitedForUpToTheLongestBackOff) {
   using Kind = ToldWait::Kind;
   config::RetryPolicy policy;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include "sidecar/config/filters.h"
 #include "sidecar/filter/chain.h"
@@ -42,6 +43,22 @@ time::MonotonicTime DeadlineOf(const filter::RequestView& request) {
   return left ? request.caller->now + *left : time::MonotonicTime::max();
 }
 
+// Null: it gets no token.
+const config::TokenPolicy* PolicyFor(const filter::RequestView& request) {
+  const config::FilterOptions* const options =
+      config::OptionsOf(config::FilterKind::kIdempotency, request.options, request.route);
+  const auto* const policy = options == nullptr ? nullptr : std::get_if<config::TokenPolicy>(options);
+  if (policy == nullptr) return nullptr;
+  const http::RequestHead& head = request.head;
+  using Kind = http::ContentLength::Kind;
+  const bool large = head.content.kind == Kind::kSized && head.content.bytes > policy->max_request_bytes;
+  if (large || !head.upgrade.empty() || head.method == http::Method::kConnect) return nullptr;
+  const bool chosen = http::IsGrpc(head.headers)
+                          ? policy->grpc_methods.contains(head.path)
+                          : std::ranges::find(policy->methods, head.method_text) != policy->methods.end();
+  return chosen ? policy : nullptr;
+}
+
 Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
   const auto type = request.head.headers.Find(http::Known::kContentType);
   FillAnswer({problem}, http::IsGrpc(request.head.headers) ? *type : "", request.response,
@@ -52,8 +69,14 @@ Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
 }  // namespace
 
 Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
+  if (request.state.token == nullptr) {
+    if (const config::TokenPolicy* const policy = PolicyFor(request)) {
+      request.state.token = std::make_unique<filter::TokenState>();
+      request.state.token->policy = policy;
+    }
+    return Decision::kContinue;
+  }
   const filter::TokenState* const fields = request.state.token.get();
-  if (fields == nullptr) return Decision::kContinue;
   // What has one and is not protected by it must not run: whoever sent it may send it again.
   const config::TokenDomain* const domain = FindDomain(config::TokenDomainsOf(request.options), *fields);
   if (domain == nullptr) return Refuse(request, TokenProblem::kOtherDomain);

@@ -1,0 +1,392 @@
+// A POST from app to app over two sidecars and a network that breaks: with a token it runs once and is
+// answered, or its client is told that nobody knows; whole engines on a simulated network and virtual time.
+//
+//   client --HTTP/1.1--> outbound engine ==HTTP/2==> wire ==HTTP/2==> inbound engine --HTTP/1.1--> app
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sidecar/config/filters.h"
+#include "sidecar/idempotency/tables.h"
+#include "sidecar/testing/sim_peer.h"
+#include "sidecar/worker/engine_fixture.h"
+
+namespace pillion::worker {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::SimPeer;
+using testing::SimServer;
+
+constexpr uint16_t kOutboundPort = 15001;
+constexpr uint16_t kWirePort = 15005;
+constexpr uint16_t kInboundPort = 15006;
+constexpr uint16_t kAppPort = 8080;
+constexpr idempotency::DomainId kDomain = 7;
+
+// Between the two sidecars: passes bytes on, up to where it breaks.
+class Wire {
+ public:
+  Wire(net::Loop& loop, uint16_t from, uint16_t to) : loop_(loop), to_(to), server_(loop, At(from)) {
+    server_.on_accept = [this](SimPeer& peer) { Join(peer); };
+  }
+  // Connection number `connection`, from 0, breaks when so many bytes have gone that way.
+  struct Cut {
+    size_t connection = 0;
+    bool answers = false;  // bytes to the client's side, else to the service's
+    size_t after = 0;
+  };
+  std::optional<Cut> cut;
+  // What goes the way of the answers is held up.
+  bool mute = false;
+  // True: something moved.
+  bool Move() {
+    bool moved = false;
+    for (size_t i = 0; i < joints_.size(); ++i) {
+      Joint& joint = joints_[i];
+      if (joint.broken) continue;
+      moved = Pass(i, *joint.near, *joint.far, false, joint.to_far) || moved;
+      if (!joint.broken && !mute) moved = Pass(i, *joint.far, *joint.near, true, joint.to_near) || moved;
+    }
+    return moved;
+  }
+  size_t connections() const { return joints_.size(); }
+  // Bytes that went on the first connection, either way.
+  size_t passed(bool answers) const {
+    return answers ? joints_.at(0).to_near.sent : joints_.at(0).to_far.sent;
+  }
+  void BreakAll() {
+    for (Joint& joint : joints_) Break(joint);
+  }
+
+ private:
+  struct Lane {
+    std::string waiting;
+    size_t sent = 0;
+  };
+  struct Joint {
+    SimPeer* near = nullptr;
+    std::unique_ptr<SimPeer> far;
+    Lane to_far;
+    Lane to_near;
+    bool broken = false;
+  };
+  void Join(SimPeer& peer) {
+    Joint& joint = joints_.emplace_back();
+    joint.near = &peer;
+    joint.far = std::make_unique<SimPeer>(loop_, At(to_));
+  }
+  void Break(Joint& joint) {
+    if (std::exchange(joint.broken, true)) return;
+    joint.near->Reset();
+    joint.far->Reset();
+  }
+  bool Pass(size_t number, SimPeer& from, SimPeer& to, bool answers, Lane& lane) {
+    from.Read();
+    lane.waiting += std::exchange(from.text, {});
+    size_t most = lane.waiting.size();
+    const bool cuts = cut && cut->connection == number && cut->answers == answers;
+    if (cuts) most = std::min(most, cut->after - lane.sent);
+    const size_t sent = to.connected() ? to.SendSome(std::string_view(lane.waiting).substr(0, most)) : 0;
+    lane.waiting.erase(0, sent);
+    lane.sent += sent;
+    // The byte before the cut arrives.
+    if (cuts && lane.sent == cut->after) {
+      cut.reset();
+      breaking_ = number;
+    } else if (from.ended || from.reset) {
+      Break(joints_[number]);
+    }
+    return sent > 0;
+  }
+
+ public:
+  // After what was passed on has come.
+  void BreakWhatIsCut() {
+    if (breaking_) Break(joints_[*std::exchange(breaking_, std::nullopt)]);
+  }
+
+ private:
+  net::Loop& loop_;
+  const uint16_t to_;
+  SimServer server_;
+  std::vector<Joint> joints_;
+  std::optional<size_t> breaking_;
+};
+
+class TokenMesh : public EngineFixture {
+ protected:
+  TokenMesh() : wire_(*peers_, kWirePort, kInboundPort), app_(*peers_, At(kAppPort)) {
+    app_.on_accept = [this](SimPeer& peer) { connections_.push_back({&peer, {}}); };
+  }
+  void Start() {
+    StartInbound(engine_, kInboundPort);
+    ConfigureOutbound(1);
+  }
+  void StartInbound(Engine& engine, uint16_t port) {
+    const ProxyConfig in(port, kAppPort);
+    in.server->http.accept_peer_headers = true;
+    config::TokenDomains domains;
+    if (enforces_) domains.all.emplace_back().id = kDomain;
+    in.server->http.filters = Filters(std::make_shared<const config::FilterOptions>(std::move(domains)));
+    EXPECT_TRUE(engine.Apply(Prepare(in.snapshot, nullptr, nullptr, &tables_)).empty());
+  }
+  void ConfigureOutbound(size_t endpoints) {
+    const ProxyConfig out(kOutboundPort, kWirePort);
+    out.server->direction = config::Direction::kOutbound;
+    out.server->http.allow_explain = true;
+    out.server->http.filters = Filters(std::make_shared<const config::FilterOptions>(config::TokenDomains()));
+    config::ListenerEntry& entry = out.snapshot->listeners["l"];
+    auto listener = std::make_shared<config::Listener>(*entry.listener);
+    listener->direction = config::Direction::kOutbound;
+    entry.listener = listener;
+    auto table = std::make_shared<config::RouteTable>(*entry.routes[0]);
+    config::Route& route = table->virtual_hosts[0].routes[0];
+    route.timeout = timeout_;
+    route.retry = retry_;
+    config::TokenPolicy policy;
+    policy.domain = kDomain;
+    if (stamps_) route.filters = Filters(std::make_shared<const config::FilterOptions>(policy));
+    entry.routes[0] = table;
+    config::ClusterEntry& next = out.snapshot->clusters["app"];
+    auto assignment = std::make_shared<config::Assignment>();
+    for (size_t i = 0; i < endpoints; ++i) {
+      config::Endpoint& endpoint = assignment->endpoints.emplace_back();
+      endpoint.address = At(static_cast<uint16_t>(kWirePort - i));
+      endpoint.pillion_sidecar = true;
+    }
+    next.endpoints = assignment;
+    EXPECT_TRUE(near_.Apply(Prepare(out.snapshot, nullptr)).empty());
+  }
+  static std::shared_ptr<const std::vector<config::FilterEntry>> Filters(
+      std::shared_ptr<const config::FilterOptions> options) {
+    auto entries = std::make_shared<std::vector<config::FilterEntry>>();
+    entries->push_back({"tokens", false, config::FilterKind::kIdempotency, std::move(options)});
+    return entries;
+  }
+  void PassAll(time::Duration time) {
+    const time::MonotonicTime end = clock_.Now() + time;
+    for (;;) {
+      for (bool work = true; work;) {
+        network_.Deliver();
+        work = near_.RunTurn();
+        work = engine_.RunTurn() || work;
+        work = wire_.Move() || work;
+        network_.Deliver();
+        while (engine_.RunTurn() || near_.RunTurn()) {
+        }
+        wire_.BreakWhatIsCut();
+        work = ServeApp() || work;
+      }
+      const auto next =
+          std::min({network_.NextEvent(), engine_.turn().NextDeadline(), near_.turn().NextDeadline()});
+      if (next > end) break;
+      clock_.AdvanceTo(next);
+    }
+    clock_.AdvanceTo(end);
+  }
+  // Each request runs when all of it is here, and is answered at once, unless the app is slow.
+  bool ServeApp() {
+    bool moved = false;
+    for (Connection& one : connections_) {
+      one.peer->Read();
+      one.text += std::exchange(one.peer->text, {});
+      const size_t end = one.text.find("\r\n\r\nbody");
+      if (end == std::string::npos) continue;
+      const bool post = one.text.starts_with("POST");
+      EXPECT_EQ(one.text.find("pillion"), std::string::npos) << one.text;
+      one.text.erase(0, end + 8);
+      if (post) ++executions_;
+      moved = true;
+      if (slow_) {
+        waiting_.push_back(one.peer);
+      } else {
+        one.peer->Send("HTTP/1.1 201 Created\r\ncontent-length: 4\r\n\r\npaid");
+      }
+    }
+    return moved;
+  }
+  std::unique_ptr<SimPeer> Post(const std::string& fields = "") {
+    auto client = std::make_unique<SimPeer>(*peers_, At(kOutboundPort));
+    PassAll({});
+    client->Send("POST /charge HTTP/1.1\r\nhost: app\r\ncontent-length: 4\r\n" + fields + "\r\nbody");
+    PassAll({});
+    return client;
+  }
+  static std::string Status(SimPeer& client) {
+    client.Read();
+    return client.text.empty() ? "" : client.text.substr(9, 3);
+  }
+
+  struct Connection {
+    SimPeer* peer;
+    std::string text;
+  };
+  bool enforces_ = true;
+  bool stamps_ = true;
+  bool slow_ = false;
+  time::Duration timeout_ = seconds(15);
+  std::optional<config::RetryPolicy> retry_;
+  idempotency::Tables tables_{{1, 2, 3}};
+  std::unique_ptr<net::Loop> near_loop_ = network_.NewLoop();
+  Engine near_{clock_, *near_loop_, registry_.NewShard(), 2};
+  Wire wire_;
+  SimServer app_;
+  std::vector<Connection> connections_;
+  std::vector<SimPeer*> waiting_;
+  int executions_ = 0;
+};
+
+TEST_F(TokenMesh, APostIsAnsweredAndItsClientSeesNothingOfIt) {
+  Start();
+  const auto client = Post();
+  EXPECT_EQ(Status(*client), "201");
+  EXPECT_TRUE(client->text.ends_with("paid"));
+  EXPECT_EQ(client->text.find("pillion"), std::string::npos) << client->text;
+  EXPECT_EQ(executions_, 1);
+  EXPECT_EQ(tables_.All().at(kDomain)->Count().completed, 1u);
+}
+
+// Row 10 of the matrix, and the one before it: wherever the connection breaks, either way.
+TEST_F(TokenMesh, WhereverTheConnectionBreaksItRunsOnceAndIsAnswered) {
+  Start();
+  Status(*Post());
+  const size_t requests = wire_.passed(false);
+  const size_t answers = wire_.passed(true);
+  ASSERT_GT(requests, 200u);
+  ASSERT_GT(answers, 100u);
+  for (const bool way : {false, true}) {
+    for (size_t after = 1; after <= (way ? answers : requests); ++after) {
+      wire_.BreakAll();
+      PassAll(milliseconds(1));
+      executions_ = 0;
+      wire_.cut = Wire::Cut{wire_.connections(), way, after};
+      const auto client = Post();
+      PassAll(seconds(5));
+      ASSERT_EQ(Status(*client), "201") << way << " " << after << client->text;
+      ASSERT_EQ(executions_, 1) << way << " " << after;
+    }
+  }
+}
+
+// The same without the policy: what the tests above would see.
+TEST_F(TokenMesh, WithoutAPolicyALostAnswerIsAnError) {
+  stamps_ = false;
+  Start();
+  Status(*Post());
+  wire_.BreakAll();
+  PassAll(milliseconds(1));
+  wire_.cut = Wire::Cut{wire_.connections(), true, wire_.passed(true) - 3};
+  const auto client = Post();
+  PassAll(seconds(5));
+  EXPECT_EQ(Status(*client), "502");
+}
+
+TEST_F(TokenMesh, ASecondAttemptWaitsForTheFirst) {
+  retry_ = config::RetryPolicy{.max_retries = 2};
+  retry_->per_try_timeout = milliseconds(100);
+  slow_ = true;
+  Start();
+  const auto client = Post();
+  PassAll(milliseconds(250));
+  EXPECT_EQ(executions_, 1);
+  EXPECT_EQ(Status(*client), "");
+  ASSERT_EQ(waiting_.size(), 1u);
+  waiting_[0]->Send("HTTP/1.1 201 Created\r\ncontent-length: 4\r\n\r\npaid");
+  PassAll(milliseconds(1));
+  EXPECT_EQ(Status(*client), "201");
+  EXPECT_EQ(executions_, 1);
+}
+
+TEST_F(TokenMesh, WhatNobodyKnowsIsToldAsSuch) {
+  slow_ = true;
+  Start();
+  const auto client = Post();
+  ASSERT_EQ(waiting_.size(), 1u);
+  waiting_[0]->Reset();  // the app dies while it runs
+  PassAll(seconds(1));
+  EXPECT_EQ(Status(*client), "500");
+  EXPECT_EQ(executions_, 1);
+}
+
+TEST_F(TokenMesh, ATimeOutOfWhatMayHaveRunIsToldAsSuch) {
+  timeout_ = seconds(1);
+  slow_ = true;
+  Start();
+  const auto client = Post();
+  PassAll(seconds(2));
+  EXPECT_EQ(Status(*client), "500");
+  EXPECT_EQ(executions_, 1);
+}
+
+TEST_F(TokenMesh, WhoDoesNotEnforceTheDomainGetsNoTokenAndNoSecondAttempt) {
+  enforces_ = false;
+  Start();
+  const auto client = Post();
+  EXPECT_EQ(Status(*client), "201");
+  wire_.BreakAll();
+  PassAll(milliseconds(1));
+  wire_.cut = Wire::Cut{wire_.connections(), true, 40};
+  executions_ = 0;
+  const auto lost = Post();
+  PassAll(seconds(5));
+  EXPECT_LE(executions_, 1);
+  if (executions_ == 1) EXPECT_EQ(Status(*lost), "502");
+}
+
+// Row 59: another process at the same address, whose table is empty.
+TEST_F(TokenMesh, AProcessThatWasReplacedIsNotAskedAgain) {
+  slow_ = true;
+  Start();
+  const auto client = Post();
+  ASSERT_EQ(executions_, 1);
+  idempotency::Tables others({9, 9});
+  {
+    const ProxyConfig in(kInboundPort, kAppPort);
+    in.server->http.accept_peer_headers = true;
+    config::TokenDomains domains;
+    domains.all.emplace_back().id = kDomain;
+    in.server->http.filters = Filters(std::make_shared<const config::FilterOptions>(std::move(domains)));
+    EXPECT_TRUE(engine_.Apply(Prepare(in.snapshot, nullptr, nullptr, &others)).empty());
+  }
+  slow_ = false;
+  wire_.BreakAll();
+  PassAll(seconds(5));
+  EXPECT_EQ(Status(*client), "500") << client->text;
+  EXPECT_EQ(executions_, 1);
+}
+
+TEST_F(TokenMesh, TwoRequestsThatAreAlikeAreTwo) {
+  Start();
+  EXPECT_EQ(Status(*Post()), "201");
+  EXPECT_EQ(Status(*Post()), "201");
+  EXPECT_EQ(executions_, 2);
+}
+
+TEST_F(TokenMesh, WhatAnAppSaysOfTokensIsItsOwnAndGoesNoFurther) {
+  Start();
+  const auto client =
+      Post("pillion-token: 017f22e2-79b0-7cc3-98c4-dc0c0c07398f\r\npillion-dedup: executed\r\n");
+  EXPECT_EQ(Status(*client), "201");
+  const auto again = Post("pillion-token: 017f22e2-79b0-7cc3-98c4-dc0c0c07398f\r\n");
+  EXPECT_EQ(Status(*again), "201");
+  EXPECT_EQ(executions_, 2) << "each has got its own";
+}
+
+TEST_F(TokenMesh, WhatAnAttemptWasToldIsExplained) {
+  Start();
+  const auto client = Post("x-pillion-explain: 1\r\n");
+  client->Read();
+  EXPECT_NE(client->text.find("token-stamped"), std::string::npos) << client->text;
+  EXPECT_NE(client->text.find("token-verdict"), std::string::npos) << client->text;
+}
+
+}  // namespace
+}  // namespace pillion::worker
