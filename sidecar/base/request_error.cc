@@ -43,6 +43,7 @@ constexpr KindNames kKindNames = [] {
   name(ErrorKind::kPeerRefused, "peer_refused");
   name(ErrorKind::kDraining, "draining");
   name(ErrorKind::kFault, "fault");
+  name(ErrorKind::kOutcomeUnknown, "outcome_unknown");
   name(ErrorKind::kRateLimited, "rate_limited");
   name(ErrorKind::kInternal, "internal");
   return names;

@@ -47,11 +47,16 @@ struct TokenDomains {
 
 // Which requests of a route get a token.
 struct TokenPolicy {
+  static RetryPolicy TwoRetries() {
+    RetryPolicy policy;
+    policy.max_retries = 2;
+    return policy;
+  }
   idempotency::DomainId domain = 0;
   std::vector<std::string> methods = {"POST", "PATCH"};
   std::set<std::string, std::less<>> grpc_methods;  // paths
   size_t max_request_bytes = size_t{64} * 1024;
-  RetryPolicy retry = {.max_retries = 2};  // where the route has none
+  RetryPolicy retry = TwoRetries();  // where the route has none
 };
 
 }  // namespace pillion::config

@@ -60,6 +60,7 @@ constexpr Row kRows[] = {
     {ErrorKind::kPeerRefused, Side::kUpstream, 503, 14},
     {ErrorKind::kDraining, Side::kLocal, 503, 14},
     {ErrorKind::kFault, Side::kLocal, 503, 14},
+    {ErrorKind::kOutcomeUnknown, Side::kUpstream, 500, 2},
     {ErrorKind::kRateLimited, Side::kLocal, 429, 14},
     {ErrorKind::kInternal, Side::kLocal, 500, 13},
 };

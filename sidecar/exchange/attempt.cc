@@ -260,6 +260,7 @@ Next Attempt::StampToken() {
   filter::TokenState& token = *order_.filter_state.token;
   if (token.policy == nullptr) return Next::kMore;
   token.stamped = false;
+  token.verdict.reset();
   if (token.exposed) return Next::kMore;
   const idempotency::HeardHello* const heard = stream_->hello();
   if (heard == nullptr) return Next::kWait;
@@ -402,10 +403,10 @@ Next Attempt::AwaitHead() {
     }
     if (to_sidecar_ && order_.filter_state.token != nullptr) {
       const auto text = stream_->response().headers.Find(http::Known::kPillionDedup);
-      verdict_ = text ? idempotency::ParseVerdict(*text) : std::nullopt;
-      if (verdict_) {
-        order_.events.Note(Event::kTokenVerdict, static_cast<uint32_t>(*verdict_), order_.env.turn.now());
-      }
+      const auto verdict = text ? idempotency::ParseVerdict(*text) : std::nullopt;
+      order_.filter_state.token->verdict = verdict;
+      if (verdict)
+        order_.events.Note(Event::kTokenVerdict, static_cast<uint32_t>(*verdict), order_.env.turn.now());
     }
     LearnOf(error_.kind);
     NoteAnswer();

@@ -24,7 +24,6 @@
 #include "sidecar/base/slice.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/filter/sticky_session.h"
-#include "sidecar/idempotency/verdict.h"
 #include "sidecar/stream/stream.h"
 #include "sidecar/telemetry/events.h"
 #include "sidecar/upstream/cluster_state.h"
@@ -109,8 +108,6 @@ class Attempt final : public Recycled<Attempt> {
   // What the answer that came says of another's attempt, or of the app's own (peer_outcome.h). kNone:
   // nothing.
   RequestError told() const { return is_told_ ? error_ : RequestError(); }
-  // What the endpoint's sidecar says of the request's token; nullopt: nothing.
-  std::optional<idempotency::Verdict> verdict() const { return verdict_; }
   // Nothing has come of it yet, not even what has not been looked at.
   bool AwaitsAnswer() const {
     const bool here = stream_ != nullptr && (stream_->in().head || stream_->in().error);
@@ -147,7 +144,6 @@ class Attempt final : public Recycled<Attempt> {
   bool is_retry_ : 1 = false;    // in the cluster's circuit
   bool hedged_ : 1 = false;
   bool alone_ : 1 = false;
-  std::optional<idempotency::Verdict> verdict_;
   uint32_t number_;
 
   Next Pick();

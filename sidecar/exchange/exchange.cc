@@ -299,7 +299,10 @@ Next Exchange::RequestFilters() {
   const filter::RequestView view = FilterView(configured ? &*caller : nullptr);
   while (next_filter_ < count) {
     const filter::Decision decision = env_.filters.all[next_filter_++]->OnRequestHead(view);
-    if (session) leads_ = std::make_unique<Leads>(Leads{{}, std::exchange(session, std::nullopt)});
+    if (session) {
+      leads_ = std::make_unique<Leads>();
+      leads_->session = std::exchange(session, std::nullopt);
+    }
     if (tunnel_ && filter_state_.chain != nullptr) {
       if (const RequestError error = KeepFromTunnel(*filter_state_.chain)) return AnswerLocally(error);
     }

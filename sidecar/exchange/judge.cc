@@ -139,7 +139,7 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
   if (const filter::TokenState* const token = filter_state_.token.get(); token != nullptr && token->stamped) {
     facts.stamped = true;
     facts.may_run = token->may_run;
-    facts.verdict = attempt.verdict();
+    facts.verdict = token->verdict;
   }
   facts.idempotent_method = route_->retry && route_->retry->TakesAsIdempotent(client_->request().path);
   DescribeAnswer(attempt, facts);

@@ -20,6 +20,7 @@ std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
   take(Known::kPillionAttempt, &filter::TokenState::attempt);
   take(Known::kPillionFirst, &filter::TokenState::first);
   take(Known::kPillionDomain, &filter::TokenState::domain);
+  if (headers.Has(Known::kPillionDedup)) headers.Remove(Known::kPillionDedup);  // of answers only
   return fields;
 }
 

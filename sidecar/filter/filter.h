@@ -32,6 +32,7 @@
 #include "sidecar/http/head.h"
 #include "sidecar/idempotency/bell.h"
 #include "sidecar/idempotency/token.h"
+#include "sidecar/idempotency/verdict.h"
 #include "sidecar/net/address.h"
 #include "sidecar/net/security.h"
 #include "sidecar/telemetry/request_record.h"
@@ -79,8 +80,9 @@ struct TokenState {
   std::unique_ptr<Await> await;  // null: nothing is waited for
   // Of the client's side. Null policy: it is not.
   const config::TokenPolicy* policy = nullptr;
-  std::optional<idempotency::Token> minted;  // none: the next attempt gets a new one
-  idempotency::Incarnation process{};        // that attempts with it go to
+  std::optional<idempotency::Token> minted;     // none: the next attempt gets a new one
+  idempotency::Incarnation process{};           // that attempts with it go to
+  std::optional<idempotency::Verdict> verdict;  // of the present attempt, as its endpoint's sidecar says
   bool exposed = false;  // an attempt has gone without a token: none of the others has one
   bool stamped = false;  // the present attempt carries it
   bool may_run = false;  // one before it did, and may have run

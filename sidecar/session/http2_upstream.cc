@@ -222,7 +222,7 @@ bool Http2UpstreamSession::HasHello() const {
 }
 
 void Http2UpstreamSession::OnNote() {
-  heard_ = {DecodeHello(codec_.note()).value_or(idempotency::Hello()), turn_.now()};
+  heard_ = {idempotency::DecodeHello(codec_.note()).value_or(idempotency::Hello()), turn_.now()};
 }
 
 // Those who wait to hear whether the peer takes their upgrade, or for its hello.

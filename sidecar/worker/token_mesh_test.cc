@@ -174,9 +174,9 @@ class TokenMesh : public EngineFixture {
   void PassAll(time::Duration time) {
     const time::MonotonicTime end = clock_.Now() + time;
     for (;;) {
-      for (bool work = true; work;) {
+      for (int rest = 0; rest < 3; ++rest) {
         network_.Deliver();
-        work = near_.RunTurn();
+        bool work = near_.RunTurn();
         work = engine_.RunTurn() || work;
         work = wire_.Move() || work;
         network_.Deliver();
@@ -184,6 +184,7 @@ class TokenMesh : public EngineFixture {
         }
         wire_.BreakWhatIsCut();
         work = ServeApp() || work;
+        if (work) rest = 0;
       }
       const auto next =
           std::min({network_.NextEvent(), engine_.turn().NextDeadline(), near_.turn().NextDeadline()});
@@ -191,6 +192,7 @@ class TokenMesh : public EngineFixture {
       clock_.AdvanceTo(next);
     }
     clock_.AdvanceTo(end);
+    network_.Deliver();
   }
   // Each request runs when all of it is here, and is answered at once, unless the app is slow.
   bool ServeApp() {
@@ -201,7 +203,7 @@ class TokenMesh : public EngineFixture {
       const size_t end = one.text.find("\r\n\r\nbody");
       if (end == std::string::npos) continue;
       const bool post = one.text.starts_with("POST");
-      EXPECT_EQ(one.text.find("pillion"), std::string::npos) << one.text;
+      EXPECT_EQ(one.text.find("\r\npillion"), std::string::npos) << one.text;
       one.text.erase(0, end + 8);
       if (post) ++executions_;
       moved = true;
@@ -219,6 +221,23 @@ class TokenMesh : public EngineFixture {
     client->Send("POST /charge HTTP/1.1\r\nhost: app\r\ncontent-length: 4\r\n" + fields + "\r\nbody");
     PassAll({});
     return client;
+  }
+  // A POST for each byte of the answers' way, on a connection of its own that breaks there: what they are
+  // told.
+  std::map<std::string, int> CutAnswers() {
+    Status(*Post());
+    const size_t answers = wire_.passed(true);
+    executions_ = 0;
+    std::map<std::string, int> told;
+    for (size_t after = 1; after <= answers; ++after) {
+      wire_.BreakAll();
+      PassAll(milliseconds(1));
+      wire_.cut = Wire::Cut{wire_.connections(), true, after};
+      const auto client = Post();
+      PassAll(seconds(5));
+      ++told[Status(*client)];
+    }
+    return told;
   }
   static std::string Status(SimPeer& client) {
     client.Read();
@@ -249,7 +268,7 @@ TEST_F(TokenMesh, APostIsAnsweredAndItsClientSeesNothingOfIt) {
   const auto client = Post();
   EXPECT_EQ(Status(*client), "201");
   EXPECT_TRUE(client->text.ends_with("paid"));
-  EXPECT_EQ(client->text.find("pillion"), std::string::npos) << client->text;
+  EXPECT_EQ(client->text.find("\r\npillion"), std::string::npos) << client->text;
   EXPECT_EQ(executions_, 1);
   EXPECT_EQ(tables_.All().at(kDomain)->Count().completed, 1u);
 }
@@ -262,6 +281,7 @@ TEST_F(TokenMesh, WhereverTheConnectionBreaksItRunsOnceAndIsAnswered) {
   const size_t answers = wire_.passed(true);
   ASSERT_GT(requests, 200u);
   ASSERT_GT(answers, 100u);
+  int broken_off = 0;  // row 11: what has begun to be told is not asked for again
   for (const bool way : {false, true}) {
     for (size_t after = 1; after <= (way ? answers : requests); ++after) {
       wire_.BreakAll();
@@ -270,27 +290,27 @@ TEST_F(TokenMesh, WhereverTheConnectionBreaksItRunsOnceAndIsAnswered) {
       wire_.cut = Wire::Cut{wire_.connections(), way, after};
       const auto client = Post();
       PassAll(seconds(5));
-      ASSERT_EQ(Status(*client), "201") << way << " " << after << client->text;
       ASSERT_EQ(executions_, 1) << way << " " << after;
+      client->Read();
+      if (client->text.ends_with("paid")) continue;
+      ASSERT_TRUE(way && (client->ended || client->reset)) << way << " " << after << client->text;
+      ++broken_off;
     }
   }
+  EXPECT_LE(broken_off, 20) << "where the last frames of the answer come apart";
 }
 
 // The same without the policy: what the tests above would see.
 TEST_F(TokenMesh, WithoutAPolicyALostAnswerIsAnError) {
   stamps_ = false;
   Start();
-  Status(*Post());
-  wire_.BreakAll();
-  PassAll(milliseconds(1));
-  wire_.cut = Wire::Cut{wire_.connections(), true, wire_.passed(true) - 3};
-  const auto client = Post();
-  PassAll(seconds(5));
-  EXPECT_EQ(Status(*client), "502");
+  const std::map<std::string, int> told = CutAnswers();
+  EXPECT_GT(told.at("502"), 20);
+  EXPECT_LE(executions_, told.at("201") + told.at("502"));
 }
 
 TEST_F(TokenMesh, ASecondAttemptWaitsForTheFirst) {
-  retry_ = config::RetryPolicy{.max_retries = 2};
+  retry_ = config::TokenPolicy::TwoRetries();
   retry_->per_try_timeout = milliseconds(100);
   slow_ = true;
   Start();
@@ -300,7 +320,7 @@ TEST_F(TokenMesh, ASecondAttemptWaitsForTheFirst) {
   EXPECT_EQ(Status(*client), "");
   ASSERT_EQ(waiting_.size(), 1u);
   waiting_[0]->Send("HTTP/1.1 201 Created\r\ncontent-length: 4\r\n\r\npaid");
-  PassAll(milliseconds(1));
+  PassAll(milliseconds(100));
   EXPECT_EQ(Status(*client), "201");
   EXPECT_EQ(executions_, 1);
 }
@@ -329,16 +349,9 @@ TEST_F(TokenMesh, ATimeOutOfWhatMayHaveRunIsToldAsSuch) {
 TEST_F(TokenMesh, WhoDoesNotEnforceTheDomainGetsNoTokenAndNoSecondAttempt) {
   enforces_ = false;
   Start();
-  const auto client = Post();
-  EXPECT_EQ(Status(*client), "201");
-  wire_.BreakAll();
-  PassAll(milliseconds(1));
-  wire_.cut = Wire::Cut{wire_.connections(), true, 40};
-  executions_ = 0;
-  const auto lost = Post();
-  PassAll(seconds(5));
-  EXPECT_LE(executions_, 1);
-  if (executions_ == 1) EXPECT_EQ(Status(*lost), "502");
+  const std::map<std::string, int> told = CutAnswers();
+  EXPECT_GT(told.at("502"), 20);
+  EXPECT_LE(executions_, told.at("201") + told.at("502"));
 }
 
 // Row 59: another process at the same address, whose table is empty.
