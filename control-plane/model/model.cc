@@ -33,12 +33,14 @@ class Builder {
       AddToTargets(*policy, &MeshService::fault, &MeshRule::fault, "FaultPolicy");
     for (const RateLimitPolicy* policy : rate_limits_)
       AddToTargets(*policy, &MeshService::rate_limit, &MeshRule::rate_limit, "RateLimitPolicy");
+    for (const auto* policy : tokens_) AddToServices(*policy, &MeshService::tokens, "IdempotencyPolicy");
     for (const XdsOverride* policy : overrides_)
       AddToTargets(*policy, &MeshService::override_, &MeshRule::override_, "XdsOverride");
     Attach();
     model_->route_count = routes_.size();
     model_->policy_count = retries_.size() + balancers_.size() + circuits_.size() + healths_.size() +
-                           tracings_.size() + faults_.size() + rate_limits_.size() + overrides_.size();
+                           tracings_.size() + faults_.size() + rate_limits_.size() + tokens_.size() +
+                           overrides_.size();
     return {std::move(model_), std::move(problems_)};
   }
 
@@ -83,6 +85,7 @@ class Builder {
   std::vector<const TracingPolicy*> tracings_;
   std::vector<const FaultPolicy*> faults_;
   std::vector<const RateLimitPolicy*> rate_limits_;
+  std::vector<const IdempotencyPolicy*> tokens_;
   std::vector<const XdsOverride*> overrides_;
 
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
@@ -118,6 +121,7 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
     if (const auto* tracing = std::get_if<TracingPolicy>(object.get())) tracings_.push_back(tracing);
     if (const auto* fault = std::get_if<FaultPolicy>(object.get())) faults_.push_back(fault);
     if (const auto* limit = std::get_if<RateLimitPolicy>(object.get())) rate_limits_.push_back(limit);
+    if (const auto* tokens = std::get_if<IdempotencyPolicy>(object.get())) tokens_.push_back(tokens);
     if (const auto* one = std::get_if<XdsOverride>(object.get())) overrides_.push_back(one);
     if (const auto* direct = std::get_if<DirectResponse>(object.get()))
       directs_.emplace(direct->metadata.name, direct);
@@ -135,6 +139,7 @@ void Builder::Sort(const std::vector<std::shared_ptr<const Object>>& objects) {
   std::sort(tracings_.begin(), tracings_.end(), older);
   std::sort(faults_.begin(), faults_.end(), older);
   std::sort(rate_limits_.begin(), rate_limits_.end(), older);
+  std::sort(tokens_.begin(), tokens_.end(), older);
   std::sort(overrides_.begin(), overrides_.end(), older);
 }
 
@@ -150,6 +155,7 @@ void Builder::AddService(const Service& service) {
                    .health = {},
                    .fault = {},
                    .rate_limit = {},
+                   .tokens = {},
                    .override_ = {}};
   for (const ServicePort& port : service.ports) {
     if (port.protocol == AppProtocol::kNotHttp) continue;

@@ -85,6 +85,7 @@ struct MeshService {
   std::optional<HealthRule> health;
   std::optional<FaultRule> fault;           // for requests whose rule has none
   std::optional<RateLimitRule> rate_limit;  // what each pod's sidecar takes
+  std::optional<TokenRule> tokens;          // requests run at most once
   std::optional<OverrideRule> override_;    // its route also where a rule has none
 
   const MeshPort* FindPort(uint16_t port) const;

@@ -427,6 +427,30 @@ struct RateLimitPolicy {
   RateLimitRule rule;
 };
 
+// Of a Service whose requests run at most once. What is not said is the sidecar's default.
+struct TokenRule {
+  std::vector<std::string> methods;
+  std::vector<std::string> grpc_methods;  // paths
+  std::optional<std::chrono::milliseconds> validity;
+  std::optional<std::chrono::milliseconds> max_execution;
+  bool conflict = false;
+  bool tombstone = false;
+  std::vector<uint32_t> release_on;
+  std::optional<uint32_t> unknown_status;
+  std::optional<uint32_t> request_bytes;
+  std::optional<uint32_t> response_bytes;
+  std::optional<uint32_t> waiters;
+  std::optional<uint32_t> records;
+  std::optional<uint64_t> bytes;
+  std::optional<uint32_t> retries;
+};
+
+struct IdempotencyPolicy {
+  Metadata metadata;
+  std::vector<Target> targets;
+  TokenRule rule;
+};
+
 // In Envoy's words; immutable. A member that is null changes nothing.
 struct OverrideRule {
   std::shared_ptr<const Origin> origin;  // of the document, for problems
@@ -456,7 +480,7 @@ struct TracingPolicy {
 
 using Object = std::variant<Service, EndpointSlice, HttpRoute, GrpcRoute, ReferenceGrant, RetryPolicy,
                             LoadBalancingPolicy, CircuitBreakerPolicy, HealthPolicy, TracingPolicy,
-                            FaultPolicy, RateLimitPolicy, DirectResponse, XdsOverride>;
+                            FaultPolicy, RateLimitPolicy, DirectResponse, XdsOverride, IdempotencyPolicy>;
 
 inline const Metadata& MetadataOf(const Object& object) {
   return std::visit([](const auto& o) -> const Metadata& { return o.metadata; }, object);

@@ -13,6 +13,7 @@
 #include "pillion/kube/discovery/v1/discovery.pb.h"
 #include "pillion/kube/gateway/v1/gateway.pb.h"
 #include "pillion/kube/gateway/v1/reference_grant.pb.h"
+#include "pillion/kube/policy/v1alpha1/idempotency.pb.h"
 #include "pillion/kube/policy/v1alpha1/policy.pb.h"
 #include "pillion/kube/policy/v1alpha1/xds_override.pb.h"
 
@@ -32,6 +33,8 @@ std::optional<HealthPolicy> Read(const kube::policy::v1alpha1::HealthPolicy& mes
 std::optional<TracingPolicy> Read(const kube::policy::v1alpha1::TracingPolicy& message, Report& report);
 std::optional<FaultPolicy> Read(const kube::policy::v1alpha1::FaultPolicy& message, Report& report);
 std::optional<RateLimitPolicy> Read(const kube::policy::v1alpha1::RateLimitPolicy& message, Report& report);
+std::optional<IdempotencyPolicy> Read(const kube::policy::v1alpha1::IdempotencyPolicy& message,
+                                      Report& report);
 std::optional<XdsOverride> Read(const kube::policy::v1alpha1::XdsOverride& message, Report& report);
 std::optional<DirectResponse> Read(const kube::policy::v1alpha1::DirectResponse& message, Report& report);
 

@@ -76,7 +76,7 @@ std::string_view KindOf(const Object& object) {
       "Service",        "EndpointSlice", "HTTPRoute",           "GRPCRoute",
       "ReferenceGrant", "RetryPolicy",   "LoadBalancingPolicy", "CircuitBreakerPolicy",
       "HealthPolicy",   "TracingPolicy", "FaultPolicy",         "RateLimitPolicy",
-      "DirectResponse", "XdsOverride"};
+      "DirectResponse", "XdsOverride",   "IdempotencyPolicy"};
   return kKinds[object.index()];
 }
 

@@ -43,6 +43,7 @@ constexpr char kMesh[] = R"(
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: FaultPolicy, metadata: {name: g}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: $u}], abort: {grpcStatus: $7}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: HealthPolicy, metadata: {name: j}, spec: {targetRefs: [{kind: Service, name: $c}], healthCheck: {tcp: {}, interval: $1s}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: q}, spec: {targetRefs: [{kind: Service, name: $otel}], retryOn: [$retriable-headers, retriable-status-codes, $cancelled], codes: [$503], headers: [{name: $x, value: "$v"}, {name: $y}], idempotent: $true, attempts: $3, perTryTimeout: $1s, perTryIdleTimeout: $2s, maxRetryAfter: $3s, budget: {percent: $50, perSecond: $3}, hedge: {percentile: $90, atLeast: $10ms, onPerTryTimeout: $true}}}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: i}, spec: {targetRefs: [{kind: Service, name: $a}], methods: [$POST], grpcMethods: ["$/a.B/C"], validity: $90s, maxExecution: $10s, onConcurrent: $Conflict, retain: $Tombstone, releaseOn: [$503], unknownStatus: $504, retries: $4, limits: {requestBytes: $9, responseBytes: $8, waiters: $7, records: $6, bytes: $65536}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: t}, spec: {collector: {name: otel, port: $4317}, samplingPercent: $50}}
 )";
 

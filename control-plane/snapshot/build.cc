@@ -129,7 +129,7 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
         own != nullptr && own->rate_limit.has_value() ? &*own->rate_limit : nullptr;
     set->Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster, limit),
              {{ResourceType::kCluster, cluster}});
-    AddListener(*set, MakeInboundListener(node, local.inbound, tracing, limit != nullptr), tracing,
+    AddListener(*set, MakeInboundListener(node, local.inbound, tracing, limit != nullptr, own), tracing,
                 {{ResourceType::kRoutes, kInbound}});
   }
   set->Seal();

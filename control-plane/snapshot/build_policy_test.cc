@@ -14,6 +14,7 @@
 #include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
 #include "envoy/extensions/http/stateful_session/cookie/v3/cookie.pb.h"
 #include "envoy/extensions/http/stateful_session/header/v3/header.pb.h"
+#include "pillion/sidecar/v1/idempotency.pb.h"
 #include "pillion/sidecar/v1/peak_ewma.pb.h"
 
 namespace pillion::control {
@@ -373,6 +374,79 @@ TEST(BuildPolicyTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
   EXPECT_EQ(ManagerOf(*set, "inbound").http_filters(0).name(), "envoy.filters.http.local_ratelimit");
   EXPECT_EQ(ManagerOf(*Build("", MakeNode(metadata)), "inbound").http_filters_size(), 2);
   EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+}
+
+sidecar::v1::TokenPolicy TokensOf(const Route& route) {
+  sidecar::v1::TokenPolicy policy;
+  const auto found = route.typed_per_filter_config().find("pillion.idempotency");
+  if (found != route.typed_per_filter_config().end()) {
+    EXPECT_TRUE(found->second.UnpackTo(&policy));
+  }
+  return policy;
+}
+std::string TokensYaml(const std::string& service, const std::string& more) {
+  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: " +
+         service + ", namespace: shop}, spec: {targetRefs: [{kind: Service, name: " + service + "}]" + more +
+         "}}\n";
+}
+
+TEST(BuildPolicyTest, AnIdempotencyPolicyIsForBothSides) {
+  const std::map<std::string, std::string> metadata = {{"namespace", "shop"},
+                                                       {"service", "greeter"},
+                                                       {"inbound_listener", "10.0.0.1:15006"},
+                                                       {"app", "127.0.0.1:50051"}};
+  const auto domain_of = [&](const std::string& yaml) {
+    const auto set = Build(yaml, MakeNode(metadata));
+    EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+    sidecar::v1::Idempotency tokens;
+    const auto manager = ManagerOf(*set, "inbound");
+    EXPECT_EQ(manager.http_filters(0).name(), "pillion.idempotency");
+    EXPECT_TRUE(manager.http_filters(0).typed_config().UnpackTo(&tokens));
+    return tokens.domains(0);
+  };
+  const std::string policy = TokensYaml(
+      "greeter",
+      ", methods: [PUT], grpcMethods: [/a.B/C], validity: 90s, maxExecution: 10s, onConcurrent: Conflict, "
+      "retain: Tombstone, releaseOn: [503], unknownStatus: 504, retries: 4, limits: {requestBytes: 9, "
+      "responseBytes: 8, waiters: 7, records: 6, bytes: 65536}");
+  const auto domain = domain_of(policy);
+  EXPECT_EQ(domain.validity().seconds(), 90);
+  EXPECT_EQ(domain.max_execution().seconds(), 10);
+  EXPECT_EQ(domain.on_concurrent(), sidecar::v1::TokenDomain::CONFLICT);
+  EXPECT_EQ(domain.retain(), sidecar::v1::TokenDomain::TOMBSTONE);
+  EXPECT_EQ(domain.release_on(0), 503u);
+  EXPECT_EQ(domain.unknown_status().value(), 504u);
+  EXPECT_EQ(domain.max_request_bytes().value(), 9u);
+  EXPECT_EQ(domain.max_response_bytes().value(), 8u);
+  EXPECT_EQ(domain.max_waiters().value(), 7u);
+  EXPECT_EQ(domain.max_records().value(), 6u);
+  EXPECT_EQ(domain.max_bytes().value(), 65536u);
+  EXPECT_EQ(ManagerOf(*Build("", MakeNode(metadata)), "inbound").http_filters_size(), 2);
+  // The same policy is the same domain, another one another.
+  EXPECT_EQ(domain.id(), domain_of(policy).id());
+  EXPECT_NE(domain.id(), domain_of(TokensYaml("greeter", "")).id());
+}
+
+TEST(BuildPolicyTest, WhoCallsAServiceThatHasTokensStampsItsRequests) {
+  const auto set = Build(TokensYaml("orders",
+                                    ", methods: [PUT], grpcMethods: [/a.B/C], retries: 4, limits: "
+                                    "{requestBytes: 9}"));
+  const auto policy = TokensOf(Host(*set, kOrders80).routes(0));
+  EXPECT_NE(policy.domain(), 0u);
+  EXPECT_EQ(policy.methods(0), "PUT");
+  EXPECT_EQ(policy.grpc_methods(0), "/a.B/C");
+  EXPECT_EQ(policy.max_retries().value(), 4u);
+  EXPECT_EQ(policy.max_request_bytes().value(), 9u);
+  EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(0).name(), "pillion.idempotency");
+  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+  EXPECT_EQ(TokensOf(Host(*Build(), kOrders80).routes(0)).domain(), 0u);
+  // It is the backend's policy that counts, and there must be one backend.
+  const std::string of_v2 = TokensYaml("v2", "");
+  const auto to_v2 = Build(of_v2 + RouteYaml("{backendRefs: [{name: v2, port: 8080}]}"));
+  EXPECT_NE(TokensOf(Host(*to_v2, kOrders80).routes(0)).domain(), 0u);
+  const auto split = Build(of_v2 + TokensYaml("orders", "") +
+                           RouteYaml("{backendRefs: [{name: v2, port: 8080}, {name: orders, port: 80}]}"));
+  EXPECT_EQ(TokensOf(Host(*split, kOrders80).routes(0)).domain(), 0u);
 }
 
 TEST(BuildPolicyTest, ARateLimitPolicyOnARouteIsForThoseWhoCall) {

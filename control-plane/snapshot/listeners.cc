@@ -1,6 +1,7 @@
 // Listeners with their HTTP connection managers.
 #include "control-plane/snapshot/parts.h"
 #include "control-plane/snapshot/route_filters.h"
+#include "control-plane/snapshot/tokens.h"
 #include "envoy/config/trace/v3/trace.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/filters/http/fault/v3/fault.pb.h"
@@ -97,10 +98,11 @@ envoy::config::accesslog::v3::AccessLog MakeAccessLog(const NodeFacts& node) {
   return log;
 }
 
-// `table`: of routes.
+// `table`: of routes. `tokens`: what the filter says of that name, where it is among the filters.
 HttpConnectionManager MakeManager(const std::string& name, const std::string& table, const NodeFacts& node,
                                   const MeshTracing* tracing, const sidecar::v1::Peering& peering,
-                                  const std::set<std::string>& filters) {
+                                  const std::set<std::string>& filters,
+                                  const sidecar::v1::Idempotency& tokens = {}) {
   HttpConnectionManager hcm;
   hcm.set_stat_prefix(name);
   auto& rds = *hcm.mutable_rds();
@@ -122,6 +124,7 @@ HttpConnectionManager MakeManager(const std::string& name, const std::string& ta
   if (filters.contains(kSessionFilter)) {
     AddFilter(hcm, kSessionFilter, envoy::extensions::filters::http::stateful_session::v3::StatefulSession());
   }
+  if (filters.contains(kTokenFilter)) AddFilter(hcm, kTokenFilter, tokens);
   auto& filter = *hcm.add_http_filters();
   filter.set_name("pillion.peering");
   filter.mutable_typed_config()->PackFrom(peering);
@@ -218,14 +221,19 @@ void AddCaptured(Listener& listener, const NodeFacts& node, const MeshTracing* t
 }
 
 Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address, const MeshTracing* tracing,
-                             bool limits) {
+                             bool limits, const MeshService* own) {
   sidecar::v1::Peering peering;
   peering.set_accept_peer_headers(true);
   peering.set_pass_upgrades(true);
   std::set<std::string> filters;
   if (limits) filters.insert(kRateLimitFilter);
-  Listener listener =
-      MakeListener(kInbound, address, MakeManager(kInbound, kInbound, node, tracing, peering, filters));
+  sidecar::v1::Idempotency tokens;
+  if (own != nullptr && own->tokens.has_value()) {
+    filters.insert(kTokenFilter);
+    *tokens.add_domains() = MakeTokenDomain(*own);
+  }
+  Listener listener = MakeListener(kInbound, address,
+                                   MakeManager(kInbound, kInbound, node, tracing, peering, filters, tokens));
   listener.set_traffic_direction(envoy::config::core::v3::INBOUND);
   return listener;
 }

@@ -79,8 +79,10 @@ void SetCapture(envoy::config::listener::v3::Listener& listener, const NodeFacts
 void AddCaptured(envoy::config::listener::v3::Listener& listener, const NodeFacts& node,
                  const MeshTracing* tracing, const std::vector<std::string>& ips, const MeshPort& port,
                  const envoy::config::route::v3::RouteConfiguration& routes);
+// `own`: the Service whose requests come in by it; null: it is not known.
 envoy::config::listener::v3::Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address,
-                                                          const MeshTracing* tracing, bool limits);
+                                                          const MeshTracing* tracing, bool limits,
+                                                          const MeshService* own);
 
 }  // namespace pillion::control
 

@@ -5,6 +5,7 @@
 #include "control-plane/snapshot/overrides.h"
 #include "control-plane/snapshot/parts.h"
 #include "control-plane/snapshot/route_filters.h"
+#include "control-plane/snapshot/tokens.h"
 #include "pillion/sidecar/v1/hedge.pb.h"
 #include "pillion/sidecar/v1/idempotent.pb.h"
 
@@ -204,6 +205,12 @@ void SetAction(Route& route, const RankedMatch& ranked, const MeshService& servi
   SetBackends(route, rule, service, model, clusters);
   const std::optional<FaultRule>& fault = rule.fault.has_value() ? rule.fault : service.fault;
   if (fault.has_value()) SetFault(route, *fault);
+  const std::vector<const MeshBackend*> backends = Weighted(rule);
+  const bool one_service = !backends.empty() && std::ranges::all_of(backends, [&](const MeshBackend* one) {
+    return one->valid && one->service == backends.front()->service;
+  });
+  const MeshService* const to = one_service ? model.FindService(backends.front()->service) : nullptr;
+  if (to != nullptr) SetTokens(route, *to);
   if (rule.session.has_value()) SetSession(route, *rule.session, rule.name, ranked.match->path);
   SetMirrors(*route.mutable_route(), rule.filters.mirrors, clusters);
   if (rule.filters.rewrite.has_value())
@@ -219,6 +226,7 @@ Route MakeDefaultRoute(const MeshService& service, const MeshPort& port, const s
   if (service.balancer.has_value()) AddHashPolicies(*route.mutable_route(), *service.balancer);
   SetLimits(*route.mutable_route(), nullptr, service);
   if (service.fault.has_value()) SetFault(route, *service.fault);
+  SetTokens(route, service);
   return route;
 }
 

@@ -251,6 +251,94 @@ TEST(ParseFilters, ARateLimitIsRead) {
   EXPECT_EQ(one.max_clients, 16384u);
 }
 
+std::string Tokens(const std::string& domains) {
+  return "{\"@type\": a/pillion.sidecar.v1.Idempotency, domains: [" + domains + "]}";
+}
+std::string TokenPolicyYaml(const std::string& fields) {
+  return "t: {\"@type\": a/pillion.sidecar.v1.TokenPolicy, " + fields + "}";
+}
+
+TEST(ParseFilters, DomainsOfTokensAreRead) {
+  const auto parsed = Parse(
+      Filter("t", Tokens("{id: 7}, {id: 8, validity: 90.0005s, skew: 0s, max_execution: 60s, on_concurrent: "
+                         "CONFLICT, release_on: [503], retain: TOMBSTONE, unknown_status: 504, "
+                         "max_request_bytes: 1, max_response_bytes: 0, max_waiters: 0, max_records: 1, "
+                         "max_bytes: 65536, caller_percent: 100, max_detached: 3}")));
+  ASSERT_EQ(Errors(parsed), Lines{});
+  const TokenDomains& domains = *TokenDomainsOf(parsed.value->chain(0).http->http);
+  ASSERT_EQ(domains.all.size(), 2u);
+  const TokenDomain& usual = domains.all[0];
+  EXPECT_EQ(usual.id, 7u);
+  EXPECT_EQ(usual.terms, idempotency::TableTerms());
+  EXPECT_TRUE(usual.keeps_answers && !usual.conflict && usual.release_on.empty());
+  EXPECT_EQ(usual.unknown_status, 500);
+  EXPECT_EQ(usual.max_request_bytes, 65'536u);
+  EXPECT_EQ(usual.max_response_bytes, 262'144u);
+  EXPECT_EQ(usual.max_detached, 1000u);
+  const TokenDomain& other = domains.all[1];
+  EXPECT_EQ(other.terms.validity.count(), 90'001) << "in whole milliseconds, rounded up";
+  EXPECT_EQ(other.terms.skew.count(), 0);
+  EXPECT_EQ(other.terms.max_execution.count(), 60'000);
+  EXPECT_TRUE(other.conflict && !other.keeps_answers);
+  EXPECT_EQ(other.release_on, std::vector<uint16_t>{503});
+  EXPECT_EQ(other.unknown_status, 504);
+  EXPECT_EQ(other.max_request_bytes + other.max_response_bytes + other.terms.waiters, 1u);
+  EXPECT_EQ(other.terms.room.records, 1u);
+  EXPECT_EQ(other.terms.room.bytes, 65'536u);
+  EXPECT_EQ(other.terms.room.caller_percent, 100u);
+  EXPECT_EQ(other.max_detached, 3u);
+}
+
+TEST(ParseFilters, WhatIsNoDomainIsRefused) {
+  const auto errors = [](const std::string& domain) {
+    Lines lines = Errors(Parse(Filter("t", Tokens(domain))));
+    for (std::string& line : lines) {
+      const std::string common = "http_filters[0].typed_config.domains";
+      if (line.starts_with(common)) line.erase(0, common.size());
+    }
+    return lines;
+  };
+  EXPECT_EQ(errors("{}"), Lines{"[0].id: expected a number other than 0"});
+  EXPECT_EQ(errors("{id: 1}, {id: 1}"), Lines{"[1].id: expected one that no other domain has"});
+  EXPECT_EQ(errors("{id: 1, validity: 0.5s, skew: 61s, max_execution: 0s}"),
+            (Lines{"[0].validity: expected 1 to 3600 seconds", "[0].skew: expected 0 to 60 seconds",
+                   "[0].max_execution: expected 1 to 60 seconds"}));
+  EXPECT_EQ(errors("{id: 1, release_on: [200], unknown_status: 600}"),
+            (Lines{"[0].release_on[0]: expected a status from 400 to 599",
+                   "[0].unknown_status: expected a status from 400 to 599"}));
+  EXPECT_EQ(errors("{id: 1, release_on: [501, 501, 501, 501, 501, 501, 501, 501, 501]}"),
+            Lines{"[0].release_on: expected at most 8 elements"});
+  EXPECT_EQ(errors("{id: 1, max_request_bytes: 0, max_response_bytes: 16777217, max_waiters: 1001, "
+                   "max_records: 0, max_bytes: 65535, caller_percent: 101, max_detached: 0}")
+                .size(),
+            7u);
+}
+
+TEST(ParseFilters, WhichRequestsGetATokenIsRead) {
+  const auto parsed =
+      Parse(Filter("t", Tokens("")), "", "",
+            TokenPolicyYaml("domain: 7, methods: [PUT], grpc_methods: [/a.B/C], max_request_bytes: 5, "
+                            "max_retries: 0"));
+  ASSERT_EQ(Errors(parsed), Lines{});
+  const HttpOptions& http = parsed.value->chain(0).http->http;
+  const auto& policy =
+      std::get<TokenPolicy>(*OptionsOf(FilterKind::kIdempotency, http, &FirstRoute(*parsed.value)));
+  EXPECT_EQ(policy.domain, 7u);
+  EXPECT_EQ(policy.methods, std::vector<std::string>{"PUT"});
+  EXPECT_TRUE(policy.grpc_methods.contains("/a.B/C"));
+  EXPECT_EQ(policy.max_request_bytes, 5u);
+  EXPECT_EQ(policy.retry.max_retries, 0u);
+  const auto usual = Parse(Filter("t", Tokens("")), "", "", TokenPolicyYaml("domain: 7"));
+  const auto& defaults = std::get<TokenPolicy>(
+      *OptionsOf(FilterKind::kIdempotency, usual.value->chain(0).http->http, &FirstRoute(*usual.value)));
+  EXPECT_EQ(defaults.methods, (std::vector<std::string>{"POST", "PATCH"}));
+  EXPECT_EQ(defaults.retry.max_retries, 2u);
+  const auto bad = Parse(Filter("t", Tokens("")), "", "",
+                         TokenPolicyYaml("methods: [GET, POST], grpc_methods: [a], max_request_bytes: 0, "
+                                         "max_retries: 11"));
+  EXPECT_EQ(Errors(bad).size(), 5u) << ::testing::PrintToString(Errors(bad));
+}
+
 TEST(ParseFilters, ALimitKnowsWhereItIsStated) {
   const std::string limit = "l: " + Typed("local_ratelimit.v3.LocalRateLimit", "stat_prefix: s");
   const auto place = [](const Validated<Listener>& parsed) {

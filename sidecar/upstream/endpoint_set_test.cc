@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -286,6 +287,30 @@ TEST(Hashed, TheSameHashGoesToTheSameEndpoint) {
       const uint16_t now = mesh.Pick(hash);
       ASSERT_NE(now, 1);
       if (port != 1) ASSERT_EQ(now, port) << "only its own keys are moved";
+    }
+  }
+}
+
+// An endpoint that comes back under another address, with the same name, keeps what was its.
+TEST(Hashed, ByNameAnEndpointMayHaveAnotherAddress) {
+  for (const Kind kind : {Kind::kRingHash, Kind::kMaglev}) {
+    for (const bool by_name : {false, true}) {
+      const auto picks = [&](const std::vector<Wanted>& endpoints) {
+        Mesh mesh(endpoints);
+        mesh.options.balancer.kind = kind;
+        mesh.options.balancer.hash_hostnames = by_name;
+        size_t name = 0;
+        for (config::Endpoint& one : mesh.assignment().endpoints)
+          one.hostname = "app-" + std::to_string(name++);
+        std::vector<size_t> owners;
+        for (uint64_t key = 0; key < 200; ++key) {
+          const uint16_t port = mesh.Pick(HashOf(std::to_string(key)));
+          owners.push_back(
+              static_cast<size_t>(std::ranges::find(endpoints, port, &Wanted::port) - endpoints.begin()));
+        }
+        return owners;
+      };
+      EXPECT_EQ(picks({{1}, {2}, {3}}) == picks({{7}, {8}, {9}}), by_name);
     }
   }
 }

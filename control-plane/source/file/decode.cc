@@ -51,6 +51,8 @@ constexpr Kind kKinds[] = {
     {"policy.pillion.dev/v1alpha1", "TracingPolicy", DecodeObject<kube::policy::v1alpha1::TracingPolicy>},
     {"policy.pillion.dev/v1alpha1", "FaultPolicy", DecodeObject<kube::policy::v1alpha1::FaultPolicy>},
     {"policy.pillion.dev/v1alpha1", "RateLimitPolicy", DecodeObject<kube::policy::v1alpha1::RateLimitPolicy>},
+    {"policy.pillion.dev/v1alpha1", "IdempotencyPolicy",
+     DecodeObject<kube::policy::v1alpha1::IdempotencyPolicy>},
     {"policy.pillion.dev/v1alpha1", "XdsOverride", DecodeObject<kube::policy::v1alpha1::XdsOverride>},
     {"policy.pillion.dev/v1alpha1", "DirectResponse", DecodeObject<kube::policy::v1alpha1::DirectResponse>},
 };

@@ -647,6 +647,34 @@ TEST(DecodeTest, ARateLimitPolicyIsChecked) {
             Lines{"spec.clients[0].header: expected the name of a header that does not frame the message"});
 }
 
+TEST(DecodeTest, AnIdempotencyPolicyIsChecked) {
+  const auto problems = [](const std::string& spec) { return PolicyProblems("IdempotencyPolicy", spec); };
+  EXPECT_EQ(problems("methods: [POST, PUT], grpcMethods: [/a.B/C], validity: 90s, maxExecution: 10s, "
+                     "onConcurrent: Conflict, retain: Tombstone, releaseOn: [503], unknownStatus: 504, "
+                     "retries: 0, limits: {requestBytes: 1, responseBytes: 0, waiters: 0, records: 1, "
+                     "bytes: 65536}"),
+            Lines{});
+  EXPECT_EQ(problems("onConcurrent: Wait, retain: Response"), Lines{});
+  EXPECT_EQ(problems("methods: [POST, GET, 'A B', CONNECT]"),
+            (Lines{"spec.methods[1]: expected a method that may change something",
+                   "spec.methods[2]: expected a method that may change something",
+                   "spec.methods[3]: expected a method that may change something"}));
+  EXPECT_EQ(problems("grpcMethods: [a.B/C, //C, /a.B/, /a.B]"),
+            (Lines{"spec.grpcMethods[0]: expected /package.Service/Method",
+                   "spec.grpcMethods[1]: expected /package.Service/Method",
+                   "spec.grpcMethods[2]: expected /package.Service/Method",
+                   "spec.grpcMethods[3]: expected /package.Service/Method"}));
+  EXPECT_EQ(problems("validity: 999ms"), Lines{"spec.validity: expected 1s to 3600s"});
+  EXPECT_EQ(problems("maxExecution: 61s"), Lines{"spec.maxExecution: expected 1s to 60s"});
+  EXPECT_EQ(problems("releaseOn: [503, 600]").size(), 1u);
+  EXPECT_EQ(problems("unknownStatus: 200"), Lines{"spec.unknownStatus: expected 400 to 599"});
+  EXPECT_EQ(problems("retries: 11"), Lines{"spec.retries: expected 0 to 10"});
+  EXPECT_EQ(problems("limits: {requestBytes: 1048577, records: 0, bytes: 65535}"),
+            (Lines{"spec.limits.requestBytes: expected 1 to 1048576",
+                   "spec.limits.records: expected 1 to 100000000",
+                   "spec.limits.bytes: expected 65536 to 1125899906842624"}));
+}
+
 TEST(DecodeTest, ATracingPolicyIsChecked) {
   const std::string head =
       "apiVersion: policy.pillion.dev/v1alpha1\nkind: TracingPolicy\nmetadata: {name: p}\nspec: ";

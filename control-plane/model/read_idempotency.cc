@@ -1,0 +1,97 @@
+// IdempotencyPolicy.
+#include <algorithm>
+#include <string>
+
+#include "control-plane/model/read.h"
+#include "sidecar/config/field_path.h"
+#include "sidecar/http/head.h"
+
+namespace pillion::control {
+namespace {
+
+using config::ElementPath;
+using kube::policy::v1alpha1::IdempotencyPolicySpec;
+
+constexpr int kMaxReleases = 8;
+
+// Within [least, most]; the bounds are told.
+template <typename Number, typename Into>
+void ReadWithin(bool said, Number value, Number least, Number most, const std::string& path, Into& into,
+                Report& report) {
+  if (!said) return;
+  if (value < least || value > most)
+    return report.Add(path, "expected " + std::to_string(least) + " to " + std::to_string(most));
+  into = static_cast<typename Into::value_type>(value);
+}
+
+void ReadMethods(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& report) {
+  for (int i = 0; i < spec.methods_size(); ++i) {
+    const std::string& name = spec.methods(i);
+    const http::Method method = http::ParseMethod(name);
+    if (!IsToken(name) || http::IsSafe(method) || method == http::Method::kConnect)
+      report.Add(ElementPath("spec.methods", static_cast<size_t>(i)),
+                 "expected a method that may change something");
+    rule.methods.push_back(name);
+  }
+  for (int i = 0; i < spec.grpc_methods_size(); ++i) {
+    const std::string& path = spec.grpc_methods(i);
+    const size_t slash = path.find('/', 1);
+    if (!path.starts_with('/') || slash == std::string::npos || slash == 1 || slash + 1 == path.size())
+      report.Add(ElementPath("spec.grpc_methods", static_cast<size_t>(i)),
+                 "expected /package.Service/Method");
+    rule.grpc_methods.push_back(path);
+  }
+}
+
+void ReadTime(bool said, const std::string& text, std::chrono::seconds most, const std::string& path,
+              std::optional<std::chrono::milliseconds>& into, Report& report) {
+  if (!said) return;
+  const std::chrono::milliseconds time = ReadDuration(text, path, false, report);
+  if (time < std::chrono::seconds(1) || time > most)
+    return report.Add(path, "expected 1s to " + std::to_string(most.count()) + "s");
+  into = time;
+}
+
+void ReadLimits(const IdempotencyPolicySpec::Limits& limits, TokenRule& rule, Report& report) {
+  constexpr int32_t kMiB = 1024 * 1024;
+  const auto read = [&](bool said, int32_t value, int32_t least, int32_t most, const char* name,
+                        std::optional<uint32_t>& into) {
+    ReadWithin(said, value, least, most, std::string("spec.limits.") + name, into, report);
+  };
+  read(limits.has_request_bytes(), limits.request_bytes(), 1, kMiB, "request_bytes", rule.request_bytes);
+  read(limits.has_response_bytes(), limits.response_bytes(), 0, 16 * kMiB, "response_bytes",
+       rule.response_bytes);
+  read(limits.has_waiters(), limits.waiters(), 0, 1000, "waiters", rule.waiters);
+  read(limits.has_records(), limits.records(), 1, 100'000'000, "records", rule.records);
+  ReadWithin(limits.has_bytes(), limits.bytes(), int64_t{65'536}, int64_t{1} << 50, "spec.limits.bytes",
+             rule.bytes, report);
+}
+
+}  // namespace
+
+std::optional<IdempotencyPolicy> Read(const kube::policy::v1alpha1::IdempotencyPolicy& message,
+                                      Report& report) {
+  IdempotencyPolicy policy;
+  policy.metadata = ReadMetadata(message.metadata(), report);
+  const IdempotencyPolicySpec& spec = message.spec();
+  policy.targets = ReadTargets(spec.target_refs(), policy.metadata.name.ns, false, report);
+  if (policy.targets.empty()) report.Add("spec", "expected targetRefs");
+  TokenRule& rule = policy.rule;
+  ReadMethods(spec, rule, report);
+  ReadTime(spec.has_validity(), spec.validity(), std::chrono::hours(1), "spec.validity", rule.validity,
+           report);
+  ReadTime(spec.has_max_execution(), spec.max_execution(), std::chrono::seconds(60), "spec.max_execution",
+           rule.max_execution, report);
+  rule.conflict = spec.on_concurrent() == IdempotencyPolicySpec::Conflict;
+  rule.tombstone = spec.retain() == IdempotencyPolicySpec::Tombstone;
+  if (spec.release_on_size() > kMaxReleases) report.Add("spec.release_on", "expected at most 8");
+  rule.release_on = ReadStatusCodes(spec.release_on(), "spec.release_on", report);
+  ReadWithin(spec.has_unknown_status(), spec.unknown_status(), 400, 599, "spec.unknown_status",
+             rule.unknown_status, report);
+  ReadWithin(spec.has_retries(), spec.retries(), 0, 10, "spec.retries", rule.retries, report);
+  ReadLimits(spec.limits(), rule, report);
+  if (report.failed()) return std::nullopt;
+  return policy;
+}
+
+}  // namespace pillion::control

@@ -1,0 +1,22 @@
+// What an IdempotencyPolicy becomes in xDS.
+#ifndef PILLION_CONTROL_PLANE_SNAPSHOT_TOKENS_H_
+#define PILLION_CONTROL_PLANE_SNAPSHOT_TOKENS_H_
+
+#include "control-plane/model/model.h"
+#include "envoy/config/route/v3/route.pb.h"
+#include "pillion/sidecar/v1/idempotency.pb.h"
+
+namespace pillion::control {
+
+// The name that the filter has in listeners, and under which routes speak of it.
+inline constexpr char kTokenFilter[] = "pillion.idempotency";
+
+// Of a Service with such a rule. Its number is made of all that it says, so that another version is another
+// domain, and the same one again the same.
+sidecar::v1::TokenDomain MakeTokenDomain(const MeshService& service);
+// For requests that all go to this Service.
+void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service);
+
+}  // namespace pillion::control
+
+#endif  // PILLION_CONTROL_PLANE_SNAPSHOT_TOKENS_H_
