@@ -196,6 +196,8 @@ Next Attempt::SendHead() {
         break;
     }
   }
+  to_sidecar_ = stream_->wire_version() == http::Version::kHttp2 && endpoint_->pillion_sidecar() &&
+                order_.listener.config->direction == config::Direction::kOutbound;
   if (order_.filter_state.token != nullptr) {
     if (const Next next = StampToken(); next != Next::kMore) return next;
   }
@@ -209,8 +211,6 @@ Next Attempt::SendHead() {
   if (order_.deadline != time::MonotonicTime()) TellDeadline();
   span_ = order_.filter_state.trace.attempt;
   head.headers.Remove(http::Known::kPillionOrigin);
-  to_sidecar_ = http2 && endpoint_->pillion_sidecar() &&
-                order_.listener.config->direction == config::Direction::kOutbound;
   upgraded_ = to_sidecar_ && head.version != http::Version::kHttp2;
   if (upgraded_) {
     head.headers.Add(http::Known::kPillionOrigin, DescribeOrigin(head));
@@ -264,7 +264,9 @@ Next Attempt::StampToken() {
   if (token.exposed) return Next::kMore;
   const idempotency::HeardHello* const heard = stream_->hello();
   if (heard == nullptr) return Next::kWait;
-  const idempotency::Hello::Domain* const domain = heard->hello.Find(token.policy->domain);
+  // Who is not told that we are a sidecar takes no token from us.
+  const idempotency::Hello::Domain* const domain =
+      to_sidecar_ ? heard->hello.Find(token.policy->domain) : nullptr;
   if (token.may_run && (domain == nullptr || heard->hello.incarnation != token.process)) {
     return End({ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
                 "the process that may have run the request is gone"});

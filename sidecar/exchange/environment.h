@@ -40,6 +40,8 @@ struct Environment {
   // Null: memory is never short.
   const PressureGauge* pressure = nullptr;
   IntrusiveList<Exchange, AliveTag> alive = {};
+  // What is under way ends with its client, whoever wants it to go on.
+  bool aborted = false;
   Mirrors* mirrors = nullptr;            // null: nothing is mirrored
   stream::Doorbell* doorbell = nullptr;  // null: no filter is waited for but by time
 };

@@ -267,12 +267,13 @@ void Exchange::LeaveDoorbell() {
 }
 
 std::optional<time::MonotonicTime> Exchange::GoesOnUntil() const {
-  return filter_state_.chain == nullptr ? std::nullopt : filter_state_.chain->goes_on_until();
+  if (filter_state_.chain == nullptr || env_.aborted) return std::nullopt;
+  return filter_state_.chain->goes_on_until();
 }
 
 bool Exchange::ClientLost() {
   if (!client_->in().error) return false;
-  if (!GoesOnUntil()) return true;
+  if (!GoesOnUntil() || client_->in().error.kind == ErrorKind::kPressure) return true;
   if (filter_state_.chain->TellClientGone())
     Note(Event::kClientGone, static_cast<uint32_t>(client_->in().error.kind));
   return false;
@@ -684,6 +685,7 @@ Next Exchange::Refuse(const filter::Refusal& refusal) {
 
 Next Exchange::AnswerAs(const RequestError& error, const Answer& answer) {
   filter_state_.wait.reset();  // nothing is waited for any more
+  LeaveDoorbell();
   retry_at_ = {};
   error_ = ForTheWhole(error);
   answered_by_route_ = false;

@@ -33,6 +33,7 @@ time::MonotonicTime Exchange::PerTryDue(const Attempt& attempt) const {
 time::MonotonicTime Exchange::HedgeDue() const {
   constexpr auto kNever = time::MonotonicTime::max();
   if (attempt_ == nullptr || local_answer_ || !route_->retry || step_ != Step::kAttempt) return kNever;
+  if (filter_state_.token != nullptr && filter_state_.token->policy != nullptr) return kNever;  // 6.1.8
   const config::RetryPolicy::Hedge& hedge = route_->retry->hedge;
   if (hedge == config::RetryPolicy::Hedge() || tunnel_ || request_ended_ == time::MonotonicTime())
     return kNever;

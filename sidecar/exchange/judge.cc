@@ -18,9 +18,15 @@ namespace {
 constexpr RequestError kNobodyKnows = {ErrorKind::kOutcomeUnknown, Side::kUpstream, Outcome::kAmbiguous,
                                        "an attempt before may have run"};
 
-// Of an attempt after one that may have run: it says what became of the request.
-bool MeansDefinite(idempotency::Verdict verdict) {
-  return MeaningOf(verdict, false) == idempotency::Meaning::kDefinitive;
+// An answer from which nobody can tell what became of the request: after an attempt that may have run, each
+// but those that say it; of the first one, that of somebody between who has asked and not been answered.
+bool LeavesUnknown(const upstream::AttemptFacts& facts) {
+  if (facts.error && !facts.told) return false;  // no answer: it is told as the error that it is
+  if (facts.verdict) {
+    const idempotency::Meaning meaning = MeaningOf(*facts.verdict, !facts.may_run);
+    return facts.may_run && meaning != idempotency::Meaning::kDefinitive;
+  }
+  return facts.may_run || (!facts.told && facts.status >= 502 && facts.status <= 504);
 }
 
 constexpr RequestError kAttemptIdle = {ErrorKind::kPerTryTimeout, Side::kUpstream, Outcome::kAmbiguous,
@@ -40,6 +46,10 @@ void Exchange::StartAttempt() {
   if (attempts_ < UINT16_MAX) ++attempts_;
   if (attempts_ == 1) cluster_->BeginRequest(env_.turn.now());
   target_->stats.attempts.Add();
+  if (filter_state_.token != nullptr) {
+    filter_state_.token->stamped = false;
+    filter_state_.token->verdict.reset();
+  }
   attempt_ = std::make_unique<Attempt>(
       AttemptOrder{env_, *listener_, *cluster_, *route_, target_->labels, filter_state_, ToldDeadline(),
                    events_, *this, *client_, grpc_, tunnel_},
@@ -136,10 +146,13 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
   facts.paid_retries = paid_retries();
   facts.safe_retries = safe_retries_;
   facts.request_matches = PolicyTakesRequest();
-  if (const filter::TokenState* const token = filter_state_.token.get(); token != nullptr && token->stamped) {
+  const filter::TokenState* const token = filter_state_.token.get();
+  if (token != nullptr && (token->stamped || token->may_run)) {
     facts.stamped = true;
     facts.may_run = token->may_run;
     facts.verdict = token->verdict;
+    // What is larger is not protected at the other side.
+    facts.body_replayable = replayable_ && replay_.bytes() <= token->policy->max_request_bytes;
   }
   facts.idempotent_method = route_->retry && route_->retry->TakesAsIdempotent(client_->request().path);
   DescribeAnswer(attempt, facts);
@@ -174,7 +187,7 @@ Next Exchange::Judge() {
   judgement = MayRetry(judgement, wait);
   if (judgement.verdict != upstream::Verdict::kDeliver) {
     may_have_run_ = may_have_run_ || MayHaveRun(facts);
-    if (facts.stamped) KeepToken(MayHaveRun(facts));
+    if (facts.stamped) KeepToken(facts.may_run || MayHaveRun(facts));
     return Retry(judgement.verdict, wait);
   }
   const bool bad = facts.error || judgement.reason != NoRetry::kNone;
@@ -184,7 +197,7 @@ Next Exchange::Judge() {
     attempt_->Fail(
         {ErrorKind::kMalformed, Side::kUpstream, Outcome::kAnswered, "101 without having been asked"});
   }
-  if (facts.may_run && facts.verdict && !MeansDefinite(*facts.verdict)) {
+  if (facts.stamped && LeavesUnknown(facts)) {
     attempt_->Fail(kNobodyKnows);
     return AnswerLocally(kNobodyKnows);
   }
@@ -212,6 +225,9 @@ void Exchange::GiveUpRetrying(NoRetry reason) {
 // HTTP/1 client's sidecar. That a stream was refused is not passed on: each hop would try again, and so
 // multiply.
 bool Exchange::TellsReset() const {
+  const filter::TokenState* const token = filter_state_.token.get();
+  if (token != nullptr && (token->stamped || token->may_run))
+    return false;  // what is not known is told as such
   return attempt_->stream() != nullptr && attempt_->error().kind == ErrorKind::kReset &&
          attempt_->stream()->in().reset_code != 0 && client_->wire_version() == http::Version::kHttp2 &&
          !from_peer_ && filter_state_.chain == nullptr;
@@ -221,7 +237,8 @@ bool Exchange::TellsReset() const {
 const config::RetryPolicy* Exchange::RetryTerms() const {
   if (route_->retry) return &*route_->retry;
   const filter::TokenState* const token = filter_state_.token.get();
-  return token != nullptr && token->stamped ? &token->policy->retry : nullptr;
+  const bool has_token = token != nullptr && (token->stamped || token->may_run);
+  return has_token ? &token->policy->retry : nullptr;
 }
 
 // For the attempts to come: at the process that may have run it, or with another token anywhere.
@@ -233,7 +250,7 @@ void Exchange::KeepToken(bool may_run) {
     return;
   }
   if (leads_ == nullptr) leads_ = std::make_unique<Leads>();
-  leads_->pinned = LocalRef<upstream::EndpointState>(attempt_->endpoint());
+  if (!leads_->pinned) leads_->pinned = LocalRef<upstream::EndpointState>(attempt_->endpoint());
 }
 
 // The next attempt starts when the step is taken again: at once, or when the back-off is over.
@@ -365,8 +382,8 @@ Next Exchange::End(const RequestError& why) {
 }
 
 void Exchange::GiveUp(const RequestError& why) {
-  if (step_ == Step::kReceiveHead) return;  // it holds nothing yet, and will run
-  if (client_->in().error) return;          // it is about to end anyway
+  if (step_ == Step::kReceiveHead) return;            // it holds nothing yet, and will run
+  if (client_->in().error && !GoesOnUntil()) return;  // it is about to end anyway
   env_.stats.worker.shed_streams.Add();
   client_->in().error = why;  // the steps that wait look at it first
   env_.turn.Wake(*this);

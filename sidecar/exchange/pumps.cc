@@ -174,6 +174,7 @@ void Exchange::PassInformational() {
     if (client_->request().version == http::Version::kHttp10) continue;
     TakeOrigin(head);
     DropOutcome(head.headers);
+    head.headers.Remove(http::Known::kPillionDedup);
     if (!http::RemoveHopByHop(head.headers)) continue;  // a 1xx may be left out
     if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));
     client_->SendInformational(head);

@@ -163,7 +163,9 @@ uint32_t LocalTable::FindOpen(const Shard& shard, const Digest& key, uint64_t ex
 
 LocalTable::Ended LocalTable::Complete(const Digest& key, uint64_t execution,
                                        std::shared_ptr<const SavedAnswer> answer, uint16_t status) {
-  if (answer != nullptr && answer->Bytes() > UINT32_MAX / 2) answer = nullptr;
+  // One that would not find room if it had all of it is not worth what others would lose for it.
+  const uint64_t most = std::min<uint64_t>(terms_.room.bytes, UINT32_MAX / 2);
+  if (answer != nullptr && kRecordBytes + answer->Bytes() > most) answer = nullptr;
   for (;;) {
     Ended ended = Ended::kDone;
     std::vector<Waiter> waiters;

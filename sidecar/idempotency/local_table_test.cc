@@ -349,6 +349,14 @@ TEST_F(LocalTableTest, TheLargestAnswersGoFirst) {
   EXPECT_EQ(table().Count().room.bytes, 6 * LocalTable::kRecordBytes);
 }
 
+TEST_F(LocalTableTest, AnAnswerThatNeverFitsTakesNothingFromOthers) {
+  terms_.room.bytes = 10'000;
+  Run(1, 1000);
+  Run(2, 20'000);
+  EXPECT_EQ(Claim(2).kind, Kind::kTombstone);
+  EXPECT_EQ(Claim(1).kind, Kind::kReplay);
+}
+
 TEST_F(LocalTableTest, WhereNothingIsLeftAnswersAreNotKeptAndThenTokensRefused) {
   terms_.room.bytes = 3 * LocalTable::kRecordBytes + 100;
   Run(1, 5000);

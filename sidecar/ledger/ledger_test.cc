@@ -49,6 +49,16 @@ TEST(SharedCount, WhatAWorkerHeldIsBackWhenItEnds) {
   EXPECT_FALSE(next.Take(limit));
 }
 
+TEST(SharedCount, OneWorkerAloneIsExactWhateverItsBatch) {
+  SharedCount shared;
+  WorkerCount count(shared);
+  const CountLimit limit = CountLimit::Of(100, 1);
+  EXPECT_GT(limit.batch, 1u);
+  int taken = 0;
+  while (count.Take(limit)) ++taken;
+  EXPECT_EQ(taken, 100);
+}
+
 // However the threads are scheduled: never over the limit by more than a batch of each, less one.
 TEST(SharedCount, WorkersTogetherStayWithinTheirBatches) {
   constexpr int kWorkers = 4;
@@ -140,6 +150,16 @@ TEST(Ejection, LastsLongerEachTimeAndIsForgiven) {
   EXPECT_EQ(Cluster(1).ledger.NextReturn(), time::MonotonicTime::max());
 }
 
+TEST(Ejection, NothingIsForgivenWhileItLasts) {
+  Cluster cluster(2);
+  const EjectionTerms terms{seconds(30), seconds(300), 100};
+  ASSERT_TRUE(cluster.Eject(0, kNow, terms));
+  for (int i = 0; i < 3; ++i) cluster.ledger.Forgive();
+  cluster.ledger.Uneject(kNow + seconds(30));
+  ASSERT_TRUE(cluster.Eject(0, kNow, terms));
+  EXPECT_EQ(cluster.ledger.NextReturn(), kNow + seconds(60));
+}
+
 TEST(Ejection, AnEndpointComesBackWithoutItsStreaks) {
   Cluster cluster(2);
   cluster.endpoints[0]->Lengthen(Streak::kGateway);
@@ -164,6 +184,9 @@ TEST(Health, EachChangeIsSeenByItsEpochAndNothingElseIs) {
   EXPECT_EQ(cluster.endpoints[0]->flags(), EndpointHealth::kCheckFailed);
   cluster.ledger.ForgetChecks(*cluster.endpoints[0]);
   EXPECT_TRUE(changed());
+  EXPECT_EQ(cluster.endpoints[0]->flags(), 0u);
+  cluster.ledger.SetUnchecked(*cluster.endpoints[0]);
+  cluster.ledger.ForgetChecks(*cluster.endpoints[0]);
   EXPECT_EQ(cluster.endpoints[0]->flags(), 0u);
 }
 

@@ -364,7 +364,8 @@ void Http2UpstreamSession::ArmTimer() {
     due = since_ + wait;
   }
   if (state_ != State::kConnecting) due = std::min(due, KeepAliveDue(cluster_->keep_alive));
-  if (state_ == State::kOpen && !told_hello_) due = std::min(due, settle_by_);
+  const bool awaits_hello = !told_hello_ && (state_ == State::kOpen || opened_count_ > 0);
+  if (awaits_hello && state_ != State::kConnecting) due = std::min(due, settle_by_);
   if (due == time::MonotonicTime::max()) return;
   if (!timer_.armed() || due < timer_.deadline()) turn_.Arm(timer_, due);
 }

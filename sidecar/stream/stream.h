@@ -125,8 +125,8 @@ class UpstreamStream : public Stream {
   // when it has. A granted one is answered by 101 whatever the wire says (HTTP/2: 200).
   enum class TakesUpgrade : uint8_t { kUnknown, kYes, kNo };
   virtual TakesUpgrade takes_upgrade() const = 0;
-  // What the peer has said of itself on this connection (idempotency/hello.h). Null: nothing yet, but it may; the
-  // owner is woken when it is known. Do not keep it.
+  // What the peer has said of itself on this connection (idempotency/hello.h). Null: nothing yet, but it may;
+  // the owner is woken when it is known. Do not keep it.
   virtual const idempotency::HeardHello* hello() const { return &idempotency::kNothingHeard; }
   // Instead of SendRequest, on an HTTP/1 connection that was not used before: no head is sent, the bytes of
   // both directions are what the connection carries, and the answer is a 200 of our own at once. For a

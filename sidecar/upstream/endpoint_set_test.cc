@@ -315,6 +315,18 @@ TEST(Hashed, ByNameAnEndpointMayHaveAnotherAddress) {
   }
 }
 
+// What belongs to one endpoint does not move because that one is slow to connect to.
+TEST(Hashed, WhoIsNotHeardOfKeepsWhatIsItsOwn) {
+  Mesh mesh({{1}, {2}});
+  mesh.options.balancer.kind = Kind::kMaglev;
+  const uint16_t home = mesh.Pick(7);
+  mesh.at(home - 1u).BeginWait(mesh.now);
+  mesh.now += 2 * kFirstEndpointPause;
+  ASSERT_TRUE(mesh.at(home - 1u).Paused(mesh.now));
+  EXPECT_EQ(mesh.Pick(7), home);
+  mesh.at(home - 1u).EndWait();
+}
+
 TEST(Hashed, PrioritiesAndLocalitiesAreChosenByTheHashToo) {
   Mesh mesh({{1, 0}, {2, 0, kBad}, {11, 1}, {12, 1}});
   mesh.options.balancer.kind = Kind::kMaglev;
@@ -400,6 +412,31 @@ TEST(Hashed, WhoCameToAPriorityIsSpreadOverAllOfItsLocalities) {
   EXPECT_NEAR(picks[1], 700, 60);
   EXPECT_NEAR(picks[11], 150, 50);
   EXPECT_NEAR(picks[12], 150, 50);
+}
+
+TEST(Checked, WhoIsNotCheckedYetServesBeforeWhoIsEjected) {
+  Mesh mesh({{1}, {2}});
+  mesh.options.outlier.emplace();
+  mesh.options.balancer.panic_percent = 0;
+  ledger::ClusterLedger& ledger = mesh.state().ledger();
+  ledger.SetUnchecked(*mesh.at(1).health());
+  ASSERT_TRUE(ledger.Eject(*mesh.at(0).health(), mesh.now, {seconds(30), seconds(300), 100}, {}));
+  EXPECT_EQ(mesh.Picks(20), (std::map<uint16_t, int>{{2, 20}}));
+}
+
+// A slower answer counts at once, a faster one by and by; what is not known is taken for a millisecond.
+TEST(PeakEwma, FollowsPeaksAtOnce) {
+  constexpr auto kDecay = seconds(10);
+  const time::MonotonicTime now{kHour};
+  PeakEwma latency;
+  EXPECT_EQ(latency.Cost(0, now, kDecay), 1'000'000u);
+  EXPECT_EQ(latency.Cost(2, now, kDecay), 3'000'000u);
+  latency.Observe(milliseconds(10), false, now, kDecay);
+  EXPECT_EQ(latency.Cost(0, now, kDecay), 10'000'000u);
+  latency.Observe(milliseconds(50), false, now + seconds(1), kDecay);
+  EXPECT_EQ(latency.Cost(0, now + seconds(1), kDecay), 50'000'000u);
+  latency.Observe(milliseconds(10), false, now + seconds(2), kDecay);
+  EXPECT_NEAR(static_cast<double>(latency.Cost(0, now + seconds(2), kDecay)), 46.2e6, 0.1e6);
 }
 
 TEST(PeakEwma, TheSlowerIsAskedLessAndWhatIsNotAskedIsForgotten) {

@@ -49,6 +49,32 @@ TEST(Consecutive, TheFifthServerErrorEjectsAndAGoodAnswerBeginsAnew) {
   EXPECT_TRUE(cluster.Note(0, Result::kServerError));
 }
 
+TEST(Consecutive, EachSoManyAreOneFinding) {
+  Cluster cluster(2);
+  cluster.ledger.SetChecked(*cluster.endpoints[1], false);
+  EXPECT_FALSE(cluster.Note(0, Result::kServerError, 5)) << "nobody else is there";
+  cluster.ledger.SetChecked(*cluster.endpoints[1], true);
+  EXPECT_FALSE(cluster.Note(0, Result::kServerError, 4));
+  EXPECT_TRUE(cluster.Note(0, Result::kServerError));
+}
+
+TEST(Consecutive, WhoIsEjectedAgainStaysAwayForLonger) {
+  Cluster cluster(2);
+  cluster.Sweep();
+  cluster.Note(0, Result::kServerError, 5);
+  EXPECT_EQ(cluster.ledger.NextReturn(), kNow + seconds(30));
+  cluster.now += seconds(30);
+  cluster.ledger.Uneject(cluster.now);
+  cluster.Note(0, Result::kServerError, 5);
+  EXPECT_EQ(cluster.ledger.NextReturn(), cluster.now + seconds(60));
+  // An interval without an ejection, and it is as if there had been one less.
+  cluster.now += seconds(60);
+  cluster.Sweep();
+  ASSERT_FALSE(cluster.ejected(0));
+  cluster.Note(0, Result::kServerError, 5);
+  EXPECT_EQ(cluster.ledger.NextReturn(), cluster.now + seconds(60)) << "the third would be 90 s";
+}
+
 TEST(Consecutive, FailuresOfAllWorkersCountTogether) {
   Cluster cluster(3);
   EXPECT_FALSE(cluster.Note(0, Result::kServerError, 2, 0));
@@ -65,6 +91,11 @@ TEST(Consecutive, GatewayFailuresAreCountedApartAndEnforcedOnlyWhereThatIsSaid) 
   EXPECT_FALSE(cluster.Note(1, Result::kServerError)) << "a 500 is none";
   EXPECT_FALSE(cluster.Note(1, Result::kGatewayError, 4));
   EXPECT_TRUE(cluster.Note(1, Result::kLocalFailure)) << "no answer at all is as bad";
+  Cluster another(3);
+  another.terms = cluster.terms;
+  EXPECT_FALSE(another.Note(1, Result::kGatewayError, 4));
+  EXPECT_FALSE(another.Note(1, Result::kGood));
+  EXPECT_FALSE(another.Note(1, Result::kGatewayError, 4)) << "a good answer begins anew";
 }
 
 TEST(Consecutive, TheSplitCountsWhetherItCanBeReachedApart) {
@@ -100,6 +131,7 @@ TEST(FindBelowMean, FindsWhoIsFarBelowTheOthers) {
   EXPECT_EQ(find({{100, 90}, {100, 91}, {100, 89}, {100, 90}, {100, 88}}, 3000), Found{});
   EXPECT_EQ(find({{100, 50}, {100, 50}, {100, 50}, {100, 50}, {100, 50}}), Found{}) << "all alike";
   EXPECT_EQ(find({{99, 0}, {100, 100}, {100, 100}, {100, 100}, {100, 100}}), Found{}) << "too few endpoints";
+  EXPECT_EQ(find({{99, 99}, {100, 100}, {100, 100}, {100, 100}, {100, 0}}, 1000), Found{}) << "likewise";
   EXPECT_EQ(find({{99, 0}, {100, 100}, {100, 100}, {100, 100}, {100, 100}, {100, 20}}), Found{5})
       << "who was asked too seldom is not compared";
   EXPECT_EQ(FindBelowMean({}, 0, 0, 1900), Found{});

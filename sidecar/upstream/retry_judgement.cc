@@ -104,7 +104,9 @@ Judgement JudgeToken(const AttemptFacts& facts, const config::RetryPolicy& polic
     again = facts.status >= 502 && facts.status <= 504;  // somebody between has answered
   }
   if (!again) return {};
-  if (facts.told_wait.kind == ToldWait::Kind::kNever) return {Verdict::kDeliver, NoRetry::kToldToWait};
+  // A sidecar says when to ask again by habit; who has paid for a retry need not wait that long.
+  if (!facts.verdict && facts.told_wait.kind == ToldWait::Kind::kNever)
+    return {Verdict::kDeliver, NoRetry::kToldToWait};
   if (facts.paid_retries >= policy.max_retries) return {Verdict::kDeliver, NoRetry::kUsedUp};
   return {Verdict::kRetryPolicy};
 }

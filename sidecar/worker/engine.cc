@@ -213,6 +213,10 @@ void Engine::Abort() {
   for (auto& [name, active] : listeners_) active.listener->Abort();
   for (Active& active : leaving_) active.listener->Abort();
   mirrors_.GiveUpAll();
+  environment_.aborted = true;
+  for (exchange::Exchange* one = environment_.alive.front(); one != nullptr;
+       one = environment_.alive.Next(one))
+    turn_.Wake(*one);
 }
 
 void Engine::LookAtMemory() {

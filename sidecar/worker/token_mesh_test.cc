@@ -44,8 +44,8 @@ class Wire {
     size_t after = 0;
   };
   std::optional<Cut> cut;
-  // What goes the way of the answers is held up.
-  bool mute = false;
+  // So many of the next connections are reset at once.
+  int refuse = 0;
   // True: something moved.
   bool Move() {
     bool moved = false;
@@ -53,7 +53,7 @@ class Wire {
       Joint& joint = joints_[i];
       if (joint.broken) continue;
       moved = Pass(i, *joint.near, *joint.far, false, joint.to_far) || moved;
-      if (!joint.broken && !mute) moved = Pass(i, *joint.far, *joint.near, true, joint.to_near) || moved;
+      if (!joint.broken) moved = Pass(i, *joint.far, *joint.near, true, joint.to_near) || moved;
     }
     return moved;
   }
@@ -82,6 +82,9 @@ class Wire {
     Joint& joint = joints_.emplace_back();
     joint.near = &peer;
     joint.far = std::make_unique<SimPeer>(loop_, At(to_));
+    if (refuse == 0) return;
+    --refuse;
+    Break(joint);
   }
   void Break(Joint& joint) {
     if (std::exchange(joint.broken, true)) return;
@@ -134,7 +137,10 @@ class TokenMesh : public EngineFixture {
     const ProxyConfig in(port, kAppPort);
     in.server->http.accept_peer_headers = true;
     config::TokenDomains domains;
-    if (enforces_) domains.all.emplace_back().id = kDomain;
+    if (enforces_) {
+      domains.all.emplace_back().id = kDomain;
+      domains.all.back().max_request_bytes = most_;
+    }
     in.server->http.filters = Filters(std::make_shared<const config::FilterOptions>(std::move(domains)));
     EXPECT_TRUE(engine.Apply(Prepare(in.snapshot, nullptr, nullptr, &tables_)).empty());
   }
@@ -153,6 +159,7 @@ class TokenMesh : public EngineFixture {
     route.retry = retry_;
     config::TokenPolicy policy;
     policy.domain = kDomain;
+    policy.max_request_bytes = most_;
     if (stamps_) route.filters = Filters(std::make_shared<const config::FilterOptions>(policy));
     entry.routes[0] = table;
     config::ClusterEntry& next = out.snapshot->clusters["app"];
@@ -160,9 +167,14 @@ class TokenMesh : public EngineFixture {
     for (size_t i = 0; i < endpoints; ++i) {
       config::Endpoint& endpoint = assignment->endpoints.emplace_back();
       endpoint.address = At(static_cast<uint16_t>(kWirePort - i));
-      endpoint.pillion_sidecar = true;
+      endpoint.pillion_sidecar = known_as_sidecar_;
     }
     next.endpoints = assignment;
+    if (!known_as_sidecar_) {
+      auto cluster = std::make_shared<config::Cluster>(*next.cluster);
+      cluster->protocol = config::UpstreamProtocol::kHttp2;
+      next.cluster = cluster;
+    }
     EXPECT_TRUE(near_.Apply(Prepare(out.snapshot, nullptr)).empty());
   }
   static std::shared_ptr<const std::vector<config::FilterEntry>> Filters(
@@ -200,11 +212,13 @@ class TokenMesh : public EngineFixture {
     for (Connection& one : connections_) {
       one.peer->Read();
       one.text += std::exchange(one.peer->text, {});
-      const size_t end = one.text.find("\r\n\r\nbody");
+      const bool chunked = one.text.find("chunked") != std::string::npos;
+      const std::string last = chunked ? "body\r\n0\r\n\r\n" : "\r\n\r\nbody";
+      const size_t end = one.text.find(last);
       if (end == std::string::npos) continue;
       const bool post = one.text.starts_with("POST");
       EXPECT_EQ(one.text.find("\r\npillion"), std::string::npos) << one.text;
-      one.text.erase(0, end + 8);
+      one.text.erase(0, end + last.size());
       if (post) ++executions_;
       moved = true;
       if (slow_) {
@@ -219,6 +233,14 @@ class TokenMesh : public EngineFixture {
     auto client = std::make_unique<SimPeer>(*peers_, At(kOutboundPort));
     PassAll({});
     client->Send("POST /charge HTTP/1.1\r\nhost: app\r\ncontent-length: 4\r\n" + fields + "\r\nbody");
+    PassAll({});
+    return client;
+  }
+  std::unique_ptr<SimPeer> PostChunked() {
+    auto client = std::make_unique<SimPeer>(*peers_, At(kOutboundPort));
+    PassAll({});
+    client->Send(
+        "POST /charge HTTP/1.1\r\nhost: app\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n");
     PassAll({});
     return client;
   }
@@ -251,6 +273,8 @@ class TokenMesh : public EngineFixture {
   bool enforces_ = true;
   bool stamps_ = true;
   bool slow_ = false;
+  bool known_as_sidecar_ = true;
+  size_t most_ = size_t{64} * 1024;
   time::Duration timeout_ = seconds(15);
   std::optional<config::RetryPolicy> retry_;
   idempotency::Tables tables_{{1, 2, 3}};
@@ -298,6 +322,68 @@ TEST_F(TokenMesh, WhereverTheConnectionBreaksItRunsOnceAndIsAnswered) {
     }
   }
   EXPECT_LE(broken_off, 20) << "where the last frames of the answer come apart";
+}
+
+// An attempt that provably does not run does not undo that one before it may have.
+TEST_F(TokenMesh, WhereverItBreaksAndWhoeverRefusesTheNextAttemptItRunsOnce) {
+  Start();
+  Status(*Post());
+  const size_t answers = wire_.passed(true);
+  std::map<std::string, int> told;
+  for (size_t after = 1; after <= answers; after += 3) {
+    wire_.BreakAll();
+    PassAll(seconds(1));
+    executions_ = 0;
+    wire_.cut = Wire::Cut{wire_.connections(), true, after};
+    const auto client = Post();
+    wire_.refuse = 1;
+    PassAll(seconds(5));
+    wire_.refuse = 0;
+    ASSERT_LE(executions_, 1) << after;
+    client->Read();
+    ++told[client->text.ends_with("paid") ? "paid" : client->text.substr(0, 12)];
+  }
+  EXPECT_GT(told["paid"], 20) << ::testing::PrintToString(told);
+}
+
+// The connection breaks when the request is there, and from then on nobody takes one.
+TEST_F(TokenMesh, WhoCannotBeAskedAgainLeavesItUnknown) {
+  slow_ = true;
+  Start();
+  const auto client = Post();
+  ASSERT_EQ(executions_, 1);
+  wire_.refuse = 1000;
+  wire_.BreakAll();
+  PassAll(seconds(5));
+  EXPECT_EQ(Status(*client), "500") << client->text;
+  EXPECT_EQ(executions_, 1);
+}
+
+// What the service's side does not hold, the client's side must not send again.
+TEST_F(TokenMesh, WhatIsTooLargeToBeProtectedIsNotSentAgain) {
+  most_ = 3;
+  Start();
+  Status(*PostChunked());
+  ASSERT_EQ(executions_, 1);
+  const size_t answers = wire_.passed(true);
+  for (size_t after = 40; after <= answers; after += 7) {
+    wire_.BreakAll();
+    PassAll(milliseconds(1));
+    executions_ = 0;
+    wire_.cut = Wire::Cut{wire_.connections(), true, after};
+    const auto client = PostChunked();
+    PassAll(seconds(5));
+    ASSERT_LE(executions_, 1) << after;
+  }
+}
+
+// An endpoint that nobody has said to be a sidecar takes no token from us, whatever it says of itself.
+TEST_F(TokenMesh, WhoIsNotKnownAsASidecarGetsNoToken) {
+  known_as_sidecar_ = false;
+  Start();
+  const std::map<std::string, int> told = CutAnswers();
+  EXPECT_LE(executions_, told.at("201") + told.at("502"));
+  EXPECT_EQ(tables_.All().at(kDomain)->Count().room.records, 0u);
 }
 
 // The same without the policy: what the tests above would see.

@@ -62,9 +62,9 @@ class Worker {
   Place Ringing(Place place);
 
   net::EpollLoop loop_;
+  Mailbox<Letter> mailbox_;  // before the engine, which may still ring while it ends
   Engine engine_;
   RecordSink sink_;
-  Mailbox<Letter> mailbox_;
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

@@ -1,7 +1,10 @@
 #include "sidecar/filters/idempotency/guard.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
+
+#include "sidecar/base/text.h"
 
 namespace pillion::filters {
 namespace {
@@ -14,6 +17,7 @@ using Kind = idempotency::ClaimAnswer::Kind;
 // Who waits for another attempt waits no longer, and so much less than its own deadline, so that its client
 // is told (specs/idempotency.md 2.4).
 constexpr auto kLongestWait = std::chrono::seconds(10);
+constexpr std::string_view kEventStream = "text/event-stream";
 constexpr auto kTimeToTell = std::chrono::milliseconds(50);
 
 DomainTime Now(const filter::RequestView& request) {
@@ -38,6 +42,8 @@ void Guard::StopWaiting() {
 Decision Guard::OnRequestBody(const filter::RequestBodyView& body) {
   if (state_ == State::kGathers) {
     if (body.in.bytes() <= domain_.max_request_bytes) return Decision::kHold;
+    // Its client's sidecar knows how large it is, and does not send it again; unless it was smaller there.
+    if (request_.translated) return Tell(body, {TokenProblem::kTooLarge});
     state_ = State::kBypass;
   }
   body.out.MoveFrom(body.in, SIZE_MAX);
@@ -69,11 +75,13 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
   StopWaiting();  // it may have been rung already
   const bool may_wait = await != nullptr && await->waiter && caller.now < await->until;
   if (may_wait) claim.waiter = await->waiter;
-  if (domain_.holder->detached.load(std::memory_order_relaxed) >= domain_.max_detached)
-    return Tell(body, {TokenProblem::kNoRoom});
   const idempotency::ClaimAnswer answer = table_->Claim(claim);
   switch (answer.kind) {
     case Kind::kClaimed:
+      if (domain_.holder->detached.load(std::memory_order_relaxed) >= domain_.max_detached) {
+        table_->Release(key_, answer.execution);
+        return Tell(body, {TokenProblem::kNoRoom});
+      }
       state_ = State::kRuns;
       execution_ = answer.execution;
       claimed_at_ = claim.now;
@@ -174,7 +182,10 @@ Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
   saving_->at = claimed_at_;
   CopySaved(response.head, *saving_);
   headers.Set(http::Known::kPillionDedup, ToString(Verdict::kExecuted));
-  if (!domain_.keeps_answers) KeepStatus(saving_->status);
+  // What has no end in sight is not held for it.
+  const auto type = headers.Find(http::Known::kContentType);
+  const bool stream = type && EqualsIgnoreCase(type->substr(0, kEventStream.size()), kEventStream);
+  if (!domain_.keeps_answers || stream) KeepStatus(saving_->status);
   if (response.end) Save({}, nullptr);
   return state_ == State::kRuns ? Decision::kHold : Decision::kContinue;
 }

@@ -30,7 +30,8 @@ namespace pillion::filters {
 struct Tokened {
   idempotency::Token token;
   bool of_another_incarnation = false;
-  std::string caller;  // "": nothing is proven of it
+  bool translated = false;  // other filters may have changed its content
+  std::string caller;       // "": nothing is proven of it
   time::MonotonicTime deadline = time::MonotonicTime::max();
 };
 

@@ -77,6 +77,7 @@ Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
     return Decision::kContinue;
   }
   const filter::TokenState* const fields = request.state.token.get();
+  if (fields->policy != nullptr) return Decision::kContinue;
   // What has one and is not protected by it must not run: whoever sent it may send it again.
   const config::TokenDomain* const domain = FindDomain(config::TokenDomainsOf(request.options), *fields);
   if (domain == nullptr) return Refuse(request, TokenProblem::kOtherDomain);
@@ -86,6 +87,7 @@ Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
   Tokened tokened;
   tokened.token = *token;
   tokened.of_another_incarnation = *first != domain->holder->incarnation;
+  tokened.translated = request.state.chain != nullptr;
   tokened.caller = filter::PeerIdentity(request.caller->security);
   tokened.deadline = DeadlineOf(request);
   // Beside what it keeps of a message it takes what one step brings.

@@ -327,9 +327,12 @@ TEST_F(IdempotencyTest, ItGoesOnWithoutItsClientForAsLongAsAnExecutionMay) {
 TEST_F(IdempotencyTest, WhereTooManyGoOnWithoutTheirClientsNewOnesAreRefused) {
   domain_.max_detached = 1;
   auto drive = Running(Mint());
-  Finish(*Running(Mint()));
+  const Token done = Mint();
+  Finish(*Running(done));
   drive->state.chain->TellClientGone();
   EXPECT_EQ(Tell(Mint()), Told(503, "not-executed"));
+  EXPECT_EQ(table().Count().in_flight, 1u);
+  EXPECT_EQ(Tell(done), Told(201, "replayed")) << "what is known is told";
 }
 
 TEST_F(IdempotencyTest, ALargeRequestIsNotProtected) {
@@ -362,6 +365,28 @@ TEST_F(IdempotencyTest, ALargeAnswerIsNotKept) {
     EXPECT_EQ(Of(*again), Told(409, "tombstone"));
     EXPECT_NE(again->local_body.find("\"original-status\":200"), std::string::npos) << again->local_body;
   }
+}
+
+TEST_F(IdempotencyTest, AStreamOfEventsIsNotHeld) {
+  const Token token = Mint();
+  auto first = Running(token);
+  http::HeaderList none;
+  first->response.Clear();
+  first->response.headers.Add("content-type", "text/event-stream; charset=utf-8");
+  EXPECT_EQ(first->state.chain->BeginResponse({first->response, false, 0}), Passage::kFlows);
+  SliceQueue content;
+  content.AppendCopy("data: x\n\n");
+  first->state.chain->FeedResponse(content, false, none, first->response);
+  EXPECT_EQ(first->state.chain->response_out().ToString(), "data: x\n\n");
+  EXPECT_EQ(Tell(token), Told(409, "tombstone"));
+}
+
+TEST_F(IdempotencyTest, WhatOtherFiltersMayHaveMadeLargerIsRefusedNotLetThrough) {
+  domain_.max_request_bytes = 3;
+  auto drive = Attempt(Mint());
+  filter::AddTransform(drive->state, std::make_unique<filter::Transform>());
+  drive->Request("body", 0);
+  EXPECT_EQ(Of(*drive), Told(413, "not-executed"));
 }
 
 TEST_F(IdempotencyTest, ByPolicyNoAnswerIsKept) {

@@ -38,6 +38,8 @@ constexpr Row kRows[] = {
      "the token's domain is not enforced here", "0"},
     {TokenProblem::kNoRoom, Verdict::kNotExecuted, 503, 8, "full", "no room for another token", "1"},
     {TokenProblem::kQuota, Verdict::kNotExecuted, 503, 8, "quota", "too many tokens of one caller", "1"},
+    {TokenProblem::kTooLarge, Verdict::kNotExecuted, 413, 8, "too-large",
+     "the request is larger than what is held of it"},
     {TokenProblem::kTooLate, Verdict::kNotExecuted, 504, 4, "deadline", "the request's deadline was over"},
 };
 

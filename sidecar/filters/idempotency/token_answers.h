@@ -24,8 +24,9 @@ enum class TokenProblem : uint8_t {
   kUnknown,
   kOtherDomain,  // of a domain that is not enforced here
   kNoRoom,
-  kQuota,    // no room for more of this caller's
-  kTooLate,  // its deadline is over
+  kQuota,     // no room for more of this caller's
+  kTooLarge,  // for what is held of it
+  kTooLate,   // its deadline is over
 };
 
 // `ran`: the status of the answer that was not kept; else 0. `unknown_status`: of kUnknown, by policy.
