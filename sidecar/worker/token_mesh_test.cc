@@ -359,6 +359,19 @@ TEST_F(TokenMesh, WhoCannotBeAskedAgainLeavesItUnknown) {
   EXPECT_EQ(executions_, 1);
 }
 
+// Another sidecar's 503 says that this attempt was not run; not that none was.
+TEST_F(TokenMesh, WhoIsRefusedAfterOneThatMayHaveRunIsNotToldThatItDidNot) {
+  slow_ = true;
+  Start();
+  const auto client = Post();
+  ASSERT_EQ(executions_, 1);
+  pressure_.Set(Pressure::kShedRequests);
+  wire_.BreakAll();
+  PassAll(seconds(5));
+  EXPECT_EQ(Status(*client), "500") << client->text;
+  EXPECT_EQ(executions_, 1);
+}
+
 // What the service's side does not hold, the client's side must not send again.
 TEST_F(TokenMesh, WhatIsTooLargeToBeProtectedIsNotSentAgain) {
   most_ = 3;
