@@ -230,7 +230,7 @@ Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address
   sidecar::v1::Idempotency tokens;
   if (own != nullptr && own->tokens.has_value()) {
     filters.insert(kTokenFilter);
-    *tokens.add_domains() = MakeTokenDomain(*own);
+    *tokens.add_domains() = MakeTokenDomain(own->name, *own->tokens);
   }
   Listener listener = MakeListener(kInbound, address,
                                    MakeManager(kInbound, kInbound, node, tracing, peering, filters, tokens));

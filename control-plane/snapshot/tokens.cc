@@ -20,8 +20,7 @@ uint64_t HashOf(const std::string& text) {
 
 }  // namespace
 
-TokenDomain MakeTokenDomain(const MeshService& service) {
-  const TokenRule& rule = *service.tokens;
+TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule) {
   TokenDomain domain;
   if (rule.validity.has_value()) SetDuration(domain.mutable_validity(), *rule.validity);
   if (rule.max_execution.has_value()) SetDuration(domain.mutable_max_execution(), *rule.max_execution);
@@ -34,7 +33,7 @@ TokenDomain MakeTokenDomain(const MeshService& service) {
   if (rule.waiters.has_value()) domain.mutable_max_waiters()->set_value(*rule.waiters);
   if (rule.records.has_value()) domain.mutable_max_records()->set_value(*rule.records);
   if (rule.bytes.has_value()) domain.mutable_max_bytes()->set_value(*rule.bytes);
-  domain.set_id(HashOf(service.name.ToString() + "|local|" + SerializeInOrder(domain)));
+  domain.set_id(HashOf(service.ToString() + "|local|" + SerializeInOrder(domain)));
   return domain;
 }
 
@@ -42,7 +41,7 @@ void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service) 
   if (!service.tokens.has_value()) return;
   const TokenRule& rule = *service.tokens;
   sidecar::v1::TokenPolicy policy;
-  policy.set_domain(MakeTokenDomain(service).id());
+  policy.set_domain(MakeTokenDomain(service.name, rule).id());
   for (const std::string& method : rule.methods) policy.add_methods(method);
   for (const std::string& method : rule.grpc_methods) policy.add_grpc_methods(method);
   if (rule.request_bytes.has_value()) policy.mutable_max_request_bytes()->set_value(*rule.request_bytes);

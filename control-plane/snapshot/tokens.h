@@ -11,9 +11,9 @@ namespace pillion::control {
 // The name that the filter has in listeners, and under which routes speak of it.
 inline constexpr char kTokenFilter[] = "pillion.idempotency";
 
-// Of a Service with such a rule. Its number is made of all that it says, so that another version is another
+// `rule`: the Service's. Its number is made of all that it says, so that another version is another
 // domain, and the same one again the same.
-sidecar::v1::TokenDomain MakeTokenDomain(const MeshService& service);
+sidecar::v1::TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule);
 // For requests that all go to this Service.
 void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service);
 

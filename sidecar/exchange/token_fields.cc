@@ -24,12 +24,13 @@ std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
   return fields;
 }
 
-void WriteTokenFields(const filter::TokenState& token, uint32_t attempt, http::HeaderList& headers) {
+void WriteTokenFields(const idempotency::Token& token, const filter::TokenState& state, uint32_t attempt,
+                      http::HeaderList& headers) {
   using http::Known;
-  headers.Add(Known::kPillionToken, token.minted->ToString());
+  headers.Add(Known::kPillionToken, token.ToString());
   headers.Add(Known::kPillionAttempt, std::to_string(attempt));
-  headers.Add(Known::kPillionFirst, idempotency::ToHex(token.process));
-  headers.Add(Known::kPillionDomain, idempotency::ToHex(token.policy->domain));
+  headers.Add(Known::kPillionFirst, idempotency::ToHex(state.process));
+  headers.Add(Known::kPillionDomain, idempotency::ToHex(state.policy->domain));
 }
 
 void RemoveTokenFields(http::HeaderList& headers) {

@@ -197,7 +197,7 @@ TEST_F(LocalTableTest, ATimeThatComesLateIsNotBelieved) {
 TEST_F(LocalTableTest, WhatIsOverIsDropped) {
   for (uint64_t token = 0; token < 50; ++token) Run(token);
   EXPECT_EQ(table().Count().completed, 50u);
-  EXPECT_GT(table().Count().room.bytes, 50u * LocalTable::kRecordBytes);
+  EXPECT_GT(table().Count().room.bytes, uint64_t{50} * LocalTable::kRecordBytes);
   now_ = kStart + DomainTime(164'999);
   table().Sweep(now_);
   EXPECT_EQ(table().Count().completed, 50u);
@@ -330,7 +330,7 @@ TEST_F(LocalTableTest, CallersThatHaveGoneTakeNoRoom) {
 
 TEST_F(LocalTableTest, TheLargestAnswersGoFirst) {
   const size_t own = sizeof(SavedAnswer) + LocalTable::kRecordBytes;
-  terms_.room.bytes = 5 * own + 10'000 + 1000 + 3 * 100;
+  terms_.room.bytes = 5 * own + 10'000 + 1000 + 300;
   Run(1, 1000);
   Run(2, 10'000);
   Run(3, 100);
@@ -358,7 +358,7 @@ TEST_F(LocalTableTest, AnAnswerThatNeverFitsTakesNothingFromOthers) {
 }
 
 TEST_F(LocalTableTest, WhereNothingIsLeftAnswersAreNotKeptAndThenTokensRefused) {
-  terms_.room.bytes = 3 * LocalTable::kRecordBytes + 100;
+  terms_.room.bytes = uint64_t{3} * LocalTable::kRecordBytes + 100;
   Run(1, 5000);
   EXPECT_EQ(Claim(1).kind, Kind::kTombstone);
   struct Claim claim = ClaimOf(2);
@@ -372,7 +372,7 @@ TEST_F(LocalTableTest, WhereNothingIsLeftAnswersAreNotKeptAndThenTokensRefused) 
 
 TEST_F(LocalTableTest, WhatIsReservedIsThereForItsAnswer) {
   const size_t own = sizeof(SavedAnswer);
-  terms_.room.bytes = 2 * LocalTable::kRecordBytes + own + 1000;
+  terms_.room.bytes = uint64_t{2} * LocalTable::kRecordBytes + own + 1000;
   struct Claim claim = ClaimOf(1);
   claim.reserve = own + 1000;
   const ClaimAnswer claimed = table().Claim(claim);

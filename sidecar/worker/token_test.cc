@@ -81,7 +81,8 @@ class Sidecar {
     unsent_ += out.ToString();
     unsent_.erase(0, peer_.SendSome(unsent_));
     peer_.Read();
-    EXPECT_TRUE(codec_.Feed(std::exchange(peer_.text, {})));
+    const std::string fed = std::exchange(peer_.text, {});  // the events are of it
+    EXPECT_TRUE(codec_.Feed(fed));
     for (const http2::Event& event : codec_.events()) Take(event);
     codec_.ClearEvents();
   }
@@ -378,6 +379,7 @@ TEST_F(Tokens, ManyAtOnceAreOneExecution) {
   Sidecar& one = Connect();
   const std::string token = Mint();
   std::vector<http2::StreamId> ids;
+  ids.reserve(100);
   for (int i = 0; i < 100; ++i) ids.push_back(one.Post(token, "body"));
   for (int i = 0; i < 10; ++i) PassBoth({});
   Answer(0, "paid");

@@ -36,7 +36,9 @@ Guard::~Guard() {
 }
 
 void Guard::StopWaiting() {
-  if (waiter_) table_->StopWaiting(key_, *std::exchange(waiter_, std::nullopt));
+  if (!waiter_) return;
+  table_->StopWaiting(key_, *waiter_);
+  waiter_.reset();
 }
 
 Decision Guard::OnRequestBody(const filter::RequestBodyView& body) {
@@ -86,7 +88,7 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
       execution_ = answer.execution;
       claimed_at_ = claim.now;
       until_ = caller.now + domain_.terms.max_execution;
-      if (http::IsGrpc(body.head.headers)) grpc_ = *body.head.headers.Find(http::Known::kContentType);
+      grpc_ = GrpcTypeOf(body.head.headers);
       body.out.MoveFrom(body.in, SIZE_MAX);
       return Decision::kContinue;
     case Kind::kReplay:
@@ -130,8 +132,7 @@ Decision Guard::Wait(const filter::RequestBodyView& body) {
 
 Decision Guard::Tell(const filter::RequestBodyView& body, const TokenAnswer& answer) {
   state_ = State::kOver;
-  const auto type = body.head.headers.Find(http::Known::kContentType);
-  FillAnswer(answer, http::IsGrpc(body.head.headers) ? *type : "", body.response, body.response_body);
+  FillAnswer(answer, GrpcTypeOf(body.head.headers), body.response, body.response_body);
   return Decision::kRespond;
 }
 

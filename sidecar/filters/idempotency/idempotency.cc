@@ -60,9 +60,7 @@ const config::TokenPolicy* PolicyFor(const filter::RequestView& request) {
 }
 
 Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
-  const auto type = request.head.headers.Find(http::Known::kContentType);
-  FillAnswer({problem}, http::IsGrpc(request.head.headers) ? *type : "", request.response,
-             request.response_body);
+  FillAnswer({problem}, GrpcTypeOf(request.head.headers), request.response, request.response_body);
   return Decision::kRespond;
 }
 

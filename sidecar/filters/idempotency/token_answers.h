@@ -36,6 +36,10 @@ struct TokenAnswer {
   uint16_t unknown_status = 500;
 };
 
+// The content type of a gRPC request; "": it is none.
+inline std::string_view GrpcTypeOf(const http::HeaderList& headers) {
+  return http::IsGrpc(headers) ? headers.Find(http::Known::kContentType).value_or("") : "";
+}
 // Of problem details (RFC 9457), or of gRPC where `grpc` is the content type of its request, with the
 // verdict. What was in `body` is dropped.
 void FillAnswer(const TokenAnswer& answer, std::string_view grpc, http::ResponseHead& head, SliceQueue& body);
