@@ -29,6 +29,8 @@ struct Field {
 };
 
 class FilterDrive {
+  config::HttpOptions options_;  // first: what filters keep of a request in `state` may speak of it
+
  public:
   FilterDrive(const Filter& filter, config::FilterKind kind, config::FilterOptions options)
       : filter_(filter) {
@@ -196,7 +198,6 @@ class FilterDrive {
     return {options_, nullptr, head, state, random_, local_response, response_body_, caller_.get()};
   }
   const Filter& filter_;
-  config::HttpOptions options_;
   Random random_{1};
   SliceQueue response_body_;
   std::unique_ptr<Caller> caller_;
