@@ -200,7 +200,8 @@ bool LocalTable::TryComplete(const Digest& key, uint64_t execution,
   return true;
 }
 
-LocalTable::Ended LocalTable::Release(const Digest& key, uint64_t execution) {
+template <typename Change>
+LocalTable::Ended LocalTable::EndWithout(const Digest& key, uint64_t execution, Change change) {
   Ended ended = Ended::kDone;
   std::vector<Waiter> waiters;
   {
@@ -208,28 +209,23 @@ LocalTable::Ended LocalTable::Release(const Digest& key, uint64_t execution) {
     const Lock lock(shard.mutex);
     const uint32_t place = FindOpen(shard, key, execution, ended);
     if (place == kNone) return ended;
-    Drop(shard, place);
+    change(shard, place);
     waiters = TakeWaiters(shard, key);
   }
   RingAll(waiters);
   return ended;
 }
 
+LocalTable::Ended LocalTable::Release(const Digest& key, uint64_t execution) {
+  return EndWithout(key, execution, [this](Shard& shard, uint32_t place) { Drop(shard, place); });
+}
+
 LocalTable::Ended LocalTable::Abandon(const Digest& key, uint64_t execution) {
-  Ended ended = Ended::kDone;
-  std::vector<Waiter> waiters;
-  {
-    Shard& shard = ShardOf(key);
-    const Lock lock(shard.mutex);
-    const uint32_t place = FindOpen(shard, key, execution, ended);
-    if (place == kNone) return ended;
+  return EndWithout(key, execution, [this](Shard& shard, uint32_t place) {
     RecordSlab::Record& record = shard.records[place];
     (void)Resize(record, 0);
     record.state = State::kUnknown;
-    waiters = TakeWaiters(shard, key);
-  }
-  RingAll(waiters);
-  return ended;
+  });
 }
 
 void LocalTable::DropAnswer(Shard& shard, uint32_t place) {

@@ -127,6 +127,9 @@ class LocalTable {
   // The place of the execution's record, where it may still be ended; else kNone, and `why` not.
   uint32_t FindOpen(const Shard& shard, const Digest& key, uint64_t execution, Ended& why) const;
   std::vector<Waiter> TakeWaiters(Shard& shard, const Digest& key);
+  // An execution ends with no answer: `change` its record, then who waits is rung.
+  template <typename Change>
+  Ended EndWithout(const Digest& key, uint64_t execution, Change change);
   bool TryComplete(const Digest& key, uint64_t execution, const std::shared_ptr<const SavedAnswer>& answer,
                    uint16_t status, Ended& ended, std::vector<Waiter>& waiters);
   bool Resize(RecordSlab::Record& record, uint32_t bytes);
