@@ -34,8 +34,10 @@ class Builder {
     for (const RateLimitPolicy* policy : rate_limits_)
       AddToTargets(*policy, &MeshService::rate_limit, &MeshRule::rate_limit, "RateLimitPolicy");
     for (const auto* policy : tokens_) AddToServices(*policy, &MeshService::tokens, "IdempotencyPolicy");
-    for (const XdsOverride* policy : overrides_)
+    for (const XdsOverride* policy : overrides_) {
       AddToTargets(*policy, &MeshService::override_, &MeshRule::override_, "XdsOverride");
+      if (policy->targets.empty()) AddToMesh(*policy);
+    }
     Attach();
     model_->route_count = routes_.size();
     model_->policy_count = retries_.size() + balancers_.size() + circuits_.size() + healths_.size() +
@@ -61,6 +63,7 @@ class Builder {
   template <typename Policy, typename Rule>
   void AddToServices(const Policy& policy, std::optional<Rule> MeshService::* slot, const char* kind);
   void AddTracing(const TracingPolicy& policy);
+  void AddToMesh(const XdsOverride& policy);
   void Attach();
   void ReportDisplaced();
 
@@ -399,6 +402,14 @@ void Builder::AddTracing(const TracingPolicy& policy) {
       Report(policy.metadata, target.path,
              "expected a target without a TracingPolicy, an older one is attached to it");
     }
+  }
+}
+
+void Builder::AddToMesh(const XdsOverride& policy) {
+  if (model_->mesh_wide_override.has_value()) {
+    Report(policy.metadata, "spec", "expected targetRefs, an older XdsOverride is for the whole mesh");
+  } else {
+    model_->mesh_wide_override = policy.rule;
   }
 }
 

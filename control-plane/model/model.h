@@ -103,6 +103,7 @@ struct Model {
   std::map<ObjectName, MeshService> services;
   std::map<ObjectName, MeshTracing> tracing;     // by the service whose sidecars trace
   std::optional<MeshTracing> mesh_wide_tracing;  // for all others
+  std::optional<OverrideRule> mesh_wide_override;
   size_t route_count = 0;
   size_t policy_count = 0;
 

@@ -13,12 +13,15 @@
 #include <vector>
 
 #include "control-plane/model/origin.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
+#include "sidecar/net/cidr_range.h"
 
 namespace envoy::config::cluster::v3 {
 class Cluster;
 }
 namespace envoy::config::route::v3 {
 class Route;
+class RouteConfiguration;
 class VirtualHost;
 }  // namespace envoy::config::route::v3
 
@@ -409,7 +412,7 @@ struct RateRule {
 };
 
 struct ClientRateRule {
-  enum class By : uint8_t { kAddress, kHeader };
+  enum class By : uint8_t { kAddress, kHeader, kIdentity };
   By by = By::kAddress;
   std::string header;
   RateRule rate;
@@ -451,17 +454,38 @@ struct IdempotencyPolicy {
   TokenRule rule;
 };
 
+// Of some endpoints of a Service.
+struct EndpointOverride {
+  bool any_zone = true;
+  std::vector<std::string> zones;
+  bool any_address = true;
+  std::vector<net::CidrRange> ranges;
+  std::vector<std::string> names;  // DNS names
+  envoy::config::endpoint::v3::LocalityLbEndpoints locality;
+  envoy::config::endpoint::v3::LbEndpoint endpoint;
+
+  // `host`: an IP address or a DNS name.
+  bool IsOf(const std::string& host, const std::string& zone) const;
+};
+
+struct AssignmentOverride {
+  envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
+  std::vector<EndpointOverride> endpoints;
+};
+
 // In Envoy's words; immutable. A member that is null changes nothing.
 struct OverrideRule {
   std::shared_ptr<const Origin> origin;  // of the document, for problems
   std::shared_ptr<const envoy::config::cluster::v3::Cluster> cluster;
   std::shared_ptr<const envoy::config::route::v3::Route> route;
   std::shared_ptr<const envoy::config::route::v3::VirtualHost> host;
+  std::shared_ptr<const AssignmentOverride> assignment;
+  std::shared_ptr<const envoy::config::route::v3::RouteConfiguration> table;
 };
 
 struct XdsOverride {
   Metadata metadata;
-  std::vector<Target> targets;
+  std::vector<Target> targets;  // none: the whole mesh
   OverrideRule rule;
 };
 

@@ -1,4 +1,6 @@
 // XdsOverride: checked with the sidecar's own config/, merged into the least that a resource may be.
+#include <algorithm>
+#include <array>
 #include <set>
 #include <string>
 #include <utility>
@@ -7,6 +9,7 @@
 #include "control-plane/model/read.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/parse_cluster.h"
+#include "sidecar/config/parse_endpoints.h"
 #include "sidecar/config/parse_route.h"
 
 namespace pillion::control {
@@ -14,12 +17,15 @@ namespace {
 
 using config::FieldPath;
 using envoy::config::cluster::v3::Cluster;
+using envoy::config::endpoint::v3::ClusterLoadAssignment;
+using envoy::config::endpoint::v3::LbEndpoint;
 using envoy::config::route::v3::Route;
 using envoy::config::route::v3::RouteAction;
 using envoy::config::route::v3::RouteConfiguration;
 using envoy::config::route::v3::VirtualHost;
 
 constexpr const char* kOurs = "expected none: the control plane says it";
+constexpr int kMost = 64;  // of endpoints' entries, and of zones and addresses in each
 
 // `within`: where the resource's paths begin that are shown, "" for all of it.
 template <typename Validated>
@@ -137,7 +143,133 @@ void CheckHost(const VirtualHost& own, Report& report) {
   ReportErrors(config::ParseRouteTable(table, "", config::Origin::kPushed), "virtual_hosts[0]", path, report);
 }
 
+void CheckAssignment(const ClusterLoadAssignment& own, Report& report) {
+  const std::string path = "spec.load_assignment";
+  if (HasOurs({{!own.cluster_name().empty(), "cluster_name"}, {own.endpoints_size() > 0, "endpoints"}}, path,
+              report))
+    return;
+  ClusterLoadAssignment whole = own;
+  whole.set_cluster_name("a");
+  ReportErrors(config::ParseAssignment(whole, ""), "", path, report);
+}
+
+// As part of the least assignment that has it.
+void CheckEndpoint(const kube::policy::v1alpha1::EndpointOverride& own, const std::string& path,
+                   Report& report) {
+  const std::string of_locality = FieldPath(path, "locality");
+  const std::string of_endpoint = FieldPath(path, "endpoint");
+  const bool ours =
+      HasOurs({{own.locality().lb_endpoints_size() > 0, "lb_endpoints"}}, of_locality, report) ||
+      HasOurs({{own.endpoint().endpoint().has_address(), "endpoint.address"},
+               {own.endpoint().metadata().filter_metadata().contains(config::kMetadataKey),
+                "metadata.filter_metadata[\"pillion\"]"}},
+              of_endpoint, report);
+  if (ours) return;
+  ClusterLoadAssignment of_place;
+  of_place.set_cluster_name("a");
+  *of_place.add_endpoints() = own.locality();
+  ReportErrors(config::ParseAssignment(of_place, ""), "endpoints[0]", of_locality, report);
+  ClusterLoadAssignment of_one;
+  of_one.set_cluster_name("a");
+  LbEndpoint& one = *of_one.add_endpoints()->add_lb_endpoints() = own.endpoint();
+  auto& address = *one.mutable_endpoint()->mutable_address()->mutable_socket_address();
+  address.set_address("10.0.0.1");
+  address.set_port_value(1);
+  ReportErrors(config::ParseAssignment(of_one, ""), "endpoints[0].lb_endpoints[0]", of_endpoint, report);
+}
+
+EndpointOverride ReadEndpoint(const kube::policy::v1alpha1::EndpointOverride& message,
+                              const std::string& path, Report& report) {
+  EndpointOverride result;
+  result.any_zone = message.zones().empty();
+  result.zones.assign(message.zones().begin(), message.zones().end());
+  if (message.zones_size() > kMost) report.Add(FieldPath(path, "zones"), "expected at most 64");
+  result.any_address = message.addresses().empty();
+  if (message.addresses_size() > kMost) report.Add(FieldPath(path, "addresses"), "expected at most 64");
+  for (int i = 0; i < message.addresses_size(); ++i) {
+    const std::string& text = message.addresses(i);
+    if (const auto range = net::CidrRange::Parse(text); range.has_value()) {
+      result.ranges.push_back(*range);
+    } else if (IsDnsSubdomain(text)) {
+      result.names.push_back(text);
+    } else {
+      report.Add(config::ElementPath(FieldPath(path, "addresses"), static_cast<size_t>(i)),
+                 "expected an IP address, a prefix of addresses like 10.1.0.0/16, or a DNS name");
+    }
+  }
+  if (!message.has_locality() && !message.has_endpoint()) report.Add(path, "expected locality or endpoint");
+  CheckEndpoint(message, path, report);
+  result.locality = message.locality();
+  result.endpoint = message.endpoint();
+  return result;
+}
+
+std::shared_ptr<const AssignmentOverride> ReadAssignment(const kube::policy::v1alpha1::XdsOverrideSpec& spec,
+                                                         Report& report) {
+  if (!spec.has_load_assignment() && spec.endpoints().empty()) return nullptr;
+  auto result = std::make_shared<AssignmentOverride>();
+  CheckAssignment(spec.load_assignment(), report);
+  result->assignment = spec.load_assignment();
+  if (spec.endpoints_size() > kMost) report.Add("spec.endpoints", "expected at most 64");
+  for (int i = 0; i < spec.endpoints_size(); ++i) {
+    result->endpoints.push_back(ReadEndpoint(
+        spec.endpoints(i), config::ElementPath("spec.endpoints", static_cast<size_t>(i)), report));
+  }
+  return result;
+}
+
+void CheckTable(const RouteConfiguration& own, Report& report) {
+  const std::string path = "spec.route_configuration";
+  if (HasOurs({{!own.name().empty(), "name"},
+               {own.virtual_hosts_size() > 0, "virtual_hosts"},
+               {own.most_specific_header_mutations_wins(), "most_specific_header_mutations_wins"},
+               {own.has_validate_clusters(), "validate_clusters"},
+               {own.typed_per_filter_config_size() > 0, "typed_per_filter_config"},
+               {own.request_mirror_policies_size() > 0, "request_mirror_policies"}},
+              path, report))
+    return;
+  RouteConfiguration table = own;
+  table.set_name("a");
+  ReportErrors(config::ParseRouteTable(table, "", config::Origin::kPushed), "", path, report);
+}
+
+// Which parts there may be for whom.
+void CheckParts(const kube::policy::v1alpha1::XdsOverrideSpec& spec, const std::vector<Target>& targets,
+                Report& report) {
+  struct Part {
+    bool there;
+    const char* path;
+  };
+  const std::array<Part, 4> of_services = {{{spec.has_cluster(), "spec.cluster"},
+                                            {spec.has_virtual_host(), "spec.virtual_host"},
+                                            {spec.has_load_assignment(), "spec.load_assignment"},
+                                            {spec.endpoints_size() > 0, "spec.endpoints"}}};
+  const bool any_of_services = std::ranges::any_of(of_services, &Part::there);
+  if (!any_of_services && !spec.has_route() && !spec.has_route_configuration()) {
+    report.Add("spec",
+               "expected cluster, route, virtualHost, loadAssignment, endpoints or routeConfiguration");
+  } else if (targets.empty() && (any_of_services || spec.has_route())) {
+    report.Add("spec", "expected targetRefs; without them routeConfiguration alone");
+  } else if (!targets.empty() && spec.has_route_configuration()) {
+    report.Add("spec.route_configuration", "expected only without targetRefs: it is of the whole mesh");
+  }
+  const bool services =
+      std::ranges::all_of(targets, [](const Target& one) { return one.kind == TargetKind::kService; });
+  if (services) return;
+  for (const Part& part : of_services) {
+    if (part.there) report.Add(part.path, "expected only with targets of kind Service");
+  }
+}
+
 }  // namespace
+
+bool EndpointOverride::IsOf(const std::string& host, const std::string& zone) const {
+  if (!any_zone && std::ranges::find(zones, zone) == zones.end()) return false;
+  if (any_address || std::ranges::find(names, host) != names.end()) return true;
+  const auto address = net::Address::Parse(host, 0);
+  return address.has_value() &&
+         std::ranges::any_of(ranges, [&](const net::CidrRange& range) { return range.Contains(*address); });
+}
 
 std::optional<XdsOverride> Read(const kube::policy::v1alpha1::XdsOverride& message, Report& report) {
   XdsOverride result;
@@ -145,16 +277,7 @@ std::optional<XdsOverride> Read(const kube::policy::v1alpha1::XdsOverride& messa
   result.rule.origin = result.metadata.origin;
   const auto& spec = message.spec();
   result.targets = ReadTargets(spec.target_refs(), result.metadata.name.ns, true, report);
-  if (result.targets.empty()) report.Add("spec", "expected targetRefs");
-  if (!spec.has_cluster() && !spec.has_route() && !spec.has_virtual_host())
-    report.Add("spec", "expected cluster, route or virtualHost");
-  for (const Target& target : result.targets) {
-    if (target.kind == TargetKind::kService) continue;
-    if (spec.has_cluster()) report.Add("spec.cluster", "expected only with targets of kind Service");
-    if (spec.has_virtual_host())
-      report.Add("spec.virtual_host", "expected only with targets of kind Service");
-    break;
-  }
+  CheckParts(spec, result.targets, report);
   if (report.failed()) return std::nullopt;
   if (spec.has_cluster()) {
     CheckCluster(spec.cluster(), report);
@@ -168,6 +291,11 @@ std::optional<XdsOverride> Read(const kube::policy::v1alpha1::XdsOverride& messa
     CheckHost(spec.virtual_host(), report);
     result.rule.host = std::make_shared<const VirtualHost>(spec.virtual_host());
   }
+  if (spec.has_route_configuration()) {
+    CheckTable(spec.route_configuration(), report);
+    result.rule.table = std::make_shared<const RouteConfiguration>(spec.route_configuration());
+  }
+  result.rule.assignment = ReadAssignment(spec, report);
   if (report.failed()) return std::nullopt;
   return result;
 }

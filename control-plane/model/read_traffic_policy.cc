@@ -84,10 +84,10 @@ ClientRateRule ReadClient(const RateLimitPolicySpec::Client& message, const std:
       client.by = By::kHeader;
       break;
     case RateLimitPolicySpec::Identity:
-      report.Add(path, "expected by: Address or Header; the mesh proves no identities yet");
-      return client;
+      client.by = By::kIdentity;
+      break;
     default:
-      report.Add(path, "expected by: Address or Header");
+      report.Add(path, "expected by: Address, Header or Identity");
       return client;
   }
   if ((client.by == By::kHeader) != message.has_header()) {

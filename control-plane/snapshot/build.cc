@@ -43,7 +43,7 @@ void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, co
   const std::vector<PortRoutes> ports = MakePortRoutes(model, node);
   std::set<std::string> clusters;
   for (const PortRoutes& one : ports) clusters.insert(one.clusters.begin(), one.clusters.end());
-  const auto routes = MakeOutboundRoutes(ports, node);
+  const auto routes = MakeOutboundRoutes(model, ports, node);
   set.Add(ResourceType::kRoutes, kOutbound, routes, ClusterReferences(clusters));
   std::vector<Reference> references = {{ResourceType::kRoutes, kOutbound}};
   auto listener = MakeOutboundListener(node, address, tracing, routes);
@@ -56,7 +56,7 @@ void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, co
       // Who dials the listener itself does not mean a Service of that address.
       if (one.port->port == address.port) std::erase(ips, address.ip);
       if (ips.empty()) continue;
-      const auto captured = MakeCapturedRoutes(one);
+      const auto captured = MakeCapturedRoutes(model, one);
       set.Add(ResourceType::kRoutes, captured.name(), captured, ClusterReferences(one.clusters));
       references.push_back({ResourceType::kRoutes, captured.name()});
       AddCaptured(listener, node, tracing, ips, *one.port, captured);
@@ -84,7 +84,10 @@ std::vector<Problem> ProblemsOfOverrides(const Model& model) {
   if (!any) return problems;
   for (const auto& [name, service] : model.services) {
     if (!service.override_.has_value()) continue;
-    for (const MeshPort& port : service.ports) MakeOutboundCluster(service, port, "", &problems);
+    for (const MeshPort& port : service.ports) {
+      MakeOutboundCluster(service, port, "", &problems);  // with endpoints that are names
+      if (port.discovery == MeshPort::Discovery::kEndpoints) MakeEndpoints(service, port, "", &problems);
+    }
   }
   // A route of another namespace counts for that one's clients.
   std::set<std::string> namespaces = {""};

@@ -53,13 +53,6 @@ TEST(BuildPolicyTest, ALoadBalancingPolicyIsOfTheClustersOfItsService) {
   EXPECT_EQ(least.least_request_lb_config().choice_count().value(), 3u);
 }
 
-// A policy on the Service orders.
-std::string PolicyYaml(const std::string& kind, const std::string& spec) {
-  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
-         ", metadata: {name: p, namespace: shop}, spec: {targetRefs: [{kind: Service, name: orders}], " +
-         spec + "}}\n";
-}
-
 TEST(BuildPolicyTest, BalancersThatHashHaveTheirPoliciesOnTheRoutesToThem) {
   const std::string policy = PolicyYaml("LoadBalancingPolicy",
                                         "balancer: Maglev, hashOn: [{header: X-User}, {cookie: {name: c, "
@@ -301,12 +294,6 @@ TEST(BuildPolicyTest, AHealthPolicyEjectsAndChecks) {
   EXPECT_TRUE(cluster("healthCheck: {tcp: {}}").health_checks(0).has_tcp_health_check());
 }
 
-// Another policy, of targets of its own.
-std::string TargetedYaml(const std::string& kind, const std::string& spec) {
-  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
-         ", metadata: {name: p, namespace: shop}, spec: {" + spec + "}}\n";
-}
-
 TEST(BuildPolicyTest, AFaultPolicyIsForThoseWhoCall) {
   using envoy::extensions::filters::http::fault::v3::HTTPFault;
   const auto fault_of = [](const Route& route) {
@@ -351,13 +338,13 @@ TEST(BuildPolicyTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
                                                        {"service", "greeter"},
                                                        {"inbound_listener", "10.0.0.1:15006"},
                                                        {"app", "127.0.0.1:50051"}};
-  const auto set =
-      Build(TargetedYaml(
-                "RateLimitPolicy",
-                "targetRefs: [{kind: Service, name: greeter}], requests: 100, per: 1m, burst: 150, clients: "
-                "[{by: "
-                "Address, requests: 5}, {by: Header, header: X-User, requests: 6}]"),
-            MakeNode(metadata));
+  const auto set = Build(
+      TargetedYaml(
+          "RateLimitPolicy",
+          "targetRefs: [{kind: Service, name: greeter}], requests: 100, per: 1m, burst: 150, clients: "
+          "[{by: "
+          "Address, requests: 5}, {by: Header, header: X-User, requests: 6}, {by: Identity, requests: 7}]"),
+      MakeNode(metadata));
   LocalRateLimit limit;
   const Route route = Get<RouteConfiguration>(*set, kRoutes, "inbound").virtual_hosts(0).routes(0);
   ASSERT_TRUE(route.typed_per_filter_config().at("envoy.filters.http.local_ratelimit").UnpackTo(&limit));
@@ -366,11 +353,14 @@ TEST(BuildPolicyTest, ARateLimitPolicyIsForThoseWhoAreCalled) {
   EXPECT_EQ(limit.token_bucket().fill_interval().seconds(), 60);
   EXPECT_EQ(limit.filter_enabled().default_value().numerator(), 1'000'000u);
   EXPECT_EQ(limit.filter_enforced().default_value().numerator(), 1'000'000u);
-  ASSERT_EQ(limit.descriptors_size(), 2);
+  ASSERT_EQ(limit.descriptors_size(), 3);
   EXPECT_EQ(limit.descriptors(0).entries(0).key(), "remote_address");
   EXPECT_EQ(limit.descriptors(1).entries(0).key(), "x-user");
   EXPECT_EQ(limit.rate_limits(1).actions(0).request_headers().descriptor_key(), "x-user");
   EXPECT_EQ(limit.descriptors(1).token_bucket().max_tokens(), 6u);
+  EXPECT_EQ(limit.descriptors(2).entries(0).key(), "peer_identity");
+  EXPECT_TRUE(limit.rate_limits(2).actions(0).has_extension());
+  EXPECT_EQ(limit.descriptors(2).token_bucket().max_tokens(), 7u);
   EXPECT_EQ(ManagerOf(*set, "inbound").http_filters(0).name(), "envoy.filters.http.local_ratelimit");
   EXPECT_EQ(ManagerOf(*Build("", MakeNode(metadata)), "inbound").http_filters_size(), 2);
   EXPECT_EQ(CheckAsSidecar(*set), Lines{});
@@ -467,72 +457,6 @@ TEST(BuildPolicyTest, ARateLimitPolicyOnARouteIsForThoseWhoCall) {
   }
   EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(0).name(), "envoy.filters.http.local_ratelimit");
   EXPECT_EQ(CheckAsSidecar(*set), Lines{});
-}
-
-TEST(BuildPolicyTest, WhatOtherKindsCannotSayIsSaidInEnvoysWords) {
-  const std::string of_service =
-      TargetedYaml("XdsOverride",
-                   "targetRefs: [{kind: Service, name: orders}], cluster: "
-                   "{connect_timeout: 0.25s, common_lb_config: {healthy_panic_threshold: {value: 7}}, "
-                   "lb_subset_config: {subset_selectors: [{keys: [version]}]}}, "
-                   "route: {match: {headers: [{name: x, invert_match: true, "
-                   "present_match: true}]}, route: {priority: HIGH, idle_timeout: "
-                   "7s}}, virtualHost: {response_headers_to_remove: [x-gone]}");
-  const auto set = Build(of_service);
-  const Cluster cluster = Get<Cluster>(*set, kCluster, kOrdersCluster);
-  EXPECT_EQ(cluster.common_lb_config().healthy_panic_threshold().value(), 7);
-  EXPECT_GT(cluster.common_lb_config().override_host_status().statuses_size(), 0) << "the rest stays";
-  EXPECT_EQ(cluster.connect_timeout().seconds(), 0) << "replaced, not added to 5s";
-  EXPECT_EQ(cluster.connect_timeout().nanos(), 250'000'000);
-  EXPECT_EQ(cluster.lb_subset_config().subset_selectors(0).keys(0), "version");
-  const auto& host = Host(*set, kOrders80);
-  EXPECT_EQ(host.response_headers_to_remove(0), "x-gone");
-  ASSERT_EQ(host.routes_size(), 1);
-  EXPECT_EQ(host.routes(0).match().prefix(), "/");
-  EXPECT_TRUE(host.routes(0).match().headers(0).invert_match());
-  EXPECT_EQ(host.routes(0).route().priority(), envoy::config::core::v3::HIGH);
-  EXPECT_EQ(host.routes(0).route().cluster(), kOrdersCluster);
-  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
-  // That on the route wins; of a redirect nothing is said.
-  const std::string yaml =
-      of_service +
-      RouteYaml(
-          "{backendRefs: [{name: v2, port: 8080}]}, {matches: [{path: {value: /r}}], filters: [{type: "
-          "RequestRedirect, requestRedirect: {}}]}") +
-      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: q, namespace: "
-      "shop}, spec: "
-      "{targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: r}], route: {route: "
-      "{idle_timeout: 9s}}}}\n";
-  const auto both = Build(yaml);
-  EXPECT_TRUE(ProblemsOfOverrides(*BuildModel(DecodeFile(kServices + yaml, "f").objects).model).empty());
-  const auto& routes = Host(*both, kOrders80);
-  ASSERT_EQ(routes.routes_size(), 2);
-  EXPECT_TRUE(routes.routes(0).has_redirect());
-  EXPECT_EQ(routes.routes(1).route().idle_timeout().seconds(), 9);
-  EXPECT_EQ(routes.routes(1).route().priority(), envoy::config::core::v3::DEFAULT);
-  EXPECT_EQ(CheckAsSidecar(*both), Lines{});
-}
-
-// Good by itself, and not with the rest: the mesh must not hang on it.
-TEST(BuildPolicyTest, AnOverrideThatDoesNotGoWithTheRestHasNoEffectAndIsTold) {
-  const std::string yaml =
-      PolicyYaml("CircuitBreakerPolicy", "maxRequests: 7") +
-      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: "
-      "{name: q, namespace: shop}, spec: "
-      "{targetRefs: [{kind: Service, name: orders}], cluster: {connect_timeout: 0.25s, circuit_breakers: "
-      "{thresholds: [{max_requests: 9}]}}}}\n";
-  const auto set = Build(yaml);
-  const Cluster cluster = Get<Cluster>(*set, kCluster, kOrdersCluster);
-  ASSERT_EQ(cluster.circuit_breakers().thresholds_size(), 2);
-  EXPECT_EQ(cluster.circuit_breakers().thresholds(0).max_requests().value(), 7u);
-  EXPECT_EQ(CheckAsSidecar(*set), Lines{});
-  const std::vector<Problem> problems =
-      ProblemsOfOverrides(*BuildModel(DecodeFile(kServices + yaml, "f").objects).model);
-  ASSERT_EQ(problems.size(), 1u);
-  EXPECT_EQ(problems[0].path, "spec.cluster");
-  EXPECT_NE(problems[0].message.find("expected each priority once"), std::string::npos)
-      << problems[0].message;
-  EXPECT_TRUE(ProblemsOfOverrides(*BuildModel(DecodeFile(kServices, "f").objects).model).empty());
 }
 
 TEST(BuildPolicyTest, ADirectResponseIsGivenWithoutABackend) {

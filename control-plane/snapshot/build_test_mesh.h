@@ -103,6 +103,19 @@ inline std::string RouteYaml(const std::string& spec, const std::string& ns = "s
          spec + "]}}\n";
 }
 
+// A policy on the Service orders.
+inline std::string PolicyYaml(const std::string& kind, const std::string& spec) {
+  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
+         ", metadata: {name: p, namespace: shop}, spec: {targetRefs: [{kind: Service, name: orders}], " +
+         spec + "}}\n";
+}
+
+// Another policy, of targets of its own.
+inline std::string TargetedYaml(const std::string& kind, const std::string& spec) {
+  return "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: " + kind +
+         ", metadata: {name: p, namespace: shop}, spec: {" + spec + "}}\n";
+}
+
 inline constexpr char kOrders80[] = "orders.shop.svc.cluster.local:80";
 inline constexpr char kOrdersCluster[] = "outbound|80||orders.shop.svc.cluster.local";
 

@@ -5,6 +5,7 @@
 #include "control-plane/snapshot/overrides.h"
 #include "control-plane/snapshot/parts.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
+#include "sidecar/base/serialize_in_order.h"
 
 namespace pillion::control {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 using envoy::config::cluster::v3::Cluster;
 using envoy::config::endpoint::v3::ClusterLoadAssignment;
 using envoy::config::endpoint::v3::LbEndpoint;
+using envoy::config::endpoint::v3::LocalityLbEndpoints;
 using envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 
 constexpr char kProtocolOptions[] = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -74,7 +76,60 @@ uint32_t WeightOf(const MeshService& service, const std::string& zone) {
   return weight == service.balancer->zone_weights.end() ? 1 : weight->second;
 }
 
-void SetDns(Cluster& cluster, const MeshService& service, const MeshPort& port, const std::string& zone) {
+// `zone`: the caller's.
+LocalityLbEndpoints MakePlace(const MeshService& service, const MeshEndpoint& endpoint, bool prefers,
+                              const std::string& zone) {
+  LocalityLbEndpoints place;
+  if (!endpoint.zone.empty()) place.mutable_locality()->set_zone(endpoint.zone);
+  // A locality without a weight gets no requests; 0 is not allowed.
+  if (const uint32_t weight = WeightOf(service, endpoint.zone); weight > 0)
+    place.mutable_load_balancing_weight()->set_value(weight);
+  place.set_priority(prefers && endpoint.zone != zone ? 1 : 0);
+  return place;
+}
+
+LbEndpoint MakeEndpoint(const MeshEndpoint& endpoint) {
+  LbEndpoint made;
+  SetAddress(made, endpoint.host, endpoint.port);
+  made.set_health_status(HealthStatusOf(endpoint.health));
+  made.mutable_load_balancing_weight()->set_value(1);
+  if (!endpoint.peer) return made;
+  auto& pillion = (*made.mutable_metadata()->mutable_filter_metadata())["pillion"];
+  (*pillion.mutable_fields())["sidecar"].set_bool_value(true);
+  return made;
+}
+
+// One group per place and priority: a locality may be named only once, and gRPC skips one without a weight.
+// `error`: why there can be none; only of what `rule`, which may be null, says.
+ClusterLoadAssignment Assemble(const MeshService& service, const MeshPort& port, const std::string& zone,
+                               const AssignmentOverride* rule, std::string& error) {
+  ClusterLoadAssignment assignment;
+  assignment.set_cluster_name(OutboundCluster(service.name, port.port));
+  // What the caller's own zone cannot carry goes to the others; without a zone, or with none of its
+  // endpoints, all are alike.
+  const bool prefers =
+      service.balancer.has_value() && service.balancer->prefer_same_zone && !zone.empty() &&
+      std::ranges::any_of(port.endpoints, [&](const MeshEndpoint& one) { return one.zone == zone; });
+  std::map<std::pair<uint32_t, std::string>, LocalityLbEndpoints*> groups;
+  for (const MeshEndpoint& endpoint : port.endpoints) {
+    LocalityLbEndpoints place = MakePlace(service, endpoint, prefers, zone);
+    LbEndpoint made = MakeEndpoint(endpoint);
+    if (rule != nullptr) Override(*rule, endpoint, place, made);
+    auto*& group = groups[{place.priority(), SerializeInOrder(place.locality())}];
+    if (group == nullptr) {
+      group = assignment.add_endpoints();
+      *group = std::move(place);
+    } else if (group->load_balancing_weight().value() != place.load_balancing_weight().value()) {
+      error = "locality.load_balancing_weight: expected one for all endpoints of zone \"" +
+              place.locality().zone() + "\" and priority " + std::to_string(place.priority());
+    }
+    *group->add_lb_endpoints() = std::move(made);
+  }
+  return assignment;
+}
+
+void SetDns(Cluster& cluster, const MeshService& service, const MeshPort& port, const std::string& zone,
+            std::vector<Problem>* problems) {
   const bool external = port.discovery == MeshPort::Discovery::kExternalName;
   cluster.set_type(external ? Cluster::LOGICAL_DNS : Cluster::STRICT_DNS);
   // As of Kubernetes' Services: IPv4 unless told otherwise. Many pods have no way to IPv6 addresses.
@@ -84,7 +139,7 @@ void SetDns(Cluster& cluster, const MeshService& service, const MeshPort& port, 
   SetDuration(cluster.mutable_dns_failure_refresh_rate()->mutable_base_interval(), kDnsFailureBase);
   SetDuration(cluster.mutable_dns_failure_refresh_rate()->mutable_max_interval(), kDnsFailureMax);
   SetDuration(cluster.mutable_dns_jitter(), kDnsJitter);
-  *cluster.mutable_load_assignment() = MakeEndpoints(service, port, zone);
+  *cluster.mutable_load_assignment() = MakeEndpoints(service, port, zone, problems);
 }
 
 }  // namespace
@@ -111,7 +166,7 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port, co
     config->mutable_eds_config()->set_resource_api_version(envoy::config::core::v3::V3);
     config->set_service_name(cluster.name());
   } else {
-    SetDns(cluster, service, port, zone);
+    SetDns(cluster, service, port, zone, problems);
   }
   // A pod that is about to end serves the sessions that it has. Said everywhere: a cluster that changes makes
   // its connections anew, which no route with sessions is worth.
@@ -135,36 +190,17 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port, co
   return cluster;
 }
 
-ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& port,
-                                    const std::string& zone) {
-  ClusterLoadAssignment assignment;
-  assignment.set_cluster_name(OutboundCluster(service.name, port.port));
-  // What the caller's own zone cannot carry goes to the others; without a zone, or with none of its
-  // endpoints, all are alike.
-  const bool prefers =
-      service.balancer.has_value() && service.balancer->prefer_same_zone && !zone.empty() &&
-      std::ranges::any_of(port.endpoints, [&](const MeshEndpoint& one) { return one.zone == zone; });
-  // One group per zone: a locality may be named only once, and gRPC skips one without a weight.
-  std::map<std::string, envoy::config::endpoint::v3::LocalityLbEndpoints*> zones;
-  for (const MeshEndpoint& endpoint : port.endpoints) {
-    auto*& group = zones[endpoint.zone];
-    if (group == nullptr) {
-      group = assignment.add_endpoints();
-      if (!endpoint.zone.empty()) group->mutable_locality()->set_zone(endpoint.zone);
-      // A locality without a weight gets no requests; 0 is not allowed.
-      if (const uint32_t weight = WeightOf(service, endpoint.zone); weight > 0)
-        group->mutable_load_balancing_weight()->set_value(weight);
-      group->set_priority(prefers && endpoint.zone != zone ? 1 : 0);
-    }
-    LbEndpoint& made = *group->add_lb_endpoints();
-    SetAddress(made, endpoint.host, endpoint.port);
-    made.set_health_status(HealthStatusOf(endpoint.health));
-    made.mutable_load_balancing_weight()->set_value(1);
-    if (!endpoint.peer) continue;
-    auto& pillion = (*made.mutable_metadata()->mutable_filter_metadata())["pillion"];
-    (*pillion.mutable_fields())["sidecar"].set_bool_value(true);
+ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& port, const std::string& zone,
+                                    std::vector<Problem>* problems) {
+  std::string error;
+  if (service.override_.has_value() && service.override_->assignment != nullptr) {
+    const AssignmentOverride& rule = *service.override_->assignment;
+    ClusterLoadAssignment assignment = Assemble(service, port, zone, &rule, error);
+    if (error.empty()) error = Override(rule, assignment);
+    if (error.empty()) return assignment;
+    if (problems != nullptr) problems->push_back(AsProblem(*service.override_, "spec.endpoints", error));
   }
-  return assignment;
+  return Assemble(service, port, zone, nullptr, error);
 }
 
 Cluster MakePassthroughCluster() {

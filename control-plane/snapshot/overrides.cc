@@ -6,12 +6,16 @@
 #include <vector>
 
 #include "sidecar/config/parse_cluster.h"
+#include "sidecar/config/parse_endpoints.h"
 #include "sidecar/config/parse_route.h"
 
 namespace pillion::control {
 namespace {
 
 using envoy::config::cluster::v3::Cluster;
+using envoy::config::endpoint::v3::ClusterLoadAssignment;
+using envoy::config::endpoint::v3::LbEndpoint;
+using envoy::config::endpoint::v3::LocalityLbEndpoints;
 using envoy::config::route::v3::Route;
 using envoy::config::route::v3::RouteConfiguration;
 using envoy::config::route::v3::VirtualHost;
@@ -98,6 +102,32 @@ std::string Override(const OverrideRule& rule, VirtualHost& host) {
   std::string error = CheckHost(merged);
   if (error.empty()) host = std::move(merged);
   return error;
+}
+
+void Override(const AssignmentOverride& rule, const MeshEndpoint& endpoint, LocalityLbEndpoints& place,
+              LbEndpoint& made) {
+  for (const EndpointOverride& one : rule.endpoints) {
+    if (!one.IsOf(endpoint.host, endpoint.zone)) continue;
+    Merge(one.locality, place);
+    Merge(one.endpoint, made);
+  }
+  // Nobody can make a pod ready that says it is not.
+  if (endpoint.health == Health::kNotReady) made.set_health_status(envoy::config::core::v3::UNHEALTHY);
+  if (endpoint.health == Health::kDraining) made.set_health_status(envoy::config::core::v3::DRAINING);
+}
+
+std::string Override(const AssignmentOverride& rule, ClusterLoadAssignment& assignment) {
+  ClusterLoadAssignment merged = assignment;
+  Merge(rule.assignment, merged);
+  config::ConfigErrors errors;
+  config::ReadAssignment(merged, "", errors, config::Hosts::kAlsoNames);
+  if (!errors.empty()) return errors.front().path + ": " + errors.front().message;
+  assignment = std::move(merged);
+  return "";
+}
+
+void Override(const OverrideRule& rule, RouteConfiguration& table) {
+  if (rule.table != nullptr) Merge(*rule.table, table);
 }
 
 }  // namespace pillion::control

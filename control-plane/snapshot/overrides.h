@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "control-plane/model/objects.h"
+#include "control-plane/model/model.h"
 
 namespace pillion::control {
 
@@ -15,6 +15,15 @@ std::string Override(const OverrideRule& rule, envoy::config::cluster::v3::Clust
 std::string Override(const OverrideRule& rule, envoy::config::route::v3::Route& route);
 // Its routes are there already.
 std::string Override(const OverrideRule& rule, envoy::config::route::v3::VirtualHost& host);
+// What each endpoint is asked for; unchecked.
+void Override(const AssignmentOverride& rule, const MeshEndpoint& endpoint,
+              envoy::config::endpoint::v3::LocalityLbEndpoints& place,
+              envoy::config::endpoint::v3::LbEndpoint& made);
+// With its endpoints, which were asked for.
+std::string Override(const AssignmentOverride& rule,
+                     envoy::config::endpoint::v3::ClusterLoadAssignment& assignment);
+// Nothing of the rest speaks of what it may say: it cannot fail.
+void Override(const OverrideRule& rule, envoy::config::route::v3::RouteConfiguration& table);
 
 }  // namespace pillion::control
 

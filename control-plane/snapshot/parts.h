@@ -42,7 +42,8 @@ envoy::config::cluster::v3::Cluster MakeOutboundCluster(const MeshService& servi
                                                         std::vector<Problem>* problems = nullptr);
 envoy::config::endpoint::v3::ClusterLoadAssignment MakeEndpoints(const MeshService& service,
                                                                  const MeshPort& port,
-                                                                 const std::string& zone);
+                                                                 const std::string& zone,
+                                                                 std::vector<Problem>* problems = nullptr);
 // kPassthrough.
 envoy::config::cluster::v3::Cluster MakePassthroughCluster();
 // `name`: InboundCluster.
@@ -60,10 +61,11 @@ struct PortRoutes {
 std::vector<PortRoutes> MakePortRoutes(const Model& model, const NodeFacts& node,
                                        std::vector<Problem>* problems = nullptr);
 // Of all ports, told apart by Host.
-envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const std::vector<PortRoutes>& ports,
+envoy::config::route::v3::RouteConfiguration MakeOutboundRoutes(const Model& model,
+                                                                const std::vector<PortRoutes>& ports,
                                                                 const NodeFacts& node);
 // Of one, whatever the Host says; named as its cluster.
-envoy::config::route::v3::RouteConfiguration MakeCapturedRoutes(const PortRoutes& port);
+envoy::config::route::v3::RouteConfiguration MakeCapturedRoutes(const Model& model, const PortRoutes& port);
 // `limit` null: none.
 envoy::config::route::v3::RouteConfiguration MakeInboundRoutes(const std::string& cluster,
                                                                const RateLimitRule* limit);

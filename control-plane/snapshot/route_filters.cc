@@ -14,6 +14,7 @@
 #include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
 #include "envoy/extensions/http/stateful_session/cookie/v3/cookie.pb.h"
 #include "envoy/extensions/http/stateful_session/header/v3/header.pb.h"
+#include "pillion/sidecar/v1/peer_identity.pb.h"
 
 namespace pillion::control {
 namespace {
@@ -227,6 +228,11 @@ void SetRateLimit(envoy::config::route::v3::Route& to, const RateLimitRule& from
         action.mutable_request_headers()->set_header_name(client.header);
         action.mutable_request_headers()->set_descriptor_key(client.header);
         entry.set_key(client.header);
+        break;
+      case ClientRateRule::By::kIdentity:
+        action.mutable_extension()->set_name("pillion.peer_identity");
+        action.mutable_extension()->mutable_typed_config()->PackFrom(sidecar::v1::PeerIdentity());
+        entry.set_key("peer_identity");
         break;
     }
     bucket(*descriptor.mutable_token_bucket(), client.rate);

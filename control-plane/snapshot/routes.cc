@@ -268,13 +268,14 @@ VirtualHost MakeHost(const Model& model, const NodeFacts& node, const MeshServic
   return host;
 }
 
-RouteConfiguration MakeTable(const std::string& name) {
+RouteConfiguration MakeTable(const std::string& name, const Model& model) {
   RouteConfiguration table;
   table.set_name(name);
   // What a backend's filters say comes after what its rule's do.
   table.set_most_specific_header_mutations_wins(true);
   // Its clusters were sent before it, and stay until it is replaced.
   table.mutable_validate_clusters()->set_value(false);
+  if (model.mesh_wide_override.has_value()) Override(*model.mesh_wide_override, table);
   return table;
 }
 
@@ -294,8 +295,9 @@ std::vector<PortRoutes> MakePortRoutes(const Model& model, const NodeFacts& node
   return ports;
 }
 
-RouteConfiguration MakeOutboundRoutes(const std::vector<PortRoutes>& ports, const NodeFacts& node) {
-  RouteConfiguration table = MakeTable(kOutbound);
+RouteConfiguration MakeOutboundRoutes(const Model& model, const std::vector<PortRoutes>& ports,
+                                      const NodeFacts& node) {
+  RouteConfiguration table = MakeTable(kOutbound, model);
   for (const PortRoutes& one : ports) {
     VirtualHost& host = *table.add_virtual_hosts();
     host = one.host;
@@ -304,8 +306,8 @@ RouteConfiguration MakeOutboundRoutes(const std::vector<PortRoutes>& ports, cons
   return table;
 }
 
-RouteConfiguration MakeCapturedRoutes(const PortRoutes& port) {
-  RouteConfiguration table = MakeTable(OutboundCluster(port.service->name, port.port->port));
+RouteConfiguration MakeCapturedRoutes(const Model& model, const PortRoutes& port) {
+  RouteConfiguration table = MakeTable(OutboundCluster(port.service->name, port.port->port), model);
   VirtualHost& host = *table.add_virtual_hosts();
   host = port.host;
   host.add_domains("*");

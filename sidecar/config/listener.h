@@ -15,6 +15,7 @@
 #include "sidecar/config/tls.h"
 #include "sidecar/http/path.h"
 #include "sidecar/net/address.h"
+#include "sidecar/net/cidr_range.h"
 
 namespace pillion::config {
 
@@ -141,13 +142,7 @@ struct TcpServer : Reporting {
   bool hash_client = false;  // by its address, where the cluster's balancer hashes
 };
 
-// Addresses that share their first bits.
-struct CidrRange {
-  net::Address base;  // port 0
-  uint32_t bits = 0;
-  bool Contains(const net::Address& address) const { return base.SharesPrefix(address, bits); }
-  friend bool operator==(const CidrRange&, const CidrRange&) = default;
-};
+using net::CidrRange;
 
 // Which connections a chain is for. Every criterion that is set must hold; listener/chain_match.h says which
 // of several chains wins.

@@ -29,6 +29,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
     x-reset: TIMES ID         the connection is reset instead
     x-delay: SECONDS TIMES ID the answer comes late"""
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # it writes head and body one after the other
 
     def seen(self, identity):
         with self.server.lock:
@@ -255,7 +256,7 @@ class Gateway(unittest.TestCase):
         cls.processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=cls.stderrs[-1]))
 
     @classmethod
-    def sidecar(cls, name, namespace, **metadata):
+    def sidecar(cls, name, namespace, listeners=(), **metadata):
         ads = {"ads": {}, "resource_api_version": "V3"}
         path = os.path.join(cls.directory, name + ".json")
         service_name = name if name.startswith("echo") else "shop"
@@ -266,7 +267,7 @@ class Gateway(unittest.TestCase):
                 "dynamic_resources": {"lds_config": ads, "cds_config": ads, "ads_config": {
                     "api_type": "GRPC", "transport_api_version": "V3",
                     "grpc_services": [{"envoy_grpc": {"cluster_name": "control"}}]}},
-                "static_resources": {"clusters": [mesh.cluster("control", [(HOST, cls.control)], http2=True)]}}, file)
+                "static_resources": {"listeners": list(listeners), "clusters": [mesh.cluster("control", [(HOST, cls.control)], http2=True)]}}, file)
         state = os.path.join(cls.directory, "state-" + name)
         os.makedirs(state)
         cls.spawn(SIDECAR, "-c", path, "--concurrency", "1", "--state-dir", state, "--drain-time-s", "1")

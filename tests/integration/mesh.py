@@ -48,19 +48,18 @@ def typed(name, **fields):
     return {"@type": "type.googleapis.com/" + name, **fields}
 
 
-_given = set()
+_given = []
 
 
 def free_port():
-    """A port that nobody has, and that was not given before: two sidecars may listen on one (SO_REUSEPORT), and the
-    second would seem to be up before it is."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            port = probe.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+    """A port that nobody has. A socket of ours stays bound to it and never listens: no other test's server that lets the
+    kernel choose is given it (not even one of all addresses), and one that asks for it with SO_REUSEADDR gets it."""
+    probe = socket.socket()
+    for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
+        probe.setsockopt(socket.SOL_SOCKET, option, 1)
+    probe.bind((HOST, 0))
+    _given.append(probe)
+    return probe.getsockname()[1]
 
 
 def wait_until(condition, what):

@@ -559,7 +559,9 @@ TEST(DecodeTest, AnXdsOverrideIsCheckedAsASidecarChecksIt) {
   EXPECT_EQ(problems("cluster: {lb_policy: MAGLEV, maglev_lb_config: {table_size: 7}, connect_timeout: 2s}"),
             Lines{});
   EXPECT_EQ(problems("cluster: {least_request_lb_config: {choice_count: 3}}"), Lines{});
-  EXPECT_EQ(problems(""), Lines{"spec: expected cluster, route or virtualHost"});
+  EXPECT_EQ(
+      problems(""),
+      Lines{"spec: expected cluster, route, virtualHost, loadAssignment, endpoints or routeConfiguration"});
   EXPECT_EQ(
       problems(
           "cluster: {name: a, type: STATIC, eds_cluster_config: {}, load_assignment: {}}, route: {name: b}, "
@@ -603,6 +605,74 @@ TEST(DecodeTest, AnXdsOverrideIsCheckedAsASidecarChecksIt) {
       2u);
 }
 
+TEST(DecodeTest, WhatAnXdsOverrideSaysOfEndpointsIsChecked) {
+  const auto problems = [](const std::string& spec) { return PolicyProblems("XdsOverride", spec); };
+  EXPECT_EQ(
+      problems("loadAssignment: {policy: {overprovisioning_factor: 100}}, endpoints: [{zones: [a, ''], "
+               "locality: {priority: 127, load_balancing_weight: 1, locality: {region: r}}}, {addresses: "
+               "[10.0.0.0/8, 10.0.0.1, 'fd00::/8', a.example.com], endpoint: {load_balancing_weight: 3, "
+               "health_status: DEGRADED, metadata: {filter_metadata: {envoy.lb: {version: two}}}, "
+               "endpoint: {hostname: h, health_check_config: {port_value: 9}}}}]"),
+      Lines{});
+  EXPECT_EQ(problems("loadAssignment: {cluster_name: a, endpoints: [{}]}"),
+            (Lines{"spec.loadAssignment.clusterName: expected none: the control plane says it",
+                   "spec.loadAssignment.endpoints: expected none: the control plane says it"}));
+  EXPECT_EQ(
+      problems("loadAssignment: {policy: {overprovisioning_factor: 99}}"),
+      Lines{"spec.loadAssignment.policy.overprovisioningFactor: expected a number from 100 to 4294967295"});
+  EXPECT_EQ(problems("endpoints: [{zones: [a]}]"), Lines{"spec.endpoints[0]: expected locality or endpoint"});
+  EXPECT_EQ(problems("endpoints: [{addresses: [10.0.0.0/33, 10.0.0.0/, a_b, '::/x'], endpoint: {}}]"),
+            (Lines{"spec.endpoints[0].addresses[0]: expected an IP address, a prefix of addresses like "
+                   "10.1.0.0/16, or a DNS name",
+                   "spec.endpoints[0].addresses[1]: expected an IP address, a prefix of addresses like "
+                   "10.1.0.0/16, or a DNS name",
+                   "spec.endpoints[0].addresses[2]: expected an IP address, a prefix of addresses like "
+                   "10.1.0.0/16, or a DNS name",
+                   "spec.endpoints[0].addresses[3]: expected an IP address, a prefix of addresses like "
+                   "10.1.0.0/16, or a DNS name"}));
+  EXPECT_EQ(
+      problems("endpoints: [{locality: {priority: 128, load_balancing_weight: 0}}, {endpoint: "
+               "{load_balancing_weight: 0, endpoint: {health_check_config: {port_value: 65536}}}}]"),
+      (Lines{"spec.endpoints[0].locality.priority: expected at most 127",
+             "spec.endpoints[0].locality.loadBalancingWeight: expected a number from 1 to 4294967295",
+             "spec.endpoints[1].endpoint.endpoint.healthCheckConfig.portValue: expected at most 65535",
+             "spec.endpoints[1].endpoint.loadBalancingWeight: expected a number from 1 to 4294967295"}));
+  EXPECT_EQ(problems("endpoints: [{endpoint: {health_status: 9}}]"),
+            Lines{"spec.endpoints[0].endpoint.healthStatus: expected one of UNKNOWN, HEALTHY, UNHEALTHY, "
+                  "DRAINING, TIMEOUT, DEGRADED"});
+  EXPECT_EQ(
+      problems("endpoints: [{locality: {lb_endpoints: [{}]}}, {endpoint: {endpoint: {address: {}}}}, "
+               "{endpoint: {metadata: {filter_metadata: {pillion: {sidecar: true}}}}}]"),
+      (Lines{"spec.endpoints[0].locality.lbEndpoints: expected none: the control plane says it",
+             "spec.endpoints[1].endpoint.endpoint.address: expected none: the control plane says it",
+             "spec.endpoints[2].endpoint.metadata.filterMetadata[\"pillion\"]: expected none: the control "
+             "plane says it"}));
+  std::string many;
+  for (int i = 0; i < 65; ++i) many += (i == 0 ? "" : ", ") + std::string("{endpoint: {}}");
+  EXPECT_EQ(problems("endpoints: [" + many + "]"), Lines{"spec.endpoints: expected at most 64"});
+}
+
+TEST(DecodeTest, AnXdsOverrideWithoutTargetsIsOfTheWholeMeshAndSaysHeadersAlone) {
+  const auto problems = [](const std::string& spec) {
+    return Problems(
+               "{apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: d}, spec: {" +
+               spec + "}}\n")
+        .size();
+  };
+  EXPECT_EQ(problems("routeConfiguration: {request_headers_to_add: [{header: {key: a, value: b}}], "
+                     "request_headers_to_remove: [c], response_headers_to_remove: [d]}"),
+            0u);
+  for (const char* const bad :
+       {"routeConfiguration: {request_headers_to_remove: ['a b']}", "routeConfiguration: {name: a}",
+        "routeConfiguration: {virtual_hosts: [{}]}", "routeConfiguration: {validate_clusters: true}",
+        "routeConfiguration: {most_specific_header_mutations_wins: true}",
+        "routeConfiguration: {request_mirror_policies: [{cluster: a}]}", "routeConfiguration: {}, route: {}",
+        "routeConfiguration: {}, cluster: {}", "routeConfiguration: {}, endpoints: [{endpoint: {}}]",
+        "cluster: {}", "route: {}", "targetRefs: [{kind: Service, name: s}], routeConfiguration: {}", ""}) {
+    EXPECT_EQ(problems(bad), 1u) << bad;
+  }
+}
+
 TEST(DecodeTest, AGrpcRouteHasNoDirectResponse) {
   EXPECT_EQ(Problems("{apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: r}, spec: "
                      "{parentRefs: "
@@ -631,14 +701,15 @@ TEST(DecodeTest, ARateLimitPolicyIsChecked) {
       problems("requests: 10, per: 1m, burst: 20, reportOnly: true, clients: [{by: Address, requests: 1}, "
                "{by: Header, header: X-User, requests: 2, per: 50ms}]"),
       Lines{});
-  EXPECT_EQ(problems("requests: 1, clients: [{by: Identity, requests: 3}]"),
-            Lines{"spec.clients[0]: expected by: Address or Header; the mesh proves no identities yet"});
+  EXPECT_EQ(problems("requests: 1, clients: [{by: Identity, requests: 3}]"), Lines{});
+  EXPECT_EQ(problems("requests: 1, clients: [{by: Identity, header: a, requests: 3}]"),
+            Lines{"spec.clients[0]: expected a header with by: Header, and only there"});
   EXPECT_EQ(problems("per: 1s"), Lines{"spec: expected requests: 1 to 1000000"});
   EXPECT_EQ(problems("requests: -1, burst: 0"),
             (Lines{"spec.requests: expected requests: 1 to 1000000", "spec.burst: expected 1 to 1000000"}));
   EXPECT_EQ(problems("requests: 1, per: 25h"), Lines{"spec.per: expected 50ms to 24h"});
   EXPECT_EQ(problems("requests: 1, clients: [{requests: 1}]"),
-            Lines{"spec.clients[0]: expected by: Address or Header"});
+            Lines{"spec.clients[0]: expected by: Address, Header or Identity"});
   EXPECT_EQ(problems("requests: 1, clients: [{by: Header, requests: 1}]"),
             Lines{"spec.clients[0]: expected a header with by: Header, and only there"});
   EXPECT_EQ(problems("requests: 1, clients: [{by: Address, header: a, requests: 1}]"),
