@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "control-plane/model/read.h"
+#include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/parse_cluster.h"
 #include "sidecar/config/parse_endpoints.h"
@@ -25,6 +26,8 @@ using envoy::config::route::v3::RouteConfiguration;
 using envoy::config::route::v3::VirtualHost;
 
 constexpr const char* kOurs = "expected none: the control plane says it";
+constexpr int kMostFields = 16;  // of the mesh's tables
+constexpr size_t kMostFieldBytes = 4096;
 constexpr int kMost = 64;  // of endpoints' entries, and of zones and addresses in each
 
 // `within`: where the resource's paths begin that are shown, "" for all of it.
@@ -143,6 +146,13 @@ void CheckHost(const VirtualHost& own, Report& report) {
   ReportErrors(config::ParseRouteTable(table, "", config::Origin::kPushed), "virtual_hosts[0]", path, report);
 }
 
+// As other weights in YAML; a ring of hashes has places for each.
+void CheckWeight(bool there, uint32_t weight, const std::string& path, Report& report) {
+  constexpr uint32_t kHeaviest = 1'000'000;
+  if (there && weight > kHeaviest)
+    report.Add(FieldPath(path, "load_balancing_weight"), "expected 1 to 1000000");
+}
+
 void CheckAssignment(const ClusterLoadAssignment& own, Report& report) {
   const std::string path = "spec.load_assignment";
   if (HasOurs({{!own.cluster_name().empty(), "cluster_name"}, {own.endpoints_size() > 0, "endpoints"}}, path,
@@ -165,6 +175,10 @@ void CheckEndpoint(const kube::policy::v1alpha1::EndpointOverride& own, const st
                 "metadata.filter_metadata[\"pillion\"]"}},
               of_endpoint, report);
   if (ours) return;
+  CheckWeight(own.locality().has_load_balancing_weight(), own.locality().load_balancing_weight().value(),
+              of_locality, report);
+  CheckWeight(own.endpoint().has_load_balancing_weight(), own.endpoint().load_balancing_weight().value(),
+              of_endpoint, report);
   ClusterLoadAssignment of_place;
   of_place.set_cluster_name("a");
   *of_place.add_endpoints() = own.locality();
@@ -176,6 +190,19 @@ void CheckEndpoint(const kube::policy::v1alpha1::EndpointOverride& own, const st
   address.set_address("10.0.0.1");
   address.set_port_value(1);
   ReportErrors(config::ParseAssignment(of_one, ""), "endpoints[0].lb_endpoints[0]", of_endpoint, report);
+}
+
+// Names are alike whatever their letters' case, and with or without the dot of the root.
+std::string Plain(std::string name) {
+  if (name.ends_with('.')) name.pop_back();
+  std::ranges::transform(name, name.begin(), AsciiLower);
+  return name;
+}
+
+// Such a name is a mistyped address (RFC 3696 section 2).
+bool EndsInNumber(const std::string& name) {
+  const std::string label = name.substr(name.rfind('.') + 1);
+  return label.find_first_not_of("0123456789") == std::string::npos;
 }
 
 EndpointOverride ReadEndpoint(const kube::policy::v1alpha1::EndpointOverride& message,
@@ -190,8 +217,8 @@ EndpointOverride ReadEndpoint(const kube::policy::v1alpha1::EndpointOverride& me
     const std::string& text = message.addresses(i);
     if (const auto range = net::CidrRange::Parse(text); range.has_value()) {
       result.ranges.push_back(*range);
-    } else if (IsDnsSubdomain(text)) {
-      result.names.push_back(text);
+    } else if (const std::string name = Plain(text); IsDnsSubdomain(name) && !EndsInNumber(name)) {
+      result.names.push_back(name);
     } else {
       report.Add(config::ElementPath(FieldPath(path, "addresses"), static_cast<size_t>(i)),
                  "expected an IP address, a prefix of addresses like 10.1.0.0/16, or a DNS name");
@@ -228,6 +255,11 @@ void CheckTable(const RouteConfiguration& own, Report& report) {
                {own.request_mirror_policies_size() > 0, "request_mirror_policies"}},
               path, report))
     return;
+  // Or every request of the mesh might be too large for the next sidecar.
+  const int fields = own.request_headers_to_add_size() + own.request_headers_to_remove_size() +
+                     own.response_headers_to_add_size() + own.response_headers_to_remove_size();
+  if (fields > kMostFields || own.ByteSizeLong() > kMostFieldBytes)
+    report.Add(path, "expected at most 16 fields, of 4096 bytes together");
   RouteConfiguration table = own;
   table.set_name("a");
   ReportErrors(config::ParseRouteTable(table, "", config::Origin::kPushed), "", path, report);
@@ -265,7 +297,7 @@ void CheckParts(const kube::policy::v1alpha1::XdsOverrideSpec& spec, const std::
 
 bool EndpointOverride::IsOf(const std::string& host, const std::string& zone) const {
   if (!any_zone && std::ranges::find(zones, zone) == zones.end()) return false;
-  if (any_address || std::ranges::find(names, host) != names.end()) return true;
+  if (any_address || std::ranges::find(names, Plain(host)) != names.end()) return true;
   const auto address = net::Address::Parse(host, 0);
   return address.has_value() &&
          std::ranges::any_of(ranges, [&](const net::CidrRange& range) { return range.Contains(*address); });

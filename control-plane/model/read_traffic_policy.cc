@@ -1,6 +1,8 @@
 // FaultPolicy, RateLimitPolicy and DirectResponse.
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string>
 
 #include "control-plane/model/read.h"
 #include "sidecar/base/text.h"
@@ -126,6 +128,24 @@ std::optional<FaultPolicy> Read(const kube::policy::v1alpha1::FaultPolicy& messa
   return policy;
 }
 
+// Each limit of clients is found by a name, which is the header's where it is by header.
+void CheckClients(const RateLimitPolicy& policy, Report& report) {
+  std::set<std::string> names;
+  for (size_t i = 0; i < policy.rule.clients.size(); ++i) {
+    const ClientRateRule& client = policy.rule.clients[i];
+    const std::string path = ElementPath("spec.clients", i);
+    std::string name = client.header;
+    if (client.by == ClientRateRule::By::kAddress) name = "remote_address";
+    if (client.by == ClientRateRule::By::kIdentity) name = "peer_identity";
+    if (!names.insert(name).second) report.Add(path, "expected one limit of each kind, and of each header");
+    // Towards a caller's sidecar the client is the app beside it, which proves nothing.
+    const bool services = std::ranges::all_of(
+        policy.targets, [](const Target& target) { return target.kind == TargetKind::kService; });
+    if (client.by == ClientRateRule::By::kIdentity && !services)
+      report.Add(path, "expected by: Identity only with targets of kind Service");
+  }
+}
+
 std::optional<RateLimitPolicy> Read(const kube::policy::v1alpha1::RateLimitPolicy& message, Report& report) {
   RateLimitPolicy policy;
   policy.metadata = ReadMetadata(message.metadata(), report);
@@ -139,6 +159,7 @@ std::optional<RateLimitPolicy> Read(const kube::policy::v1alpha1::RateLimitPolic
     policy.rule.clients.push_back(
         ReadClient(spec.clients(i), ElementPath("spec.clients", static_cast<size_t>(i)), report));
   }
+  CheckClients(policy, report);
   if (report.failed()) return std::nullopt;
   return policy;
 }

@@ -12,6 +12,7 @@
 #include "control-plane/snapshot/build.h"
 #include "control-plane/snapshot/check.h"
 #include "control-plane/source/file/decode.h"
+#include "envoy/config/endpoint/v3/endpoint.pb.h"
 
 namespace pillion::control {
 namespace {
@@ -22,6 +23,8 @@ constexpr char kMesh[] = R"(
 --- {apiVersion: v1, kind: Service, metadata: {name: otel, namespace: $default}, spec: {clusterIP: $10.96.0.2, ports: [{port: 4317, appProtocol: $grpc}]}}
 --- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a4, labels: {kubernetes.io/service-name: $a}}, addressType: IPv4, endpoints: [{addresses: [$10.0.0.1]}, {addresses: [$10.0.0.2], zone: $z}], ports: [{name: $x, port: $8080}, {name: $y, port: $8081}]}
 --- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: a6, labels: {kubernetes.io/service-name: a}}, addressType: IPv6, endpoints: [{addresses: ["$::1"], zone: $q}, {addresses: ["$fd00::1"]}], ports: [{name: x, port: $8080}]}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: o4, labels: {kubernetes.io/service-name: otel}}, addressType: IPv4, endpoints: [{addresses: [10.0.1.1], zone: z}, {addresses: [10.0.1.2], zone: $q}, {addresses: [$10.0.1.3]}], ports: [{port: 4317}]}
+--- {apiVersion: v1, kind: Service, metadata: {name: far}, spec: {type: ExternalName, externalName: $far.example.com, ports: [{port: 80}]}}
 --- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: r}, spec: {parentRefs: [{group: '', kind: Service, name: a, port: $80}], rules: [{name: $n, matches: [{path: {type: $Exact, value: "$/p"}, method: $GET, headers: [{name: $h, value: "$v", type: $Exact}], queryParams: [{name: $q, value: "$w", type: $Exact}]}, {path: {type: $RegularExpression, value: "$/p.*"}}], filters: [{type: CORS, cors: {allowOrigins: ["$https://a.b", "$https://*.c:1"], allowCredentials: $true, allowMethods: ["$GET"], allowHeaders: ["$x"], exposeHeaders: ["$y"], maxAge: $7}}], backendRefs: [{name: $a, port: $80, weight: $1}, {name: otel, port: 4317, weight: $2}], timeouts: {request: $10s, backendRequest: $1s}, retry: {codes: [$503], attempts: $2, backoff: $25ms}, sessionPersistence: {sessionName: $s, type: $Cookie, absoluteTimeout: $1h, cookieConfig: {lifetimeType: $Permanent}}}]}}
 --- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: s}, spec: {parentRefs: [{group: '', kind: Service, name: a, port: $81}], rules: [{name: $n, matches: [{path: {type: $PathPrefix, value: "$/p"}}, {path: {type: $RegularExpression, value: "$/p/[a-z]"}}], backendRefs: [{name: a, port: 80}], sessionPersistence: {sessionName: $s, type: $Header}}]}}
 --- {apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: g}, spec: {parentRefs: [{group: '', kind: Service, name: otel}], rules: [{name: $n, matches: [{method: {service: "$a.B", method: "$C"}, headers: [{name: $h, value: "$v"}]}, {method: {type: $RegularExpression, service: "$a.*", method: "$b"}}], backendRefs: [{name: $otel, port: $4317, weight: $1}, {name: $a, port: $80}]}]}}
@@ -33,15 +36,15 @@ constexpr char kMesh[] = R"(
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: HealthPolicy, metadata: {name: h}, spec: {targetRefs: [{kind: Service, name: $a}], outlierDetection: {consecutiveErrors: $5, consecutiveGatewayErrors: $5, interval: $1s, ejection: $1s, maxEjection: $10s, maxEjectionPercent: $50, successRate: {deviations: $2, minRequests: $3, minEndpoints: $4}, failurePercentage: {percent: $50, minRequests: $3, minEndpoints: $4}}, healthCheck: {http: {path: "$/h", host: $a.b, method: $HEAD, expectedStatuses: [$204]}, interval: $1s, timeout: $1s, unhealthyThreshold: $2, healthyThreshold: $3, port: $80}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: HealthPolicy, metadata: {name: i}, spec: {targetRefs: [{kind: Service, name: otel}], healthCheck: {grpc: {service: "$a.B"}}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: FaultPolicy, metadata: {name: f}, spec: {targetRefs: [{kind: Service, name: $a}], delay: {duration: $1s, percent: $50}, abort: {status: $503, percent: $50}, headers: [{name: $h, value: "$v"}], maxActive: $7}}
---- {apiVersion: policy.pillion.dev/v1alpha1, kind: RateLimitPolicy, metadata: {name: r}, spec: {targetRefs: [{kind: Service, name: $a}], requests: $100, per: $1s, burst: $200, clients: [{by: Header, header: $x, requests: $3, per: $1h}]}}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RateLimitPolicy, metadata: {name: r}, spec: {targetRefs: [{kind: Service, name: $a}], requests: $100, per: $1s, burst: $200, clients: [{by: Header, header: $x, requests: $3, per: $1h}, {by: $Identity, requests: $5}]}}
 --- {apiVersion: v1, kind: Service, metadata: {name: c}, spec: {clusterIP: 10.96.0.3, ports: [{port: 80, appProtocol: http}]}}
 --- {apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: u}, spec: {parentRefs: [{group: '', kind: Service, name: c}], rules: [{name: $n, matches: [{path: {type: $PathPrefix, value: "$/p"}}], filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: $x, value: "$v"}], add: [{name: $y, value: "$w"}], remove: [$z]}}, {type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: $x, value: "$v"}], remove: [$z]}}, {type: URLRewrite, urlRewrite: {hostname: $h.i, path: {type: $ReplacePrefixMatch, replacePrefixMatch: "$/q"}}}, {type: RequestMirror, requestMirror: {backendRef: {name: $a, port: $80}, percent: $5}}], backendRefs: [{name: $c, port: $80, filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: $x, value: "$v"}]}}]}]}, {matches: [{path: {type: $PathPrefix, value: "$/r"}}], filters: [{type: RequestRedirect, requestRedirect: {scheme: $https, hostname: $h.i, path: {type: $ReplacePrefixMatch, replacePrefixMatch: "$/q"}, port: $8443, statusCode: $301}}]}, {matches: [{path: {value: "$/d"}}], filters: [{type: ExtensionRef, extensionRef: {group: policy.pillion.dev, kind: DirectResponse, name: $d}}]}]}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: x}, spec: {targetRefs: [{kind: Service, name: $a}], cluster: {connect_timeout: $1s, common_lb_config: {healthy_panic_threshold: {value: $5}, zone_aware_lb_config: {min_cluster_size: $3}}, outlier_detection: {interval: $1s}}, route: {match: {headers: [{name: $h, range_match: {start: $1, end: $3}}]}, route: {timeout: $1s, priority: $HIGH, prefix_rewrite: "$/z", host_rewrite_literal: $h}}, virtualHost: {response_headers_to_add: [{header: {key: $k, value: "$v"}}]}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: y}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: $u}], route: {route: {idle_timeout: $1s, retry_policy: {retry_on: $5xx, num_retries: $3}}}}}
---- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: z}, spec: {targetRefs: [{kind: Service, name: $otel}], loadAssignment: {policy: {overprovisioning_factor: $150}}, endpoints: [{zones: [$z], addresses: ["$10.0.0.0/8"], locality: {priority: $1, load_balancing_weight: $2, locality: {region: $r}}, endpoint: {load_balancing_weight: $3, health_status: $DEGRADED, metadata: {filter_metadata: {envoy.lb: {v: $x}}}, endpoint: {hostname: $h, health_check_config: {port_value: $80, hostname: $i}}}}]}}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: z}, spec: {targetRefs: [{kind: Service, name: $otel}, {kind: Service, name: far}], loadAssignment: {policy: {overprovisioning_factor: $150}}, endpoints: [{addresses: [$far.example.com], endpoint: {load_balancing_weight: $9, endpoint: {hostname: $g}}}, {zones: [$z], addresses: ["$10.0.0.0/8"], locality: {priority: $1, load_balancing_weight: $2, locality: {region: $r}}, endpoint: {load_balancing_weight: $3, health_status: $DEGRADED, metadata: {filter_metadata: {envoy.lb: {v: $x}}}, endpoint: {hostname: $h, health_check_config: {port_value: $80, hostname: $i}}}}]}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: XdsOverride, metadata: {name: w}, spec: {routeConfiguration: {request_headers_to_add: [{header: {key: $k, value: "$v"}}], response_headers_to_remove: [$r]}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: DirectResponse, metadata: {name: d}, spec: {status: $200, body: "$b"}}
---- {apiVersion: policy.pillion.dev/v1alpha1, kind: RateLimitPolicy, metadata: {name: s}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: $u}], requests: $100, clients: [{by: $Address, requests: $3, burst: $4}, {by: $Identity, requests: $5}]}}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: RateLimitPolicy, metadata: {name: s}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: $u}], requests: $100, clients: [{by: $Address, requests: $3, burst: $4}]}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: FaultPolicy, metadata: {name: g}, spec: {targetRefs: [{group: gateway.networking.k8s.io, kind: HTTPRoute, name: $u}], abort: {grpcStatus: $7}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: HealthPolicy, metadata: {name: j}, spec: {targetRefs: [{kind: Service, name: $c}], healthCheck: {tcp: {}, interval: $1s}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: q}, spec: {targetRefs: [{kind: Service, name: $otel}], retryOn: [$retriable-headers, retriable-status-codes, $cancelled], codes: [$503], headers: [{name: $x, value: "$v"}, {name: $y}], idempotent: $true, attempts: $3, perTryTimeout: $1s, perTryIdleTimeout: $2s, maxRetryAfter: $3s, budget: {percent: $50, perSecond: $3}, hedge: {percentile: $90, atLeast: $10ms, onPerTryTimeout: $true}}}
@@ -173,6 +176,7 @@ TEST_P(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
   metadata["app"].set_string_value("127.0.0.1:8080");
   metadata["outbound_listener"].set_string_value("10.0.0.1:80");  // what a cluster IP may be as well
   metadata["interception"].set_string_value("redirect");
+  node.mutable_locality()->set_zone("z");
   const NodeFacts facts = ReadNode(node);
   std::vector<std::vector<std::shared_ptr<const Object>>> good;
   for (const std::string& document : Documents()) {
@@ -188,6 +192,12 @@ TEST_P(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
   ASSERT_TRUE(CheckAsSidecar(*usual).empty());
   for (const Problem& problem : ProblemsOfOverrides(*BuildModel(all).model))
     ADD_FAILURE() << problem.ToString();
+  envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
+  ASSERT_TRUE(usual->of(ResourceType::kEndpoints)
+                  .at("outbound|4317||otel.default.svc.cluster.local")
+                  ->body.UnpackTo(&assignment));
+  ASSERT_TRUE(assignment.has_policy()) << "or what is said of endpoints was not tested";
+  ASSERT_EQ(assignment.endpoints_size(), 3);
   size_t accepted = 0;
   for (size_t d = GetParam(); d < good.size(); d += kParts) {
     const std::string document = Documents()[d];

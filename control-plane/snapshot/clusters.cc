@@ -29,6 +29,7 @@ constexpr std::chrono::milliseconds kDnsJitter{500};
 constexpr std::chrono::seconds kHttp1Idle{60};
 constexpr std::chrono::hours kHttp2Idle{1};
 constexpr uint32_t kMaxStreams = 1024;
+constexpr uint32_t kMostPriority = 127;  // that a sidecar takes
 constexpr uint32_t kStreamWindowBytes = 256 * 1024;
 
 Cluster MakeCluster(const std::string& name, AppProtocol protocol) {
@@ -76,15 +77,12 @@ uint32_t WeightOf(const MeshService& service, const std::string& zone) {
   return weight == service.balancer->zone_weights.end() ? 1 : weight->second;
 }
 
-// `zone`: the caller's.
-LocalityLbEndpoints MakePlace(const MeshService& service, const MeshEndpoint& endpoint, bool prefers,
-                              const std::string& zone) {
+LocalityLbEndpoints MakePlace(const MeshService& service, const MeshEndpoint& endpoint) {
   LocalityLbEndpoints place;
   if (!endpoint.zone.empty()) place.mutable_locality()->set_zone(endpoint.zone);
   // A locality without a weight gets no requests; 0 is not allowed.
   if (const uint32_t weight = WeightOf(service, endpoint.zone); weight > 0)
     place.mutable_load_balancing_weight()->set_value(weight);
-  place.set_priority(prefers && endpoint.zone != zone ? 1 : 0);
   return place;
 }
 
@@ -100,9 +98,9 @@ LbEndpoint MakeEndpoint(const MeshEndpoint& endpoint) {
 }
 
 // One group per place and priority: a locality may be named only once, and gRPC skips one without a weight.
-// `error`: why there can be none; only of what `rule`, which may be null, says.
+// Its weight is the largest that its endpoints have. `rule` may be null.
 ClusterLoadAssignment Assemble(const MeshService& service, const MeshPort& port, const std::string& zone,
-                               const AssignmentOverride* rule, std::string& error) {
+                               const AssignmentOverride* rule) {
   ClusterLoadAssignment assignment;
   assignment.set_cluster_name(OutboundCluster(service.name, port.port));
   // What the caller's own zone cannot carry goes to the others; without a zone, or with none of its
@@ -110,20 +108,34 @@ ClusterLoadAssignment Assemble(const MeshService& service, const MeshPort& port,
   const bool prefers =
       service.balancer.has_value() && service.balancer->prefer_same_zone && !zone.empty() &&
       std::ranges::any_of(port.endpoints, [&](const MeshEndpoint& one) { return one.zone == zone; });
-  std::map<std::pair<uint32_t, std::string>, LocalityLbEndpoints*> groups;
+  // First as the user has it, then by zone; numbered without gaps, which gRPC does not take.
+  std::map<std::pair<uint32_t, bool>, uint32_t> priorities;
+  struct Placed {
+    LocalityLbEndpoints place;
+    LbEndpoint made;
+    std::pair<uint32_t, bool> rank;
+  };
+  std::vector<Placed> all;
   for (const MeshEndpoint& endpoint : port.endpoints) {
-    LocalityLbEndpoints place = MakePlace(service, endpoint, prefers, zone);
-    LbEndpoint made = MakeEndpoint(endpoint);
-    if (rule != nullptr) Override(*rule, endpoint, place, made);
-    auto*& group = groups[{place.priority(), SerializeInOrder(place.locality())}];
+    Placed& one = all.emplace_back(Placed{MakePlace(service, endpoint), MakeEndpoint(endpoint), {}});
+    if (rule != nullptr) Override(*rule, endpoint, one.place, one.made);
+    one.rank = {one.place.priority(), prefers && endpoint.zone != zone};
+    priorities[one.rank] = 0;
+  }
+  uint32_t next = 0;
+  for (auto& [rank, priority] : priorities) priority = std::min(next++, kMostPriority);
+  std::map<std::pair<uint32_t, std::string>, LocalityLbEndpoints*> groups;
+  for (Placed& one : all) {
+    one.place.set_priority(priorities[one.rank]);
+    auto*& group = groups[{one.place.priority(), SerializeInOrder(one.place.locality())}];
+    const uint32_t weight = one.place.load_balancing_weight().value();
     if (group == nullptr) {
       group = assignment.add_endpoints();
-      *group = std::move(place);
-    } else if (group->load_balancing_weight().value() != place.load_balancing_weight().value()) {
-      error = "locality.load_balancing_weight: expected one for all endpoints of zone \"" +
-              place.locality().zone() + "\" and priority " + std::to_string(place.priority());
+      *group = std::move(one.place);
+    } else if (weight > group->load_balancing_weight().value()) {
+      group->mutable_load_balancing_weight()->set_value(weight);
     }
-    *group->add_lb_endpoints() = std::move(made);
+    *group->add_lb_endpoints() = std::move(one.made);
   }
   return assignment;
 }
@@ -192,15 +204,14 @@ Cluster MakeOutboundCluster(const MeshService& service, const MeshPort& port, co
 
 ClusterLoadAssignment MakeEndpoints(const MeshService& service, const MeshPort& port, const std::string& zone,
                                     std::vector<Problem>* problems) {
-  std::string error;
   if (service.override_.has_value() && service.override_->assignment != nullptr) {
     const AssignmentOverride& rule = *service.override_->assignment;
-    ClusterLoadAssignment assignment = Assemble(service, port, zone, &rule, error);
-    if (error.empty()) error = Override(rule, assignment);
+    ClusterLoadAssignment assignment = Assemble(service, port, zone, &rule);
+    const std::string error = Override(rule, assignment);
     if (error.empty()) return assignment;
     if (problems != nullptr) problems->push_back(AsProblem(*service.override_, "spec.endpoints", error));
   }
-  return Assemble(service, port, zone, nullptr, error);
+  return Assemble(service, port, zone, nullptr);
 }
 
 Cluster MakePassthroughCluster() {

@@ -109,7 +109,13 @@ void Override(const AssignmentOverride& rule, const MeshEndpoint& endpoint, Loca
   for (const EndpointOverride& one : rule.endpoints) {
     if (!one.IsOf(endpoint.host, endpoint.zone)) continue;
     Merge(one.locality, place);
+    const auto before = made.metadata().filter_metadata();
     Merge(one.endpoint, made);
+    // Under one key too: those of several entries are of one endpoint.
+    for (const auto& [key, labels] : before) {
+      auto& merged = *(*made.mutable_metadata()->mutable_filter_metadata())[key].mutable_fields();
+      merged.insert(labels.fields().begin(), labels.fields().end());
+    }
   }
   // Nobody can make a pod ready that says it is not.
   if (endpoint.health == Health::kNotReady) made.set_health_status(envoy::config::core::v3::UNHEALTHY);

@@ -139,30 +139,88 @@ TEST(OverridesTest, APodThatIsAboutToEndStaysSo) {
   EXPECT_EQ(made.endpoints(2).lb_endpoints(0).health_status(), envoy::config::core::v3::DRAINING);
 }
 
-TEST(OverridesTest, WhatDoesNotGoWithTheOtherEndpointsHasNoEffectAndIsTold) {
-  const std::string two_weights =
-      GreeterYaml("endpoints: [{addresses: [10.0.0.1], locality: {load_balancing_weight: 5}}]");
-  const std::string too_heavy = GreeterYaml("endpoints: [{endpoint: {load_balancing_weight: 4294967295}}]");
-  for (const auto& [yaml, said] :
-       {std::pair(two_weights, "expected one for all endpoints of zone \"a\" and priority 0"),
-        std::pair(too_heavy, "expected weights that sum up to at most 4294967295")}) {
-    const auto made = Get<ClusterLoadAssignment>(*Build(yaml), kEndpoints, kGreeter);
-    EXPECT_EQ(made.SerializeAsString(),
-              Get<ClusterLoadAssignment>(*Build(""), kEndpoints, kGreeter).SerializeAsString());
-    const std::vector<Problem> problems = OverrideProblems(yaml);
-    ASSERT_EQ(problems.size(), 1u) << yaml;
-    EXPECT_EQ(problems[0].path, "spec.endpoints");
-    EXPECT_NE(problems[0].message.find(said), std::string::npos) << problems[0].message;
+TEST(OverridesTest, PlacesHaveTheLargestWeightOfTheirEndpoints) {
+  for (const char* const address : {"10.0.0.1", "10.0.0.3"}) {
+    const auto made =
+        Get<ClusterLoadAssignment>(*Build(GreeterYaml("endpoints: [{addresses: [" + std::string(address) +
+                                                      "], locality: {load_balancing_weight: 5}}]")),
+                                   kEndpoints, kGreeter);
+    ASSERT_EQ(made.endpoints_size(), 2);
+    EXPECT_EQ(made.endpoints(0).lb_endpoints_size(), 2);
+    EXPECT_EQ(made.endpoints(0).load_balancing_weight().value(), 5u);
+    EXPECT_EQ(made.endpoints(1).load_balancing_weight().value(), 1u);
   }
+}
+
+TEST(OverridesTest, PrioritiesComeFirstAndThenTheCallersZone) {
+  const std::string prefers = TargetedYaml(
+      "LoadBalancingPolicy",
+      "targetRefs: [{kind: Service, name: greeter}], balancer: RoundRobin, preferSameZone: true");
+  const auto priorities = [&](const std::string& zone, const std::string& endpoints) {
+    Node node = MakeNode({{"namespace", "shop"}});
+    node.mutable_locality()->set_zone(zone);
+    std::map<std::string, uint32_t> found;
+    const auto made = Get<ClusterLoadAssignment>(
+        *Build(prefers + GreeterYaml("endpoints: [" + endpoints + "]"), node), kEndpoints, kGreeter);
+    for (const auto& place : made.endpoints()) {
+      for (const auto& one : place.lb_endpoints())
+        found[one.endpoint().address().socket_address().address()] = place.priority();
+    }
+    return found;
+  };
+  using Found = std::map<std::string, uint32_t>;
+  const std::string other = "{zones: [b], locality: {priority: 1}}";
+  EXPECT_EQ(priorities("a", other), (Found{{"10.0.0.1", 0}, {"10.0.0.3", 0}, {"10.0.0.2", 1}}));
+  EXPECT_EQ(priorities("b", other), (Found{{"10.0.0.1", 0}, {"10.0.0.3", 0}, {"10.0.0.2", 1}}))
+      << "what the user says goes before the zone";
+  const std::string backup = "{addresses: [10.0.0.1], locality: {priority: 9, load_balancing_weight: 5}}";
+  EXPECT_EQ(priorities("a", backup), (Found{{"10.0.0.3", 0}, {"10.0.0.2", 1}, {"10.0.0.1", 2}}));
+  EXPECT_EQ(priorities("b", backup), (Found{{"10.0.0.2", 0}, {"10.0.0.3", 1}, {"10.0.0.1", 2}}));
+  EXPECT_EQ(priorities("", backup), (Found{{"10.0.0.2", 0}, {"10.0.0.3", 0}, {"10.0.0.1", 1}}));
+}
+
+TEST(OverridesTest, LabelsOfSeveralEntriesAreOfOneEndpoint) {
+  const auto label = [](const std::string& of, const std::string& labels) {
+    return "{addresses: [" + of + "], endpoint: {metadata: {filter_metadata: {envoy.lb: {" + labels + "}}}}}";
+  };
+  const auto made = Get<ClusterLoadAssignment>(
+      *Build(GreeterYaml("endpoints: [" + label("10.0.0.0/8", "zone: a, size: small") + ", " +
+                         label("10.0.0.1", "size: large") + "]")),
+      kEndpoints, kGreeter);
+  const auto& labels = made.endpoints(0).lb_endpoints(0).metadata().filter_metadata().at("envoy.lb").fields();
+  EXPECT_EQ(labels.at("zone").string_value(), "a");
+  EXPECT_EQ(labels.at("size").string_value(), "large");
+}
+
+TEST(OverridesTest, WhatDoesNotGoWithTheOtherEndpointsHasNoEffectAndIsTold) {
+  std::string slices;
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = "n" + std::to_string(i);
+    slices +=
+        "--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: " + name +
+        ", namespace: shop, labels: {kubernetes.io/service-name: greeter}}, addressType: FQDN, endpoints: "
+        "[{addresses: [" +
+        name + ".example.com]}], ports: [{name: g, port: 15006}]}\n";
+  }
+  const std::string yaml = slices + GreeterYaml("endpoints: [{endpoint: {load_balancing_weight: 1000000}}]");
+  const auto assignment = [](const std::string& text) {
+    return Get<Cluster>(*Build(text), kCluster, kGreeter).load_assignment().SerializeAsString();
+  };
+  EXPECT_EQ(assignment(yaml), assignment(slices)) << "each name may be 256 addresses";
+  const std::vector<Problem> problems = OverrideProblems(yaml);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].path, "spec.endpoints");
+  EXPECT_NE(problems[0].message.find("expected weights that sum up to at most 4294967295"), std::string::npos)
+      << problems[0].message;
 }
 
 TEST(OverridesTest, EndpointsThatAreNamesAreOverriddenInTheirCluster) {
   const std::string yaml =
       "--- {apiVersion: v1, kind: Service, metadata: {name: far, namespace: shop}, spec: {type: "
       "ExternalName, "
-      "externalName: far.example.com, ports: [{port: 80}]}}\n" +
+      "externalName: Far.example.com., ports: [{port: 80}]}}\n" +
       TargetedYaml("XdsOverride",
-                   "targetRefs: [{kind: Service, name: far}], endpoints: [{addresses: [far.example.com], "
+                   "targetRefs: [{kind: Service, name: far}], endpoints: [{addresses: [far.EXAMPLE.com], "
                    "endpoint: {endpoint: {hostname: known}}}, {addresses: [0.0.0.0/0], endpoint: {endpoint: "
                    "{hostname: other}}}]");
   const Cluster cluster = Get<Cluster>(*Build(yaml), kCluster, "outbound|80||far.shop.svc.cluster.local");
@@ -184,6 +242,16 @@ TEST(OverridesTest, WhatIsSaidOfTheWholeMeshIsInAllTablesOfCallers) {
   const auto problems = BuildModel(DecodeFile(kServices + yaml, "f").objects).problems;
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_EQ(problems[0].message, "expected targetRefs, an older XdsOverride is for the whole mesh");
+  // Also in that of a Service's own address.
+  const std::string with_ip =
+      "--- {apiVersion: v1, kind: Service, metadata: {name: dialled, namespace: shop}, spec: {clusterIP: "
+      "10.9.9.9, "
+      "ports: [{port: 80}]}}\n";
+  const Node captures = MakeNode({{"namespace", "shop"}, {"interception", "redirect"}});
+  EXPECT_EQ(Get<RouteConfiguration>(*Build(with_ip + yaml, captures), kRoutes,
+                                    "outbound|80||dialled.shop.svc.cluster.local")
+                .request_headers_to_add_size(),
+            1);
   const Node with_app =
       MakeNode({{"inbound_listener", "10.0.0.1:15006"}, {"app", "127.0.0.1:8080"}, {"service", "orders"}});
   EXPECT_EQ(Get<RouteConfiguration>(*Build(yaml, with_app), kRoutes, "inbound").request_headers_to_add_size(),

@@ -16,7 +16,6 @@ BIG = 3 << 20
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # it writes head and body one after the other
     server_version = "TestApp"
     disable_nagle_algorithm = True  # a head and its body are two writes
 
