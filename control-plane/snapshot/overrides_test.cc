@@ -196,11 +196,13 @@ TEST(OverridesTest, WhatDoesNotGoWithTheOtherEndpointsHasNoEffectAndIsTold) {
   std::string slices;
   for (int i = 0; i < 20; ++i) {
     const std::string name = "n" + std::to_string(i);
+    slices += "--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: ";
+    slices += name;
     slices +=
-        "--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: " + name +
-        ", namespace: shop, labels: {kubernetes.io/service-name: greeter}}, addressType: FQDN, endpoints: "
-        "[{addresses: [" +
-        name + ".example.com]}], ports: [{name: g, port: 15006}]}\n";
+        ", namespace: shop, labels: {kubernetes.io/service-name: greeter}}, addressType: FQDN, endpoints: ";
+    slices += "[{addresses: [";
+    slices += name;
+    slices += ".example.com]}], ports: [{name: g, port: 15006}]}\n";
   }
   const std::string yaml = slices + GreeterYaml("endpoints: [{endpoint: {load_balancing_weight: 1000000}}]");
   const auto assignment = [](const std::string& text) {
