@@ -1,5 +1,6 @@
 #include "sidecar/admin/admin.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -20,6 +21,7 @@ constexpr std::string_view kIndex =
     "GET  /config_dump    configuration in use, and what was rejected and why\n"
     "GET  /clusters       endpoints, load and connections\n"
     "GET  /certs          certificates in use, and when they expire\n"
+    "GET  /tokens         idempotency tokens by state and route; ?hash=... the records of one\n"
     "GET  /metrics        counters as Prometheus text\n"
     "POST /quitquitquit   drains and exits\n";
 
@@ -129,19 +131,30 @@ class AdminExchange final : public stream::Runnable {
         turn_.Wake(*this);
       });
     } else {
-      Send(MakePage(path));
+      Send(MakePage(path, std::string_view(head.path).substr(std::min(path.size() + 1, head.path.size()))));
     }
   }
 
-  Page MakePage(std::string_view path) const {
+  Page MakePage(std::string_view path, std::string_view query) const {
     if (path == "/") return {200, kText, std::string(kIndex), ""};
     if (path == "/metrics") return {200, kMetrics, sources_->metrics(), ""};
     if (path == "/config_dump") return {200, kJson, sources_->config_dump(), ""};
     if (path == "/certs" && sources_->certs) return {200, kJson, sources_->certs(), ""};
+    if (path == "/tokens" && sources_->tokens) return TokensPage(query);
     if (path != "/ready") return {404, kText, "no such page; there are:\n" + std::string(kIndex), ""};
     const std::vector<std::string> reasons = sources_->not_ready();
     if (reasons.empty()) return {200, kText, "ready\n" + Lines(sources_->remarks()), ""};
     return {503, kText, Lines(reasons), ""};
+  }
+
+  Page TokensPage(std::string_view query) const {
+    constexpr std::string_view kHash = "hash=";
+    if (query.empty()) return {200, kJson, sources_->tokens(), ""};
+    if (!query.starts_with(kHash)) return {400, kText, "expected hash= and 16 hexadecimal digits\n", ""};
+    query.remove_prefix(kHash.size());
+    const bool good = query.size() == 16 && query.find_first_not_of("0123456789abcdef") == query.npos;
+    if (!good) return {400, kText, "expected hash= and 16 hexadecimal digits\n", ""};
+    return {200, kJson, sources_->token(std::string(query)), ""};
   }
 
   void Send(const Page& page) {

@@ -29,6 +29,9 @@ struct Sources {
   std::function<void()> quit;
   // /certs
   std::function<std::string()> certs = nullptr;
+  // /tokens, and /tokens?hash=...
+  std::function<std::string()> tokens = nullptr;
+  std::function<std::string(const std::string& hash)> token = nullptr;
 };
 
 // Attack: memory, by pages that are asked for and not read.

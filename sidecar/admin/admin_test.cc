@@ -7,6 +7,8 @@
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "sidecar/admin/views.h"
+#include "sidecar/idempotency/digest.h"
+#include "sidecar/idempotency/tables.h"
 #include "sidecar/stream/side_call.h"
 #include "sidecar/testing/sim_network.h"
 
@@ -34,7 +36,9 @@ class AdminTest : public ::testing::Test, public stream::Runnable {
             .metrics = [] { return std::string("metric 1\n"); },
             .config_dump = [] { return std::string(1'000'000, 'x'); },
             .clusters = [this](auto done) { facts_.clusters_asked = std::move(done); },
-            .quit = [this] { ++facts_.quits; }};
+            .quit = [this] { ++facts_.quits; },
+            .tokens = [] { return std::string("all"); },
+            .token = [](const std::string& hash) { return "of " + hash; }};
   }
   std::unique_ptr<stream::SideCall> Begin(http::RequestHead head) {
     auto call = std::make_unique<stream::SideCall>(turn_, *this);
@@ -165,6 +169,48 @@ TEST_F(AdminTest, ClustersWaitForTheWorkers) {
   EXPECT_EQ(call->response.status, 503);
   facts_.clusters_asked("[]\n");
   turn_.Run();
+}
+
+TEST_F(AdminTest, TokensAreShownAltogetherOrOneByItsHash) {
+  EXPECT_EQ(Get("/tokens")->content.ToString(), "all");
+  EXPECT_EQ(Get("/tokens?")->content.ToString(), "all");
+  EXPECT_EQ(Get("/tokens?hash=0123456789abcdef")->content.ToString(), "of 0123456789abcdef");
+  for (const char* const bad :
+       {"hash=", "hash=0123456789abcde", "hash=0123456789abcdeF", "hash=0123456789abcdef0", "other=1"}) {
+    EXPECT_EQ(Get(std::string("/tokens?") + bad)->response.status, 400) << bad;
+  }
+}
+
+TEST(TokensPage, ShowsRecordsByDomainAndVerdictsByRoute) {
+  idempotency::Tables tables({});
+  idempotency::Claim claim;
+  claim.now = idempotency::DomainTime(1'000'000);
+  claim.minted = claim.now;
+  claim.token.fill(5);
+  const auto table = tables.Find(0xab, {});
+  const auto claimed = table->Claim(claim);
+  telemetry::Registry registry;
+  telemetry::Shard& shard = registry.NewShard();
+  shard.Route({"in", "quiet", "c"}).started.Add();
+  telemetry::RouteStats& route = shard.Route({"in", "pay", "c"});
+  route.token_attempts.Add(2);
+  route.token_verdicts[static_cast<size_t>(idempotency::Verdict::kInFlight)].Add(3);
+  const uint64_t bytes = table->Count().room.bytes;
+  EXPECT_EQ(
+      TokensPage(tables.All(), registry),
+      R"({"domains":[{"domain":"00000000000000ab","in_flight":1,"completed":0,"tombstone":0,"unknown":0,)"
+      R"("waiters":0,"detached":0,"bytes":)" +
+          std::to_string(bytes) +
+          R"(}],"routes":[{"listener":"in","route":"pay","cluster":"c","attempts_with_token":2,)"
+          R"("verdicts":{"in-flight":3}}]})"
+          "\n");
+  table->Complete(claim.key, claimed.execution, nullptr, 201);
+  const std::string hash = idempotency::HashForPeople(claim.token);
+  EXPECT_EQ(
+      TokenPage(tables.All(), hash, 1'100'000),
+      R"([{"domain":"00000000000000ab","state":"tombstone","execution":1,"status":201,"kept_for_ms":65000}])"
+      "\n");
+  EXPECT_EQ(TokenPage(tables.All(), "0000000000000000", 0), "[]\n");
 }
 
 TEST_F(AdminTest, TooManyAtOnceAreRefused) {

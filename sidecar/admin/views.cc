@@ -7,6 +7,7 @@
 
 #include "sidecar/admin/redact.h"
 #include "sidecar/base/json_writer.h"
+#include "sidecar/idempotency/hello.h"
 
 namespace pillion::admin {
 namespace {
@@ -186,6 +187,91 @@ std::string CertificatesPage(const std::vector<CertificateView>& views, int64_t 
     }
     json.EndArray();
     json.EndObject();
+  }
+  json.EndArray();
+  return page + "\n";
+}
+
+namespace {
+
+using Tables = std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>;
+
+void WriteVerdicts(const std::vector<const telemetry::RouteStats*>& shards, JsonWriter& json) {
+  for (size_t i = 0; i < idempotency::kVerdicts; ++i) {
+    uint64_t sum = 0;
+    for (const telemetry::RouteStats* stats : shards) sum += stats->token_verdicts[i].value();
+    if (sum > 0) json.NumberField(idempotency::ToString(static_cast<idempotency::Verdict>(i)), sum);
+  }
+}
+
+bool AnyTokens(const std::vector<const telemetry::RouteStats*>& shards) {
+  return std::ranges::any_of(shards, [](const telemetry::RouteStats* stats) {
+    return stats->token_attempts.value() > 0 ||
+           std::ranges::any_of(stats->token_verdicts, [](const auto& one) { return one.value() > 0; });
+  });
+}
+
+}  // namespace
+
+std::string TokensPage(const Tables& tables, const telemetry::Registry& registry) {
+  std::string page;
+  JsonWriter json(page);
+  json.BeginObject();
+  json.Key("domains");
+  json.BeginArray();
+  for (const auto& [id, table] : tables) {
+    const idempotency::LocalTable::Counts counts = table->Count();
+    json.BeginObject();
+    json.Field("domain", idempotency::ToHex(id));
+    json.NumberField("in_flight", counts.in_flight);
+    json.NumberField("completed", counts.completed);
+    json.NumberField("tombstone", counts.tombstones);
+    json.NumberField("unknown", counts.unknown);
+    json.NumberField("waiters", counts.room.waiters);
+    json.NumberField("detached", counts.detached);
+    json.NumberField("bytes", counts.room.bytes);
+    json.EndObject();
+  }
+  json.EndArray();
+  json.Key("routes");
+  json.BeginArray();
+  registry.ForEachRoute(
+      [&](const telemetry::RouteKey& key, const std::vector<const telemetry::RouteStats*>& shards) {
+        if (!AnyTokens(shards)) return;
+        uint64_t attempts = 0;
+        for (const telemetry::RouteStats* stats : shards) attempts += stats->token_attempts.value();
+        json.BeginObject();
+        json.Field("listener", key.listener);
+        json.Field("route", key.route);
+        json.Field("cluster", key.cluster);
+        if (attempts > 0) json.NumberField("attempts_with_token", attempts);
+        json.Key("verdicts");
+        json.BeginObject();
+        WriteVerdicts(shards, json);
+        json.EndObject();
+        json.EndObject();
+      });
+  json.EndArray();
+  json.EndObject();
+  return page + "\n";
+}
+
+std::string TokenPage(const Tables& tables, const std::string& hash, int64_t now_ms) {
+  std::string page;
+  JsonWriter json(page);
+  json.BeginArray();
+  for (const auto& [id, table] : tables) {
+    for (const idempotency::LocalTable::View& view : table->Find(hash)) {
+      json.BeginObject();
+      json.Field("domain", idempotency::ToHex(id));
+      json.Field("state", view.state);
+      json.NumberField("execution", view.execution);
+      if (view.status != 0) json.NumberField("status", view.status);
+      if (view.answer_bytes != 0) json.NumberField("answer_bytes", view.answer_bytes);
+      json.NumberField("kept_for_ms",
+                       static_cast<uint64_t>(std::max<int64_t>(0, view.over.count() - now_ms)));
+      json.EndObject();
+    }
   }
   json.EndArray();
   return page + "\n";

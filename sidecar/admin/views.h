@@ -3,9 +3,12 @@
 #define PILLION_SIDECAR_ADMIN_VIEWS_H_
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "sidecar/idempotency/local_table.h"
+#include "sidecar/telemetry/stats.h"
 #include "sidecar/tls/credentials.h"
 #include "sidecar/upstream/cluster_state.h"
 #include "sidecar/xds/ads_client.h"
@@ -56,6 +59,14 @@ struct CertificateView {
 };
 // No keys; `now_s` since 1970.
 std::string CertificatesPage(const std::vector<CertificateView>& views, int64_t now_s);
+
+// Of all domains, and of the routes of `registry` that have seen tokens.
+std::string TokensPage(
+    const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
+    const telemetry::Registry& registry);
+// The records of the token with that hash (idempotency::HashForPeople). `now_ms` since 1970.
+std::string TokenPage(const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
+                      const std::string& hash, int64_t now_ms);
 
 // `ads` may be null: a static configuration. Resources are printed as proto3 JSON.
 std::string ConfigDumpPage(const config::Bootstrap& bootstrap, const xds::ResourceStore& store,

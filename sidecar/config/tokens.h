@@ -4,7 +4,6 @@
 #ifndef PILLION_SIDECAR_CONFIG_TOKENS_H_
 #define PILLION_SIDECAR_CONFIG_TOKENS_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -25,7 +24,6 @@ namespace pillion::config {
 struct TableHolder {
   std::shared_ptr<idempotency::LocalTable> table;
   idempotency::Incarnation incarnation{};  // of the process that has it
-  std::atomic<uint32_t> detached{0};       // executions that go on though their client is gone
 };
 
 struct TokenDomain {

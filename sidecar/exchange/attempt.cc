@@ -280,6 +280,7 @@ Next Attempt::StampToken() {
     token.process = heard->hello.incarnation;
   }
   token.stamped = true;
+  token.last = token.minted;
   WriteTokenFields(*token.minted, token, number_, head().headers);
   order_.events.Note(Event::kStamped, number_, order_.env.turn.now());
   return Next::kMore;

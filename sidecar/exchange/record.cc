@@ -5,11 +5,36 @@
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/exchange.h"
 #include "sidecar/filter/client_address.h"
+#include "sidecar/idempotency/digest.h"
 
 namespace pillion::exchange {
 
+namespace {
+
+// Of the last attempt's, at the client's side.
+std::string TokenHash(const filter::TokenState& token) {
+  const std::optional<idempotency::Token>& one = token.policy == nullptr ? token.taken : token.last;
+  return one ? idempotency::HashForPeople(one->array()) : "";
+}
+
+void LogToken(const filter::TokenState& token, telemetry::RequestRecord& record) {
+  record.token = TokenHash(token);
+  if (token.policy != nullptr) return;
+  if (token.verdict) record.verdict = idempotency::ToString(*token.verdict);
+  record.linked_trace = token.linked_trace;
+  record.linked_span = token.linked_span;
+}
+
+}  // namespace
+
 void Exchange::Remember(const Attempt& attempt, std::string_view why) {
   target_->stats.outcomes[static_cast<size_t>(attempt.outcome())].Add();
+  const filter::TokenState* const token = filter_state_.token.get();
+  const bool stamped = token != nullptr && token->stamped;
+  if (stamped) {
+    target_->stats.token_attempts.Add();
+    if (token->verdict) target_->stats.token_verdicts[static_cast<size_t>(*token->verdict)].Add();
+  }
   if (!filter_state_.trace.sampled && !listener_->config->http.access_log) return;
   telemetry::AttemptRecord record;
   record.span = attempt.span();
@@ -25,6 +50,8 @@ void Exchange::Remember(const Attempt& attempt, std::string_view why) {
   if (!error) record.error = why;
   record.outcome = attempt.outcome();
   record.reused_connection = attempt.reused();
+  record.has_token = stamped;
+  if (stamped && token->verdict) record.verdict = idempotency::ToString(*token->verdict);
   if (past_attempts_ == nullptr) past_attempts_ = std::make_unique<std::vector<telemetry::AttemptRecord>>();
   past_attempts_->push_back(std::move(record));
 }
@@ -34,6 +61,9 @@ void Exchange::Count() {
   if (target_ == nullptr) stats.started.Add();
   stats.finished.Add();
   stats.CountCode(status_ != 0 ? status_ : AnswerFor(error_).status);
+  const filter::TokenState* const token = filter_state_.token.get();
+  if (token != nullptr && token->policy == nullptr && token->verdict)
+    stats.token_verdicts[static_cast<size_t>(*token->verdict)].Add();
   if (error_ && !listener_->of_side_calls) env_.stats.worker.RequestFailed(error_);
   stats.request_duration.Record(env_.turn.now() - client_->started());
   stats.request_bytes.Add(client_->in().content_bytes);
@@ -71,6 +101,7 @@ void Exchange::Log() {
   record.no_retry = no_retry_;
   if (cluster_ && (attempts_ > 1 || no_retry_ != NoRetry::kNone))
     record.retry_budget = static_cast<int32_t>(cluster_->retry_budget.level());
+  if (filter_state_.token != nullptr) LogToken(*filter_state_.token, record);
   record.sampled = filter_state_.trace.sampled;
   record.trace = filter_state_.trace.trace;
   record.server_span = filter_state_.trace.server_span;
@@ -90,6 +121,14 @@ std::string Exchange::Explain() const {
   if (no_retry_ != NoRetry::kNone) {
     text += "; not_retried=";
     text += ToString(no_retry_);
+  }
+  if (filter_state_.token != nullptr) {
+    const std::string hash = TokenHash(*filter_state_.token);
+    if (!hash.empty()) text += "; token=" + hash;
+    if (!hash.empty() && filter_state_.token->verdict) {
+      text += "; verdict=";
+      text += idempotency::ToString(*filter_state_.token->verdict);
+    }
   }
   if (cluster_ && (attempts_ > 1 || no_retry_ != NoRetry::kNone))
     text += "; retry_budget=" + std::to_string(static_cast<int32_t>(cluster_->retry_budget.level()));

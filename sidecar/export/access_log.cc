@@ -59,6 +59,11 @@ std::string AccessLogLine(const telemetry::RequestRecord& record) {
   json.NumberField("attempts", record.attempts.size());
   if (!record.attempts.empty()) json.Field("outcome", ToString(record.attempts.back().outcome));
   if (record.no_retry != NoRetry::kNone) json.Field("not_retried", ToString(record.no_retry));
+  if (!record.token.empty()) json.Field("token_hash", record.token);
+  const std::string_view verdict = !record.verdict.empty()   ? record.verdict
+                                   : record.attempts.empty() ? std::string_view()
+                                                             : record.attempts.back().verdict;
+  if (!verdict.empty()) json.Field("token_verdict", verdict);
   if (record.retry_budget >= 0) json.NumberField("retry_budget", static_cast<uint64_t>(record.retry_budget));
   json.Field("client", record.client);
   json.Field("user_agent", std::string_view(record.user_agent).substr(0, kCut));

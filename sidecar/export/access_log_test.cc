@@ -56,6 +56,21 @@ TEST(AccessLogLine, HoldsWhatWasAsked) {
             "\n");
 }
 
+TEST(AccessLogLine, ATokenIsShownByItsHashAndWithTheLastVerdict) {
+  RequestRecord record = Sample();
+  record.token = "0123456789abcdef";
+  record.attempts[0].verdict = "in-flight";
+  EXPECT_NE(AccessLogLine(record).find(R"("token_hash":"0123456789abcdef","retry_budget")"),
+            std::string::npos);
+  record.attempts[1].verdict = "replayed";
+  EXPECT_NE(AccessLogLine(record).find(R"("token_hash":"0123456789abcdef","token_verdict":"replayed",)"),
+            std::string::npos);
+  record.verdict = "executed";
+  EXPECT_NE(AccessLogLine(record).find(R"("token_verdict":"executed",)"), std::string::npos);
+  record.attempts.clear();
+  EXPECT_NE(AccessLogLine(record).find(R"("token_verdict":"executed",)"), std::string::npos);
+}
+
 TEST(AccessLogLine, WithoutFlagsHasADashAndATraceOnlyWhenSampled) {
   RequestRecord record;
   EXPECT_NE(AccessLogLine(record).find(R"("response_flags":"-")"), std::string::npos);

@@ -101,6 +101,33 @@ TEST(Spans, AServerSpanAndBelowItOneClientSpanPerAttempt) {
   EXPECT_EQ(AttributeOf(spans[2], "http.request.resend_count"), "1");
 }
 
+TEST(Spans, ATokenIsShownByItsHashAndAReplayLinksToTheExecution) {
+  Random random(1);
+  telemetry::RequestRecord record = Sample(2);
+  auto spans = SpansOf(record, random);
+  EXPECT_EQ(spans[0].links_size(), 0);
+  for (const Span& span : spans) EXPECT_EQ(AttributeOf(span, "pillion.token_hash"), "(none)");
+  record.token = "0123456789abcdef";
+  record.attempts[1].has_token = true;
+  record.attempts[1].verdict = "replayed";
+  spans = SpansOf(record, random);
+  EXPECT_EQ(AttributeOf(spans[0], "pillion.token_hash"), "0123456789abcdef");
+  EXPECT_EQ(AttributeOf(spans[0], "pillion.verdict"), "(none)");
+  EXPECT_EQ(AttributeOf(spans[1], "pillion.token_hash"), "(none)");
+  EXPECT_EQ(AttributeOf(spans[1], "pillion.attempt"), "(none)");
+  EXPECT_EQ(AttributeOf(spans[2], "pillion.token_hash"), "0123456789abcdef");
+  EXPECT_EQ(AttributeOf(spans[2], "pillion.attempt"), "2");
+  EXPECT_EQ(AttributeOf(spans[2], "pillion.verdict"), "replayed");
+  record.verdict = "coalesced";
+  record.linked_trace.fill(0x11);
+  record.linked_span.fill(0x22);
+  spans = SpansOf(record, random);
+  EXPECT_EQ(AttributeOf(spans[0], "pillion.verdict"), "coalesced");
+  ASSERT_EQ(spans[0].links_size(), 1);
+  EXPECT_EQ(spans[0].links(0).trace_id(), std::string(16, '\x11'));
+  EXPECT_EQ(spans[0].links(0).span_id(), std::string(8, '\x22'));
+}
+
 TEST(Spans, ErrorsAreMarkedOnTheSideThatHasThem) {
   Random random(1);
   telemetry::RequestRecord record = Sample(2);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sidecar/base/json_writer.h"
+#include "sidecar/idempotency/hello.h"
 
 namespace pillion::exporting {
 namespace {
@@ -46,6 +47,8 @@ struct Row {
   uint64_t hedges_won = 0;
   std::array<uint64_t, kOutcomes> outcomes{};
   std::array<uint64_t, kNoRetryReasons> not_retried{};
+  uint64_t token_attempts = 0;
+  std::array<uint64_t, idempotency::kVerdicts> token_verdicts{};
   uint64_t request_bytes = 0;
   uint64_t response_bytes = 0;
   Durations requests;
@@ -89,6 +92,9 @@ std::vector<Row> CollectRows(const telemetry::Registry& registry) {
       row.hedges_won += stats->hedges_won.value();
       for (size_t i = 0; i < kOutcomes; ++i) row.outcomes[i] += stats->outcomes[i].value();
       for (size_t i = 0; i < kNoRetryReasons; ++i) row.not_retried[i] += stats->not_retried[i].value();
+      row.token_attempts += stats->token_attempts.value();
+      for (size_t i = 0; i < idempotency::kVerdicts; ++i)
+        row.token_verdicts[i] += stats->token_verdicts[i].value();
       row.request_bytes += stats->request_bytes.value();
       row.response_bytes += stats->response_bytes.value();
       row.requests.Add(stats->request_duration);
@@ -140,18 +146,19 @@ std::string Seconds(uint64_t us) {
   return text;
 }
 
-void Bucketed(Page& page, const Row& row, const Durations& durations) {
+void Bucketed(Page& page, const std::string& labels, const Durations& durations) {
+  const std::string before = labels.empty() ? "" : labels + ",";
   uint64_t below = 0;
   size_t next = 0;
   for (size_t bound = kFirstBound; bound <= kLastBound; bound += kBoundStep) {
     for (; next <= bound; ++next) below += durations.buckets[next];
-    page.Sample("_bucket", row.labels + ",le=\"" + Seconds(Histogram::UpperBoundUs(bound)) + "\"",
+    page.Sample("_bucket", before + "le=\"" + Seconds(Histogram::UpperBoundUs(bound)) + "\"",
                 std::to_string(below));
   }
   for (; next < durations.buckets.size(); ++next) below += durations.buckets[next];
-  page.Sample("_bucket", row.labels + ",le=\"+Inf\"", std::to_string(below));
-  page.Sample("_sum", row.labels, Seconds(durations.sum_us));
-  page.Sample("_count", row.labels, std::to_string(below));
+  page.Sample("_bucket", before + "le=\"+Inf\"", std::to_string(below));
+  page.Sample("_sum", labels, Seconds(durations.sum_us));
+  page.Sample("_count", labels, std::to_string(below));
 }
 
 void RoutePart(Page& page, const std::vector<Row>& rows) {
@@ -165,10 +172,10 @@ void RoutePart(Page& page, const std::vector<Row>& rows) {
   }
   page.Family("pillion_request_duration_seconds", "histogram",
               "From the first byte of the request to the end of the response.");
-  for (const Row& row : rows) Bucketed(page, row, row.requests);
+  for (const Row& row : rows) Bucketed(page, row.labels, row.requests);
   page.Family("pillion_attempt_duration_seconds", "histogram",
               "From the choice of an endpoint to its response head or its failure.");
-  for (const Row& row : rows) Bucketed(page, row, row.tries);
+  for (const Row& row : rows) Bucketed(page, row.labels, row.tries);
   const struct {
     std::string_view name;
     std::string_view help;
@@ -208,6 +215,85 @@ void RetryPart(Page& page, const std::vector<Row>& rows) {
                   row.not_retried[i]);
     }
   }
+}
+
+// Only what has happened.
+void TokenPart(Page& page, const std::vector<Row>& rows, const telemetry::Registry& registry) {
+  page.Family("pillion_token_attempts_total", "counter", "Attempts that carried an idempotency token.");
+  for (const Row& row : rows) {
+    if (row.token_attempts > 0) page.Sample(row.labels, row.token_attempts);
+  }
+  page.Family(
+      "pillion_token_verdicts_total", "counter",
+      "What was said of tokens: of attempts, at the sidecar that sent them; of requests, at that of the "
+      "service.");
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < idempotency::kVerdicts; ++i) {
+      if (row.token_verdicts[i] == 0) continue;
+      const auto verdict = static_cast<idempotency::Verdict>(i);
+      page.Sample(row.labels + ",verdict=\"" + std::string(idempotency::ToString(verdict)) + "\"",
+                  row.token_verdicts[i]);
+    }
+  }
+  const struct {
+    std::string_view name;
+    std::string_view help;
+    Histogram WorkerStats::* histogram;
+  } times[] = {
+      {"pillion_token_wait_seconds", "Waits for an execution under way, of requests told its answer.",
+       &WorkerStats::token_waits},
+      {"pillion_token_replay_age_seconds", "Since the execution began whose answer was told again.",
+       &WorkerStats::token_replay_ages},
+  };
+  for (const auto& one : times) {
+    Durations sum;
+    for (const auto& shard : registry.shards()) sum.Add(shard->worker.*one.histogram);
+    page.Family(one.name, "histogram", one.help);
+    Bucketed(page, "", sum);
+  }
+}
+
+using idempotency::LocalTable;
+
+// What records of tokens there are, and what became of some.
+void TablePart(Page& page, const TokenTables& tables) {
+  const struct {
+    std::string_view state;
+    uint64_t LocalTable::Counts::* value;
+  } states[] = {{"in_flight", &LocalTable::Counts::in_flight},
+                {"completed", &LocalTable::Counts::completed},
+                {"tombstone", &LocalTable::Counts::tombstones},
+                {"unknown", &LocalTable::Counts::unknown}};
+  const auto domain = [](idempotency::DomainId id) { return "domain=\"" + idempotency::ToHex(id) + "\""; };
+  page.Family("pillion_token_records", "gauge", "Records of tokens, by state.");
+  for (const auto& [id, counts] : tables) {
+    for (const auto& of : states)
+      page.Sample(domain(id) + ",state=\"" + std::string(of.state) + "\"", counts.*of.value);
+  }
+  page.Family("pillion_token_bytes", "gauge", "What they hold, answers included.");
+  for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.room.bytes);
+  page.Family("pillion_token_waiters", "gauge", "Requests that wait for an execution of their token.");
+  for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.room.waiters);
+  page.Family("pillion_token_detached", "gauge", "Executions that go on though their client is gone.");
+  for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.detached);
+  const struct {
+    std::string_view what;
+    uint64_t LocalTable::Counts::* value;
+  } events[] = {{"answer_shed", &LocalTable::Counts::shed},
+                {"late_answer", &LocalTable::Counts::late},
+                {"refused_full", &LocalTable::Counts::full},
+                {"refused_quota", &LocalTable::Counts::quota}};
+  page.Family(
+      "pillion_token_events_total", "counter",
+      "Answers let go of early, executions answered after they counted as unknown, tokens without room.");
+  for (const auto& [id, counts] : tables) {
+    for (const auto& of : events)
+      page.Sample(domain(id) + ",what=\"" + std::string(of.what) + "\"", counts.*of.value);
+  }
+  page.Family(
+      "pillion_token_double_execution_suspected_total", "counter",
+      "Executions that ended when another one of their token had begun or ended. More than 0 is a bug.");
+  for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.fenced);
 }
 
 using Clusters = std::map<std::string, ledger::ClusterCounts>;
@@ -551,11 +637,14 @@ void TlsPart(Page& page, const telemetry::Registry& registry) {
 
 }  // namespace
 
-std::string PrometheusText(const telemetry::Registry& registry, const Clusters& clusters) {
+std::string PrometheusText(const telemetry::Registry& registry, const Clusters& clusters,
+                           const TokenTables& tables) {
   Page page;
   const std::vector<Row> rows = CollectRows(registry);
   RoutePart(page, rows);
   RetryPart(page, rows);
+  TokenPart(page, rows, registry);
+  TablePart(page, tables);
   HealthPart(page, clusters);
   CircuitPart(page, clusters);
   TcpPart(page, registry);

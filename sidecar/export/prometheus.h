@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "sidecar/idempotency/local_table.h"
 #include "sidecar/ledger/ledger.h"
 #include "sidecar/telemetry/stats.h"
 
@@ -15,10 +16,14 @@ namespace pillion::exporting {
 // The Content-Type that goes with it.
 inline constexpr char kPrometheusContentType[] = "text/plain; version=0.0.4; charset=utf-8";
 
+// The records of tokens, by domain.
+using TokenTables = std::map<idempotency::DomainId, idempotency::LocalTable::Counts>;
+
 // Any thread; workers go on counting meanwhile, so sums of one scrape may differ by requests under way.
 // `clusters`: what the ledger counts, by name.
 std::string PrometheusText(const telemetry::Registry& registry,
-                           const std::map<std::string, ledger::ClusterCounts>& clusters = {});
+                           const std::map<std::string, ledger::ClusterCounts>& clusters = {},
+                           const TokenTables& tables = {});
 
 }  // namespace pillion::exporting
 

@@ -170,6 +170,48 @@ TEST(PrometheusText, ClustersTellWhatThereIs) {
     EXPECT_EQ(series.find("quiet"), std::string::npos) << value;
 }
 
+TEST(PrometheusText, TokensAreCountedByVerdictAndTheirRecordsByState) {
+  telemetry::Registry registry;
+  telemetry::Shard& shard = registry.NewShard();
+  telemetry::RouteStats& route = shard.Route({"in", "pay", "c"});
+  route.started.Add();
+  route.token_attempts.Add(7);
+  route.token_verdicts[static_cast<size_t>(idempotency::Verdict::kReplayed)].Add(3);
+  shard.worker.token_waits.Record(std::chrono::milliseconds(3));
+  idempotency::LocalTable::Counts counts;
+  counts.in_flight = 1;
+  counts.completed = 2;
+  counts.tombstones = 3;
+  counts.unknown = 4;
+  counts.detached = 5;
+  counts.room.bytes = 6;
+  counts.room.waiters = 7;
+  counts.shed = 8;
+  counts.late = 9;
+  counts.fenced = 10;
+  counts.full = 11;
+  counts.quota = 12;
+  const Scrape scrape(PrometheusText(registry, {}, {{0xab, counts}}));
+  const std::string labels = "{listener=\"in\",route=\"pay\",cluster=\"c\"";
+  EXPECT_EQ(scrape.Find("pillion_token_attempts_total" + labels + "}"), 7);
+  EXPECT_EQ(scrape.Find("pillion_token_verdicts_total" + labels + ",verdict=\"replayed\"}"), 3);
+  EXPECT_EQ(scrape.Find("pillion_token_wait_seconds_count"), 1);
+  EXPECT_EQ(scrape.Find("pillion_token_replay_age_seconds_count"), 0);
+  const std::string domain = "{domain=\"00000000000000ab\"";
+  EXPECT_EQ(scrape.Find("pillion_token_records" + domain + ",state=\"in_flight\"}"), 1);
+  EXPECT_EQ(scrape.Find("pillion_token_records" + domain + ",state=\"completed\"}"), 2);
+  EXPECT_EQ(scrape.Find("pillion_token_records" + domain + ",state=\"tombstone\"}"), 3);
+  EXPECT_EQ(scrape.Find("pillion_token_records" + domain + ",state=\"unknown\"}"), 4);
+  EXPECT_EQ(scrape.Find("pillion_token_detached" + domain + "}"), 5);
+  EXPECT_EQ(scrape.Find("pillion_token_bytes" + domain + "}"), 6);
+  EXPECT_EQ(scrape.Find("pillion_token_waiters" + domain + "}"), 7);
+  EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"answer_shed\"}"), 8);
+  EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"late_answer\"}"), 9);
+  EXPECT_EQ(scrape.Find("pillion_token_double_execution_suspected_total" + domain + "}"), 10);
+  EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"refused_full\"}"), 11);
+  EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"refused_quota\"}"), 12);
+}
+
 TEST(PrometheusText, CodesBeyondTheSlotsAreOther) {
   telemetry::Registry registry;
   telemetry::RouteStats& stats = registry.NewShard().Route({"l", "r", "c"});
@@ -181,9 +223,11 @@ TEST(PrometheusText, CodesBeyondTheSlotsAreOther) {
 TEST(PrometheusText, EveryCounterOfAWorkerIsThere) {
   telemetry::Registry registry;
   telemetry::WorkerStats& stats = registry.NewShard().worker;
-  // The struct is counters only: each gets its own value, and the closed ones stay below the opened ones.
+  // The struct is counters only, before the histograms: each gets its own value, and the closed ones stay
+  // below the opened ones.
   auto* counters = reinterpret_cast<telemetry::Counter*>(&stats);
-  constexpr size_t kCounters = sizeof(telemetry::WorkerStats) / sizeof(telemetry::Counter);
+  const auto kCounters =
+      static_cast<size_t>(reinterpret_cast<telemetry::Counter*>(&stats.token_waits) - counters);
   for (size_t i = 0; i < kCounters; ++i) counters[i].Add(1000 + i * i);
   stats.client_connections.Add(100'000);
   stats.upstream_connections_http1.Add(200'000);

@@ -109,6 +109,13 @@ Span ServerSpan(const RequestRecord& record) {
   AddText(span, "pillion.detail", record.detail);
   AddNumber(span, "pillion.attempts", static_cast<int64_t>(record.attempts.size()));
   AddText(span, "pillion.not_retried", ToString(record.no_retry));
+  AddText(span, "pillion.token_hash", record.token);
+  AddText(span, "pillion.verdict", record.verdict);
+  if (!AllZero(record.linked_span)) {
+    auto& link = *span.add_links();
+    link.set_trace_id(Bytes(record.linked_trace));
+    link.set_span_id(Bytes(record.linked_span));
+  }
   if (record.status >= 500) {
     Fail(span, std::to_string(record.status), record.detail);
   } else if (record.status == 0) {
@@ -136,6 +143,11 @@ Span ClientSpan(const RequestRecord& record, size_t number, Random& random) {
   AddProtocol(span, attempt.protocol);
   if (number > 0) AddNumber(span, "http.request.resend_count", static_cast<int64_t>(number));
   AddText(span, "pillion.outcome", ToString(attempt.outcome));
+  if (attempt.has_token) {
+    AddNumber(span, "pillion.attempt", static_cast<int64_t>(number + 1));
+    AddText(span, "pillion.token_hash", record.token);
+    AddText(span, "pillion.verdict", attempt.verdict);
+  }
   if (attempt.reused_connection) AddText(span, "pillion.connection", "reused");
   if (attempt.status != 0) AddNumber(span, "http.response.status_code", attempt.status);
   if (attempt.status >= 400) {

@@ -78,11 +78,18 @@ struct TokenState {
   std::string first;  // the incarnation that its first attempt went to
   std::string domain;
   std::unique_ptr<Await> await;  // null: nothing is waited for
+  std::optional<idempotency::Token> taken;
+  telemetry::TraceId
+      linked_trace{};  // of the execution whose answer it is told; all zero: its own, or unknown
+  telemetry::SpanId linked_span{};
+  // What the sidecar of the service says of it: of the request, on that side; of the present attempt, on the
+  // other.
+  std::optional<idempotency::Verdict> verdict;
   // Of the client's side. Null policy: it is not.
   const config::TokenPolicy* policy = nullptr;
-  std::optional<idempotency::Token> minted;     // none: the next attempt gets a new one
-  idempotency::Incarnation process{};           // that attempts with it go to
-  std::optional<idempotency::Verdict> verdict;  // of the present attempt, as its endpoint's sidecar says
+  std::optional<idempotency::Token> minted;  // none: the next attempt gets a new one
+  std::optional<idempotency::Token> last;    // that an attempt has carried; for people
+  idempotency::Incarnation process{};        // that attempts with it go to
   bool exposed = false;  // an attempt has gone without a token: none of the others has one
   bool stamped = false;  // the present attempt carries it
   bool may_run = false;  // one before it did, and may have run

@@ -1,6 +1,7 @@
 #include "sidecar/idempotency/digest.h"
 
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <sys/uio.h>
 
 #include <cstdlib>
@@ -11,17 +12,26 @@ namespace {
 // Of a queue that are looked at together.
 constexpr size_t kPieces = 16;
 
-}  // namespace
-
-std::string Digest::ToHex() const {
+std::string AsHex(const uint8_t* bytes, size_t count) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
-  text.reserve(2 * bytes.size());
-  for (const uint8_t byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
+  text.reserve(2 * count);
+  for (size_t i = 0; i < count; ++i) {
+    text += kDigits[bytes[i] >> 4];
+    text += kDigits[bytes[i] & 15];
   }
   return text;
+}
+
+}  // namespace
+
+std::string Digest::ToHex() const { return AsHex(bytes.data(), bytes.size()); }
+
+std::string HashForPeople(const std::array<uint8_t, 16>& token) {
+  constexpr size_t kShown = 8;
+  std::array<uint8_t, SHA256_DIGEST_LENGTH> whole;
+  SHA256(token.data(), token.size(), whole.data());
+  return AsHex(whole.data(), kShown);
 }
 
 struct Digester::Context {

@@ -108,5 +108,11 @@ TEST_F(DigestTest, ARecordIsFoundOnlyWithinItsScope) {
   EXPECT_EQ(seen.count(key(scope, "t")), 1u) << "the same each time";
 }
 
+TEST(Digest, TokensAreShownAsHashesOfTheirBytes) {
+  std::array<uint8_t, 16> token{};
+  for (size_t i = 0; i < token.size(); ++i) token[i] = static_cast<uint8_t>(i);
+  EXPECT_EQ(HashForPeople(token), "be45cb2605bf36be");
+}
+
 }  // namespace
 }  // namespace pillion::idempotency

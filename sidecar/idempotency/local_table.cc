@@ -33,6 +33,7 @@ struct LocalTable::Shard {
   std::array<RecordSlab::List, 2> by_age;
   std::array<RecordSlab::List, kSizeClasses> by_size;  // those with an answer
   absl::flat_hash_map<Digest, std::vector<Waiter>> waiters;
+  std::array<uint64_t, RecordSlab::kStates> states{};  // how many are in each
   DomainTime latest{};  // what it was told last: claims of several threads may come in another order
 };
 
@@ -55,8 +56,11 @@ ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
   Room::Taken taken = room_.Take(claim.caller, kRecordBytes + claim.reserve);
   while (taken.answer == Room::Answer::kNoBytes && ShedOne() > 0)
     taken = room_.Take(claim.caller, kRecordBytes + claim.reserve);
-  if (taken.answer != Room::Answer::kTaken)
-    return {taken.answer == Room::Answer::kQuota ? Kind::kQuota : Kind::kFull};
+  if (taken.answer != Room::Answer::kTaken) {
+    const bool quota = taken.answer == Room::Answer::kQuota;
+    (quota ? quota_ : full_).fetch_add(1, std::memory_order_relaxed);
+    return {quota ? Kind::kQuota : Kind::kFull};
+  }
   const Lock lock(shard.mutex);
   if (auto answer = FindAnswer(shard, claim)) {
     room_.Give(taken.caller, kRecordBytes + claim.reserve);
@@ -83,7 +87,9 @@ std::optional<ClaimAnswer> LocalTable::FindAnswer(Shard& shard, const idempotenc
 ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, uint32_t caller) {
   const uint32_t place = shard.records.Add(claim.key);
   RecordSlab::Record& record = shard.records[place];
+  ++shard.states[static_cast<size_t>(record.state)];
   record.fingerprint = claim.fingerprint;
+  record.token = claim.token;
   record.execution = executions_.fetch_add(1, std::memory_order_relaxed) + 1;
   record.caller = caller;
   record.bytes = static_cast<uint32_t>(kRecordBytes + claim.reserve);
@@ -113,7 +119,7 @@ ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::
   }
   if (!claim.runs_again) return {Kind::kUnknown};
   record.execution = executions_.fetch_add(1, std::memory_order_relaxed) + 1;
-  record.state = State::kInFlight;
+  Put(shard, place, State::kInFlight);
   return {.kind = Kind::kClaimed, .execution = record.execution};
 }
 
@@ -126,6 +132,13 @@ ClaimAnswer LocalTable::Join(Shard& shard, const idempotency::Claim& claim) {
   }
   if (waiters.empty()) shard.waiters.erase(claim.key);
   return {Kind::kInFlight};
+}
+
+void LocalTable::Put(Shard& shard, uint32_t place, State state) const {
+  State& now = shard.records[place].state;
+  --shard.states[static_cast<size_t>(now)];
+  ++shard.states[static_cast<size_t>(state)];
+  now = state;
 }
 
 void LocalTable::StopWaiting(const Digest& key, const Waiter& waiter) {
@@ -165,12 +178,15 @@ LocalTable::Ended LocalTable::Complete(const Digest& key, uint64_t execution,
                                        std::shared_ptr<const SavedAnswer> answer, uint16_t status) {
   // One that would not find room if it had all of it is not worth what others would lose for it.
   const uint64_t most = std::min<uint64_t>(terms_.room.bytes, UINT32_MAX / 2);
+  if (answer != nullptr) sizes_.Note(answer->Bytes());
   if (answer != nullptr && kRecordBytes + answer->Bytes() > most) answer = nullptr;
   for (;;) {
     Ended ended = Ended::kDone;
     std::vector<Waiter> waiters;
     if (TryComplete(key, execution, answer, status, ended, waiters)) {
       RingAll(waiters);
+      if (ended == Ended::kFenced || ended == Ended::kAlready)
+        fenced_.fetch_add(1, std::memory_order_relaxed);
       return ended;
     }
     if (ShedOne() == 0) answer = nullptr;
@@ -189,7 +205,8 @@ bool LocalTable::TryComplete(const Digest& key, uint64_t execution,
   const uint32_t bytes = answer == nullptr ? 0 : static_cast<uint32_t>(answer->Bytes());
   if (!Resize(record, bytes)) return false;
   record.status = status;
-  record.state = answer == nullptr ? State::kTombstone : State::kCompleted;
+  if (record.state == State::kUnknown) late_.fetch_add(1, std::memory_order_relaxed);
+  Put(shard, place, answer == nullptr ? State::kTombstone : State::kCompleted);
   if (answer != nullptr) {
     record.answer = answer;
     record.size_list = static_cast<uint8_t>(std::min(ClassOf(bytes), kSizeClasses - 1));
@@ -222,9 +239,8 @@ LocalTable::Ended LocalTable::Release(const Digest& key, uint64_t execution) {
 
 LocalTable::Ended LocalTable::Abandon(const Digest& key, uint64_t execution) {
   return EndWithout(key, execution, [this](Shard& shard, uint32_t place) {
-    RecordSlab::Record& record = shard.records[place];
-    (void)Resize(record, 0);
-    record.state = State::kUnknown;
+    (void)Resize(shard.records[place], 0);
+    Put(shard, place, State::kUnknown);
   });
 }
 
@@ -240,6 +256,7 @@ void LocalTable::Drop(Shard& shard, uint32_t place) {
   DropAnswer(shard, place);
   const RecordSlab::Record& record = shard.records[place];
   room_.Give(record.caller, record.bytes);
+  --shard.states[static_cast<size_t>(record.state)];
   shard.records.Remove(shard.by_age[record.list], By::kAge, place);
   shard.records.Drop(place);
 }
@@ -284,7 +301,8 @@ uint64_t LocalTable::ShedOne() {
       const uint64_t bytes = record.bytes - kRecordBytes;
       DropAnswer(shard, place);
       (void)Resize(record, 0);
-      record.state = State::kTombstone;
+      Put(shard, place, State::kTombstone);
+      shed_.fetch_add(1, std::memory_order_relaxed);
       return bytes;
     }
   }
@@ -299,28 +317,46 @@ void LocalTable::Shed(uint64_t bytes) {
   }
 }
 
+std::vector<LocalTable::View> LocalTable::Find(std::string_view hash) const {
+  constexpr std::array<std::string_view, RecordSlab::kStates> kWords = {"in_flight", "completed", "tombstone",
+                                                                        "unknown"};
+  // So many tokens are hashed under a lock: some tens of microseconds.
+  constexpr uint32_t kAtOnce = 128;
+  std::vector<View> views;
+  const auto look = [&](const RecordSlab::Record& record) {
+    if (HashForPeople(record.token) != hash) return;
+    views.push_back({.state = kWords[static_cast<size_t>(record.state)],
+                     .execution = record.execution,
+                     .status = record.status,
+                     .answer_bytes = record.answer == nullptr ? 0 : record.answer->Bytes(),
+                     .over = record.over});
+  };
+  for (Shard& shard : *shards_) {
+    for (uint32_t place = 0; place != kNone;) {
+      const Lock lock(shard.mutex);
+      place = shard.records.ForSome(place, kAtOnce, look);
+    }
+  }
+  return views;
+}
+
 LocalTable::Counts LocalTable::Count() const {
   Counts counts;
   for (Shard& shard : *shards_) {
     const Lock lock(shard.mutex);
-    shard.records.ForEach([&](const RecordSlab::Record& record) {
-      switch (record.state) {
-        case State::kInFlight:
-          ++counts.in_flight;
-          break;
-        case State::kCompleted:
-          ++counts.completed;
-          break;
-        case State::kTombstone:
-          ++counts.tombstones;
-          break;
-        case State::kUnknown:
-          ++counts.unknown;
-          break;
-      }
-    });
+    const auto in = [&](State state) { return shard.states[static_cast<size_t>(state)]; };
+    counts.in_flight += in(State::kInFlight);
+    counts.completed += in(State::kCompleted);
+    counts.tombstones += in(State::kTombstone);
+    counts.unknown += in(State::kUnknown);
   }
+  counts.detached = detached();
   counts.room = room_.use();
+  counts.shed = shed_.load(std::memory_order_relaxed);
+  counts.late = late_.load(std::memory_order_relaxed);
+  counts.fenced = fenced_.load(std::memory_order_relaxed);
+  counts.full = full_.load(std::memory_order_relaxed);
+  counts.quota = quota_.load(std::memory_order_relaxed);
   return counts;
 }
 

@@ -20,8 +20,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <vector>
 
+#include "sidecar/idempotency/answer_sizes.h"
 #include "sidecar/idempotency/bell.h"
 #include "sidecar/idempotency/digest.h"
 #include "sidecar/idempotency/record_slab.h"
@@ -35,13 +37,14 @@ struct Claim {
   Digest key;
   Digest fingerprint;
   Digest caller;
+  std::array<uint8_t, 16> token{};  // its bytes; of an app's key, of its digest
   DomainTime now;
   // nullopt: the key has no time. Such a key runs again when its record's time is over.
   std::optional<DomainTime> minted;
   // An attempt of this token has gone to another incarnation of this process, whose records are gone.
   bool of_another_incarnation = false;
   bool runs_again = false;  // what is unknown, by policy: at least once, no more at most once
-  uint64_t reserve = 0;     // bytes that its answer is likely to have
+  uint64_t reserve = 0;     // bytes that its answer is likely to have: taken until it is known how many
   std::optional<Waiter> waiter;
 };
 
@@ -68,7 +71,7 @@ struct ClaimAnswer {
 class LocalTable {
  public:
   // What a record costs beside its answer.
-  static constexpr uint32_t kRecordBytes = 128;
+  static constexpr uint32_t kRecordBytes = 144;
 
   explicit LocalTable(const TableTerms& terms);
   ~LocalTable();
@@ -99,15 +102,41 @@ class LocalTable {
   // Memory is short: so many bytes of answers are let go of, the largest first, or all there are.
   void Shed(uint64_t bytes);
 
+  // An execution goes on though its client is gone, and is over.
+  void Detach() { detached_.fetch_add(1, std::memory_order_relaxed); }
+  void EndDetached() { detached_.fetch_sub(1, std::memory_order_relaxed); }
+  uint32_t detached() const { return detached_.load(std::memory_order_relaxed); }
+
+  // As one of them is held; for people.
+  struct View {
+    std::string_view state;  // "in_flight", "completed", "tombstone", "unknown"
+    uint64_t execution = 0;
+    uint16_t status = 0;  // of the app's answer; 0: there is none
+    uint64_t answer_bytes = 0;
+    DomainTime over{};  // when it is dropped
+  };
+  // Those whose token has this hash (HashForPeople). Looks at all of them, without holding anybody up for
+  // long.
+  std::vector<View> Find(std::string_view hash) const;
+
   struct Counts {
     uint64_t in_flight = 0;
     uint64_t completed = 0;
     uint64_t tombstones = 0;
     uint64_t unknown = 0;
+    uint32_t detached = 0;
     Room::Use room;
+    // Since the table was made.
+    uint64_t shed = 0;    // answers let go of before their time
+    uint64_t late = 0;    // executions that were answered when nobody expected it any more
+    uint64_t fenced = 0;  // and when another one had begun, by policy, or had been answered: 0, or a bug
+    uint64_t full = 0;    // claims refused: no room
+    uint64_t quota = 0;   // and: too many of one caller's
   };
   Counts Count() const;
   const TableTerms& terms() const { return terms_; }
+  // Bytes that an answer is likely to have, for Claim::reserve.
+  uint64_t LikelyAnswerBytes() const { return sizes_.likely(); }
 
  private:
   struct Shard;
@@ -115,6 +144,7 @@ class LocalTable {
   static constexpr size_t kSizeClasses = 32;  // of answers: by the number of bits of their size
 
   Shard& ShardOf(const Digest& key) const;
+  void Put(Shard& shard, uint32_t place, RecordSlab::State state) const;
   // Of a record that is there, in what state it may be.
   ClaimAnswer Answer(Shard& shard, uint32_t place, const idempotency::Claim& claim);
   // nullopt: it is new.
@@ -141,6 +171,13 @@ class LocalTable {
   std::atomic<uint64_t> executions_{0};
   std::array<std::atomic<uint64_t>, kSizeClasses> answers_{};  // kept, of each class, in all shards
   std::atomic<size_t> shed_at_{0};                             // the shard to look in next
+  AnswerSizes sizes_;
+  std::atomic<uint32_t> detached_{0};
+  std::atomic<uint64_t> shed_{0};
+  std::atomic<uint64_t> late_{0};
+  std::atomic<uint64_t> fenced_{0};
+  std::atomic<uint64_t> full_{0};
+  std::atomic<uint64_t> quota_{0};
   std::unique_ptr<std::array<Shard, kShards>> shards_;
 };
 

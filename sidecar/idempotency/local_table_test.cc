@@ -4,6 +4,8 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <map>
 #include <set>
 #include <string>
@@ -383,6 +385,75 @@ TEST_F(LocalTableTest, WhatIsReservedIsThereForItsAnswer) {
   EXPECT_EQ(Claim(1).kind, Kind::kReplay);
 }
 
+TEST_F(LocalTableTest, RecordsAreFoundByTheHashOfTheirToken) {
+  for (uint64_t token = 0; token < 1000; ++token) {
+    struct Claim claim = ClaimOf(token);
+    std::memcpy(claim.token.data(), &token, sizeof(token));
+    const ClaimAnswer claimed = table().Claim(claim);
+    ASSERT_EQ(claimed.kind, Kind::kClaimed);
+    if (token == 700) table().Complete(Named(token), claimed.execution, AnswerOf(50), 201);
+    if (token == 701) table().Release(Named(token), claimed.execution);
+    if (token == 702) table().Abandon(Named(token), claimed.execution);
+  }
+  const auto find = [&](uint64_t token) {
+    std::array<uint8_t, 16> bytes{};
+    std::memcpy(bytes.data(), &token, sizeof(token));
+    return table().Find(HashForPeople(bytes));
+  };
+  const auto completed = find(700);
+  ASSERT_EQ(completed.size(), 1u);
+  EXPECT_EQ(completed[0].state, "completed");
+  EXPECT_EQ(completed[0].status, 201);
+  EXPECT_GT(completed[0].answer_bytes, 50u);
+  EXPECT_EQ(completed[0].execution, 701u);
+  EXPECT_EQ(completed[0].over, kStart + DomainTime(120'000 + 15'000 + 30'000));
+  EXPECT_TRUE(find(701).empty());
+  ASSERT_EQ(find(702).size(), 1u);
+  EXPECT_EQ(find(702)[0].state, "unknown");
+  EXPECT_EQ(find(702)[0].status, 0);
+  EXPECT_EQ(find(5)[0].state, "in_flight");
+  EXPECT_TRUE(find(1000).empty());
+  table().Shed(UINT64_MAX);
+  EXPECT_EQ(find(700)[0].state, "tombstone");
+  EXPECT_EQ(find(700)[0].answer_bytes, 0u);
+}
+
+TEST_F(LocalTableTest, WhatHappensIsCounted) {
+  terms_.room.records = 4;
+  terms_.room.caller_percent = 50;
+  const auto one = Claim(1);
+  table().Abandon(Named(1), one.execution);
+  EXPECT_EQ(table().Count().late, 0u);
+  table().Complete(Named(1), one.execution, AnswerOf(1), 200);
+  EXPECT_EQ(table().Count().late, 1u);
+  EXPECT_EQ(table().Count().fenced, 0u);
+  table().Complete(Named(1), one.execution, AnswerOf(1), 200);
+  EXPECT_EQ(table().Count().fenced, 1u) << "two executions have ended";
+  table().Release(Named(1), one.execution);
+  EXPECT_EQ(table().Count().fenced, 1u) << "this one has not";
+  const auto two = Claim(2);
+  table().Abandon(Named(2), two.execution);
+  struct Claim again = ClaimOf(2);
+  again.runs_again = true;
+  ASSERT_EQ(table().Claim(again).kind, Kind::kClaimed);
+  table().Complete(Named(2), two.execution, AnswerOf(1), 200);
+  EXPECT_EQ(table().Count().fenced, 2u) << "the first of two has";
+  EXPECT_EQ(Claim(3).kind, Kind::kQuota);
+  EXPECT_EQ(table().Count().quota, 1u);
+  ASSERT_EQ(ClaimAs(7, 4).kind, Kind::kClaimed);
+  ASSERT_EQ(ClaimAs(8, 5).kind, Kind::kClaimed);
+  EXPECT_EQ(ClaimAs(9, 6).kind, Kind::kFull);
+  EXPECT_EQ(table().Count().full, 1u);
+  EXPECT_EQ(table().Count().shed, 0u);
+  table().Shed(1);
+  EXPECT_EQ(table().Count().shed, 1u);
+  EXPECT_EQ(table().Count().tombstones, 1u);
+  table().Detach();
+  table().Detach();
+  table().EndDetached();
+  EXPECT_EQ(table().Count().detached, 1u);
+}
+
 // Every step of one table beside a plain model of it, with the invariants of specs/idempotency.md 4.2.
 class History {
  public:
@@ -391,7 +462,10 @@ class History {
     for (int step = 0; step < steps && !::testing::Test::HasFatalFailure(); ++step) {
       now_ += DomainTime(static_cast<int64_t>(Draw(3) == 0 ? Draw(10'000) : Draw(50)));
       std::erase_if(model_, [&](const auto& item) { return item.second.over <= now_; });
-      if (Draw(10) == 0) table_.Sweep(now_);
+      if (Draw(10) == 0) {
+        table_.Sweep(now_);
+        CheckCounts();
+      }
       const uint64_t token = Draw(3) == 0 ? next_++ : next_ - std::min(next_, Draw(60));
       minted_.emplace(token, now_);
       const auto known = model_.find(token);
@@ -417,6 +491,16 @@ class History {
     Digest print;
     DomainTime over{};
   };
+  void CheckCounts() const {
+    const auto in = [&](Known::State state) {
+      return static_cast<uint64_t>(
+          std::ranges::count_if(model_, [&](const auto& item) { return item.second.state == state; }));
+    };
+    const LocalTable::Counts counts = table_.Count();
+    ASSERT_EQ(counts.in_flight, in(Known::State::kRuns));
+    ASSERT_EQ(counts.unknown, in(Known::State::kUnknown));
+    ASSERT_EQ(counts.completed + counts.tombstones, in(Known::State::kAnswered));
+  }
   uint64_t Draw(uint64_t below) { return Below(random_.Next(), below); }
   static TableTerms Small() {
     TableTerms terms;

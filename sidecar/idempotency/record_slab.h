@@ -1,5 +1,5 @@
 // The records of one shard of a table: found by key, and in lists of which each record is in at most one
-// place each, in about 110 bytes per record. Places are numbers, good until the record is dropped. Not
+// place each, in about 130 bytes per record. Places are numbers, good until the record is dropped. Not
 // locked.
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_RECORD_SLAB_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_RECORD_SLAB_H_
@@ -21,6 +21,7 @@ class RecordSlab {
  public:
   static constexpr uint32_t kNone = UINT32_MAX;
   enum class State : uint8_t { kInFlight, kCompleted, kTombstone, kUnknown };
+  static constexpr size_t kStates = 4;
   // The lists that a record may be in.
   enum class By : uint8_t { kAge, kSize };
   struct Link {
@@ -30,6 +31,7 @@ class RecordSlab {
   struct Record {
     Digest key;
     Digest fingerprint;
+    std::array<uint8_t, 16> token{};  // its bytes; of an app's key, of its digest
     uint64_t execution = 0;
     std::shared_ptr<const SavedAnswer> answer;
     DomainTime over{};  // when it is dropped
@@ -89,9 +91,14 @@ class RecordSlab {
     LinkOf(place, by) = Link();
   }
   size_t size() const { return places_.size(); }
+  // Those of places from `first` on, `most` places at a time; the place to go on with, kNone: that was all.
   template <typename Use>
-  void ForEach(Use use) const {
-    for (const uint32_t place : places_) use(records_[place]);
+  uint32_t ForSome(uint32_t first, uint32_t most, Use use) const {
+    uint32_t place = first;
+    for (uint32_t i = 0; i < most && place < records_.size(); ++i, ++place) {
+      if (Find(records_[place].key) == place) use(records_[place]);
+    }
+    return place < records_.size() ? place : kNone;
   }
 
  private:

@@ -3,6 +3,7 @@
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_SAVED_ANSWER_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_SAVED_ANSWER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -19,6 +20,9 @@ struct SavedAnswer {
   bool has_trailers = false;
   http::HeaderList trailers;
   DomainTime at{};  // when its execution began
+  // The span of that execution, where it was traced.
+  std::array<uint8_t, 16> trace{};
+  std::array<uint8_t, 8> span{};
   size_t Bytes() const {
     return sizeof(SavedAnswer) + headers.held_bytes() + body.size() + trailers.held_bytes();
   }

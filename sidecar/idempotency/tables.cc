@@ -19,6 +19,14 @@ void Tables::Sweep(DomainTime now) {
   });
 }
 
+void Tables::ShedHalf() {
+  for (const auto& [domain, table] : All()) {
+    const Room::Use use = table->Count().room;
+    const uint64_t records = use.records * LocalTable::kRecordBytes;
+    if (use.bytes > records) table->Shed((use.bytes - records + 1) / 2);
+  }
+}
+
 std::map<DomainId, std::shared_ptr<LocalTable>> Tables::All() const {
   const Lock lock(mutex_);
   return tables_;

@@ -21,6 +21,8 @@ class Tables {
   std::shared_ptr<LocalTable> Find(DomainId domain, const TableTerms& terms);
   // Drops records that are over, and then tables that nobody names. From time to time.
   void Sweep(DomainTime now);
+  // Memory is short: of each table half of what its answers hold, the largest first.
+  void ShedHalf();
   // By domain.
   std::map<DomainId, std::shared_ptr<LocalTable>> All() const;
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 namespace pillion::idempotency {
 namespace {
 
@@ -29,6 +31,25 @@ TEST(Tables, OneThatNobodyNamesStaysUntilItsTokensAreOver) {
   EXPECT_EQ(tables.Find(1, {})->Claim(ClaimAt(start)).kind, ClaimAnswer::Kind::kExpired);
   tables.Sweep(start + DomainTime(165'000));
   EXPECT_EQ(tables.All().size(), 0u);
+}
+
+TEST(Tables, WhereMemoryIsShortHalfOfTheAnswersGo) {
+  Tables tables({});
+  const auto table = tables.Find(1, {});
+  tables.Find(2, {});
+  for (uint8_t i = 0; i < 64; ++i) {
+    Claim claim = ClaimAt(DomainTime(1'000'000));
+    claim.key.bytes.fill(i);
+    const ClaimAnswer claimed = table->Claim(claim);
+    auto answer = std::make_shared<SavedAnswer>();
+    answer->body.assign(1000, 'x');
+    table->Complete(claim.key, claimed.execution, answer, 200);
+  }
+  tables.ShedHalf();
+  EXPECT_EQ(table->Count().completed, 32u);
+  EXPECT_EQ(table->Count().tombstones, 32u);
+  tables.ShedHalf();
+  EXPECT_EQ(table->Count().completed, 16u);
 }
 
 TEST(Tables, OneThatIsNamedStaysWithoutTokens) {

@@ -34,6 +34,7 @@ class Token {
   DomainTime minted() const;
   // The 16 bytes, for digests.
   std::string_view bytes() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
+  const std::array<uint8_t, 16>& array() const { return bytes_; }
   auto operator<=>(const Token&) const = default;
 
  private:

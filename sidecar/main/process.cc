@@ -112,6 +112,7 @@ class Process {
   void AskClusters(const std::function<void(std::string)>& done);
   void TakeRecords();
   void CountCertificates();
+  idempotency::DomainTime DomainNow();
   // One turn of the main loop; `deadline` at the latest.
   void TurnUntil(time::MonotonicTime deadline);
 
@@ -294,6 +295,10 @@ void Process::CountCertificates() {
   stats.certificate_failures.Add(tls_.failures() - stats.certificate_failures.value());
 }
 
+idempotency::DomainTime Process::DomainNow() {
+  return std::chrono::floor<idempotency::DomainTime>(main_.turn().wall().time_since_epoch());
+}
+
 void Process::TurnUntil(time::MonotonicTime deadline) {
   main_.TurnOnce(std::min({deadline, store_.NextTimeout(), save_at_, bind_again_at_, tls_.next_poll(),
                            memory_guard_.next(), heap_trimmer_.next()}));
@@ -303,13 +308,14 @@ void Process::TurnUntil(time::MonotonicTime deadline) {
   CountCertificates();
   heap_trimmer_.Check(now);
   if (now >= sweep_tables_at_) {
-    tables_.Sweep(std::chrono::floor<idempotency::DomainTime>(main_.turn().wall().time_since_epoch()));
+    tables_.Sweep(DomainNow());
     sweep_tables_at_ = now + kSweepTablesEvery;
   }
   if (memory_guard_.Check(now)) {
     for (const auto& worker : workers_) {
       worker->Post([](worker::Engine& engine) { engine.ShedLargest(); });
     }
+    tables_.ShedHalf();
   }
   if (now >= save_at_) SaveLastGoodConfiguration();
   if (now >= bind_again_at_) BindAndApply();
@@ -345,7 +351,15 @@ bool Process::OpenAdmin() {
   admin::Sources sources;
   sources.not_ready = [this] { return NotReady(); };
   sources.remarks = [this] { return Remarks(); };
-  sources.metrics = [this] { return exporting::PrometheusText(registry_, ledger_.Counts()); };
+  sources.metrics = [this] {
+    exporting::TokenTables tables;
+    for (const auto& [domain, table] : tables_.All()) tables[domain] = table->Count();
+    return exporting::PrometheusText(registry_, ledger_.Counts(), tables);
+  };
+  sources.tokens = [this] { return admin::TokensPage(tables_.All(), registry_); };
+  sources.token = [this](const std::string& hash) {
+    return admin::TokenPage(tables_.All(), hash, DomainNow().count());
+  };
   sources.config_dump = [this] {
     return admin::ConfigDumpPage(*options_.bootstrap, store_, ads_.get(), prepared_->snapshot->generation);
   };

@@ -35,6 +35,8 @@ struct AttemptRecord {
   time::WallTime started{};
   time::WallTime ended{};
   bool reused_connection = false;
+  bool has_token = false;
+  std::string_view verdict;  // what its endpoint's sidecar said of the token; "": nothing
 };
 
 struct RequestRecord {
@@ -57,6 +59,8 @@ struct RequestRecord {
   uint64_t response_bytes = 0;
   std::vector<AttemptRecord> attempts;
   NoRetry no_retry = NoRetry::kNone;  // why the last of them was
+  std::string token;                  // its hash, idempotency::HashForPeople; "": none
+  std::string_view verdict;           // what we said of it, at the service; "": nothing, or another said it
   int32_t retry_budget = -1;  // retries that the cluster's budget has left; -1: nothing failed, or no cluster
   // Tracing.
   bool sampled = false;
@@ -64,12 +68,15 @@ struct RequestRecord {
   SpanId server_span{};
   SpanId parent_span{};  // all zero: a root
   std::string trace_state;
+  // Of the request whose answer this one was told; all zero: none.
+  TraceId linked_trace{};
+  SpanId linked_span{};
 
   // What it holds, about.
   size_t bytes() const {
     size_t sum = sizeof(*this) + attempts.size() * (sizeof(AttemptRecord) + 32);
     for (const std::string* text : {&method, &authority, &path, &protocol, &route, &cluster, &client,
-                                    &user_agent, &request_id, &flags, &detail, &trace_state}) {
+                                    &user_agent, &request_id, &flags, &detail, &token, &trace_state}) {
       sum += text->size();
     }
     return sum;

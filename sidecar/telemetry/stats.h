@@ -16,6 +16,7 @@
 
 #include "sidecar/base/no_retry.h"
 #include "sidecar/base/request_error.h"
+#include "sidecar/idempotency/verdict.h"
 #include "sidecar/net/security.h"
 #include "sidecar/time/clock.h"
 
@@ -99,7 +100,10 @@ struct RouteStats {
   Counter hedges_won;  // and answers that were delivered while an earlier attempt had not answered
   std::array<Counter, kOutcomes> outcomes;  // of them, by Outcome
   std::array<Counter, kNoRetryReasons>
-      not_retried;  // requests whose last attempt a retry could have followed
+      not_retried;         // requests whose last attempt a retry could have followed
+  Counter token_attempts;  // that carried a token
+  // What was said of those; at the service, of requests with a token.
+  std::array<Counter, idempotency::kVerdicts> token_verdicts;
   Counter request_bytes;
   Counter response_bytes;
   Histogram request_duration;   // head received .. response complete
@@ -220,6 +224,8 @@ struct WorkerStats {
   void RequestFailed(const RequestError& why) {
     request_errors[static_cast<size_t>(why.kind) - 1][static_cast<size_t>(why.side)].Add();
   }
+  Histogram token_waits;        // for an execution that was under way, of requests that were told its answer
+  Histogram token_replay_ages;  // since the execution began whose answer was told again
 };
 
 class Shard {

@@ -196,6 +196,7 @@ class Gateway(unittest.TestCase):
     make_app = App
     service = staticmethod(service)
     behind_sidecars = False
+    clients = {}  # more of their metadata
     applied = 0
     identity = 0
 
@@ -215,8 +216,9 @@ class Gateway(unittest.TestCase):
         cls.spawn(CONTROL_PLANE, "--config-dir", cls.config, "--listen", f"{HOST}:{cls.control}")
         mesh.wait_until(lambda: mesh.listens(cls.control), "the control plane listens")
         cls.outbound = {one: mesh.free_port() for one in ("default", "other")}
+        cls.admin = {}  # ports
         for namespace, port in cls.outbound.items():
-            cls.sidecar("client-" + namespace, namespace, outbound_listener=f"{HOST}:{port}")
+            cls.sidecar("client-" + namespace, namespace, outbound_listener=f"{HOST}:{port}", **cls.clients)
         if cls.behind_sidecars:
             for one, app in cls.apps.items():
                 cls.sidecar("echo-" + one, "default", outbound_listener="none", inbound_listener=f"{HOST}:{inbound[one]}",
@@ -260,6 +262,7 @@ class Gateway(unittest.TestCase):
         ads = {"ads": {}, "resource_api_version": "V3"}
         path = os.path.join(cls.directory, name + ".json")
         service_name = name if name.startswith("echo") else "shop"
+        cls.admin[name] = mesh.free_port()
         with open(path, "w") as file:
             json.dump({
                 "node": {"id": name, "cluster": service_name,
@@ -267,6 +270,7 @@ class Gateway(unittest.TestCase):
                 "dynamic_resources": {"lds_config": ads, "cds_config": ads, "ads_config": {
                     "api_type": "GRPC", "transport_api_version": "V3",
                     "grpc_services": [{"envoy_grpc": {"cluster_name": "control"}}]}},
+                "admin": {"address": {"socket_address": {"address": HOST, "port_value": cls.admin[name]}}},
                 "static_resources": {"listeners": list(listeners), "clusters": [mesh.cluster("control", [(HOST, cls.control)], http2=True)]}}, file)
         state = os.path.join(cls.directory, "state-" + name)
         os.makedirs(state)

@@ -26,13 +26,23 @@ DomainTime Now(const filter::RequestView& request) {
 
 }  // namespace
 
-Guard::Guard(const config::TokenDomain& domain, idempotency::Digester& digester, Tokened request)
-    : domain_(domain), digester_(digester), table_(domain.holder->table), request_(std::move(request)) {}
+Guard::Guard(const config::TokenDomain& domain, idempotency::Digester& digester, filter::TokenState& told,
+             Tokened request)
+    : domain_(domain),
+      digester_(digester),
+      table_(domain.holder->table),
+      told_(told),
+      request_(std::move(request)) {}
 
 Guard::~Guard() {
   StopWaiting();
   Abandon();
-  if (detached_) domain_.holder->detached.fetch_sub(1, std::memory_order_relaxed);
+  if (detached_) table_->EndDetached();
+}
+
+void Guard::Say(Verdict verdict, http::HeaderList& headers) {
+  told_.verdict = verdict;
+  headers.Set(http::Known::kPillionDedup, ToString(verdict));
 }
 
 void Guard::StopWaiting() {
@@ -63,6 +73,9 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   claim.key = key_ = LookupKey(digester_, scope, request_.token.bytes());
   claim.fingerprint = Fingerprint(digester_, body.head, body.in);
   claim.caller = LookupKey(digester_, scope, "");
+  claim.token = request_.token.array();
+  if (domain_.keeps_answers)
+    claim.reserve = std::min<uint64_t>(table_->LikelyAnswerBytes(), domain_.max_response_bytes);
   claim.now = Now(body.request);
   claim.minted = request_.token.minted();
   claim.of_another_incarnation = request_.of_another_incarnation;
@@ -80,13 +93,17 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
   const idempotency::ClaimAnswer answer = table_->Claim(claim);
   switch (answer.kind) {
     case Kind::kClaimed:
-      if (domain_.holder->detached.load(std::memory_order_relaxed) >= domain_.max_detached) {
+      if (table_->detached() >= domain_.max_detached) {
         table_->Release(key_, answer.execution);
         return Tell(body, {TokenProblem::kNoRoom});
       }
       state_ = State::kRuns;
       execution_ = answer.execution;
       claimed_at_ = claim.now;
+      if (body.request.state.trace.sampled) {
+        trace_ = body.request.state.trace.trace;
+        span_ = body.request.state.trace.server_span;
+      }
       until_ = caller.now + domain_.terms.max_execution;
       grpc_ = GrpcTypeOf(body.head.headers);
       body.out.MoveFrom(body.in, SIZE_MAX);
@@ -125,22 +142,31 @@ Decision Guard::Wait(const filter::RequestBodyView& body) {
   const time::MonotonicTime until =
       std::min<time::MonotonicTime>(now + kLongestWait, request_.deadline - kTimeToTell);
   if (await != nullptr || domain_.conflict || until <= now) return Tell(body, {TokenProblem::kInFlight});
-  waited_ = true;
+  waits_since_ = now;
   await = std::make_unique<filter::Await>(filter::Await{until, std::nullopt});
   return Decision::kHold;
 }
 
 Decision Guard::Tell(const filter::RequestBodyView& body, const TokenAnswer& answer) {
   state_ = State::kOver;
-  FillAnswer(answer, GrpcTypeOf(body.head.headers), body.response, body.response_body);
+  told_.verdict = FillAnswer(answer, GrpcTypeOf(body.head.headers), body.response, body.response_body);
   return Decision::kRespond;
 }
 
 Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::ClaimAnswer& answer) {
   state_ = State::kOver;
   replay_ = answer.answer;
-  FillReplay(*replay_, waited_ ? Verdict::kCoalesced : Verdict::kReplayed, Now(body.request),
-             answer.execution, body.response, body.response_body);
+  told_.verdict = waits_since_ ? Verdict::kCoalesced : Verdict::kReplayed;
+  told_.linked_trace = replay_->trace;
+  told_.linked_span = replay_->span;
+  const filter::Caller& caller = *body.request.caller;
+  if (waits_since_) {
+    caller.stats.token_waits.Record(caller.now - *waits_since_);
+  } else {
+    caller.stats.token_replay_ages.Record(Now(body.request) - replay_->at);
+  }
+  FillReplay(*replay_, *told_.verdict, Now(body.request), answer.execution, body.response,
+             body.response_body);
   return Decision::kRespond;
 }
 
@@ -150,7 +176,7 @@ std::optional<time::MonotonicTime> Guard::goes_on_until() const {
 
 bool Guard::OnClientGone() {
   if (std::exchange(detached_, true)) return false;
-  domain_.holder->detached.fetch_add(1, std::memory_order_relaxed);
+  table_->Detach();
   return true;
 }
 
@@ -164,25 +190,28 @@ bool Guard::IsRelease(const filter::ResponseHeadView& response) const {
 
 Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
   http::HeaderList& headers = response.head.headers;
-  if (state_ == State::kBypass) headers.Set(http::Known::kPillionDedup, ToString(Verdict::kBypass));
-  if (state_ == State::kGathers) headers.Set(http::Known::kPillionDedup, ToString(Verdict::kNotExecuted));
+  if (state_ == State::kBypass) Say(Verdict::kBypass, headers);
+  if (state_ == State::kGathers) Say(Verdict::kNotExecuted, headers);
   if (state_ != State::kRuns) return Decision::kContinue;
   if (IsRelease(response)) {
     Release();
-    headers.Set(http::Known::kPillionDedup, ToString(Verdict::kNotExecuted));
+    Say(Verdict::kNotExecuted, headers);
     return Decision::kContinue;
   }
   if (response.failure) {
     Abandon();
-    FillAnswer({TokenProblem::kUnknown, 0, domain_.unknown_status}, grpc_, response.head, instead_);
+    told_.verdict =
+        FillAnswer({TokenProblem::kUnknown, 0, domain_.unknown_status}, grpc_, response.head, instead_);
     state_ = State::kReplaces;
     return Decision::kContinue;
   }
   answered_ = true;
   saving_ = std::make_unique<idempotency::SavedAnswer>();
   saving_->at = claimed_at_;
+  saving_->trace = trace_;
+  saving_->span = span_;
   CopySaved(response.head, *saving_);
-  headers.Set(http::Known::kPillionDedup, ToString(Verdict::kExecuted));
+  Say(Verdict::kExecuted, headers);
   // What has no end in sight is not held for it.
   const auto type = headers.Find(http::Known::kContentType);
   const bool stream = type && EqualsIgnoreCase(type->substr(0, kEventStream.size()), kEventStream);

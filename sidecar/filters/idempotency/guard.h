@@ -37,8 +37,9 @@ struct Tokened {
 
 class Guard final : public filter::Transform {
  public:
-  // `domain` and `digester` outlive it.
-  Guard(const config::TokenDomain& domain, idempotency::Digester& digester, Tokened request);
+  // `domain`, `digester` and `told`, which is the request's own, outlive it.
+  Guard(const config::TokenDomain& domain, idempotency::Digester& digester, filter::TokenState& told,
+        Tokened request);
   ~Guard() override;
 
   filter::Decision OnRequestBody(const filter::RequestBodyView& body) override;
@@ -65,6 +66,7 @@ class Guard final : public filter::Transform {
   filter::Decision Tell(const filter::RequestBodyView& body, const TokenAnswer& answer);
   filter::Decision Replay(const filter::RequestBodyView& body, const idempotency::ClaimAnswer& answer);
   void StopWaiting();
+  void Say(idempotency::Verdict verdict, http::HeaderList& headers);
   // The execution has ended, in one of these ways.
   void Save(std::string body, const http::HeaderList* trailers);
   void KeepStatus(uint16_t status);
@@ -75,15 +77,18 @@ class Guard final : public filter::Transform {
   const config::TokenDomain& domain_;
   idempotency::Digester& digester_;  // its worker's
   const std::shared_ptr<idempotency::LocalTable> table_;
+  filter::TokenState& told_;
   const Tokened request_;
   State state_ = State::kGathers;
-  bool answered_ = false;  // the app had begun to
-  bool waited_ = false;
+  bool answered_ = false;                           // the app had begun to
+  std::optional<time::MonotonicTime> waits_since_;  // it has waited
   bool detached_ = false;
   std::optional<idempotency::Waiter> waiter_;  // in the table
   idempotency::Digest key_;
   uint64_t execution_ = 0;
   idempotency::DomainTime claimed_at_{};
+  telemetry::TraceId trace_{};
+  telemetry::SpanId span_{};
   time::MonotonicTime until_{};  // an execution is given up then
   std::string grpc_;             // content type of its request; "": it is none
   std::unique_ptr<idempotency::SavedAnswer> saving_;

@@ -60,7 +60,8 @@ const config::TokenPolicy* PolicyFor(const filter::RequestView& request) {
 }
 
 Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
-  FillAnswer({problem}, GrpcTypeOf(request.head.headers), request.response, request.response_body);
+  request.state.token->verdict =
+      FillAnswer({problem}, GrpcTypeOf(request.head.headers), request.response, request.response_body);
   return Decision::kRespond;
 }
 
@@ -74,7 +75,7 @@ Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
     }
     return Decision::kContinue;
   }
-  const filter::TokenState* const fields = request.state.token.get();
+  filter::TokenState* const fields = request.state.token.get();
   if (fields->policy != nullptr) return Decision::kContinue;
   // What has one and is not protected by it must not run: whoever sent it may send it again.
   const config::TokenDomain* const domain = FindDomain(config::TokenDomainsOf(request.options), *fields);
@@ -91,8 +92,9 @@ Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
   // Beside what it keeps of a message it takes what one step brings.
   const filter::HeldLimits limits{domain->max_request_bytes + 2 * filter::kStepBytes,
                                   domain->max_response_bytes + 2 * filter::kStepBytes};
-  filter::AddTransform(request.state, std::make_unique<Guard>(*domain, *digester_, std::move(tokened)),
-                       limits);
+  fields->taken = *token;
+  filter::AddTransform(request.state,
+                       std::make_unique<Guard>(*domain, *digester_, *fields, std::move(tokened)), limits);
   return Decision::kHold;
 }
 

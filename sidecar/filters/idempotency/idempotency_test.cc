@@ -20,6 +20,7 @@ using filter::Passage;
 using idempotency::DomainTime;
 using idempotency::LocalTable;
 using idempotency::Token;
+using idempotency::Verdict;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -128,6 +129,10 @@ TEST_F(IdempotencyTest, ADuplicateIsToldTheAnswerAgain) {
   again->Request("body", 0);
   EXPECT_EQ(Of(*again), Told(402, "replayed"));
   EXPECT_EQ(again->LocalField("pillion-dedup"), "replayed;age=3;exec=\"1\"");
+  EXPECT_EQ(again->state.token->verdict, Verdict::kReplayed);
+  EXPECT_EQ(again->state.token->linked_span, telemetry::SpanId()) << "it was not traced";
+  EXPECT_EQ(again->stats->token_replay_ages.sum_us(), 3'700'000u);
+  EXPECT_EQ(again->stats->token_waits.sum_us(), 0u);
   EXPECT_EQ(again->local_body, "answer");
   for (const char* const kept : {"content-type", "set-cookie", "location", "date"})
     EXPECT_EQ(again->LocalField(kept), first->ResponseField(kept)) << kept;
@@ -209,6 +214,49 @@ TEST_F(IdempotencyTest, WhoComesMeanwhileWaitsAndIsToldTheSame) {
   second->Again();
   EXPECT_EQ(Of(*second), Told(201, "coalesced"));
   EXPECT_EQ(second->local_body, "done");
+}
+
+TEST_F(IdempotencyTest, WhatIsToldIsNotedAndLeadsToTheExecution) {
+  const Token token = Mint();
+  auto first = Attempt(token);
+  first->state.trace.sampled = true;
+  first->state.trace.trace.fill(0x11);
+  first->state.trace.server_span.fill(0x22);
+  first->Request("body", 0);
+  EXPECT_FALSE(first->state.token->verdict);
+  EXPECT_EQ(first->state.token->taken, token);
+  auto second = Attempt(token);
+  second->Request("body", 0);
+  const auto bell = std::make_shared<idempotency::Bell>([] {});
+  second->state.token->await->waiter = {bell, 5};
+  second->Again();
+  auto third = Attempt(token);
+  third->Request("other", 0);
+  EXPECT_EQ(third->state.token->verdict, Verdict::kMismatch);
+  Finish(*first);
+  EXPECT_EQ(first->state.token->verdict, Verdict::kExecuted);
+  second->now += milliseconds(30);
+  second->Again();
+  EXPECT_EQ(second->state.token->verdict, Verdict::kCoalesced);
+  EXPECT_EQ(second->state.token->linked_trace, first->state.trace.trace);
+  EXPECT_EQ(second->state.token->linked_span, first->state.trace.server_span);
+  EXPECT_EQ(second->stats->token_waits.sum_us(), 30'000u);
+  EXPECT_EQ(second->stats->token_replay_ages.sum_us(), 0u);
+  EXPECT_EQ(table().Find(idempotency::HashForPeople(token.array())).size(), 1u);
+}
+
+TEST_F(IdempotencyTest, RoomIsTakenForTheAnswerBeforeItIsThere) {
+  auto drive = Running(Mint());
+  EXPECT_EQ(table().Count().room.bytes, LocalTable::kRecordBytes + idempotency::AnswerSizes::kUsual);
+  Finish(*drive);
+  const uint64_t held = table().Count().room.bytes;
+  EXPECT_GT(held, LocalTable::kRecordBytes);
+  domain_.max_response_bytes = 100;
+  auto small = Running(Mint());
+  EXPECT_EQ(table().Count().room.bytes, held + LocalTable::kRecordBytes + 100) << "more is never kept";
+  domain_.keeps_answers = false;
+  auto none = Running(Mint());
+  EXPECT_EQ(table().Count().room.bytes, held + 2 * LocalTable::kRecordBytes + 100);
 }
 
 TEST_F(IdempotencyTest, WhoHasWaitedLongEnoughIsTold) {
@@ -316,11 +364,11 @@ TEST_F(IdempotencyTest, ItGoesOnWithoutItsClientForAsLongAsAnExecutionMay) {
   ASSERT_NE(drive->state.chain, nullptr);
   EXPECT_EQ(*drive->state.chain->goes_on_until() - drive->now, seconds(30));
   drive->state.chain->TellClientGone();
-  EXPECT_EQ(domain_.holder->detached, 1u);
+  EXPECT_EQ(table().detached(), 1u);
   Finish(*drive);
   EXPECT_FALSE(drive->state.chain->goes_on_until());
   drive.reset();
-  EXPECT_EQ(domain_.holder->detached, 0u);
+  EXPECT_EQ(table().detached(), 0u);
   EXPECT_EQ(Tell(token, ""), Told(201, "replayed"));
 }
 

@@ -89,8 +89,8 @@ std::string ProblemText(const Row& row, uint16_t status, uint16_t ran) {
 
 }  // namespace
 
-void FillAnswer(const TokenAnswer& answer, std::string_view grpc, http::ResponseHead& head,
-                SliceQueue& body) {
+Verdict FillAnswer(const TokenAnswer& answer, std::string_view grpc, http::ResponseHead& head,
+                   SliceQueue& body) {
   const Row& row = kRows[static_cast<size_t>(answer.problem)];
   head.Clear();
   body.Clear();
@@ -109,6 +109,7 @@ void FillAnswer(const TokenAnswer& answer, std::string_view grpc, http::Response
     body.AppendCopy(text);
   }
   head.headers.Add(http::Known::kPillionDedup, idempotency::ToString(row.verdict));
+  return row.verdict;
 }
 
 void FillReplay(const idempotency::SavedAnswer& saved, Verdict verdict, idempotency::DomainTime now,

@@ -42,7 +42,9 @@ inline std::string_view GrpcTypeOf(const http::HeaderList& headers) {
 }
 // Of problem details (RFC 9457), or of gRPC where `grpc` is the content type of its request, with the
 // verdict. What was in `body` is dropped.
-void FillAnswer(const TokenAnswer& answer, std::string_view grpc, http::ResponseHead& head, SliceQueue& body);
+// Returns the verdict that it says.
+idempotency::Verdict FillAnswer(const TokenAnswer& answer, std::string_view grpc, http::ResponseHead& head,
+                                SliceQueue& body);
 // The answer again, but for its trailers.
 void FillReplay(const idempotency::SavedAnswer& saved, idempotency::Verdict verdict,
                 idempotency::DomainTime now, uint64_t execution, http::ResponseHead& head, SliceQueue& body);
