@@ -3,9 +3,15 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "control-plane/admin/views.h"
 
 namespace pillion::control {
+namespace {
+
+constexpr int kMostMissing = 100;
+
+}  // namespace
 
 void ControlService::SetConfig(const Model& model, const std::vector<Problem>& problems) {
   v1::ConfigStatus config;
@@ -34,6 +40,16 @@ grpc::ServerUnaryReactor* ControlService::GetStatus(grpc::CallbackServerContext*
   for (v1::NodeStatus& node : ads_.Nodes()) {
     if (!request->node_id().empty() && node.node_id() != request->node_id()) continue;
     *response->add_nodes() = std::move(node);
+  }
+  for (const Rollout& rollout : ads_.Rollouts()) {
+    v1::TokenStatus& to = *response->add_tokens();
+    to.set_service(rollout.service.ToString());
+    to.set_domain(absl::StrCat(absl::Hex(rollout.domain, absl::kZeroPad16)));
+    to.set_endpoints(static_cast<uint32_t>(rollout.endpoints));
+    to.set_stamping(rollout.stamps());
+    for (const std::string& address : rollout.missing) {
+      if (to.missing_size() < kMostMissing) to.add_missing(address);
+    }
   }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);

@@ -47,6 +47,19 @@ void AddNode(const v1::NodeStatus& node, int64_t now_seconds, std::vector<Row>& 
   }
 }
 
+std::string TokenLine(const v1::TokenStatus& one) {
+  std::string line = "tokens of " + one.service() + " (domain " + one.domain() + "): ";
+  if (one.endpoints() == 0) return line + "no endpoint is ready, no request is stamped\n";
+  if (one.stamping())
+    return line + "stamping, all " + std::to_string(one.endpoints()) + " endpoints enforce them\n";
+  line += "not stamping yet, of " + std::to_string(one.endpoints()) + " endpoints some do not enforce them:";
+  for (const std::string& address : one.missing()) {
+    line += ' ';
+    line += address;
+  }
+  return line + "\n";
+}
+
 }  // namespace
 
 std::string StatusText(const v1::GetStatusResponse& status, int64_t now_seconds) {
@@ -57,6 +70,7 @@ std::string StatusText(const v1::GetStatusResponse& status, int64_t now_seconds)
                      std::to_string(config.routes()) + " routes, " + std::to_string(config.policies()) +
                      " policies\n";
   for (const std::string& problem : config.problems()) text += "  " + problem + "\n";
+  for (const v1::TokenStatus& one : status.tokens()) text += TokenLine(one);
   if (status.nodes().empty()) return text + "no sidecar has connected yet\n";
   std::vector<Row> rows = {
       {"NODE", "CLUSTER", "CONNECTED", "TYPE", "STATE", "SENT", "ACKED", "REJECTED", "SENT AGO"}};

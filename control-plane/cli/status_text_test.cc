@@ -66,5 +66,31 @@ TEST(StatusTextTest, SaysThatNobodyIsThere) {
   EXPECT_NE(StatusText({}, 0).find("no sidecar has connected yet"), std::string::npos);
 }
 
+TEST(StatusTextTest, SaysHowFarPoliciesOfTokensHaveCome) {
+  v1::GetStatusResponse status;
+  const auto add = [&](const std::string& service, uint32_t endpoints, bool stamping) {
+    v1::TokenStatus& one = *status.add_tokens();
+    one.set_service(service);
+    one.set_domain("00000000000000ab");
+    one.set_endpoints(endpoints);
+    one.set_stamping(stamping);
+  };
+  add("shop/a", 0, false);
+  add("shop/b", 3, true);
+  add("shop/c", 3, false);
+  status.mutable_tokens(2)->add_missing("10.0.0.1:15006");
+  status.mutable_tokens(2)->add_missing("10.0.0.2:15006");
+  const std::string text = StatusText(status, 1000);
+  EXPECT_NE(
+      text.find("tokens of shop/a (domain 00000000000000ab): no endpoint is ready, no request is stamped\n"),
+      std::string::npos);
+  EXPECT_NE(text.find("tokens of shop/b (domain 00000000000000ab): stamping, all 3 endpoints enforce them\n"),
+            std::string::npos);
+  EXPECT_NE(
+      text.find("tokens of shop/c (domain 00000000000000ab): not stamping yet, of 3 endpoints some do not "
+                "enforce them: 10.0.0.1:15006 10.0.0.2:15006\n"),
+      std::string::npos);
+}
+
 }  // namespace
 }  // namespace pillion::control

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "control-plane/admin/views.h"
@@ -11,6 +12,20 @@
 
 namespace pillion::control {
 namespace {
+
+// As gRPC writes it: "ipv4:10.0.0.5:1234", "ipv6:%5Bfd00::1%5D:1234". "" where it is none.
+std::string PeerIp(const std::string& peer) {
+  const size_t port = peer.rfind(':');
+  const auto between = [&](std::string_view begin, std::string_view end) -> std::string {
+    if (!peer.starts_with(begin) || port == std::string::npos || port < begin.size() + end.size()) return "";
+    return peer.substr(begin.size(), port - begin.size() - end.size());
+  };
+  for (const auto& [begin, end] :
+       {std::pair<std::string_view, std::string_view>{"ipv6:%5B", "%5D"}, {"ipv6:[", "]"}, {"ipv4:", ""}}) {
+    if (std::string ip = between(begin, end); !ip.empty()) return ip;
+  }
+  return "";
+}
 
 Moment Now() { return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()}; }
 
@@ -36,7 +51,7 @@ void AdsReactor::AdoptLocked(const AdsService::Published& published) {
   revision_ = published.revision;
   const size_t facts_problems = facts.problems.size();
   node_problems_ = std::move(facts.problems);
-  std::shared_ptr<const ResourceSet> target = BuildSnapshot(*published.model, facts);
+  std::shared_ptr<const ResourceSet> target = BuildSnapshot(*published.model, facts, published.stamped.get());
   // Not empty only when model/ lets something through that a sidecar does not: our bug, and no reason to make
   // every sidecar say so.
   for (std::string& problem : CheckAsSidecar(*target, accepted_.get())) {
@@ -82,13 +97,22 @@ void AdsReactor::EndLocked(const grpc::Status& status) {
 
 void AdsReactor::OnReadDone(bool ok) {
   // Before our own lock; see AdsService::published.
-  const AdsService::Published published = service_.published();
-  const std::lock_guard lock(mutex_);
+  AdsService& service = service_;  // once the next read has begun this may be deleted
+  const AdsService::Published published = service.published();
+  std::optional<Enforced> enforced;
+  {
+    const std::lock_guard lock(mutex_);
+    enforced = TakeRequest(ok, published);
+  }
+  if (enforced.has_value()) service.NoteEnforcer(enforced->address, std::move(enforced->domains));
+}
+
+std::optional<AdsReactor::Enforced> AdsReactor::TakeRequest(bool ok, const AdsService::Published& published) {
   if (!ok) {
     EndLocked(grpc::Status::OK);
-    return;
+    return std::nullopt;
   }
-  if (phase_ != Phase::kOpen) return;
+  if (phase_ != Phase::kOpen) return std::nullopt;
   if (request_.has_error_detail()) {
     spdlog::warn("{} rejects {}: {}", stream_.node() != nullptr ? stream_.node()->id() : peer_,
                  request_.type_url(), request_.error_detail().message());
@@ -97,12 +121,29 @@ void AdsReactor::OnReadDone(bool ok) {
   if (const absl::Status status = stream_.OnRequest(request_, Now()); !status.ok()) {
     spdlog::warn("{} breaks the protocol: {}", peer_, std::string(status.message()));
     EndLocked(ToGrpc(status));
-    return;
+    return std::nullopt;
   }
   if (!known) spdlog::info("{} connected from {}", stream_.node()->id(), peer_);
   AdoptLocked(published);
   WriteNext();
+  std::optional<Enforced> enforced = NewlyEnforced();
   StartRead(&request_);
+  return enforced;
+}
+
+std::optional<AdsReactor::Enforced> AdsReactor::NewlyEnforced() {
+  const Resources& held = stream_.state(ResourceType::kListener).held();
+  const auto found = held.find(kInboundListener);
+  const std::string version = found == held.end() ? "" : found->second->version;
+  if (version == inbound_version_) return std::nullopt;
+  inbound_version_ = version;
+  const NodeFacts facts = ReadNode(*stream_.node());
+  envoy::config::listener::v3::Listener listener;
+  if (!facts.local.has_value() || (found != held.end() && !found->second->body.UnpackTo(&listener)))
+    return std::nullopt;
+  std::string ip = facts.local->inbound.ip;
+  if (ip == "0.0.0.0" || ip == "::") ip = PeerIp(peer_);
+  return Enforced{EnforcerKey(ip, facts.local->inbound.port), DomainsOf(listener)};
 }
 
 void AdsReactor::OnWriteDone(bool ok) {

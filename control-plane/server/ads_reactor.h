@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,14 @@ class AdsReactor final : public grpc::ServerBidiReactor<envoy::service::discover
   // With mutex_ held.
   void AdoptLocked(const AdsService::Published& published);
   void WriteNext();
+  // What of tokens its inbound listener, which it has accepted, enforces; nullopt: as before.
+  struct Enforced {
+    std::string address;
+    TokenDomains domains;
+  };
+  std::optional<Enforced> NewlyEnforced();
+  // What was read; `ok`: something was.
+  std::optional<Enforced> TakeRequest(bool ok, const AdsService::Published& published);
   void EndLocked(const grpc::Status& status);
 
   AdsService& service_;
@@ -56,6 +65,7 @@ class AdsReactor final : public grpc::ServerBidiReactor<envoy::service::discover
   std::shared_ptr<const ResourceSet> accepted_;  // the last one without problems; null: none yet
   uint64_t revision_ = 0;
   std::vector<std::string> node_problems_;
+  std::string inbound_version_;  // of its inbound listener, as it was last told to the service
   Phase phase_ = Phase::kOpen;
   grpc::Status end_status_;
   bool writing_ = false;

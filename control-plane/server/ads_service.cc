@@ -38,9 +38,33 @@ AdsService::Published AdsService::published() const {
 
 void AdsService::Publish(std::shared_ptr<const Model> model) {
   const std::lock_guard lock(mutex_);
+  Forget(*model, enforcers_);
+  published_.stamped = std::make_shared<const TokenDomains>(StampedOf(RolloutsOf(*model, enforcers_)));
   published_.model = std::move(model);
   ++published_.revision;
   for (AdsReactor* reactor : reactors_) reactor->Adopt(published_);
+}
+
+// Only when something comes of it do all get new tables.
+void AdsService::NoteEnforcer(const std::string& address, TokenDomains domains) {
+  const std::lock_guard lock(mutex_);
+  if (domains.empty()) {
+    enforcers_.erase(address);
+  } else {
+    enforcers_[address] = std::move(domains);
+  }
+  if (published_.model == nullptr) return;
+  Forget(*published_.model, enforcers_);
+  TokenDomains stamped = StampedOf(RolloutsOf(*published_.model, enforcers_));
+  if (stamped == *published_.stamped) return;
+  published_.stamped = std::make_shared<const TokenDomains>(std::move(stamped));
+  ++published_.revision;
+  for (AdsReactor* reactor : reactors_) reactor->Adopt(published_);
+}
+
+std::vector<Rollout> AdsService::Rollouts() const {
+  const std::lock_guard lock(mutex_);
+  return published_.model == nullptr ? std::vector<Rollout>() : RolloutsOf(*published_.model, enforcers_);
 }
 
 void AdsService::Drain() {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "control-plane/model/model.h"
+#include "control-plane/snapshot/rollout.h"
 #include "envoy/service/discovery/v3/discovery.grpc.pb.h"
 #include "pillion/control/v1/control.pb.h"
 
@@ -33,6 +34,12 @@ class AdsService final : public envoy::service::discovery::v3::AggregatedDiscove
   // Ends all streams (UNAVAILABLE: they come back, here or elsewhere) and takes no new ones.
   void Drain();
 
+  // A sidecar has accepted a listener at that address (EnforcerKey), which enforces these domains; maybe
+  // none.
+  void NoteEnforcer(const std::string& address, TokenDomains domains);
+  // How far each policy has come.
+  std::vector<Rollout> Rollouts() const;
+
   // Connected nodes first.
   std::vector<v1::NodeStatus> Nodes() const;
 
@@ -45,6 +52,7 @@ class AdsService final : public envoy::service::discovery::v3::AggregatedDiscove
 
   struct Published {
     std::shared_ptr<const Model> model;  // null before the first
+    std::shared_ptr<const TokenDomains> stamped;
     uint64_t revision = 0;
   };
 
@@ -58,6 +66,7 @@ class AdsService final : public envoy::service::discovery::v3::AggregatedDiscove
 
   mutable std::mutex mutex_;
   Published published_;
+  Enforcers enforcers_;  // also of sidecars that are not connected any more: they go on
   bool draining_ = false;
   std::set<AdsReactor*> reactors_;
   std::list<v1::NodeStatus> departed_;  // the latest first

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "control-plane/snapshot/parts.h"
+#include "control-plane/snapshot/tokens.h"
 #include "sidecar/base/check.h"
 
 namespace pillion::control {
@@ -38,9 +39,13 @@ void AddListener(ResourceSet& set, const envoy::config::listener::v3::Listener& 
   set.Add(ResourceType::kListener, listener.name(), listener, std::move(references));
 }
 
-void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, const SocketAddress& address) {
+void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, const SocketAddress& address,
+                 const TokenDomains* stamped) {
   const MeshTracing* const tracing = model.TracingOf(node.service);
-  const std::vector<PortRoutes> ports = MakePortRoutes(model, node);
+  std::vector<PortRoutes> ports = MakePortRoutes(model, node);
+  if (stamped != nullptr) {
+    for (PortRoutes& one : ports) PauseTokens(one.host, *stamped);
+  }
   std::set<std::string> clusters;
   for (const PortRoutes& one : ports) clusters.insert(one.clusters.begin(), one.clusters.end());
   const auto routes = MakeOutboundRoutes(model, ports, node);
@@ -106,7 +111,8 @@ std::vector<Problem> ProblemsOfOverrides(const Model& model) {
   return problems;
 }
 
-std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node) {
+std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node,
+                                                 const TokenDomains* stamped) {
   auto set = std::make_shared<ResourceSet>();
   for (const auto& [name, service] : model.services) {
     for (const MeshPort& port : service.ports) {
@@ -121,7 +127,7 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
     }
   }
   const MeshTracing* tracing = model.TracingOf(node.service);
-  if (node.outbound.has_value()) AddOutbound(*set, model, node, *node.outbound);
+  if (node.outbound.has_value()) AddOutbound(*set, model, node, *node.outbound, stamped);
   if (node.local.has_value()) {
     const LocalApp& local = *node.local;
     const std::string cluster = InboundCluster(node.service, local);

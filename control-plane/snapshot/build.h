@@ -19,10 +19,13 @@
 #include "control-plane/model/model.h"
 #include "control-plane/snapshot/node_facts.h"
 #include "control-plane/snapshot/resource_set.h"
+#include "control-plane/snapshot/rollout.h"
 
 namespace pillion::control {
 
-std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node);
+// `stamped`: the domains of tokens that requests may be stamped for (rollout.h); null: all.
+std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node,
+                                                 const TokenDomains* stamped = nullptr);
 
 // XdsOverrides that have no effect on something of theirs, because no sidecar would take what came of it.
 std::vector<Problem> ProblemsOfOverrides(const Model& model);

@@ -35,6 +35,9 @@ struct LocalApp {
   SocketAddress app;
 };
 
+// The name of the listener that other sidecars come in by.
+inline constexpr char kInboundListener[] = "inbound";
+
 enum class Interception : uint8_t { kNone, kRedirect };
 
 struct NodeFacts {

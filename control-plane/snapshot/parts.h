@@ -17,7 +17,7 @@
 namespace pillion::control {
 
 inline constexpr char kOutbound[] = "outbound";
-inline constexpr char kInbound[] = "inbound";
+inline constexpr const char* kInbound = kInboundListener;
 // Takes the share of requests whose backend is not valid. There is no such cluster: 500, of calls
 // UNAVAILABLE.
 inline constexpr char kInvalidBackend[] = "invalid-backend";

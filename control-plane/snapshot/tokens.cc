@@ -49,4 +49,14 @@ void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service) 
   (*to.mutable_typed_per_filter_config())[kTokenFilter].PackFrom(policy);
 }
 
+void PauseTokens(envoy::config::route::v3::VirtualHost& host, const std::set<uint64_t>& stamped) {
+  for (auto& route : *host.mutable_routes()) {
+    const auto found = route.mutable_typed_per_filter_config()->find(kTokenFilter);
+    sidecar::v1::TokenPolicy policy;
+    if (found == route.mutable_typed_per_filter_config()->end() || !found->second.UnpackTo(&policy)) continue;
+    policy.set_paused(!stamped.contains(policy.domain()));
+    found->second.PackFrom(policy);
+  }
+}
+
 }  // namespace pillion::control

@@ -318,7 +318,7 @@ TEST(ParseFilters, WhichRequestsGetATokenIsRead) {
   const auto parsed =
       Parse(Filter("t", Tokens("")), "", "",
             TokenPolicyYaml("domain: 7, methods: [PUT], grpc_methods: [/a.B/C], max_request_bytes: 5, "
-                            "max_retries: 0"));
+                            "max_retries: 0, paused: true"));
   ASSERT_EQ(Errors(parsed), Lines{});
   const HttpOptions& http = parsed.value->chain(0).http->http;
   const auto& policy =
@@ -328,11 +328,13 @@ TEST(ParseFilters, WhichRequestsGetATokenIsRead) {
   EXPECT_TRUE(policy.grpc_methods.contains("/a.B/C"));
   EXPECT_EQ(policy.max_request_bytes, 5u);
   EXPECT_EQ(policy.retry.max_retries, 0u);
+  EXPECT_TRUE(policy.paused);
   const auto usual = Parse(Filter("t", Tokens("")), "", "", TokenPolicyYaml("domain: 7"));
   const auto& defaults = std::get<TokenPolicy>(
       *OptionsOf(FilterKind::kIdempotency, usual.value->chain(0).http->http, &FirstRoute(*usual.value)));
   EXPECT_EQ(defaults.methods, (std::vector<std::string>{"POST", "PATCH"}));
   EXPECT_EQ(defaults.retry.max_retries, 2u);
+  EXPECT_FALSE(defaults.paused);
   const auto bad = Parse(Filter("t", Tokens("")), "", "",
                          TokenPolicyYaml("methods: [GET, POST], grpc_methods: [a], max_request_bytes: 0, "
                                          "max_retries: 11"));

@@ -122,6 +122,7 @@ TokenPolicy ReadTokenPolicy(const google::protobuf::Any& any, const std::string&
   const auto proto = Unpack<sidecar::v1::TokenPolicy>(any, path, errors);
   if (proto == nullptr) return result;
   result.domain = proto->domain();
+  result.paused = proto->paused();
   if (proto->domain() == 0) Add(errors, FieldPath(path, "domain"), "expected a number other than 0");
   if (proto->methods_size() > 0) result.methods = {proto->methods().begin(), proto->methods().end()};
   for (size_t i = 0; i < result.methods.size(); ++i) {

@@ -51,6 +51,7 @@ struct TokenPolicy {
     return policy;
   }
   idempotency::DomainId domain = 0;
+  bool paused = false;
   std::vector<std::string> methods = {"POST", "PATCH"};
   std::set<std::string, std::less<>> grpc_methods;  // paths
   size_t max_request_bytes = size_t{64} * 1024;

@@ -161,6 +161,15 @@ class AdsTest(unittest.TestCase):
         self.clients.append(Client(self.plane.port, **metadata))
         return self.clients[-1]
 
+    def shows(self, text):
+        """What status shows, once that is in it; or after a while."""
+        for _ in range(100):
+            shown = status(self.plane.port)
+            if text in shown:
+                break
+            time.sleep(0.05)
+        return shown
+
     def write(self, name, text):
         path = os.path.join(self.directory, name)
         with open(path + ".tmp", "w") as file:
@@ -237,6 +246,62 @@ class AdsTest(unittest.TestCase):
         client.take("rds")
         time.sleep(0.2)
         self.assertRegex(status(self.plane.port), r"n1 .* RouteConfiguration +ACKED")
+
+    def test_requests_are_stamped_when_all_endpoints_have_accepted_it_and_not_before(self):
+        def paused(resources):
+            found = [one.routes[0].typed_per_filter_config["pillion.idempotency"].value for one in resources["outbound"].virtual_hosts
+                     if one.name == "tokened.default.svc.cluster.local:80"]
+            return bool(re.search(rb"\x30\x01$", found[0]))  # field 6, true
+
+        self.write("tokened.yaml", """
+--- {apiVersion: v1, kind: Service, metadata: {name: tokened}, spec: {ports: [{port: 80}]}}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t, labels: {kubernetes.io/service-name: tokened, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [127.0.9.1]}, {addresses: [127.0.9.2]}], ports: [{port: 15006}]}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: t}, spec: {targetRefs: [{kind: Service, name: tokened}]}}
+""")
+        shown = self.shows("tokens of default/tokened")
+        self.assertRegex(shown, "not stamping yet, of 2 endpoints some do not enforce them: 127.0.9.1:15006 127.0.9.2:15006")
+        client = self.client(node="client")
+        held = client.settle()
+        self.assertTrue(paused(held["rds"]))
+        first = self.client(node="first", service="tokened", inbound_listener="127.0.9.1:15006", app="127.0.9.1:8080")
+        first.settle()
+        self.assertTrue(client.silent())
+        self.assertRegex(status(self.plane.port), "some do not enforce them: 127.0.9.2:15006\n")
+        second = self.client(node="second", service="tokened", inbound_listener="127.0.9.2:15006", app="127.0.9.2:8080")
+        second.send("cds", [])
+        names = sorted(n for n, c in second.take("cds")[1].items() if c.type == cluster_pb2.Cluster.EDS)
+        second.send("eds", names)
+        second.take("eds")
+        second.send("lds", [])
+        listeners, _ = second.next("lds")
+        self.assertTrue(client.silent(), "it has not answered")
+        second.send("lds", None, listeners, error="no thanks")
+        self.assertTrue(client.silent(), "it was rejected")
+        second.close()
+        self.clients.remove(second)
+        third = self.client(node="second", service="tokened", inbound_listener="127.0.9.2:15006", app="127.0.9.2:8080")
+        third.settle()
+        self.assertFalse(paused(client.take("rds")[1]))
+        self.assertRegex(status(self.plane.port), "tokens of default/tokened .*: stamping, all 2 endpoints enforce them\n")
+        # A sidecar without its control plane goes on as it was.
+        third.close()
+        self.clients.remove(third)
+        self.assertTrue(client.silent())
+        # One more endpoint, which is not known to.
+        self.write("tokened.yaml", self.read("tokened.yaml").replace("{addresses: [127.0.9.2]}", "{addresses: [127.0.9.2]}, {addresses: [127.0.9.3]}"))
+        client.take("eds")
+        self.assertTrue(paused(client.take("rds")[1]))
+        self.assertRegex(status(self.plane.port), "some do not enforce them: 127.0.9.3:15006\n")
+
+    def test_who_listens_on_all_addresses_is_known_by_where_it_calls_from(self):
+        self.write("tokened.yaml", """
+--- {apiVersion: v1, kind: Service, metadata: {name: tokened}, spec: {ports: [{port: 80}]}}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t, labels: {kubernetes.io/service-name: tokened, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [127.0.0.1]}], ports: [{port: 15006}]}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: t}, spec: {targetRefs: [{kind: Service, name: tokened}]}}
+""")
+        self.shows("tokens of default/tokened")
+        self.client(node="pod", service="tokened", inbound_listener="0.0.0.0:15006", app="127.0.0.1:8080").settle()
+        self.assertRegex(self.shows(": stamping"), "tokens of default/tokened .*: stamping, all 1 endpoints enforce them\n")
 
     def test_a_bad_file_changes_nothing_and_is_reported(self):
         client = self.client()

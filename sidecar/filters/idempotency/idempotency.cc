@@ -48,7 +48,7 @@ const config::TokenPolicy* PolicyFor(const filter::RequestView& request) {
   const config::FilterOptions* const options =
       config::OptionsOf(config::FilterKind::kIdempotency, request.options, request.route);
   const auto* const policy = options == nullptr ? nullptr : std::get_if<config::TokenPolicy>(options);
-  if (policy == nullptr) return nullptr;
+  if (policy == nullptr || policy->paused) return nullptr;
   const http::RequestHead& head = request.head;
   using Kind = http::ContentLength::Kind;
   const bool large = head.content.kind == Kind::kSized && head.content.bytes > policy->max_request_bytes;

@@ -537,6 +537,17 @@ TEST_F(IdempotencyTest, GrpcClientsAreToldInTheirWords) {
   EXPECT_EQ(first->ResponseField("pillion-dedup"), "unknown");
 }
 
+TEST_F(IdempotencyTest, WhereItsPolicyPausesARequestGetsNoToken) {
+  for (const bool paused : {false, true}) {
+    config::TokenPolicy policy;
+    policy.domain = 7;
+    policy.paused = paused;
+    FilterDrive drive(filter_, config::FilterKind::kIdempotency, std::move(policy));
+    drive.Request("body", 0);
+    EXPECT_EQ(drive.state.token == nullptr, paused);
+  }
+}
+
 TEST_F(IdempotencyTest, ARequestWithoutATokenIsNotTouched) {
   auto drive = Attempt(Mint());
   drive->state.token.reset();
