@@ -141,9 +141,9 @@ std::optional<AdsReactor::Enforced> AdsReactor::NewlyEnforced() {
   envoy::config::listener::v3::Listener listener;
   if (!facts.local.has_value() || (found != held.end() && !found->second->body.UnpackTo(&listener)))
     return std::nullopt;
-  std::string ip = facts.local->inbound.ip;
-  if (ip == "0.0.0.0" || ip == "::") ip = PeerIp(peer_);
-  return Enforced{EnforcerKey(ip, facts.local->inbound.port), DomainsOf(listener)};
+  SocketAddress address = facts.local->inbound_known_as.value_or(facts.local->inbound);
+  if (address.ip == "0.0.0.0" || address.ip == "::") address.ip = PeerIp(peer_);
+  return Enforced{EnforcerKey(address.ip, address.port), DomainsOf(listener)};
 }
 
 void AdsReactor::OnWriteDone(bool ok) {

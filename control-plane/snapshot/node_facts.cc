@@ -93,11 +93,14 @@ NodeFacts ReadNode(const envoy::config::core::v3::Node& node) {
     facts.problems.push_back("node.metadata.interception: expected redirect or none");
   }
   const std::optional<SocketAddress> inbound = reader.Endpoint("inbound_listener", "");
+  const std::optional<SocketAddress> known_as = reader.Endpoint("inbound_address", "");
   const std::optional<SocketAddress> app = reader.Endpoint("app", "");
   if (inbound.has_value() && app.has_value()) {
-    facts.local = LocalApp{*inbound, *app};
+    facts.local = LocalApp{*inbound, known_as, *app};
   } else if (inbound.has_value() || app.has_value()) {
     facts.problems.push_back("node.metadata: expected both inbound_listener and app, or neither");
+  } else if (known_as.has_value()) {
+    facts.problems.push_back("node.metadata.inbound_address: expected only with inbound_listener");
   }
   facts.access_log = reader.Text("access_log", "");
   facts.explain = reader.Flag("explain");

@@ -8,6 +8,9 @@
 //   interception       redirect: what reaches the outbound listener was   none
 //                      redirected to it by the kernel; or "none"
 //   inbound_listener   ip:port for other sidecars; needs `app`                 none
+//   inbound_address    ip:port under which EndpointSlices name the inbound   inbound_listener;
+//                      listener, where they know it by another one           of all addresses: where
+//                                                                            the node calls from
 //   app                ip:port of the local app; needs `inbound_listener`      none
 //   access_log         path, or /dev/stdout                                    none
 //   explain            true: answer x-pillion-explain on the outbound listener false
@@ -32,6 +35,7 @@ struct SocketAddress {
 // The app that the sidecar stands before, and where it takes requests for it.
 struct LocalApp {
   SocketAddress inbound;
+  std::optional<SocketAddress> inbound_known_as;
   SocketAddress app;
 };
 

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Shows a mesh working: prints what it measured. `--once` ends after the show, exit code 1 when something did not hold."""
+import collections
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 import mesh as mesh_module
@@ -214,6 +216,64 @@ def show_outage(m):
     check(rows and all(r[5] == r[6] for r in rows), f"{len(rows)} resource versions sent and acknowledged agree")
 
 
+POLICY = """apiVersion: policy.pillion.dev/v1alpha1
+kind: IdempotencyPolicy
+metadata: {name: payments, namespace: default}
+spec:
+  targetRefs: [{kind: Service, name: payments}]
+"""
+ORDERS = 400  # of which the network loses fewer answers than the budget has retries (10 %)
+
+
+def pay(order):
+    """As careful apps do, it tries again when it is told of an error. How often it had to ask, and what it was told last."""
+    for asked in range(1, 5):
+        request = urllib.request.Request(f"http://{OUTBOUND}/charge", data=order.encode(), headers={"Host": "payments"})
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                answer.read()
+                return asked, answer.status
+        except urllib.error.HTTPError as error:
+            told = error.code
+        except OSError:
+            told = 0
+    return asked, told
+
+
+def pay_all(m, name):
+    results = [pay(f"{name}-{number}") for number in range(ORDERS)]
+    with open(m.ledger, encoding="utf-8") as file:
+        charges = collections.Counter(line.strip() for line in file if line.startswith(name + "-"))
+    paid = sum(1 for _, told in results if told == 201)
+    again = sum(asked - 1 for asked, _ in results)
+    double = sum(1 for count in charges.values() if count > 1)
+    say(f"   {ORDERS} orders: {paid} paid, the app had to ask {again} times more; the ledger has {sum(charges.values())} charges, "
+        f"{double} orders were charged twice or more")
+    return paid, again, double
+
+
+def show_payments(m):
+    say("\n6. A payment service that charges on every POST, and a network that loses every twentieth answer")
+    say("   without a policy (the app asks again when it is told of an error):")
+    _, again, double = pay_all(m, "before")
+    check(double > 0 and again > 0, f"answers were lost, and {double} orders charged twice")
+    with open(os.path.join(m.run, "payments-policy"), "w", encoding="utf-8") as file:
+        file.write(POLICY)
+    os.rename(file.name, os.path.join(m.run, "mesh", "payments-policy.yaml"))
+    written = time.monotonic()
+
+    def stamping():
+        return m.metric("client", "pillion_token_attempts_total") > 0 or (pay("warm") and False)
+
+    wait_for("the first token", stamping)
+    say(f"   an IdempotencyPolicy written; the first POST with a token after {time.monotonic() - written:.2f} s:")
+    paid, again, double = pay_all(m, "after")
+    said = {one: m.metric("client", "pillion_token_verdicts_total", verdict=one) for one in ("executed", "replayed", "coalesced", "unknown")}
+    say("   what the service's sidecar said of attempts: " + ", ".join(f"{count:g} {one}" for one, count in said.items()))
+    check(double == 0 and paid == ORDERS and again == 0, "every order was charged once, and the app saw no error")
+    check(said["replayed"] > 0, f"{said['replayed']:g} answers that the network had lost were told again")
+
+
 def interrupt(*_):
     raise KeyboardInterrupt
 
@@ -231,8 +291,8 @@ def main():
         for name in SIDECARS:
             m.start_sidecar(name)
         m.wait_ready(SIDECARS)
-        say(f"The mesh is up after {time.monotonic() - began:.1f} s: 4 services, {len(SIDECARS)} sidecars, a control plane, a collector. Logs: .run/")
-        for show in (show_legs, show_load, show_trace, show_change, show_outage):
+        say(f"The mesh is up after {time.monotonic() - began:.1f} s: 5 services, {len(SIDECARS)} sidecars, a control plane, a collector. Logs: .run/")
+        for show in (show_legs, show_load, show_trace, show_change, show_outage, show_payments):
             show(m)
         say()
         if problems:

@@ -22,7 +22,9 @@ SIDECARS = {
     "orders-v1": ("orders-v1", "127.0.2.1:15006", "127.0.2.1:8080", 15903),
     "orders-v2": ("orders-v2", "127.0.2.2:15006", "127.0.2.2:8080", 15904),
     "greeter": ("greeter", "127.0.3.1:15006", "127.0.3.1:50051", 15905),
+    "payments": ("payments", "127.0.4.1:15006", "127.0.4.1:8080", 15906),
 }
+LOSSY = "127.0.4.2:15006"  # what others know the payments sidecar by
 
 NGINX = """daemon off; worker_processes 1; pid {run}/nginx.pid; error_log {run}/nginx.err;
 events {{ worker_connections 4096; }}
@@ -40,6 +42,10 @@ http {{
 def split(address):
     host, port = address.rsplit(":", 1)
     return host, int(port)
+
+
+def split_words(address):
+    return address.rsplit(":", 1)
 
 
 def listening(address):
@@ -63,6 +69,7 @@ class Mesh:
     def __init__(self, run):
         self.run = run
         self.processes = {}
+        self.ledger = os.path.join(run, "ledger")
         shutil.rmtree(run, ignore_errors=True)
         os.makedirs(os.path.join(run, "www"))
         shutil.copytree(os.path.join(HERE, "mesh"), os.path.join(run, "mesh"))
@@ -103,6 +110,8 @@ class Mesh:
         app = os.path.join(HERE, "apps")
         self.start("orders-app-v1", [PYTHON, f"{app}/orders.py", "127.0.2.1", "8080", "v1"])
         self.start("orders-app-v2", [PYTHON, f"{app}/orders.py", "127.0.2.2", "8080", "v2"])
+        self.start("payments-app", [PYTHON, f"{app}/payments.py", "127.0.4.1", "8080", self.ledger])
+        self.start("lossy-network", [PYTHON, f"{app}/lossy.py", *split_words(LOSSY), *split_words(SIDECARS["payments"][1]), "20"])
         self.start("greeter-app", [PYTHON, f"{app}/greeter.py", "serve", "127.0.3.1:50051"])
         protos = os.path.join(self.run, "protos")
         os.makedirs(protos)
@@ -111,7 +120,7 @@ class Mesh:
             "collector/trace/v1/trace_service.proto")]
         subprocess.run(["protoc", "-Iprotos", "--python_out=" + protos, *names], cwd=TOP, check=True)
         self.start("collector", [PYTHON, f"{app}/collector.py", "127.0.9.1:4317", os.path.join(self.run, "spans.jsonl"), protos])
-        for address in ("127.0.1.1:8080", "127.0.2.1:8080", "127.0.2.2:8080", "127.0.3.1:50051", "127.0.9.1:4317"):
+        for address in ("127.0.1.1:8080", "127.0.2.1:8080", "127.0.2.2:8080", "127.0.3.1:50051", "127.0.4.1:8080", LOSSY, "127.0.9.1:4317"):
             wait_for("the app at " + address, lambda a=address: listening(a))
 
     def start_control_plane(self):
@@ -124,6 +133,8 @@ class Mesh:
         metadata = {"namespace": "default", "service": service, "explain": "true"}
         if inbound:
             metadata.update(inbound_listener=inbound, app=app, outbound_listener="none")
+            if name == "payments":
+                metadata.update(inbound_address=LOSSY)
         else:
             metadata.update(outbound_listener=OUTBOUND)
         host, port = split(CONTROL_PLANE)
@@ -186,6 +197,6 @@ class Mesh:
 
 def require_free_ports():
     taken = [a for a in [CONTROL_PLANE, OUTBOUND, "127.0.9.1:4317"] +
-             [f"127.0.0.1:{s[3]}" for s in SIDECARS.values()] + [s[1] for s in SIDECARS.values() if s[1]] if listening(a)]
+             [f"127.0.0.1:{s[3]}" for s in SIDECARS.values()] + [s[1] for s in SIDECARS.values() if s[1]] + [LOSSY] if listening(a)]
     if taken:
         sys.exit("quickstart: these addresses are in use, is a demo running already? " + ", ".join(taken))

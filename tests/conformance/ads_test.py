@@ -293,15 +293,17 @@ class AdsTest(unittest.TestCase):
         self.assertTrue(paused(client.take("rds")[1]))
         self.assertRegex(status(self.plane.port), "some do not enforce them: 127.0.9.3:15006\n")
 
-    def test_who_listens_on_all_addresses_is_known_by_where_it_calls_from(self):
+    def test_who_listens_on_all_addresses_is_known_by_where_it_calls_from_or_what_it_says(self):
         self.write("tokened.yaml", """
 --- {apiVersion: v1, kind: Service, metadata: {name: tokened}, spec: {ports: [{port: 80}]}}
---- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t, labels: {kubernetes.io/service-name: tokened, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [127.0.0.1]}], ports: [{port: 15006}]}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t, labels: {kubernetes.io/service-name: tokened, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [127.0.0.1]}, {addresses: [127.0.9.9]}], ports: [{port: 15006}]}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: t}, spec: {targetRefs: [{kind: Service, name: tokened}]}}
 """)
         self.shows("tokens of default/tokened")
         self.client(node="pod", service="tokened", inbound_listener="0.0.0.0:15006", app="127.0.0.1:8080").settle()
-        self.assertRegex(self.shows(": stamping"), "tokens of default/tokened .*: stamping, all 1 endpoints enforce them\n")
+        self.client(node="other", service="tokened", inbound_listener="127.0.0.1:15007", inbound_address="127.0.9.9:15006",
+                    app="127.0.0.1:8081").settle()
+        self.assertRegex(self.shows(": stamping"), "tokens of default/tokened .*: stamping, all 2 endpoints enforce them\n")
 
     def test_a_bad_file_changes_nothing_and_is_reported(self):
         client = self.client()
