@@ -175,6 +175,7 @@ void Exchange::PassInformational() {
     TakeOrigin(head);
     DropOutcome(head.headers);
     head.headers.Remove(http::Known::kPillionDedup);
+    head.headers.Remove(http::Known::kPillionOther);
     if (!http::RemoveHopByHop(head.headers)) continue;  // a 1xx may be left out
     if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));
     client_->SendInformational(head);

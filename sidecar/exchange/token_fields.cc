@@ -20,7 +20,8 @@ std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
   take(Known::kPillionAttempt, &filter::TokenState::attempt);
   take(Known::kPillionFirst, &filter::TokenState::first);
   take(Known::kPillionDomain, &filter::TokenState::domain);
-  if (headers.Has(Known::kPillionDedup)) headers.Remove(Known::kPillionDedup);  // of answers only
+  headers.Remove(Known::kPillionDedup);  // of answers only
+  headers.Remove(Known::kPillionOther);
   return fields;
 }
 

@@ -242,6 +242,7 @@ bool LeftOutOfTrailers(Known known) {
     case Known::kPillionFirst:
     case Known::kPillionOrigin:
     case Known::kPillionOutcome:
+    case Known::kPillionOther:
     case Known::kPillionToken:
       return true;
     default:

@@ -37,6 +37,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(Known::kCount)> kName
     "pillion-h1",
     "pillion-outcome",
     "pillion-token",
+    "",
     "proxy-connection",
     "server",
     "te",
@@ -63,6 +64,7 @@ struct ByLength {
   std::array<std::array<Name, 8>, kLongestName + 1> names{};
   constexpr ByLength() {
     for (size_t i = 1; i < kNames.size(); ++i) {
+      if (kNames[i].empty()) continue;
       auto& row = names[kNames[i].size()];
       size_t slot = 0;
       while (row[slot].known != Known::kOther) ++slot;
@@ -105,12 +107,21 @@ uint64_t Lower(uint64_t word) {
   return word | upper >> 2;
 }
 
+// Of a name that is none of kNames.
+Known OtherThanKnown(std::string_view name) {
+  constexpr uint64_t kPillion = 0x2d6e6f696c6c6970;  // "pillion-"
+  return name.size() > 8 && Lower(Word(name)) == kPillion ? Known::kPillionOther : Known::kOther;
+}
+
+// Which stand for one name.
+bool IsOne(Known known) { return known != Known::kOther && known != Known::kPillionOther; }
+
 }  // namespace
 
 Known Lookup(std::string_view name) {
-  if (name.size() > kLongestName) return Known::kOther;
+  if (name.size() > kLongestName) return OtherThanKnown(name);
   const auto& row = kByLength.names[name.size()];
-  if (row[0].known == Known::kOther) return Known::kOther;
+  if (row[0].known == Known::kOther) return OtherThanKnown(name);
   const size_t size = name.size();
   const uint64_t words[3] = {
       Lower(Word(name)),
@@ -123,7 +134,7 @@ Known Lookup(std::string_view name) {
       return candidate.known;
     }
   }
-  return Known::kOther;
+  return OtherThanKnown(name);
 }
 
 std::string_view NameOf(Known known) {
@@ -154,9 +165,9 @@ std::optional<std::string_view> HeaderList::Find(Known known) const {
 
 std::optional<std::string_view> HeaderList::Find(std::string_view name) const {
   const Known known = Lookup(name);
-  if (known != Known::kOther) return Find(known);
+  if (IsOne(known)) return Find(known);
   for (const Entry& entry : fields_) {
-    if (entry.known == Known::kOther && EqualsIgnoreCase(NameAt(entry), name)) return ValueAt(entry);
+    if (entry.known == known && EqualsIgnoreCase(NameAt(entry), name)) return ValueAt(entry);
   }
   return std::nullopt;
 }
@@ -171,10 +182,10 @@ size_t HeaderList::Remove(Known known) {
 
 size_t HeaderList::Remove(std::string_view name) {
   const Known known = Lookup(name);
-  if (known != Known::kOther) return Remove(known);
+  if (IsOne(known)) return Remove(known);
   const size_t before = fields_.size();
-  std::erase_if(
-      fields_, [&](const Entry& e) { return e.known == Known::kOther && EqualsIgnoreCase(NameAt(e), name); });
+  std::erase_if(fields_,
+                [&](const Entry& e) { return e.known == known && EqualsIgnoreCase(NameAt(e), name); });
   return before - fields_.size();
 }
 

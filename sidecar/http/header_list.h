@@ -46,6 +46,7 @@ enum class Known : uint8_t {
   kPillionOrigin,       // pillion-h1: the app's own protocol, between two sidecars only
   kPillionOutcome,      // pillion-outcome: how the far sidecar's attempt ended, between two sidecars only
   kPillionToken,        // pillion-token: its idempotency token, likewise
+  kPillionOther,        // any other name that begins with pillion-: some other version's; look for it by name
   kProxyConnection,
   kServer,
   kTe,
@@ -64,7 +65,7 @@ enum class Known : uint8_t {
 
 // kOther when the name is not one of them. ASCII case does not matter.
 Known Lookup(std::string_view name);
-// The lower-case name; "" for kOther and kCount.
+// The lower-case name; "" for kOther, kPillionOther and kCount.
 std::string_view NameOf(Known known);
 
 class HeaderList {

@@ -48,7 +48,7 @@ def typed(name, **fields):
     return {"@type": "type.googleapis.com/" + name, **fields}
 
 
-_given = []
+_given = []  # descriptors
 
 
 def free_port():
@@ -58,8 +58,9 @@ def free_port():
     for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
         probe.setsockopt(socket.SOL_SOCKET, option, 1)
     probe.bind((HOST, 0))
-    _given.append(probe)
-    return probe.getsockname()[1]
+    port = probe.getsockname()[1]
+    _given.append(probe.detach())
+    return port
 
 
 def wait_until(condition, what):
