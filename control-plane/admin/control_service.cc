@@ -43,7 +43,7 @@ grpc::ServerUnaryReactor* ControlService::GetStatus(grpc::CallbackServerContext*
   }
   for (const Rollout& rollout : ads_.Rollouts()) {
     v1::TokenStatus& to = *response->add_tokens();
-    to.set_service(rollout.service.ToString());
+    to.set_service(absl::StrCat(rollout.service.ToString(), ":", rollout.port));
     to.set_domain(absl::StrCat(absl::Hex(rollout.domain, absl::kZeroPad16)));
     to.set_endpoints(static_cast<uint32_t>(rollout.endpoints));
     to.set_stamping(rollout.stamps());

@@ -97,22 +97,13 @@ void AdsReactor::EndLocked(const grpc::Status& status) {
 
 void AdsReactor::OnReadDone(bool ok) {
   // Before our own lock; see AdsService::published.
-  AdsService& service = service_;  // once the next read has begun this may be deleted
-  const AdsService::Published published = service.published();
-  std::optional<Enforced> enforced;
-  {
-    const std::lock_guard lock(mutex_);
-    enforced = TakeRequest(ok, published);
-  }
-  if (enforced.has_value()) service.NoteEnforcer(enforced->address, std::move(enforced->domains));
-}
-
-std::optional<AdsReactor::Enforced> AdsReactor::TakeRequest(bool ok, const AdsService::Published& published) {
+  const AdsService::Published published = service_.published();
+  const std::lock_guard lock(mutex_);
   if (!ok) {
     EndLocked(grpc::Status::OK);
-    return std::nullopt;
+    return;
   }
-  if (phase_ != Phase::kOpen) return std::nullopt;
+  if (phase_ != Phase::kOpen) return;
   if (request_.has_error_detail()) {
     spdlog::warn("{} rejects {}: {}", stream_.node() != nullptr ? stream_.node()->id() : peer_,
                  request_.type_url(), request_.error_detail().message());
@@ -121,29 +112,37 @@ std::optional<AdsReactor::Enforced> AdsReactor::TakeRequest(bool ok, const AdsSe
   if (const absl::Status status = stream_.OnRequest(request_, Now()); !status.ok()) {
     spdlog::warn("{} breaks the protocol: {}", peer_, std::string(status.message()));
     EndLocked(ToGrpc(status));
-    return std::nullopt;
+    return;
   }
   if (!known) spdlog::info("{} connected from {}", stream_.node()->id(), peer_);
   AdoptLocked(published);
   WriteNext();
-  std::optional<Enforced> enforced = NewlyEnforced();
+  if (LearnEnforced()) service_.NoteEnforcer();
   StartRead(&request_);
-  return enforced;
 }
 
-std::optional<AdsReactor::Enforced> AdsReactor::NewlyEnforced() {
-  const Resources& held = stream_.state(ResourceType::kListener).held();
-  const auto found = held.find(kInboundListener);
-  const std::string version = found == held.end() ? "" : found->second->version;
-  if (version == inbound_version_) return std::nullopt;
-  inbound_version_ = version;
+bool AdsReactor::LearnEnforced() {
+  const TypeState& listeners = stream_.state(ResourceType::kListener);
+  const bool answered =
+      !listeners.history().acked_version.empty() || !listeners.history().rejected_version.empty();
+  const auto found = listeners.held().find(kInboundListener);
+  const bool holds = found != listeners.held().end();
+  const std::string version = holds ? found->second->version : "";
+  if (!answered || (enforced_.has_value() && version == inbound_version_)) return false;
   const NodeFacts facts = ReadNode(*stream_.node());
+  if (!facts.local.has_value()) return false;
   envoy::config::listener::v3::Listener listener;
-  if (!facts.local.has_value() || (found != held.end() && !found->second->body.UnpackTo(&listener)))
-    return std::nullopt;
+  if (holds && !found->second->body.UnpackTo(&listener)) return false;
   SocketAddress address = facts.local->inbound_known_as.value_or(facts.local->inbound);
   if (address.ip == "0.0.0.0" || address.ip == "::") address.ip = PeerIp(peer_);
-  return Enforced{EnforcerKey(address.ip, address.port), DomainsOf(listener)};
+  enforced_ = {{facts.service, EnforcerAddress(address.ip, address.port)}, DomainsOf(listener)};
+  inbound_version_ = version;
+  return true;
+}
+
+std::optional<AdsReactor::OfTokens> AdsReactor::Enforced() const {
+  const std::lock_guard lock(mutex_);
+  return enforced_;
 }
 
 void AdsReactor::OnWriteDone(bool ok) {

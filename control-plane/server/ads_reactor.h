@@ -30,6 +30,13 @@ class AdsReactor final : public grpc::ServerBidiReactor<envoy::service::discover
   void Tick();
   void End(const grpc::Status& status);
   v1::NodeStatus View() const;
+  // Which domains of tokens its inbound listener enforces, which it has accepted.
+  struct OfTokens {
+    EnforcerKey key;
+    TokenDomains domains;
+  };
+  // nullopt: it has none, or has not said yet.
+  std::optional<OfTokens> Enforced() const;
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
@@ -46,14 +53,8 @@ class AdsReactor final : public grpc::ServerBidiReactor<envoy::service::discover
   // With mutex_ held.
   void AdoptLocked(const AdsService::Published& published);
   void WriteNext();
-  // What of tokens its inbound listener, which it has accepted, enforces; nullopt: as before.
-  struct Enforced {
-    std::string address;
-    TokenDomains domains;
-  };
-  std::optional<Enforced> NewlyEnforced();
-  // What was read; `ok`: something was.
-  std::optional<Enforced> TakeRequest(bool ok, const AdsService::Published& published);
+  // False: what the sidecar's inbound listener enforces is as it was.
+  bool LearnEnforced();
   void EndLocked(const grpc::Status& status);
 
   AdsService& service_;
@@ -65,7 +66,8 @@ class AdsReactor final : public grpc::ServerBidiReactor<envoy::service::discover
   std::shared_ptr<const ResourceSet> accepted_;  // the last one without problems; null: none yet
   uint64_t revision_ = 0;
   std::vector<std::string> node_problems_;
-  std::string inbound_version_;  // of its inbound listener, as it was last told to the service
+  std::optional<OfTokens> enforced_;
+  std::string inbound_version_;  // of the inbound listener that this is of
   Phase phase_ = Phase::kOpen;
   grpc::Status end_status_;
   bool writing_ = false;

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "control-plane/admin/views.h"
@@ -17,10 +18,12 @@ using Reactor = grpc::ServerBidiReactor<envoy::service::discovery::v3::Discovery
 
 // While some stream waits for a time, all are looked at this often. Its accuracy matters to nobody.
 constexpr std::chrono::milliseconds kTick{100};
+// So long sidecars have to come back to a control plane that has started anew.
+constexpr std::chrono::seconds kPatience{15};
 
 }  // namespace
 
-AdsService::AdsService() : timer_([this] { RunTimer(); }) {}
+AdsService::AdsService() : patient_ticks_(kPatience / kTick), timer_([this] { RunTimer(); }) {}
 
 AdsService::~AdsService() {
   {
@@ -38,33 +41,46 @@ AdsService::Published AdsService::published() const {
 
 void AdsService::Publish(std::shared_ptr<const Model> model) {
   const std::lock_guard lock(mutex_);
-  Forget(*model, enforcers_);
-  published_.stamped = std::make_shared<const TokenDomains>(StampedOf(RolloutsOf(*model, enforcers_)));
+  if (published_.model == nullptr) {
+    patient_ = DomainsOf(*model);
+    NoteDeadline();
+  }
   published_.model = std::move(model);
+  Forget(*published_.model, departed_enforcers_);
+  Restamp();
   ++published_.revision;
   for (AdsReactor* reactor : reactors_) reactor->Adopt(published_);
 }
 
-// Only when something comes of it do all get new tables.
-void AdsService::NoteEnforcer(const std::string& address, TokenDomains domains) {
-  const std::lock_guard lock(mutex_);
-  if (domains.empty()) {
-    enforcers_.erase(address);
-  } else {
-    enforcers_[address] = std::move(domains);
+std::vector<Rollout> AdsService::FindRollouts() const {
+  if (published_.model == nullptr) return {};
+  Enforcers enforcers = departed_enforcers_;
+  for (const AdsReactor* reactor : reactors_) {
+    if (auto known = reactor->Enforced()) enforcers[std::move(known->key)] = std::move(known->domains);
   }
-  if (published_.model == nullptr) return;
-  Forget(*published_.model, enforcers_);
-  TokenDomains stamped = StampedOf(RolloutsOf(*published_.model, enforcers_));
-  if (stamped == *published_.stamped) return;
-  published_.stamped = std::make_shared<const TokenDomains>(std::move(stamped));
-  ++published_.revision;
-  for (AdsReactor* reactor : reactors_) reactor->Adopt(published_);
+  return RolloutsOf(*published_.model, enforcers, patient_);
+}
+
+// Whether requests may be stamped where they were not, or the other way round.
+bool AdsService::Restamp() {
+  Stamped stamped = StampedOf(FindRollouts());
+  if (published_.stamped != nullptr && stamped == *published_.stamped) return false;
+  published_.stamped = std::make_shared<const Stamped>(std::move(stamped));
+  return true;
 }
 
 std::vector<Rollout> AdsService::Rollouts() const {
   const std::lock_guard lock(mutex_);
-  return published_.model == nullptr ? std::vector<Rollout>() : RolloutsOf(*published_.model, enforcers_);
+  return FindRollouts();
+}
+
+void AdsService::NoteEnforcer() {
+  {
+    const std::lock_guard lock(timer_mutex_);
+    deadlines_ = true;
+    enforcers_changed_ = true;
+  }
+  timer_wake_.notify_one();
 }
 
 void AdsService::Drain() {
@@ -92,8 +108,13 @@ Reactor* AdsService::StreamAggregatedResources(grpc::CallbackServerContext* cont
 
 void AdsService::Remove(AdsReactor& reactor) {
   v1::NodeStatus view = reactor.View();
+  std::optional<AdsReactor::OfTokens> enforced = reactor.Enforced();
   const std::lock_guard lock(mutex_);
   if (reactors_.erase(&reactor) == 0 || view.node_id().empty()) return;
+  if (enforced.has_value()) {
+    departed_enforcers_[std::move(enforced->key)] = std::move(enforced->domains);
+    if (published_.model != nullptr) Forget(*published_.model, departed_enforcers_);
+  }
   spdlog::info("{} disconnected", view.node_id());
   view.set_connected(false);
   SetTimestamp(view.mutable_disconnected_at(), std::chrono::system_clock::now());
@@ -136,12 +157,23 @@ void AdsService::RunTimer() {
     if (stopping_) return;
     // Streams that still wait say so again in Tick.
     deadlines_ = false;
+    const bool changed = std::exchange(enforcers_changed_, false);
     lock.unlock();
+    bool patient = false;
     {
       const std::lock_guard all(mutex_);
+      const bool over = !patient_.empty() && --patient_ticks_ <= 0;
+      if (over) patient_.clear();
+      // All that has changed in a tick is one change for the mesh.
+      if ((changed || over) && Restamp()) {
+        ++published_.revision;
+        for (AdsReactor* reactor : reactors_) reactor->Adopt(published_);
+      }
       for (AdsReactor* reactor : reactors_) reactor->Tick();
+      patient = !patient_.empty();
     }
     lock.lock();
+    deadlines_ = deadlines_ || patient;
   }
 }
 

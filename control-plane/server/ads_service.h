@@ -34,9 +34,6 @@ class AdsService final : public envoy::service::discovery::v3::AggregatedDiscove
   // Ends all streams (UNAVAILABLE: they come back, here or elsewhere) and takes no new ones.
   void Drain();
 
-  // A sidecar has accepted a listener at that address (EnforcerKey), which enforces these domains; maybe
-  // none.
-  void NoteEnforcer(const std::string& address, TokenDomains domains);
   // How far each policy has come.
   std::vector<Rollout> Rollouts() const;
 
@@ -52,7 +49,7 @@ class AdsService final : public envoy::service::discovery::v3::AggregatedDiscove
 
   struct Published {
     std::shared_ptr<const Model> model;  // null before the first
-    std::shared_ptr<const TokenDomains> stamped;
+    std::shared_ptr<const Stamped> stamped;
     uint64_t revision = 0;
   };
 
@@ -61,12 +58,22 @@ class AdsService final : public envoy::service::discovery::v3::AggregatedDiscove
   void Remove(AdsReactor& reactor);
   // For reactors, with or without their lock: some stream waits for a time.
   void NoteDeadline();
+  // Likewise: what the sidecar of some stream enforces is another thing now.
+  void NoteEnforcer();
+
+  // With mutex_ held.
+  std::vector<Rollout> FindRollouts() const;
+  bool Restamp();
 
   void RunTimer();
 
   mutable std::mutex mutex_;
   Published published_;
-  Enforcers enforcers_;  // also of sidecars that are not connected any more: they go on
+  Enforcers departed_enforcers_;  // of sidecars that are not connected any more: they go on
+  // Of the first model. For a while after the start nothing is known of sidecars that are on their way back:
+  // callers that stamp go on.
+  TokenDomains patient_;
+  int64_t patient_ticks_;
   bool draining_ = false;
   std::set<AdsReactor*> reactors_;
   std::list<v1::NodeStatus> departed_;  // the latest first
@@ -74,6 +81,7 @@ class AdsService final : public envoy::service::discovery::v3::AggregatedDiscove
   std::mutex timer_mutex_;
   std::condition_variable timer_wake_;
   bool deadlines_ = false;
+  bool enforcers_changed_ = false;
   bool stopping_ = false;
   std::thread timer_;
 };

@@ -40,7 +40,7 @@ void AddListener(ResourceSet& set, const envoy::config::listener::v3::Listener& 
 }
 
 void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, const SocketAddress& address,
-                 const TokenDomains* stamped) {
+                 const Stamped* stamped) {
   const MeshTracing* const tracing = model.TracingOf(node.service);
   std::vector<PortRoutes> ports = MakePortRoutes(model, node);
   if (stamped != nullptr) {
@@ -112,7 +112,7 @@ std::vector<Problem> ProblemsOfOverrides(const Model& model) {
 }
 
 std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node,
-                                                 const TokenDomains* stamped) {
+                                                 const Stamped* stamped) {
   auto set = std::make_shared<ResourceSet>();
   for (const auto& [name, service] : model.services) {
     for (const MeshPort& port : service.ports) {

@@ -23,9 +23,9 @@
 
 namespace pillion::control {
 
-// `stamped`: the domains of tokens that requests may be stamped for (rollout.h); null: all.
+// `stamped`: the clusters to which requests may be stamped with tokens (rollout.h); null: all.
 std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node,
-                                                 const TokenDomains* stamped = nullptr);
+                                                 const Stamped* stamped = nullptr);
 
 // XdsOverrides that have no effect on something of theirs, because no sidecar would take what came of it.
 std::vector<Problem> ProblemsOfOverrides(const Model& model);

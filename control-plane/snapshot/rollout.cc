@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "control-plane/snapshot/parts.h"
 #include "control-plane/snapshot/tokens.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "pillion/sidecar/v1/idempotency.pb.h"
@@ -11,18 +12,25 @@ namespace {
 
 using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 
-// `use`: called with the key of each endpoint of each port.
-template <typename Use>
-void ForEachEndpoint(const MeshService& service, Use use) {
-  for (const MeshPort& port : service.ports) {
-    for (const MeshEndpoint& endpoint : port.endpoints)
-      use(endpoint, EnforcerKey(endpoint.host, endpoint.port));
+Rollout RolloutOf(const MeshService& service, const MeshPort& port, const Enforcers& enforcers,
+                  const TokenDomains& patient) {
+  Rollout rollout{.service = service.name, .port = port.port, .missing = {}};
+  rollout.domain = MakeTokenDomain(service.name, *service.tokens).id();
+  for (const MeshEndpoint& endpoint : port.endpoints) {
+    if (endpoint.health != Health::kReady) continue;
+    ++rollout.endpoints;
+    std::string address = EnforcerAddress(endpoint.host, endpoint.port);
+    const auto found = enforcers.find({service.name, address});
+    const bool enforces = found == enforcers.end() ? endpoint.peer && patient.contains(rollout.domain)
+                                                   : found->second.contains(rollout.domain);
+    if (!enforces) rollout.missing.push_back(std::move(address));
   }
+  return rollout;
 }
 
 }  // namespace
 
-std::string EnforcerKey(const std::string& ip, uint16_t port) {
+std::string EnforcerAddress(const std::string& ip, uint16_t port) {
   const bool v6 = ip.find(':') != std::string::npos;
   return (v6 ? "[" + ip + "]:" : ip + ":") + std::to_string(port);
 }
@@ -43,36 +51,40 @@ TokenDomains DomainsOf(const envoy::config::listener::v3::Listener& listener) {
   return domains;
 }
 
-std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers) {
+std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers, const TokenDomains& patient) {
   std::vector<Rollout> rollouts;
   for (const auto& [name, service] : model.services) {
     if (!service.tokens.has_value()) continue;
-    Rollout rollout{.service = name, .domain = MakeTokenDomain(name, *service.tokens).id(), .missing = {}};
-    std::set<std::string> seen;
-    ForEachEndpoint(service, [&](const MeshEndpoint& endpoint, const std::string& key) {
-      if (endpoint.health != Health::kReady || !seen.insert(key).second) return;
-      ++rollout.endpoints;
-      const auto found = enforcers.find(key);
-      if (found == enforcers.end() || !found->second.contains(rollout.domain)) rollout.missing.push_back(key);
-    });
-    rollouts.push_back(std::move(rollout));
+    for (const MeshPort& port : service.ports)
+      rollouts.push_back(RolloutOf(service, port, enforcers, patient));
   }
   return rollouts;
 }
 
-TokenDomains StampedOf(const std::vector<Rollout>& rollouts) {
-  TokenDomains domains;
+Stamped StampedOf(const std::vector<Rollout>& rollouts) {
+  Stamped clusters;
   for (const Rollout& rollout : rollouts) {
-    if (rollout.stamps()) domains.insert(rollout.domain);
+    if (rollout.stamps()) clusters.insert(OutboundCluster(rollout.service, rollout.port));
+  }
+  return clusters;
+}
+
+TokenDomains DomainsOf(const Model& model) {
+  TokenDomains domains;
+  for (const auto& [name, service] : model.services) {
+    if (service.tokens.has_value()) domains.insert(MakeTokenDomain(name, *service.tokens).id());
   }
   return domains;
 }
 
 void Forget(const Model& model, Enforcers& enforcers) {
-  std::set<std::string> there;
+  std::set<EnforcerKey> there;
   for (const auto& [name, service] : model.services) {
     if (!service.tokens.has_value()) continue;
-    ForEachEndpoint(service, [&](const MeshEndpoint&, const std::string& key) { there.insert(key); });
+    for (const MeshPort& port : service.ports) {
+      for (const MeshEndpoint& endpoint : port.endpoints)
+        there.emplace(name, EnforcerAddress(endpoint.host, endpoint.port));
+    }
   }
   std::erase_if(enforcers, [&](const auto& item) { return !there.contains(item.first); });
 }

@@ -5,9 +5,11 @@
 #define PILLION_CONTROL_PLANE_SNAPSHOT_ROLLOUT_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control-plane/model/model.h"
@@ -17,27 +19,37 @@ namespace pillion::control {
 
 using TokenDomains = std::set<uint64_t>;
 
-// By "ip:port" where other sidecars come in; none is empty.
-using Enforcers = std::map<std::string, TokenDomains>;
+// Of a Service, and where other sidecars come in at one of its pods, "ip:port". What a pod says of another
+// Service's counts for nothing.
+using EnforcerKey = std::pair<ObjectName, std::string>;
+// What is known of each; none: it enforces nothing.
+using Enforcers = std::map<EnforcerKey, TokenDomains>;
 
-// As a key of Enforcers. `ip` as EndpointSlices have it.
-std::string EnforcerKey(const std::string& ip, uint16_t port);
+// "ip:port" of such a key. `ip` as EndpointSlices have it.
+std::string EnforcerAddress(const std::string& ip, uint16_t port);
 // That it enforces.
 TokenDomains DomainsOf(const envoy::config::listener::v3::Listener& listener);
 
+// Of one port of a Service with a policy.
 struct Rollout {
   ObjectName service;
+  uint16_t port = 0;
   uint64_t domain = 0;
   size_t endpoints = 0;              // that are ready
-  std::vector<std::string> missing;  // of those, "ip:port": they do not enforce it, as far as is known
+  std::vector<std::string> missing;  // of those, "host:port": they do not enforce it, as far as is known
   bool stamps() const { return endpoints > 0 && missing.empty(); }
 };
 
-// Of each Service with a policy.
-std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers);
-// Those of `rollouts` that may be stamped.
-TokenDomains StampedOf(const std::vector<Rollout>& rollouts);
-// Drops who is no endpoint of a Service with a policy any more.
+// `patient`: domains whose endpoints of which nothing is known yet count as enforcing.
+std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers,
+                                const TokenDomains& patient = {});
+// Names of clusters.
+using Stamped = std::set<std::string, std::less<>>;
+// To which requests may be stamped.
+Stamped StampedOf(const std::vector<Rollout>& rollouts);
+// Of all policies.
+TokenDomains DomainsOf(const Model& model);
+// Drops who is no endpoint of a Service with a policy.
 void Forget(const Model& model, Enforcers& enforcers);
 
 }  // namespace pillion::control

@@ -32,34 +32,62 @@ TEST(Rollout, StampingBeginsWhenAllThatAreReadyEnforce) {
   EXPECT_FALSE(rollouts[0].stamps());
   EXPECT_TRUE(StampedOf(rollouts).empty());
   const uint64_t domain = rollouts[0].domain;
-  Enforcers enforcers = {{"10.0.0.1:15006", {domain}}, {"10.0.0.3:15006", {domain + 1}}};
-  EXPECT_EQ(RolloutsOf(*model, enforcers)[0].missing, Lines{"10.0.0.3:15006"}) << "another domain";
-  enforcers["10.0.0.3:15006"] = {domain, domain + 1};
+  const ObjectName greeter{"shop", "greeter"};
+  const ObjectName orders{"shop", "orders"};
+  Enforcers enforcers = {{{greeter, "10.0.0.1:15006"}, {domain}},
+                         {{greeter, "10.0.0.3:15006"}, {domain + 1}},
+                         {{orders, "10.0.0.3:15006"}, {domain}}};
+  EXPECT_EQ(RolloutsOf(*model, enforcers)[0].missing, Lines{"10.0.0.3:15006"})
+      << "another domain, another Service's pod";
+  enforcers[{greeter, "10.0.0.3:15006"}] = {domain, domain + 1};
   rollouts = RolloutsOf(*model, enforcers);
   EXPECT_TRUE(rollouts[0].stamps());
-  EXPECT_EQ(StampedOf(rollouts), TokenDomains{domain});
+  EXPECT_EQ(StampedOf(rollouts), Stamped{"outbound|50051||greeter.shop.svc.cluster.local"});
+  // Nothing is known of one: those who stamp already go on for a while.
+  enforcers.erase({greeter, "10.0.0.1:15006"});
+  EXPECT_FALSE(RolloutsOf(*model, enforcers)[0].stamps());
+  EXPECT_TRUE(RolloutsOf(*model, enforcers, DomainsOf(*model))[0].stamps());
+  enforcers[{greeter, "10.0.0.1:15006"}] = {};
+  EXPECT_FALSE(RolloutsOf(*model, enforcers, DomainsOf(*model))[0].stamps()) << "this one is known not to";
+}
+
+TEST(Rollout, EachPortIsOneByItself) {
+  const std::string slice =
+      "--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: o, namespace: shop, "
+      "labels: "
+      "{kubernetes.io/service-name: orders, pillion/sidecar: \"true\"}}, addressType: IPv4, endpoints: "
+      "[{addresses: "
+      "[10.0.0.1]}], ports: [{name: http, port: 15006}, {name: admin, port: 9000}]}\n";
+  const auto model = ModelOf(slice + Policy("orders"));
+  const Enforcers enforcers = {{{{"shop", "orders"}, "10.0.0.1:15006"}, DomainsOf(*model)}};
+  const auto rollouts = RolloutsOf(*model, enforcers);
+  EXPECT_EQ(StampedOf(rollouts), Stamped{kOrdersCluster}) << "there is no sidecar before the other";
 }
 
 TEST(Rollout, AServiceWithoutEndpointsIsNotStamped) {
   const auto rollouts = RolloutsOf(*ModelOf(Policy("orders")), {});
-  ASSERT_EQ(rollouts.size(), 1u);
+  ASSERT_EQ(rollouts.size(), 2u) << "ports";
   EXPECT_EQ(rollouts[0].endpoints, 0u);
   EXPECT_FALSE(rollouts[0].stamps());
   EXPECT_TRUE(RolloutsOf(*ModelOf(""), {}).empty());
 }
 
 TEST(Rollout, WhoIsNoEndpointAnyMoreIsForgotten) {
-  Enforcers enforcers = {{"10.0.0.1:15006", {1}}, {"10.0.0.2:15006", {1}}, {"10.0.0.9:15006", {1}}};
+  const ObjectName greeter{"shop", "greeter"};
+  Enforcers enforcers = {{{greeter, "10.0.0.1:15006"}, {1}},
+                         {{greeter, "10.0.0.2:15006"}, {1}},
+                         {{greeter, "10.0.0.9:15006"}, {1}},
+                         {{{"shop", "orders"}, "10.0.0.1:15006"}, {1}}};
   Forget(*ModelOf(Policy("greeter")), enforcers);
   EXPECT_EQ(enforcers.size(), 2u) << "also one that is not ready is one";
-  EXPECT_FALSE(enforcers.contains("10.0.0.9:15006"));
+  EXPECT_FALSE(enforcers.contains({greeter, "10.0.0.9:15006"}));
   Forget(*ModelOf(""), enforcers);
   EXPECT_TRUE(enforcers.empty());
 }
 
 TEST(Rollout, AddressesAreWrittenAsOthersWriteThem) {
-  EXPECT_EQ(EnforcerKey("10.0.0.1", 80), "10.0.0.1:80");
-  EXPECT_EQ(EnforcerKey("fd00::1", 80), "[fd00::1]:80");
+  EXPECT_EQ(EnforcerAddress("10.0.0.1", 80), "10.0.0.1:80");
+  EXPECT_EQ(EnforcerAddress("fd00::1", 80), "[fd00::1]:80");
 }
 
 TEST(Rollout, WhatAListenerEnforcesIsReadFromIt) {
@@ -80,7 +108,6 @@ TEST(Rollout, WhatAListenerEnforcesIsReadFromIt) {
 TEST(Rollout, UntilThenRoutesPauseAndListenersStayAsTheyWillBe) {
   const auto model = ModelOf(Policy("greeter") + Policy("v2"));
   const NodeFacts node = ReadNode(MakeNode({{"namespace", "shop"}}));
-  const uint64_t greeter = RolloutsOf(*model, {})[0].domain;
   const auto paused = [](const ResourceSet& set, const std::string& host) {
     sidecar::v1::TokenPolicy policy;
     EXPECT_TRUE(
@@ -89,8 +116,8 @@ TEST(Rollout, UntilThenRoutesPauseAndListenersStayAsTheyWillBe) {
     return policy.paused();
   };
   const auto whole = BuildSnapshot(*model, node);
-  const TokenDomains none;
-  const TokenDomains one = {greeter};
+  const Stamped none;
+  const Stamped one = {"outbound|50051||greeter.shop.svc.cluster.local"};
   const auto before = BuildSnapshot(*model, node, &none);
   const auto between = BuildSnapshot(*model, node, &one);
   const std::string greeter_host = "greeter.shop.svc.cluster.local:50051";

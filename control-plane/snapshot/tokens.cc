@@ -1,5 +1,6 @@
 #include "control-plane/snapshot/tokens.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -49,12 +50,18 @@ void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service) 
   (*to.mutable_typed_per_filter_config())[kTokenFilter].PackFrom(policy);
 }
 
-void PauseTokens(envoy::config::route::v3::VirtualHost& host, const std::set<uint64_t>& stamped) {
+void PauseTokens(envoy::config::route::v3::VirtualHost& host, const Stamped& stamped) {
   for (auto& route : *host.mutable_routes()) {
     const auto found = route.mutable_typed_per_filter_config()->find(kTokenFilter);
     sidecar::v1::TokenPolicy policy;
     if (found == route.mutable_typed_per_filter_config()->end() || !found->second.UnpackTo(&policy)) continue;
-    policy.set_paused(!stamped.contains(policy.domain()));
+    const auto& action = route.route();
+    const auto& shares = action.weighted_clusters().clusters();
+    const bool all =
+        action.has_weighted_clusters()
+            ? std::ranges::all_of(shares, [&](const auto& one) { return stamped.contains(one.name()); })
+            : stamped.contains(action.cluster());
+    policy.set_paused(!all);
     found->second.PackFrom(policy);
   }
 }

@@ -2,10 +2,8 @@
 #ifndef PILLION_CONTROL_PLANE_SNAPSHOT_TOKENS_H_
 #define PILLION_CONTROL_PLANE_SNAPSHOT_TOKENS_H_
 
-#include <cstdint>
-#include <set>
-
 #include "control-plane/model/model.h"
+#include "control-plane/snapshot/rollout.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "pillion/sidecar/v1/idempotency.pb.h"
 
@@ -19,9 +17,9 @@ inline constexpr char kTokenFilter[] = "pillion.idempotency";
 sidecar::v1::TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule);
 // For requests that all go to this Service.
 void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service);
-// Routes that stamp for other domains do not for now. They say so rather than nothing: the listener keeps its
-// filter, and its connections.
-void PauseTokens(envoy::config::route::v3::VirtualHost& host, const std::set<uint64_t>& stamped);
+// Routes that lead to another cluster than `stamped` do not stamp for now. They say so rather than nothing:
+// the listener keeps its filter, and its connections.
+void PauseTokens(envoy::config::route::v3::VirtualHost& host, const Stamped& stamped);
 
 }  // namespace pillion::control
 

@@ -64,7 +64,8 @@ std::string CertificatesPage(const std::vector<CertificateView>& views, int64_t 
 std::string TokensPage(
     const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
     const telemetry::Registry& registry);
-// The records of the token with that hash (idempotency::HashForPeople). `now_ms` since 1970.
+// The records of the token with that hash, 16 lower-case hexadecimal digits (idempotency::HashForPeople).
+// `now_ms` since 1970.
 std::string TokenPage(const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
                       const std::string& hash, int64_t now_ms);
 

@@ -50,7 +50,7 @@ void Exchange::Remember(const Attempt& attempt, std::string_view why) {
   if (!error) record.error = why;
   record.outcome = attempt.outcome();
   record.reused_connection = attempt.reused();
-  record.has_token = stamped;
+  if (stamped) record.token = TokenHash(*token);
   if (stamped && token->verdict) record.verdict = idempotency::ToString(*token->verdict);
   if (past_attempts_ == nullptr) past_attempts_ = std::make_unique<std::vector<telemetry::AttemptRecord>>();
   past_attempts_->push_back(std::move(record));

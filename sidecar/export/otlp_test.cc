@@ -108,14 +108,14 @@ TEST(Spans, ATokenIsShownByItsHashAndAReplayLinksToTheExecution) {
   EXPECT_EQ(spans[0].links_size(), 0);
   for (const Span& span : spans) EXPECT_EQ(AttributeOf(span, "pillion.token_hash"), "(none)");
   record.token = "0123456789abcdef";
-  record.attempts[1].has_token = true;
+  record.attempts[1].token = "0000456789abcdef";  // another one than the last
   record.attempts[1].verdict = "replayed";
   spans = SpansOf(record, random);
   EXPECT_EQ(AttributeOf(spans[0], "pillion.token_hash"), "0123456789abcdef");
   EXPECT_EQ(AttributeOf(spans[0], "pillion.verdict"), "(none)");
   EXPECT_EQ(AttributeOf(spans[1], "pillion.token_hash"), "(none)");
   EXPECT_EQ(AttributeOf(spans[1], "pillion.attempt"), "(none)");
-  EXPECT_EQ(AttributeOf(spans[2], "pillion.token_hash"), "0123456789abcdef");
+  EXPECT_EQ(AttributeOf(spans[2], "pillion.token_hash"), "0000456789abcdef");
   EXPECT_EQ(AttributeOf(spans[2], "pillion.attempt"), "2");
   EXPECT_EQ(AttributeOf(spans[2], "pillion.verdict"), "replayed");
   record.verdict = "coalesced";

@@ -270,8 +270,11 @@ void TablePart(Page& page, const TokenTables& tables) {
     for (const auto& of : states)
       page.Sample(domain(id) + ",state=\"" + std::string(of.state) + "\"", counts.*of.value);
   }
-  page.Family("pillion_token_bytes", "gauge", "What they hold, answers included.");
+  page.Family("pillion_token_bytes", "gauge",
+              "What they hold: records, answers, and what is reserved for those that are not here yet.");
   for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.room.bytes);
+  page.Family("pillion_token_answer_bytes", "gauge", "Of that, answers.");
+  for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.answer_bytes);
   page.Family("pillion_token_waiters", "gauge", "Requests that wait for an execution of their token.");
   for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.room.waiters);
   page.Family("pillion_token_detached", "gauge", "Executions that go on though their client is gone.");

@@ -185,6 +185,7 @@ TEST(PrometheusText, TokensAreCountedByVerdictAndTheirRecordsByState) {
   counts.unknown = 4;
   counts.detached = 5;
   counts.room.bytes = 6;
+  counts.answer_bytes = 13;
   counts.room.waiters = 7;
   counts.shed = 8;
   counts.late = 9;
@@ -204,6 +205,7 @@ TEST(PrometheusText, TokensAreCountedByVerdictAndTheirRecordsByState) {
   EXPECT_EQ(scrape.Find("pillion_token_records" + domain + ",state=\"unknown\"}"), 4);
   EXPECT_EQ(scrape.Find("pillion_token_detached" + domain + "}"), 5);
   EXPECT_EQ(scrape.Find("pillion_token_bytes" + domain + "}"), 6);
+  EXPECT_EQ(scrape.Find("pillion_token_answer_bytes" + domain + "}"), 13);
   EXPECT_EQ(scrape.Find("pillion_token_waiters" + domain + "}"), 7);
   EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"answer_shed\"}"), 8);
   EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"late_answer\"}"), 9);

@@ -143,9 +143,9 @@ Span ClientSpan(const RequestRecord& record, size_t number, Random& random) {
   AddProtocol(span, attempt.protocol);
   if (number > 0) AddNumber(span, "http.request.resend_count", static_cast<int64_t>(number));
   AddText(span, "pillion.outcome", ToString(attempt.outcome));
-  if (attempt.has_token) {
+  if (!attempt.token.empty()) {
     AddNumber(span, "pillion.attempt", static_cast<int64_t>(number + 1));
-    AddText(span, "pillion.token_hash", record.token);
+    AddText(span, "pillion.token_hash", attempt.token);
     AddText(span, "pillion.verdict", attempt.verdict);
   }
   if (attempt.reused_connection) AddText(span, "pillion.connection", "reused");

@@ -1,7 +1,6 @@
 #include "sidecar/idempotency/digest.h"
 
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <sys/uio.h>
 
 #include <cstdlib>
@@ -27,11 +26,18 @@ std::string AsHex(const uint8_t* bytes, size_t count) {
 
 std::string Digest::ToHex() const { return AsHex(bytes.data(), bytes.size()); }
 
+std::array<uint8_t, 8> ShortHash(const std::array<uint8_t, 16>& token) {
+  static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  std::array<uint8_t, EVP_MAX_MD_SIZE> whole;
+  if (EVP_Digest(token.data(), token.size(), whole.data(), nullptr, sha256, nullptr) != 1) std::abort();
+  std::array<uint8_t, 8> hash;
+  std::memcpy(hash.data(), whole.data(), hash.size());
+  return hash;
+}
+
 std::string HashForPeople(const std::array<uint8_t, 16>& token) {
-  constexpr size_t kShown = 8;
-  std::array<uint8_t, SHA256_DIGEST_LENGTH> whole;
-  SHA256(token.data(), token.size(), whole.data());
-  return AsHex(whole.data(), kShown);
+  const std::array<uint8_t, 8> hash = ShortHash(token);
+  return AsHex(hash.data(), hash.size());
 }
 
 struct Digester::Context {

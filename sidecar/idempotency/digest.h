@@ -72,6 +72,8 @@ Digest LookupKey(Digester& digester, const Scope& scope, std::string_view token)
 // What stands for a token where people read: 16 hexadecimal digits of SHA-256 over its 16 bytes; of an app's
 // key, over those of its digest.
 std::string HashForPeople(const std::array<uint8_t, 16>& token);
+// The same as bytes.
+std::array<uint8_t, 8> ShortHash(const std::array<uint8_t, 16>& token);
 
 // Of what makes the request: not of fields that differ from one attempt to the next, such as traceparent.
 Digest Fingerprint(Digester& digester, const http::RequestHead& head, const SliceQueue& body);

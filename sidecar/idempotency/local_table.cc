@@ -17,6 +17,8 @@ constexpr uint32_t kNone = RecordSlab::kNone;
 
 // Records that are over and that one claim drops, so that none costs much and they do not pile up.
 constexpr size_t kDropsPerClaim = 4;
+// So many answers may at least be waited for at once, as far as bytes go.
+constexpr uint64_t kLeastReservations = 16;
 
 size_t ClassOf(uint64_t bytes) { return static_cast<size_t>(std::bit_width(bytes)); }
 
@@ -53,9 +55,11 @@ ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
   }
   // It is new, unless it comes twice at the same moment. What is to be shed may be in any shard, so that none
   // is locked meanwhile.
-  Room::Taken taken = room_.Take(claim.caller, kRecordBytes + claim.reserve);
-  while (taken.answer == Room::Answer::kNoBytes && ShedOne() > 0)
-    taken = room_.Take(claim.caller, kRecordBytes + claim.reserve);
+  // An answer that is not here yet must not take all that there is for ever: a share, or nothing.
+  uint64_t reserve = std::min(claim.reserve, terms_.room.bytes / kLeastReservations);
+  Room::Taken taken = room_.Take(claim.caller, kRecordBytes + reserve);
+  while (taken.answer == Room::Answer::kNoBytes && (ShedOne() > 0 || std::exchange(reserve, 0) > 0))
+    taken = room_.Take(claim.caller, kRecordBytes + reserve);
   if (taken.answer != Room::Answer::kTaken) {
     const bool quota = taken.answer == Room::Answer::kQuota;
     (quota ? quota_ : full_).fetch_add(1, std::memory_order_relaxed);
@@ -63,10 +67,10 @@ ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
   }
   const Lock lock(shard.mutex);
   if (auto answer = FindAnswer(shard, claim)) {
-    room_.Give(taken.caller, kRecordBytes + claim.reserve);
+    room_.Give(taken.caller, kRecordBytes + reserve);
     return *std::move(answer);
   }
-  return Begin(shard, claim, taken.caller);
+  return Begin(shard, claim, taken.caller, static_cast<uint32_t>(kRecordBytes + reserve));
 }
 
 // Time may have gone on since it was claimed, and its record may have come and gone: what counts is the
@@ -84,7 +88,8 @@ std::optional<ClaimAnswer> LocalTable::FindAnswer(Shard& shard, const idempotenc
   return std::nullopt;
 }
 
-ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, uint32_t caller) {
+ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, uint32_t caller,
+                              uint32_t bytes) {
   const uint32_t place = shard.records.Add(claim.key);
   RecordSlab::Record& record = shard.records[place];
   ++shard.states[static_cast<size_t>(record.state)];
@@ -92,7 +97,7 @@ ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, uin
   record.token = claim.token;
   record.execution = executions_.fetch_add(1, std::memory_order_relaxed) + 1;
   record.caller = caller;
-  record.bytes = static_cast<uint32_t>(kRecordBytes + claim.reserve);
+  record.bytes = bytes;
   record.list = claim.minted ? 0 : 1;
   const DomainTime validity = claim.minted ? terms_.validity : terms_.app_validity;
   // Its token is refused after the validity and twice the skew, whatever the client's clock said.
@@ -178,8 +183,8 @@ LocalTable::Ended LocalTable::Complete(const Digest& key, uint64_t execution,
                                        std::shared_ptr<const SavedAnswer> answer, uint16_t status) {
   // One that would not find room if it had all of it is not worth what others would lose for it.
   const uint64_t most = std::min<uint64_t>(terms_.room.bytes, UINT32_MAX / 2);
-  if (answer != nullptr) sizes_.Note(answer->Bytes());
   if (answer != nullptr && kRecordBytes + answer->Bytes() > most) answer = nullptr;
+  if (answer != nullptr) sizes_.Note(answer->Bytes());
   for (;;) {
     Ended ended = Ended::kDone;
     std::vector<Waiter> waiters;
@@ -212,6 +217,7 @@ bool LocalTable::TryComplete(const Digest& key, uint64_t execution,
     record.size_list = static_cast<uint8_t>(std::min(ClassOf(bytes), kSizeClasses - 1));
     shard.records.Append(shard.by_size[record.size_list], By::kSize, place);
     answers_[record.size_list].fetch_add(1, std::memory_order_relaxed);
+    kept_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   }
   waiters = TakeWaiters(shard, key);
   return true;
@@ -249,6 +255,7 @@ void LocalTable::DropAnswer(Shard& shard, uint32_t place) {
   if (record.answer == nullptr) return;
   shard.records.Remove(shard.by_size[record.size_list], By::kSize, place);
   answers_[record.size_list].fetch_sub(1, std::memory_order_relaxed);
+  kept_bytes_.fetch_sub(record.bytes - kRecordBytes, std::memory_order_relaxed);
   record.answer.reset();
 }
 
@@ -317,14 +324,14 @@ void LocalTable::Shed(uint64_t bytes) {
   }
 }
 
-std::vector<LocalTable::View> LocalTable::Find(std::string_view hash) const {
+std::vector<LocalTable::View> LocalTable::Find(const std::array<uint8_t, 8>& hash) const {
   constexpr std::array<std::string_view, RecordSlab::kStates> kWords = {"in_flight", "completed", "tombstone",
                                                                         "unknown"};
   // So many tokens are hashed under a lock: some tens of microseconds.
   constexpr uint32_t kAtOnce = 128;
   std::vector<View> views;
   const auto look = [&](const RecordSlab::Record& record) {
-    if (HashForPeople(record.token) != hash) return;
+    if (ShortHash(record.token) != hash) return;
     views.push_back({.state = kWords[static_cast<size_t>(record.state)],
                      .execution = record.execution,
                      .status = record.status,
@@ -352,6 +359,7 @@ LocalTable::Counts LocalTable::Count() const {
   }
   counts.detached = detached();
   counts.room = room_.use();
+  counts.answer_bytes = kept_bytes_.load(std::memory_order_relaxed);
   counts.shed = shed_.load(std::memory_order_relaxed);
   counts.late = late_.load(std::memory_order_relaxed);
   counts.fenced = fenced_.load(std::memory_order_relaxed);

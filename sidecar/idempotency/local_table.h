@@ -44,7 +44,8 @@ struct Claim {
   // An attempt of this token has gone to another incarnation of this process, whose records are gone.
   bool of_another_incarnation = false;
   bool runs_again = false;  // what is unknown, by policy: at least once, no more at most once
-  uint64_t reserve = 0;     // bytes that its answer is likely to have: taken until it is known how many
+  // Bytes that its answer is likely to have: taken until it is known how many, as far as there are some.
+  uint64_t reserve = 0;
   std::optional<Waiter> waiter;
 };
 
@@ -105,6 +106,8 @@ class LocalTable {
   // An execution goes on though its client is gone, and is over.
   void Detach() { detached_.fetch_add(1, std::memory_order_relaxed); }
   void EndDetached() { detached_.fetch_sub(1, std::memory_order_relaxed); }
+  // A claim was given up: too many are.
+  void NoteTooManyDetached() { full_.fetch_add(1, std::memory_order_relaxed); }
   uint32_t detached() const { return detached_.load(std::memory_order_relaxed); }
 
   // As one of them is held; for people.
@@ -115,9 +118,9 @@ class LocalTable {
     uint64_t answer_bytes = 0;
     DomainTime over{};  // when it is dropped
   };
-  // Those whose token has this hash (HashForPeople). Looks at all of them, without holding anybody up for
-  // long.
-  std::vector<View> Find(std::string_view hash) const;
+  // Those whose token has this hash. Hashes all tokens that are there (half a million: a fifth of a second),
+  // and holds up nobody for long who claims meanwhile.
+  std::vector<View> Find(const std::array<uint8_t, 8>& hash) const;
 
   struct Counts {
     uint64_t in_flight = 0;
@@ -125,7 +128,8 @@ class LocalTable {
     uint64_t tombstones = 0;
     uint64_t unknown = 0;
     uint32_t detached = 0;
-    Room::Use room;
+    uint64_t answer_bytes = 0;  // of answers that are kept
+    Room::Use room;             // with those that are reserved for others
     // Since the table was made.
     uint64_t shed = 0;    // answers let go of before their time
     uint64_t late = 0;    // executions that were answered when nobody expected it any more
@@ -149,7 +153,7 @@ class LocalTable {
   ClaimAnswer Answer(Shard& shard, uint32_t place, const idempotency::Claim& claim);
   // nullopt: it is new.
   std::optional<ClaimAnswer> FindAnswer(Shard& shard, const idempotency::Claim& claim);
-  ClaimAnswer Begin(Shard& shard, const idempotency::Claim& claim, uint32_t caller);
+  ClaimAnswer Begin(Shard& shard, const idempotency::Claim& claim, uint32_t caller, uint32_t bytes);
   ClaimAnswer Join(Shard& shard, const idempotency::Claim& claim);
   void Expire(Shard& shard, DomainTime now, size_t most);
   void Drop(Shard& shard, uint32_t place);
@@ -171,6 +175,7 @@ class LocalTable {
   std::atomic<uint64_t> executions_{0};
   std::array<std::atomic<uint64_t>, kSizeClasses> answers_{};  // kept, of each class, in all shards
   std::atomic<size_t> shed_at_{0};                             // the shard to look in next
+  std::atomic<uint64_t> kept_bytes_{0};
   AnswerSizes sizes_;
   std::atomic<uint32_t> detached_{0};
   std::atomic<uint64_t> shed_{0};

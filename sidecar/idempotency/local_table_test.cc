@@ -365,24 +365,45 @@ TEST_F(LocalTableTest, WhereNothingIsLeftAnswersAreNotKeptAndThenTokensRefused) 
   EXPECT_EQ(Claim(1).kind, Kind::kTombstone);
   struct Claim claim = ClaimOf(2);
   claim.reserve = 500;
-  EXPECT_EQ(table().Claim(claim).kind, Kind::kFull) << "its answer has no room";
-  Run(2, 5000);
+  const ClaimAnswer claimed = table().Claim(claim);
+  ASSERT_EQ(claimed.kind, Kind::kClaimed) << "nothing is reserved where there is nothing";
+  table().Complete(Named(2), claimed.execution, AnswerOf(5000), 201);
   Run(3, 5000);
   EXPECT_EQ(Claim(4).kind, Kind::kFull);
   EXPECT_EQ(Claim(3).kind, Kind::kTombstone);
 }
 
+// Of a table that has room for two of them.
+TEST_F(LocalTableTest, WhatAnswersAreLikelyToHaveNeverRefusesTokensForGood) {
+  terms_.room.bytes = 131'072;
+  for (uint64_t token = 0; token < 300; ++token) {
+    struct Claim claim = ClaimOf(token);
+    claim.reserve = table().LikelyAnswerBytes();
+    const ClaimAnswer claimed = table().Claim(claim);
+    ASSERT_EQ(claimed.kind, Kind::kClaimed) << token;
+    table().Complete(Named(token), claimed.execution, AnswerOf(60'000), 201);
+    EXPECT_EQ(Claim(token).kind, Kind::kReplay);
+  }
+  EXPECT_EQ(table().LikelyAnswerBytes(), 65'536u);
+  EXPECT_EQ(table().Count().answer_bytes, 60'000 + sizeof(SavedAnswer)) << "another one has given way";
+}
+
 TEST_F(LocalTableTest, WhatIsReservedIsThereForItsAnswer) {
   const size_t own = sizeof(SavedAnswer);
-  terms_.room.bytes = uint64_t{2} * LocalTable::kRecordBytes + own + 1000;
-  struct Claim claim = ClaimOf(1);
-  claim.reserve = own + 1000;
-  const ClaimAnswer claimed = table().Claim(claim);
-  ASSERT_EQ(claimed.kind, Kind::kClaimed);
-  Run(2, 10);
+  const uint64_t each = LocalTable::kRecordBytes + own + 1000;
+  terms_.room.bytes = 16 * (own + 1000);
+  ClaimAnswer first;
+  for (uint64_t token = 10; table().Count().room.bytes + each <= terms_.room.bytes; ++token) {
+    struct Claim claim = ClaimOf(token);
+    claim.reserve = own + 1000;
+    const ClaimAnswer claimed = table().Claim(claim);
+    ASSERT_EQ(claimed.kind, Kind::kClaimed);
+    if (token == 10) first = claimed;
+  }
+  Run(2, 1000);
   EXPECT_EQ(Claim(2).kind, Kind::kTombstone) << "the room is taken";
-  table().Complete(Named(1), claimed.execution, AnswerOf(1000), 201);
-  EXPECT_EQ(Claim(1).kind, Kind::kReplay);
+  table().Complete(Named(10), first.execution, AnswerOf(1000), 201);
+  EXPECT_EQ(Claim(10).kind, Kind::kReplay);
 }
 
 TEST_F(LocalTableTest, RecordsAreFoundByTheHashOfTheirToken) {
@@ -398,7 +419,7 @@ TEST_F(LocalTableTest, RecordsAreFoundByTheHashOfTheirToken) {
   const auto find = [&](uint64_t token) {
     std::array<uint8_t, 16> bytes{};
     std::memcpy(bytes.data(), &token, sizeof(token));
-    return table().Find(HashForPeople(bytes));
+    return table().Find(ShortHash(bytes));
   };
   const auto completed = find(700);
   ASSERT_EQ(completed.size(), 1u);

@@ -21,9 +21,7 @@ void Tables::Sweep(DomainTime now) {
 
 void Tables::ShedHalf() {
   for (const auto& [domain, table] : All()) {
-    const Room::Use use = table->Count().room;
-    const uint64_t records = use.records * LocalTable::kRecordBytes;
-    if (use.bytes > records) table->Shed((use.bytes - records + 1) / 2);
+    table->Shed((table->Count().answer_bytes + 1) / 2);
   }
 }
 

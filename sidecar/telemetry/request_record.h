@@ -35,7 +35,7 @@ struct AttemptRecord {
   time::WallTime started{};
   time::WallTime ended{};
   bool reused_connection = false;
-  bool has_token = false;
+  std::string token;         // that it carried: its hash; "": none
   std::string_view verdict;  // what its endpoint's sidecar said of the token; "": nothing
 };
 

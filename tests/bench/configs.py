@@ -6,6 +6,17 @@ ROUTER = """          - name: envoy.filters.http.router
 PEERING = """          - name: pillion.peering
             typed_config: {"@type": type.googleapis.com/pillion.sidecar.v1.Peering, accept_peer_headers: true}
 """
+ENFORCES = """          - name: pillion.idempotency
+            typed_config:
+              "@type": type.googleapis.com/pillion.sidecar.v1.Idempotency
+              domains: [{id: "7", max_records: 20000000, max_bytes: "17179869184", caller_percent: 100}]
+"""
+STAMPS = """          - name: pillion.idempotency
+            typed_config: {"@type": type.googleapis.com/pillion.sidecar.v1.Idempotency}
+"""
+TOKENS_OF_ROUTES = """              typed_per_filter_config:
+                pillion.idempotency: {"@type": type.googleapis.com/pillion.sidecar.v1.TokenPolicy, domain: "7"}
+"""
 HTTP2 = """    typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
@@ -13,9 +24,12 @@ HTTP2 = """    typed_extension_protocol_options:
 """
 
 
-def pillion(port, admin_port, upstream_port, direction="OUTBOUND", http2=False, to_sidecar=False, from_sidecar=False):
+def pillion(port, admin_port, upstream_port, direction="OUTBOUND", http2=False, to_sidecar=False, from_sidecar=False,
+            tokens=False):
     """A bootstrap: one listener, one cluster. `http2`: the cluster is configured so; `to_sidecar`: the endpoint's
-    metadata names a sidecar, which upgrades; `from_sidecar`: internal headers of one are honoured."""
+    metadata names a sidecar, which upgrades; `from_sidecar`: internal headers of one are honoured; `tokens`:
+    POSTs run at most once."""
+    filters = (PEERING if from_sidecar else "") + ((ENFORCES if from_sidecar else STAMPS) if tokens else "") + ROUTER
     return f"""node: {{id: bench-{direction.lower()}, cluster: bench}}
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin_port}}}}}}}
 static_resources:
@@ -36,11 +50,11 @@ static_resources:
             virtual_hosts:
             - name: all
               domains: ["*"]
-              routes:
+{TOKENS_OF_ROUTES if tokens and to_sidecar else ""}              routes:
               - match: {{prefix: "/"}}
                 route: {{cluster: next}}
           http_filters:
-{PEERING if from_sidecar else ""}{ROUTER}  clusters:
+{filters}  clusters:
   - name: next
     connect_timeout: 1s
     type: STATIC
@@ -109,6 +123,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{ root {root}; }}
+    location = /pay {{ return 200 "paid"; }}
   }}
 }}
 """

@@ -258,7 +258,7 @@ class AdsTest(unittest.TestCase):
 --- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t, labels: {kubernetes.io/service-name: tokened, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [127.0.9.1]}, {addresses: [127.0.9.2]}], ports: [{port: 15006}]}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: t}, spec: {targetRefs: [{kind: Service, name: tokened}]}}
 """)
-        shown = self.shows("tokens of default/tokened")
+        shown = self.shows("tokens of default/tokened:80")
         self.assertRegex(shown, "not stamping yet, of 2 endpoints some do not enforce them: 127.0.9.1:15006 127.0.9.2:15006")
         client = self.client(node="client")
         held = client.settle()
@@ -282,7 +282,7 @@ class AdsTest(unittest.TestCase):
         third = self.client(node="second", service="tokened", inbound_listener="127.0.9.2:15006", app="127.0.9.2:8080")
         third.settle()
         self.assertFalse(paused(client.take("rds")[1]))
-        self.assertRegex(status(self.plane.port), "tokens of default/tokened .*: stamping, all 2 endpoints enforce them\n")
+        self.assertRegex(status(self.plane.port), "tokens of default/tokened:80 .*: stamping, all 2 endpoints enforce them\n")
         # A sidecar without its control plane goes on as it was.
         third.close()
         self.clients.remove(third)
@@ -293,17 +293,48 @@ class AdsTest(unittest.TestCase):
         self.assertTrue(paused(client.take("rds")[1]))
         self.assertRegex(status(self.plane.port), "some do not enforce them: 127.0.9.3:15006\n")
 
+    def test_who_has_accepted_before_it_is_an_endpoint_counts_when_it_is_one(self):
+        self.write("tokened.yaml", """
+--- {apiVersion: v1, kind: Service, metadata: {name: tokened}, spec: {ports: [{port: 80}]}}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: t}, spec: {targetRefs: [{kind: Service, name: tokened}]}}
+""")
+        self.shows("tokens of default/tokened:80")
+        self.client(node="pod", service="tokened", inbound_listener="127.0.9.1:15006", app="127.0.9.1:8080").settle()
+        self.assertIn("no endpoint is ready", self.shows("no endpoint is ready"))
+        for _ in range(2):  # it may leave and come back
+            self.write("slice.yaml", """
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t, labels: {kubernetes.io/service-name: tokened, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [127.0.9.1]}], ports: [{port: 15006}]}
+""")
+            self.assertIn(": stamping", self.shows(": stamping"))
+            os.unlink(os.path.join(self.directory, "slice.yaml"))
+            self.assertIn("no endpoint is ready", self.shows("no endpoint is ready"))
+
+    def test_after_a_restart_callers_go_on_stamping_until_sidecars_have_had_time_to_come_back(self):
+        self.write("tokened.yaml", """
+--- {apiVersion: v1, kind: Service, metadata: {name: tokened}, spec: {ports: [{port: 80}]}}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t, labels: {kubernetes.io/service-name: tokened, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [127.0.9.1]}], ports: [{port: 15006}]}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: t}, spec: {targetRefs: [{kind: Service, name: tokened}]}}
+""")
+        self.assertIn("not stamping yet", self.shows("not stamping yet"))
+        self.assertEqual(self.plane.stop(), 0)
+        self.plane.start()
+        self.assertIn(": stamping", status(self.plane.port))
+        for _ in range(40):
+            if "not stamping yet" in (shown := self.shows("not stamping yet")):
+                break
+        self.assertIn("not stamping yet", shown)
+
     def test_who_listens_on_all_addresses_is_known_by_where_it_calls_from_or_what_it_says(self):
         self.write("tokened.yaml", """
 --- {apiVersion: v1, kind: Service, metadata: {name: tokened}, spec: {ports: [{port: 80}]}}
 --- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t, labels: {kubernetes.io/service-name: tokened, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [127.0.0.1]}, {addresses: [127.0.9.9]}], ports: [{port: 15006}]}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: t}, spec: {targetRefs: [{kind: Service, name: tokened}]}}
 """)
-        self.shows("tokens of default/tokened")
+        self.shows("tokens of default/tokened:80")
         self.client(node="pod", service="tokened", inbound_listener="0.0.0.0:15006", app="127.0.0.1:8080").settle()
         self.client(node="other", service="tokened", inbound_listener="127.0.0.1:15007", inbound_address="127.0.9.9:15006",
                     app="127.0.0.1:8081").settle()
-        self.assertRegex(self.shows(": stamping"), "tokens of default/tokened .*: stamping, all 2 endpoints enforce them\n")
+        self.assertRegex(self.shows(": stamping"), "tokens of default/tokened:80 .*: stamping, all 2 endpoints enforce them\n")
 
     def test_a_bad_file_changes_nothing_and_is_reported(self):
         client = self.client()

@@ -55,7 +55,7 @@ class Tokens(gateway.Gateway):
         # The client's side knows of the domain when the connection has told it.
         mesh.wait_until(explained, "requests have tokens")
         shown = subprocess.run([PILLIONCTL, "status", "--address", f"{HOST}:{self.control}"], capture_output=True, text=True, check=True).stdout
-        self.assertRegex(shown, r"tokens of default/echo-v1 \(domain [0-9a-f]{16}\): stamping, all 1 endpoints enforce them\n")
+        self.assertRegex(shown, r"tokens of default/echo-v1:80 \(domain [0-9a-f]{16}\): stamping, all 1 endpoints enforce them\n")
         before = self.verdicts("echo-v1").get("executed", 0)
         found = explained()
         self.assertEqual(found[2], "executed")

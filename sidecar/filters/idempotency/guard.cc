@@ -95,6 +95,7 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
     case Kind::kClaimed:
       if (table_->detached() >= domain_.max_detached) {
         table_->Release(key_, answer.execution);
+        table_->NoteTooManyDetached();
         return Tell(body, {TokenProblem::kNoRoom});
       }
       state_ = State::kRuns;
