@@ -12,15 +12,15 @@ namespace {
 
 using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 
-Rollout RolloutOf(const MeshService& service, const MeshPort& port, const Enforcers& enforcers,
-                  const TokenDomains& patient) {
-  Rollout rollout{.service = service.name, .port = port.port, .missing = {}};
-  rollout.domain = MakeTokenDomain(service.name, *service.tokens).id();
+// Of a port of `service`.
+Rollout RolloutOf(const ObjectName& service, const MeshPort& port, uint64_t domain,
+                  const Enforcers& enforcers, const TokenDomains& patient) {
+  Rollout rollout{.service = service, .port = port.port, .domain = domain, .missing = {}};
   for (const MeshEndpoint& endpoint : port.endpoints) {
     if (endpoint.health != Health::kReady) continue;
     ++rollout.endpoints;
     std::string address = EnforcerAddress(endpoint.host, endpoint.port);
-    const auto found = enforcers.find({service.name, address});
+    const auto found = enforcers.find({service, address});
     const bool enforces = found == enforcers.end() ? endpoint.peer && patient.contains(rollout.domain)
                                                    : found->second.contains(rollout.domain);
     if (!enforces) rollout.missing.push_back(std::move(address));
@@ -55,8 +55,9 @@ std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers, 
   std::vector<Rollout> rollouts;
   for (const auto& [name, service] : model.services) {
     if (!service.tokens.has_value()) continue;
+    const uint64_t domain = MakeTokenDomain(name, *service.tokens).id();
     for (const MeshPort& port : service.ports)
-      rollouts.push_back(RolloutOf(service, port, enforcers, patient));
+      rollouts.push_back(RolloutOf(name, port, domain, enforcers, patient));
   }
   return rollouts;
 }

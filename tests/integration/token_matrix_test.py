@@ -683,9 +683,10 @@ class BetweenTwo(AtTheService):
         self.start(route={"timeout": "2s", "retry_policy": {"retry_on": "5xx", "num_retries": 3, "per_try_timeout": "0.15s",
                                                             "retry_back_off": {"base_interval": "0.001s"}}})
         order = self.order()
-        head = self.ask(order, "delay 0.3")
+        head = self.ask(order, "delay 0.4")
         self.assertEqual(head.status, 201, self.body)
-        self.assertIn("verdict=coalesced", head.get("x-pillion-explain"))
+        # On a busy machine the last attempt may come when it is over.
+        self.assertRegex(head.get("x-pillion-explain"), "attempts=[34]; .*verdict=(coalesced|replayed)")
         self.ran(order)
 
     def test_row_15_the_services_sidecar_is_killed_and_comes_back(self):

@@ -256,7 +256,7 @@ TEST_F(IdempotencyTest, RoomIsTakenForTheAnswerBeforeItIsThere) {
   EXPECT_EQ(table().Count().room.bytes, held + LocalTable::kRecordBytes + 100) << "more is never kept";
   domain_.keeps_answers = false;
   auto none = Running(Mint());
-  EXPECT_EQ(table().Count().room.bytes, held + 2 * LocalTable::kRecordBytes + 100);
+  EXPECT_EQ(table().Count().room.bytes, held + uint64_t{2} * LocalTable::kRecordBytes + 100);
 }
 
 TEST_F(IdempotencyTest, WhoHasWaitedLongEnoughIsTold) {
