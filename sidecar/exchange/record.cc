@@ -122,12 +122,12 @@ std::string Exchange::Explain() const {
     text += "; not_retried=";
     text += ToString(no_retry_);
   }
-  if (filter_state_.token != nullptr) {
-    const std::string hash = TokenHash(*filter_state_.token);
+  if (const filter::TokenState* const token = filter_state_.token.get(); token != nullptr) {
+    const std::string hash = TokenHash(*token);
     if (!hash.empty()) text += "; token=" + hash;
-    if (!hash.empty() && filter_state_.token->verdict) {
+    if (!hash.empty() && token->verdict.has_value()) {
       text += "; verdict=";
-      text += idempotency::ToString(*filter_state_.token->verdict);
+      text += idempotency::ToString(*token->verdict);
     }
   }
   if (cluster_ && (attempts_ > 1 || no_retry_ != NoRetry::kNone))
