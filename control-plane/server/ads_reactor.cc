@@ -3,28 +3,22 @@
 #include <spdlog/spdlog.h>
 
 #include <optional>
-#include <string_view>
 #include <utility>
 
+#include "absl/strings/str_replace.h"
 #include "control-plane/admin/views.h"
 #include "control-plane/snapshot/build.h"
 #include "control-plane/snapshot/check.h"
+#include "sidecar/net/address.h"
 
 namespace pillion::control {
 namespace {
 
 // As gRPC writes it: "ipv4:10.0.0.5:1234", "ipv6:%5Bfd00::1%5D:1234". "" where it is none.
 std::string PeerIp(const std::string& peer) {
-  const size_t port = peer.rfind(':');
-  const auto between = [&](std::string_view begin, std::string_view end) -> std::string {
-    if (!peer.starts_with(begin) || port == std::string::npos || port < begin.size() + end.size()) return "";
-    return peer.substr(begin.size(), port - begin.size() - end.size());
-  };
-  for (const auto& [begin, end] :
-       {std::pair<std::string_view, std::string_view>{"ipv6:%5B", "%5D"}, {"ipv6:[", "]"}, {"ipv4:", ""}}) {
-    if (std::string ip = between(begin, end); !ip.empty()) return ip;
-  }
-  return "";
+  const std::string text = absl::StrReplaceAll(peer.substr(peer.find(':') + 1), {{"%5B", "["}, {"%5D", "]"}});
+  const auto address = net::Address::ParseWithPort(text);
+  return address.has_value() ? address->ip() : "";
 }
 
 Moment Now() { return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()}; }

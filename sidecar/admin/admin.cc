@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "sidecar/base/hex.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/base/text.h"
 #include "sidecar/http/head.h"
@@ -150,11 +151,10 @@ class AdminExchange final : public stream::Runnable {
   Page TokensPage(std::string_view query) const {
     constexpr std::string_view kHash = "hash=";
     if (query.empty()) return {200, kJson, sources_->tokens(), ""};
-    if (!query.starts_with(kHash)) return {400, kText, "expected hash= and 16 hexadecimal digits\n", ""};
-    query.remove_prefix(kHash.size());
-    const bool good = query.size() == 16 && query.find_first_not_of("0123456789abcdef") == query.npos;
-    if (!good) return {400, kText, "expected hash= and 16 hexadecimal digits\n", ""};
-    return {200, kJson, sources_->token(std::string(query)), ""};
+    TokenHash hash;
+    if (!query.starts_with(kHash) || !ParseHex(query.substr(kHash.size()), hash))
+      return {400, kText, "expected hash= and 16 hexadecimal digits\n", ""};
+    return {200, kJson, sources_->token(hash), ""};
   }
 
   void Send(const Page& page) {

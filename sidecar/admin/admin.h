@@ -6,6 +6,8 @@
 #ifndef PILLION_SIDECAR_ADMIN_ADMIN_H_
 #define PILLION_SIDECAR_ADMIN_ADMIN_H_
 
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -15,6 +17,9 @@
 #include "sidecar/stream/turn.h"
 
 namespace pillion::admin {
+
+// Of a token: idempotency::ShortHash.
+using TokenHash = std::array<uint8_t, 8>;
 
 // Where the pages get their facts; filled by main. All are called on the main loop.
 struct Sources {
@@ -31,7 +36,7 @@ struct Sources {
   std::function<std::string()> certs = nullptr;
   // /tokens, and /tokens?hash=...
   std::function<std::string()> tokens = nullptr;
-  std::function<std::string(const std::string& hash)> token = nullptr;
+  std::function<std::string(const TokenHash& hash)> token = nullptr;
 };
 
 // Attack: memory, by pages that are asked for and not read.

@@ -7,6 +7,7 @@
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "sidecar/admin/views.h"
+#include "sidecar/base/hex.h"
 #include "sidecar/idempotency/digest.h"
 #include "sidecar/idempotency/tables.h"
 #include "sidecar/stream/side_call.h"
@@ -38,7 +39,7 @@ class AdminTest : public ::testing::Test, public stream::Runnable {
             .clusters = [this](auto done) { facts_.clusters_asked = std::move(done); },
             .quit = [this] { ++facts_.quits; },
             .tokens = [] { return std::string("all"); },
-            .token = [](const std::string& hash) { return "of " + hash; }};
+            .token = [](const TokenHash& hash) { return "of " + ToHex(hash); }};
   }
   std::unique_ptr<stream::SideCall> Begin(http::RequestHead head) {
     auto call = std::make_unique<stream::SideCall>(turn_, *this);
@@ -205,12 +206,12 @@ TEST(TokensPage, ShowsRecordsByDomainAndVerdictsByRoute) {
           R"("verdicts":{"in-flight":3}}]})"
           "\n");
   table->Complete(claim.key, claimed.execution, nullptr, 201);
-  const std::string hash = idempotency::HashForPeople(claim.token);
+  const TokenHash hash = idempotency::ShortHash(claim.token);
   EXPECT_EQ(
       TokenPage(tables.All(), hash, 1'100'000),
       R"([{"domain":"00000000000000ab","state":"tombstone","execution":1,"status":201,"kept_for_ms":65000}])"
       "\n");
-  EXPECT_EQ(TokenPage(tables.All(), "0000000000000000", 0), "[]\n");
+  EXPECT_EQ(TokenPage(tables.All(), {}, 0), "[]\n");
 }
 
 TEST_F(AdminTest, TooManyAtOnceAreRefused) {

@@ -3,8 +3,6 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdlib>
 #include <string_view>
 
 #include "sidecar/admin/redact.h"
@@ -258,15 +256,12 @@ std::string TokensPage(const Tables& tables, const telemetry::Registry& registry
   return page + "\n";
 }
 
-std::string TokenPage(const Tables& tables, const std::string& hash, int64_t now_ms) {
-  const uint64_t number = std::strtoull(hash.c_str(), nullptr, 16);
-  std::array<uint8_t, 8> bytes;
-  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(number >> (56 - 8 * i));
+std::string TokenPage(const Tables& tables, const TokenHash& hash, int64_t now_ms) {
   std::string page;
   JsonWriter json(page);
   json.BeginArray();
   for (const auto& [id, table] : tables) {
-    for (const idempotency::LocalTable::View& view : table->Find(bytes)) {
+    for (const idempotency::LocalTable::View& view : table->Find(hash)) {
       json.BeginObject();
       json.Field("domain", idempotency::ToHex(id));
       json.Field("state", view.state);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/admin/admin.h"
 #include "sidecar/idempotency/local_table.h"
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/tls/credentials.h"
@@ -64,10 +65,9 @@ std::string CertificatesPage(const std::vector<CertificateView>& views, int64_t 
 std::string TokensPage(
     const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
     const telemetry::Registry& registry);
-// The records of the token with that hash, 16 lower-case hexadecimal digits (idempotency::HashForPeople).
-// `now_ms` since 1970.
+// The records of the token with that hash. `now_ms` since 1970.
 std::string TokenPage(const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
-                      const std::string& hash, int64_t now_ms);
+                      const TokenHash& hash, int64_t now_ms);
 
 // `ads` may be null: a static configuration. Resources are printed as proto3 JSON.
 std::string ConfigDumpPage(const config::Bootstrap& bootstrap, const xds::ResourceStore& store,

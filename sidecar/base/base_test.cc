@@ -1,9 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "sidecar/base/hex.h"
 #include "sidecar/base/intrusive_list.h"
 #include "sidecar/base/local_ref.h"
 #include "sidecar/base/recycled.h"
@@ -179,6 +182,16 @@ TEST(SliceQueue, WhatItPinsIsInProportionToWhatItHolds) {
     }
     EXPECT_LE(pinned, queue.bytes() * 8 + kBlock) << "in pieces of " << piece;
   }
+}
+
+TEST(Hex, DigitsAreInLowerCaseAndAllThere) {
+  const std::array<uint8_t, 3> bytes = {0x00, 0xab, 0x1f};
+  EXPECT_EQ(ToHex(bytes), "00ab1f");
+  std::array<uint8_t, 3> read{};
+  EXPECT_TRUE(ParseHex("00ab1f", read));
+  EXPECT_EQ(read, bytes);
+  for (const char* const bad : {"", "00ab1", "00ab1f0", "00AB1f", "00ab1g", "00ab1 "})
+    EXPECT_FALSE(ParseHex(bad, read)) << bad;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 
+#include "sidecar/base/hex.h"
 #include "sidecar/base/json_writer.h"
 
 namespace pillion::exporting {
@@ -22,16 +23,6 @@ std::string Rfc3339(time::WallTime at) {
       static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
       static_cast<int>(clock.seconds().count()), static_cast<int>(clock.subseconds().count()));
   return {text.data(), static_cast<size_t>(size)};
-}
-
-std::string Hex(const telemetry::TraceId& id) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const uint8_t byte : id) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 0xF];
-  }
-  return text;
 }
 
 }  // namespace
@@ -68,7 +59,7 @@ std::string AccessLogLine(const telemetry::RequestRecord& record) {
   json.Field("client", record.client);
   json.Field("user_agent", std::string_view(record.user_agent).substr(0, kCut));
   json.Field("request_id", std::string_view(record.request_id).substr(0, kCut));
-  if (record.sampled) json.Field("trace_id", Hex(record.trace));
+  if (record.sampled) json.Field("trace_id", ToHex(record.trace));
   json.EndObject();
   line += '\n';
   return line;

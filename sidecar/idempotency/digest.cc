@@ -5,26 +5,17 @@
 
 #include <cstdlib>
 
+#include "sidecar/base/hex.h"
+
 namespace pillion::idempotency {
 namespace {
 
 // Of a queue that are looked at together.
 constexpr size_t kPieces = 16;
 
-std::string AsHex(const uint8_t* bytes, size_t count) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * count);
-  for (size_t i = 0; i < count; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
-}
-
 }  // namespace
 
-std::string Digest::ToHex() const { return AsHex(bytes.data(), bytes.size()); }
+std::string Digest::ToHex() const { return pillion::ToHex(bytes); }
 
 std::array<uint8_t, 8> ShortHash(const std::array<uint8_t, 16>& token) {
   static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
@@ -35,10 +26,7 @@ std::array<uint8_t, 8> ShortHash(const std::array<uint8_t, 16>& token) {
   return hash;
 }
 
-std::string HashForPeople(const std::array<uint8_t, 16>& token) {
-  const std::array<uint8_t, 8> hash = ShortHash(token);
-  return AsHex(hash.data(), hash.size());
-}
+std::string HashForPeople(const std::array<uint8_t, 16>& token) { return pillion::ToHex(ShortHash(token)); }
 
 struct Digester::Context {
   EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);

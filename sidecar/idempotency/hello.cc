@@ -4,13 +4,14 @@
 #include <span>
 #include <tuple>
 
+#include "sidecar/base/hex.h"
+
 namespace pillion::idempotency {
 namespace {
 
 constexpr char kVersion = 1;
 constexpr size_t kHeadBytes = 1 + std::tuple_size_v<Incarnation>;
 constexpr size_t kDomainBytes = 16;
-constexpr std::string_view kDigits = "0123456789abcdef";
 
 void AppendNumber(std::string& out, uint64_t number) {
   for (int shift = 56; shift >= 0; shift -= 8) out += static_cast<char>(number >> shift);
@@ -20,27 +21,6 @@ uint64_t ReadNumber(std::string_view bytes) {
   uint64_t number = 0;
   for (size_t i = 0; i < 8; ++i) number = number << 8 | static_cast<uint8_t>(bytes[i]);
   return number;
-}
-
-std::string HexOf(std::span<const uint8_t> bytes) {
-  std::string text;
-  text.reserve(2 * bytes.size());
-  for (const uint8_t byte : bytes) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
-  return text;
-}
-
-// False: it is not as many lower-case digits as they have.
-bool ParseHex(std::string_view text, std::span<uint8_t> bytes) {
-  if (text.size() != 2 * bytes.size()) return false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const size_t digit = kDigits.find(text[i]);
-    if (digit == std::string_view::npos) return false;
-    bytes[i / 2] = static_cast<uint8_t>(bytes[i / 2] << 4 | digit);
-  }
-  return true;
 }
 
 }  // namespace
@@ -81,10 +61,10 @@ std::optional<Hello> DecodeHello(std::string_view payload) {
 std::string ToHex(DomainId id) {
   std::string bytes;
   AppendNumber(bytes, id);
-  return HexOf({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  return pillion::ToHex({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
 }
 
-std::string ToHex(const Incarnation& incarnation) { return HexOf(incarnation); }
+std::string ToHex(const Incarnation& incarnation) { return pillion::ToHex(incarnation); }
 
 std::optional<DomainId> ParseDomainId(std::string_view text) {
   std::array<uint8_t, 8> bytes{};

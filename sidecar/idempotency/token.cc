@@ -1,9 +1,9 @@
 #include "sidecar/idempotency/token.h"
 
+#include "sidecar/base/hex.h"
+
 namespace pillion::idempotency {
 namespace {
-
-constexpr std::string_view kDigits = "0123456789abcdef";
 
 // Behind which bytes a hyphen stands.
 constexpr bool HyphenAfter(size_t byte) { return byte == 3 || byte == 5 || byte == 7 || byte == 9; }
@@ -50,8 +50,8 @@ std::string Token::ToString() const {
   std::string text;
   text.reserve(kTextBytes);
   for (size_t i = 0; i < bytes_.size(); ++i) {
-    text += kDigits[bytes_[i] >> 4];
-    text += kDigits[bytes_[i] & 15];
+    text += kHexDigits[bytes_[i] >> 4];
+    text += kHexDigits[bytes_[i] & 15];
     if (HyphenAfter(i)) text += '-';
   }
   return text;

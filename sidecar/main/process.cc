@@ -357,7 +357,7 @@ bool Process::OpenAdmin() {
     return exporting::PrometheusText(registry_, ledger_.Counts(), tables);
   };
   sources.tokens = [this] { return admin::TokensPage(tables_.All(), registry_); };
-  sources.token = [this](const std::string& hash) {
+  sources.token = [this](const admin::TokenHash& hash) {
     return admin::TokenPage(tables_.All(), hash, DomainNow().count());
   };
   sources.config_dump = [this] {

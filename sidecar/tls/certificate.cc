@@ -7,6 +7,8 @@
 #include <ctime>
 #include <utility>
 
+#include "sidecar/base/hex.h"
+
 namespace pillion::tls {
 namespace {
 
@@ -152,14 +154,14 @@ std::string CommonNameOf(const X509* certificate) {
 
 std::string SerialOf(const X509* certificate) {
   const ASN1_INTEGER* serial = X509_get0_serialNumber(certificate);
-  return Hex(ASN1_STRING_get0_data(serial), static_cast<size_t>(ASN1_STRING_length(serial)));
+  return ToHex({ASN1_STRING_get0_data(serial), static_cast<size_t>(ASN1_STRING_length(serial))});
 }
 
 std::string Sha256Of(const X509* certificate) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned size = 0;
   if (X509_digest(certificate, EVP_sha256(), digest.data(), &size) != 1) return {};
-  return Hex(digest.data(), size);
+  return ToHex({digest.data(), size});
 }
 
 std::string SpkiSha256Of(const X509* certificate) {

@@ -40,17 +40,6 @@ inline std::string_view TakeSslError() {
   return text == nullptr ? std::string_view("no reason given") : std::string_view(text);
 }
 
-inline std::string Hex(const unsigned char* bytes, size_t size) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(size * 2);
-  for (size_t i = 0; i < size; ++i) {
-    text += kDigits[bytes[i] >> 4];
-    text += kDigits[bytes[i] & 15];
-  }
-  return text;
-}
-
 }  // namespace pillion::tls
 
 #endif  // PILLION_SIDECAR_TLS_OPENSSL_H_

@@ -3,34 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
+#include "sidecar/base/hex.h"
+
 namespace pillion::filters {
 namespace {
-
-int HexDigit(char c) {  // lower case only: the standard's HEXDIGLC
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
-template <size_t N>
-bool ParseHex(std::string_view text, std::array<uint8_t, N>& out) {
-  for (size_t i = 0; i < N; ++i) {
-    const int high = HexDigit(text[2 * i]);
-    const int low = HexDigit(text[2 * i + 1]);
-    if (high < 0 || low < 0) return false;
-    out[i] = static_cast<uint8_t>(high << 4 | low);
-  }
-  return true;
-}
-
-template <size_t N>
-void AppendHex(const std::array<uint8_t, N>& bytes, std::string& out) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  for (const uint8_t byte : bytes) {
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 0xF];
-  }
-}
 
 template <size_t N>
 bool AllZero(const std::array<uint8_t, N>& bytes) {
