@@ -21,7 +21,7 @@ TEST(AnswerSizes, BeforeAnythingIsKnownItIsWhatIsUsual) {
 TEST(AnswerSizes, OneInAHundredMayBeLarger) {
   AnswerSizes sizes;
   for (int i = 0; i < 64; ++i) {
-    Note(sizes, 99, 500);
+    Note(sizes, 199, 500);
     sizes.Note(1'000'000);
   }
   EXPECT_EQ(sizes.likely(), 512u);

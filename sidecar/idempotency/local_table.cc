@@ -36,6 +36,8 @@ struct LocalTable::Shard {
   std::array<RecordSlab::List, kSizeClasses> by_size;  // those with an answer
   absl::flat_hash_map<Digest, std::vector<Waiter>> waiters;
   std::array<uint64_t, RecordSlab::kStates> states{};  // how many are in each
+  uint64_t kept_bytes = 0;                             // of answers
+  AnswerSizes sizes;
   DomainTime latest{};  // what it was told last: claims of several threads may come in another order
 };
 
@@ -49,14 +51,15 @@ LocalTable::Shard& LocalTable::ShardOf(const Digest& key) const {
 
 ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
   Shard& shard = ShardOf(claim.key);
+  // An answer that is not here yet must not take all that there is for ever: a share, or nothing.
+  uint64_t reserve = std::min(claim.most_answer_bytes, terms_.room.bytes / kLeastReservations);
   {
     const Lock lock(shard.mutex);
     if (auto answer = FindAnswer(shard, claim)) return *std::move(answer);
+    reserve = std::min<uint64_t>(reserve, shard.sizes.likely());
   }
   // It is new, unless it comes twice at the same moment. What is to be shed may be in any shard, so that none
   // is locked meanwhile.
-  // An answer that is not here yet must not take all that there is for ever: a share, or nothing.
-  uint64_t reserve = std::min(claim.reserve, terms_.room.bytes / kLeastReservations);
   Room::Taken taken = room_.Take(claim.caller, kRecordBytes + reserve);
   while (taken.answer == Room::Answer::kNoBytes && (ShedOne() > 0 || std::exchange(reserve, 0) > 0))
     taken = room_.Take(claim.caller, kRecordBytes + reserve);
@@ -184,7 +187,6 @@ LocalTable::Ended LocalTable::Complete(const Digest& key, uint64_t execution,
   // One that would not find room if it had all of it is not worth what others would lose for it.
   const uint64_t most = std::min<uint64_t>(terms_.room.bytes, UINT32_MAX / 2);
   if (answer != nullptr && kRecordBytes + answer->Bytes() > most) answer = nullptr;
-  if (answer != nullptr) sizes_.Note(answer->Bytes());
   for (;;) {
     Ended ended = Ended::kDone;
     std::vector<Waiter> waiters;
@@ -217,7 +219,8 @@ bool LocalTable::TryComplete(const Digest& key, uint64_t execution,
     record.size_list = static_cast<uint8_t>(std::min(ClassOf(bytes), kSizeClasses - 1));
     shard.records.Append(shard.by_size[record.size_list], By::kSize, place);
     answers_[record.size_list].fetch_add(1, std::memory_order_relaxed);
-    kept_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    shard.kept_bytes += bytes;
+    shard.sizes.Note(bytes);
   }
   waiters = TakeWaiters(shard, key);
   return true;
@@ -255,7 +258,7 @@ void LocalTable::DropAnswer(Shard& shard, uint32_t place) {
   if (record.answer == nullptr) return;
   shard.records.Remove(shard.by_size[record.size_list], By::kSize, place);
   answers_[record.size_list].fetch_sub(1, std::memory_order_relaxed);
-  kept_bytes_.fetch_sub(record.bytes - kRecordBytes, std::memory_order_relaxed);
+  shard.kept_bytes -= record.bytes - kRecordBytes;
   record.answer.reset();
 }
 
@@ -356,10 +359,10 @@ LocalTable::Counts LocalTable::Count() const {
     counts.completed += in(State::kCompleted);
     counts.tombstones += in(State::kTombstone);
     counts.unknown += in(State::kUnknown);
+    counts.answer_bytes += shard.kept_bytes;
   }
   counts.detached = detached();
   counts.room = room_.use();
-  counts.answer_bytes = kept_bytes_.load(std::memory_order_relaxed);
   counts.shed = shed_.load(std::memory_order_relaxed);
   counts.late = late_.load(std::memory_order_relaxed);
   counts.fenced = fenced_.load(std::memory_order_relaxed);

@@ -44,8 +44,9 @@ struct Claim {
   // An attempt of this token has gone to another incarnation of this process, whose records are gone.
   bool of_another_incarnation = false;
   bool runs_again = false;  // what is unknown, by policy: at least once, no more at most once
-  // Bytes that its answer is likely to have: taken until it is known how many, as far as there are some.
-  uint64_t reserve = 0;
+  // What answers are likely to have is reserved until it is known how much that is; at most so many bytes,
+  // and as far as there are some.
+  uint64_t most_answer_bytes = 0;
   std::optional<Waiter> waiter;
 };
 
@@ -139,8 +140,6 @@ class LocalTable {
   };
   Counts Count() const;
   const TableTerms& terms() const { return terms_; }
-  // Bytes that an answer is likely to have, for Claim::reserve.
-  uint64_t LikelyAnswerBytes() const { return sizes_.likely(); }
 
  private:
   struct Shard;
@@ -175,8 +174,6 @@ class LocalTable {
   std::atomic<uint64_t> executions_{0};
   std::array<std::atomic<uint64_t>, kSizeClasses> answers_{};  // kept, of each class, in all shards
   std::atomic<size_t> shed_at_{0};                             // the shard to look in next
-  std::atomic<uint64_t> kept_bytes_{0};
-  AnswerSizes sizes_;
   std::atomic<uint32_t> detached_{0};
   std::atomic<uint64_t> shed_{0};
   std::atomic<uint64_t> late_{0};

@@ -364,7 +364,7 @@ TEST_F(LocalTableTest, WhereNothingIsLeftAnswersAreNotKeptAndThenTokensRefused) 
   Run(1, 5000);
   EXPECT_EQ(Claim(1).kind, Kind::kTombstone);
   struct Claim claim = ClaimOf(2);
-  claim.reserve = 500;
+  claim.most_answer_bytes = 500;
   const ClaimAnswer claimed = table().Claim(claim);
   ASSERT_EQ(claimed.kind, Kind::kClaimed) << "nothing is reserved where there is nothing";
   table().Complete(Named(2), claimed.execution, AnswerOf(5000), 201);
@@ -373,36 +373,66 @@ TEST_F(LocalTableTest, WhereNothingIsLeftAnswersAreNotKeptAndThenTokensRefused) 
   EXPECT_EQ(Claim(3).kind, Kind::kTombstone);
 }
 
+TEST_F(LocalTableTest, WhatIsReservedIsWhatAnswersAreLikelyToHave) {
+  const auto in_one_shard = [&](uint64_t number) {
+    struct Claim claim = ClaimOf(number);
+    claim.key.bytes.back() = 0;
+    claim.most_answer_bytes = 1'000'000;
+    return claim;
+  };
+  const auto reserved = [&](uint64_t number) {
+    const uint64_t before = table().Count().room.bytes;
+    EXPECT_EQ(table().Claim(in_one_shard(number)).kind, Kind::kClaimed);
+    return table().Count().room.bytes - before - LocalTable::kRecordBytes;
+  };
+  terms_.room.bytes = 16 * 16'384;
+  EXPECT_EQ(reserved(1000), AnswerSizes::kUsual);
+  const auto answer = [&](uint64_t first, size_t bytes) {
+    for (uint64_t i = 0; i < AnswerSizes::kLookEvery; ++i) {
+      const ClaimAnswer claimed = table().Claim(in_one_shard(first + i));
+      table().Complete(in_one_shard(first + i).key, claimed.execution, AnswerOf(bytes), 201);
+    }
+  };
+  answer(1, 5000);
+  EXPECT_EQ(reserved(1001), 8192u);
+  answer(100, 40'000);
+  table().Shed(UINT64_MAX);
+  EXPECT_EQ(reserved(1002), 16'384u) << "a sixteenth of all at most";
+}
+
 // Of a table that has room for two of them.
 TEST_F(LocalTableTest, WhatAnswersAreLikelyToHaveNeverRefusesTokensForGood) {
   terms_.room.bytes = 131'072;
   for (uint64_t token = 0; token < 300; ++token) {
     struct Claim claim = ClaimOf(token);
-    claim.reserve = table().LikelyAnswerBytes();
+    claim.most_answer_bytes = 1'000'000;
     const ClaimAnswer claimed = table().Claim(claim);
     ASSERT_EQ(claimed.kind, Kind::kClaimed) << token;
     table().Complete(Named(token), claimed.execution, AnswerOf(60'000), 201);
     EXPECT_EQ(Claim(token).kind, Kind::kReplay);
   }
-  EXPECT_EQ(table().LikelyAnswerBytes(), 65'536u);
   EXPECT_EQ(table().Count().answer_bytes, 60'000 + sizeof(SavedAnswer)) << "another one has given way";
 }
 
 TEST_F(LocalTableTest, WhatIsReservedIsThereForItsAnswer) {
-  const size_t own = sizeof(SavedAnswer);
-  const uint64_t each = LocalTable::kRecordBytes + own + 1000;
-  terms_.room.bytes = 16 * (own + 1000);
+  constexpr uint64_t kEach = LocalTable::kRecordBytes + AnswerSizes::kUsual;
+  terms_.room.bytes = 16 * AnswerSizes::kUsual + 200;
   ClaimAnswer first;
-  for (uint64_t token = 10; table().Count().room.bytes + each <= terms_.room.bytes; ++token) {
+  for (uint64_t token = 10; table().Count().room.bytes + kEach <= terms_.room.bytes; ++token) {
     struct Claim claim = ClaimOf(token);
-    claim.reserve = own + 1000;
+    claim.most_answer_bytes = 1'000'000;
     const ClaimAnswer claimed = table().Claim(claim);
     ASSERT_EQ(claimed.kind, Kind::kClaimed);
     if (token == 10) first = claimed;
   }
-  Run(2, 1000);
+  struct Claim last = ClaimOf(2);
+  last.most_answer_bytes = 1'000'000;
+  const ClaimAnswer without = table().Claim(last);
+  ASSERT_EQ(without.kind, Kind::kClaimed)
+      << "nothing is reserved where there is nothing, and nothing to let go of";
+  table().Complete(Named(2), without.execution, AnswerOf(1000), 201);
   EXPECT_EQ(Claim(2).kind, Kind::kTombstone) << "the room is taken";
-  table().Complete(Named(10), first.execution, AnswerOf(1000), 201);
+  table().Complete(Named(10), first.execution, AnswerOf(AnswerSizes::kUsual - sizeof(SavedAnswer)), 201);
   EXPECT_EQ(Claim(10).kind, Kind::kReplay);
 }
 
@@ -539,7 +569,7 @@ class History {
     claim.caller = Named(2'000'000 + token % 4);
     claim.now = now_;
     claim.minted = minted_[token];
-    claim.reserve = Draw(800);
+    claim.most_answer_bytes = Draw(800);
     const ClaimAnswer answer = table_.Claim(claim);
     ++seen[answer.kind];
     const bool expired = now_ > minted_[token] + terms_.validity + terms_.skew;

@@ -72,10 +72,10 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   idempotency::Claim claim;
   claim.key = key_ = LookupKey(digester_, scope, request_.token.bytes());
   claim.fingerprint = Fingerprint(digester_, body.head, body.in);
-  claim.caller = LookupKey(digester_, scope, "");
+  // All of whom nothing is proven are one.
+  if (!request_.caller.empty()) claim.caller = LookupKey(digester_, scope, "");
   claim.token = request_.token.array();
-  if (domain_.keeps_answers)
-    claim.reserve = std::min<uint64_t>(table_->LikelyAnswerBytes(), domain_.max_response_bytes);
+  if (domain_.keeps_answers) claim.most_answer_bytes = domain_.max_response_bytes;
   claim.now = Now(body.request);
   claim.minted = request_.token.minted();
   claim.of_another_incarnation = request_.of_another_incarnation;

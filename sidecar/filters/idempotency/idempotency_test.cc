@@ -381,6 +381,7 @@ TEST_F(IdempotencyTest, WhereTooManyGoOnWithoutTheirClientsNewOnesAreRefused) {
   EXPECT_EQ(Tell(Mint()), Told(503, "not-executed"));
   EXPECT_EQ(table().Count().in_flight, 1u);
   EXPECT_EQ(Tell(done), Told(201, "replayed")) << "what is known is told";
+  EXPECT_EQ(table().Count().full, 1u);
 }
 
 TEST_F(IdempotencyTest, ALargeRequestIsNotProtected) {
