@@ -266,7 +266,8 @@ class Gateway(unittest.TestCase):
         with open(path, "w") as file:
             json.dump({
                 "node": {"id": name, "cluster": service_name,
-                         "metadata": {"namespace": namespace, "service": service_name, **metadata}},
+                         "metadata": {"namespace": namespace, "service": service_name,
+                                      "access_log": os.path.join(cls.directory, "log-" + name), **metadata}},
                 "dynamic_resources": {"lds_config": ads, "cds_config": ads, "ads_config": {
                     "api_type": "GRPC", "transport_api_version": "V3",
                     "grpc_services": [{"envoy_grpc": {"cluster_name": "control"}}]}},

@@ -3,6 +3,8 @@
 
 Usage: tokens_test.py <pillion-control-plane> <pillion-sidecar> <pillionctl>
 """
+import json
+import os
 import re
 import subprocess
 import sys
@@ -28,6 +30,13 @@ class Tokens(gateway.Gateway):
         done = subprocess.run([PILLIONCTL, "tokens", "--sidecar", f"{HOST}:{self.admin[of]}", *hashes], capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         return done.stdout
+
+    def log(self, of):
+        try:
+            with open(os.path.join(self.directory, "log-" + of), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""  # nothing was written yet
 
     def metrics(self, of):
         with urllib.request.urlopen(f"http://{HOST}:{self.admin[of]}/metrics", timeout=mesh.WAIT) as page:
@@ -60,6 +69,11 @@ class Tokens(gateway.Gateway):
         found = explained()
         self.assertEqual(found[2], "executed")
         self.assertEqual(self.verdicts("echo-v1")["executed"], before + 1)
+        # One line at each side, of one token.
+        for side in ("client-default", "echo-v1"):
+            mesh.wait_until(lambda side=side: found[1] in self.log(side), "its line in the log of " + side)
+            line = next(line for line in map(json.loads, self.log(side).splitlines()) if line.get("token_hash") == found[1])
+            self.assertEqual((line["token_verdict"], line["response_code"], line["path"]), ("executed", 200, "/pay"))
         record = self.tokens("echo-v1", found[1])
         self.assertRegex(record, r"state: +completed\n")
         self.assertRegex(record, r"the app's status: +200\n")
