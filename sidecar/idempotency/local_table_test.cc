@@ -385,7 +385,7 @@ TEST_F(LocalTableTest, WhatIsReservedIsWhatAnswersAreLikelyToHave) {
     EXPECT_EQ(table().Claim(in_one_shard(number)).kind, Kind::kClaimed);
     return table().Count().room.bytes - before - LocalTable::kRecordBytes;
   };
-  terms_.room.bytes = 16 * 16'384;
+  terms_.room.bytes = uint64_t{16} * 16'384;
   EXPECT_EQ(reserved(1000), AnswerSizes::kUsual);
   const auto answer = [&](uint64_t first, size_t bytes) {
     for (uint64_t i = 0; i < AnswerSizes::kLookEvery; ++i) {
