@@ -117,6 +117,11 @@ class SliceQueue {
   size_t CopyTo(char* out, size_t n) const;
   // Fills at most `max` iovecs from the front; returns how many. Valid until the queue changes.
   size_t Iovecs(iovec* out, size_t max) const;
+  // Each piece, from the front.
+  template <typename Use>
+  void ForEach(Use use) const {
+    for (size_t i = head_; i < slices_.size(); ++i) use(slices_[i].view());
+  }
   std::string ToString() const;
 
   size_t bytes() const { return bytes_; }

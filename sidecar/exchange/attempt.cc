@@ -217,6 +217,10 @@ Next Attempt::SendHead() {
   } else if (to_sidecar_) {
     head.headers.Add(http::Known::kPillionOrigin, kHttp2Origin);
   }
+  // Behind the description, which is of the app's own fields.
+  const filter::TokenState* const token = order_.filter_state.token.get();
+  const bool stamped = token != nullptr && token->stamped;
+  if (stamped) WriteTokenFields(*token, number_, head.headers);
   // Chunked content that is empty stays chunked: the app must see what was sent.
   using Kind = http::ContentLength::Kind;
   const bool end = (order_.tunnel && head.content.kind == Kind::kNone) ||
@@ -240,7 +244,7 @@ Next Attempt::SendHead() {
     head.has_authority = had_authority;
   }
   head.headers.Remove(http::Known::kPillionOrigin);
-  if (order_.filter_state.token != nullptr) RemoveTokenFields(head.headers);
+  if (stamped) RemoveTokenFields(head.headers);
   if (!sent) {
     return FallBackToHttp1({ErrorKind::kHeadTooLarge, Side::kClient, Outcome::kNotSent,
                             "the head is too large for the upstream"});
@@ -281,7 +285,6 @@ Next Attempt::StampToken() {
   }
   token.stamped = true;
   token.last = token.minted;
-  WriteTokenFields(*token.minted, token, number_, head().headers);
   order_.events.Note(Event::kStamped, number_, order_.env.turn.now());
   return Next::kMore;
 }

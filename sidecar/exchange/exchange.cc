@@ -170,6 +170,7 @@ Next Exchange::ReceiveHead() {
 bool Exchange::StripHead() {
   http::RequestHead& head = client_->request();
   const config::HttpOptions& options = listener_->config->http;
+  filter_state_.token = TakeTokenFields(head.headers);
   if (const auto origin = head.headers.Find(http::Known::kPillionOrigin)) {
     const std::string description(*origin);
     head.headers.Remove(http::Known::kPillionOrigin);
@@ -178,7 +179,6 @@ bool Exchange::StripHead() {
       by_sidecar_ = from_peer_ || description == kHttp2Origin;
     }
   }
-  filter_state_.token = TakeTokenFields(head.headers);
   if (!by_sidecar_) filter_state_.token.reset();
   if (head.upgrade.empty()) head.upgrade = AskedUpgrade(head);
   tunnel_ = !head.upgrade.empty() || head.method == http::Method::kConnect;

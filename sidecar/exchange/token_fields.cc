@@ -8,30 +8,32 @@ namespace pillion::exchange {
 
 std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
   using http::Known;
-  const bool has_token = headers.Has(Known::kPillionToken);
-  std::unique_ptr<filter::TokenState> fields;
-  if (has_token) fields = std::make_unique<filter::TokenState>();
-  const auto take = [&](Known known, std::string filter::TokenState::* field) {
-    if (!headers.Has(known)) return;
-    if (has_token) (*fields).*field = headers.Find(known).value_or("");
-    headers.Remove(known);
-  };
-  take(Known::kPillionToken, &filter::TokenState::token);
-  take(Known::kPillionAttempt, &filter::TokenState::attempt);
-  take(Known::kPillionFirst, &filter::TokenState::first);
-  take(Known::kPillionDomain, &filter::TokenState::domain);
+  std::unique_ptr<filter::TokenState> state;
+  if (const auto token = headers.Find(Known::kPillionToken)) {
+    state = std::make_unique<filter::TokenState>();
+    state->taken = idempotency::Token::Parse(*token);
+    if (const auto domain = headers.Find(Known::kPillionDomain))
+      state->domain = idempotency::ParseDomainId(*domain).value_or(0);
+    if (const auto first = headers.Find(Known::kPillionFirst)) {
+      state->first = idempotency::ParseIncarnation(*first);
+      if (!state->first) state->taken.reset();
+    }
+  }
+  RemoveTokenFields(headers);
   headers.Remove(Known::kPillionDedup);  // of answers only
   headers.Remove(Known::kPillionOther);
-  return fields;
+  return state;
 }
 
-void WriteTokenFields(const idempotency::Token& token, const filter::TokenState& state, uint32_t attempt,
-                      http::HeaderList& headers) {
+void WriteTokenFields(const filter::TokenState& state, uint32_t attempt, http::HeaderList& headers) {
   using http::Known;
-  headers.Add(Known::kPillionToken, token.ToString());
+  const idempotency::Token::Text token = state.minted->text();
+  headers.Add(Known::kPillionToken, {token.data(), token.size()});
+  const idempotency::DomainText domain = idempotency::TextOf(state.policy->domain);
+  headers.Add(Known::kPillionDomain, {domain.data(), domain.size()});
+  if (attempt == 1) return;
   headers.Add(Known::kPillionAttempt, std::to_string(attempt));
-  headers.Add(Known::kPillionFirst, idempotency::ToHex(state.process));
-  headers.Add(Known::kPillionDomain, idempotency::ToHex(state.policy->domain));
+  if (state.may_run) headers.Add(Known::kPillionFirst, idempotency::ToHex(state.process));
 }
 
 void RemoveTokenFields(http::HeaderList& headers) {

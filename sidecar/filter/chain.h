@@ -11,8 +11,8 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "sidecar/filter/filter.h"
 
 namespace pillion::filter {
@@ -97,7 +97,7 @@ class Chain {
   Passage FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList& trailers,
                    http::ResponseHead& head);
 
-  std::vector<Link> links_;
+  absl::InlinedVector<Link, 1> links_;  // most chains have one
   SliceQueue request_out_;
   SliceQueue response_out_;
   bool progressed_ = false;

@@ -72,13 +72,11 @@ struct Await {
 
 // Of a request that has a token, or may get one.
 struct TokenState {
-  // Of the service's side: what a sidecar has said of it, as it stood in the head, which it was taken off.
-  std::string token;
-  std::string attempt;
-  std::string first;  // the incarnation that its first attempt went to
-  std::string domain;
-  std::unique_ptr<Await> await;  // null: nothing is waited for
-  std::optional<idempotency::Token> taken;
+  // Of the service's side: what a sidecar has said of it in the head, which it was taken off.
+  std::optional<idempotency::Token> taken;        // nullopt: what it said was not well-formed
+  idempotency::DomainId domain = 0;               // 0: it named none
+  std::optional<idempotency::Incarnation> first;  // its first attempt went to; nullopt: it is the first
+  std::unique_ptr<Await> await;                   // null: nothing is waited for
   telemetry::TraceId
       linked_trace{};  // of the execution whose answer it is told; all zero: its own, or unknown
   telemetry::SpanId linked_span{};

@@ -2,7 +2,7 @@
 
 namespace pillion::filter {
 
-std::string PeerIdentity(const net::Security* security) {
+std::string_view PeerIdentity(const net::Security* security) {
   if (security == nullptr || !security->has_peer_certificate) return {};
   const net::PeerCertificate& peer = security->peer_certificate;
   if (!peer.verified) return {};

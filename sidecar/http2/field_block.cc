@@ -20,6 +20,7 @@ uint8_t IndexFlag(Known known, std::string_view value) {
   switch (known) {
     case Known::kContentLength:
     case Known::kGrpcTimeout:
+    case Known::kPillionToken:
     case Known::kRequestId:
     case Known::kTraceparent:
     case Known::kTracestate:

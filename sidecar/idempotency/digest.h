@@ -4,11 +4,12 @@
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_DIGEST_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_DIGEST_H_
 
+#include <openssl/sha.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -33,26 +34,20 @@ struct Digest {
   }
 };
 
-// Makes one digest after the other, without allocating. One thread.
+// Makes one digest, without allocating: the interface of OpenSSL that allocates, and looks its algorithms up,
+// takes longer for the few hundred bytes of a request than the digest itself.
 class Digester {
  public:
-  // Aborts where the library has no SHA-256: nothing can be promised then.
   Digester();
-  ~Digester();
-  Digester(const Digester&) = delete;
-  Digester& operator=(const Digester&) = delete;
-
-  // A digest begins, and ends.
-  void Begin();
   void Part(std::string_view part);
   void Part(const SliceQueue& part);
+  // Once.
   Digest End();
 
  private:
   void Add(std::string_view bytes);
   void AddLength(size_t bytes);
-  struct Context;
-  std::unique_ptr<Context> context_;
+  SHA256_CTX running_;
 };
 
 // Who may not be told another's answer.
@@ -67,7 +62,7 @@ struct Scope {
   std::string_view principal = {};
 };
 // Of a token's bytes, or of an app's key without its quotes.
-Digest LookupKey(Digester& digester, const Scope& scope, std::string_view token);
+Digest LookupKey(const Scope& scope, std::string_view token);
 
 // What stands for a token where people read: 16 hexadecimal digits of SHA-256 over its 16 bytes; of an app's
 // key, over those of its digest.
@@ -76,7 +71,11 @@ std::string HashForPeople(const std::array<uint8_t, 16>& token);
 std::array<uint8_t, 8> ShortHash(const std::array<uint8_t, 16>& token);
 
 // Of what makes the request: not of fields that differ from one attempt to the next, such as traceparent.
-Digest Fingerprint(Digester& digester, const http::RequestHead& head, const SliceQueue& body);
+Digest Fingerprint(const http::RequestHead& head, const SliceQueue& body);
+
+// Who a caller is, in 64 bits of a digest: those who prove themselves do not choose it. 0: nothing is proven.
+using CallerId = uint64_t;
+CallerId CallerOf(std::string_view identity);
 
 }  // namespace pillion::idempotency
 

@@ -23,16 +23,15 @@ class DigestTest : public ::testing::Test {
   Digest Print(const http::RequestHead& head, std::string_view body) {
     SliceQueue queue;
     queue.AppendCopy(body);
-    return Fingerprint(digester_, head, queue);
+    return Fingerprint(head, queue);
   }
-  Digester digester_;
 };
 
 // SHA-256 of the eight bytes 00 ... 03 and "abc", by another program (printf | sha256sum).
 TEST_F(DigestTest, ItIsTheBeginningOfSha256) {
-  digester_.Begin();
-  digester_.Part("abc");
-  EXPECT_EQ(digester_.End().ToHex(), "c3494ca1a2cf8eeb8a11ded316fb55b8");
+  Digester digester;
+  digester.Part("abc");
+  EXPECT_EQ(digester.End().ToHex(), "c3494ca1a2cf8eeb8a11ded316fb55b8");
 }
 
 TEST_F(DigestTest, PartsAreToldApart) {
@@ -40,9 +39,9 @@ TEST_F(DigestTest, PartsAreToldApart) {
   const std::vector<std::vector<std::string>> lists = {{"ab", "c"}, {"a", "bc"},     {"abc"},     {"", "abc"},
                                                        {"abc", ""}, {"a", "b", "c"}, {"", "", ""}};
   for (const auto& list : lists) {
-    digester_.Begin();
-    for (const std::string& part : list) digester_.Part(part);
-    seen.insert(digester_.End().ToHex());
+    Digester digester;
+    for (const std::string& part : list) digester.Part(part);
+    seen.insert(digester.End().ToHex());
   }
   EXPECT_EQ(seen.size(), lists.size());
 }
@@ -55,7 +54,7 @@ TEST_F(DigestTest, HowABodyIsCutDoesNotMatter) {
     SliceQueue queue;
     for (size_t at = 0; at < body.size(); at += piece)
       queue.Append(Slice::Copy(std::string_view(body).substr(at, piece)));
-    EXPECT_EQ(Fingerprint(digester_, Head(), queue), whole) << piece;
+    EXPECT_EQ(Fingerprint(Head(), queue), whole) << piece;
     EXPECT_EQ(queue.bytes(), body.size());
   }
 }
@@ -92,7 +91,7 @@ TEST_F(DigestTest, WhatDiffersFromAttemptToAttemptDoesNot) {
 
 TEST_F(DigestTest, ARecordIsFoundOnlyWithinItsScope) {
   const auto key = [&](const Scope& scope, std::string_view token) {
-    return LookupKey(digester_, scope, token).ToHex();
+    return LookupKey(scope, token).ToHex();
   };
   const Scope scope{.domain = "d", .caller = "spiffe://a/b", .principal = "ann"};
   std::set<std::string> seen = {
@@ -106,6 +105,12 @@ TEST_F(DigestTest, ARecordIsFoundOnlyWithinItsScope) {
   };
   EXPECT_EQ(seen.size(), 7u);
   EXPECT_EQ(seen.count(key(scope, "t")), 1u) << "the same each time";
+}
+
+TEST(Digest, OnlyWhoHasNothingProvenIsNobody) {
+  EXPECT_EQ(CallerOf(""), 0u);
+  EXPECT_NE(CallerOf("spiffe://a/b"), 0u);
+  EXPECT_NE(CallerOf("spiffe://a/b"), CallerOf("spiffe://a/c"));
 }
 
 TEST(Digest, TokensAreShownAsHashesOfTheirBytes) {

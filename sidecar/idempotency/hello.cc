@@ -58,10 +58,17 @@ std::optional<Hello> DecodeHello(std::string_view payload) {
   return hello;
 }
 
+DomainText TextOf(DomainId id) {
+  std::array<uint8_t, 8> bytes;
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(id >> (56 - 8 * i));
+  DomainText text;
+  WriteHex(bytes, text.data());
+  return text;
+}
+
 std::string ToHex(DomainId id) {
-  std::string bytes;
-  AppendNumber(bytes, id);
-  return pillion::ToHex({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  const DomainText text = TextOf(id);
+  return {text.data(), text.size()};
 }
 
 std::string ToHex(const Incarnation& incarnation) { return pillion::ToHex(incarnation); }

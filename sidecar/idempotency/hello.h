@@ -59,6 +59,8 @@ std::string Encode(const Hello& hello);
 std::optional<Hello> DecodeHello(std::string_view payload);
 
 // As they stand in pillion-domain and pillion-first: 16 and 32 digits, lower case.
+using DomainText = std::array<char, 16>;
+DomainText TextOf(DomainId id);
 std::string ToHex(DomainId id);
 std::string ToHex(const Incarnation& incarnation);
 // nullopt: not exactly so.

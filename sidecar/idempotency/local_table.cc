@@ -34,7 +34,7 @@ struct LocalTable::Shard {
   // In the order in which they are over: of tokens, and of keys without a time, which live longer.
   std::array<RecordSlab::List, 2> by_age;
   std::array<RecordSlab::List, kSizeClasses> by_size;  // those with an answer
-  absl::flat_hash_map<Digest, std::vector<Waiter>> waiters;
+  absl::flat_hash_map<TokenKey, std::vector<Waiter>> waiters;
   std::array<uint64_t, RecordSlab::kStates> states{};  // how many are in each
   uint64_t kept_bytes = 0;                             // of answers
   AnswerSizes sizes;
@@ -45,61 +45,58 @@ LocalTable::LocalTable(const TableTerms& terms)
     : terms_(terms), room_(terms.room), shards_(std::make_unique<std::array<Shard, kShards>>()) {}
 LocalTable::~LocalTable() = default;
 
-LocalTable::Shard& LocalTable::ShardOf(const Digest& key) const {
-  return (*shards_)[key.bytes.back() % kShards];
-}
+LocalTable::Shard& LocalTable::ShardOf(size_t hash) const { return (*shards_)[hash % kShards]; }
 
 ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
-  Shard& shard = ShardOf(claim.key);
+  const size_t hash = claim.key.Hash();
+  Shard& shard = ShardOf(hash);
   // An answer that is not here yet must not take all that there is for ever: a share, or nothing.
   uint64_t reserve = std::min(claim.most_answer_bytes, terms_.room.bytes / kLeastReservations);
-  {
-    const Lock lock(shard.mutex);
-    if (auto answer = FindAnswer(shard, claim)) return *std::move(answer);
-    reserve = std::min<uint64_t>(reserve, shard.sizes.likely());
+  for (;;) {
+    {
+      const Lock lock(shard.mutex);
+      if (auto answer = FindAnswer(shard, claim, hash)) return *std::move(answer);
+      reserve = std::min<uint64_t>(reserve, shard.sizes.likely());
+      const Room::Taken taken = room_.Take(claim.key.caller, kRecordBytes + reserve);
+      if (taken.answer == Room::Answer::kTaken)
+        return Begin(shard, claim, hash, taken, static_cast<uint32_t>(kRecordBytes + reserve));
+      if (taken.answer != Room::Answer::kNoBytes) return Refused(taken.answer);
+    }
+    // What is to be shed may be in any shard, so that none is locked meanwhile.
+    if (ShedOne() == 0 && std::exchange(reserve, 0) == 0) return Refused(Room::Answer::kNoBytes);
   }
-  // It is new, unless it comes twice at the same moment. What is to be shed may be in any shard, so that none
-  // is locked meanwhile.
-  Room::Taken taken = room_.Take(claim.caller, kRecordBytes + reserve);
-  while (taken.answer == Room::Answer::kNoBytes && (ShedOne() > 0 || std::exchange(reserve, 0) > 0))
-    taken = room_.Take(claim.caller, kRecordBytes + reserve);
-  if (taken.answer != Room::Answer::kTaken) {
-    const bool quota = taken.answer == Room::Answer::kQuota;
-    (quota ? quota_ : full_).fetch_add(1, std::memory_order_relaxed);
-    return {quota ? Kind::kQuota : Kind::kFull};
-  }
-  const Lock lock(shard.mutex);
-  if (auto answer = FindAnswer(shard, claim)) {
-    room_.Give(taken.caller, kRecordBytes + reserve);
-    return *std::move(answer);
-  }
-  return Begin(shard, claim, taken.caller, static_cast<uint32_t>(kRecordBytes + reserve));
+}
+
+ClaimAnswer LocalTable::Refused(Room::Answer why) {
+  const bool quota = why == Room::Answer::kQuota;
+  (quota ? quota_ : full_).fetch_add(1, std::memory_order_relaxed);
+  return {quota ? Kind::kQuota : Kind::kFull};
 }
 
 // Time may have gone on since it was claimed, and its record may have come and gone: what counts is the
 // latest that the shard was told.
-std::optional<ClaimAnswer> LocalTable::FindAnswer(Shard& shard, const idempotency::Claim& claim) {
+std::optional<ClaimAnswer> LocalTable::FindAnswer(Shard& shard, const idempotency::Claim& claim,
+                                                  size_t hash) {
   const DomainTime now = shard.latest = std::max(shard.latest, claim.now);
   if (claim.minted) {
     if (*claim.minted > now + terms_.skew) return ClaimAnswer{Kind::kBadClock};
     if (now > *claim.minted + terms_.validity + terms_.skew) return ClaimAnswer{Kind::kExpired};
   }
   Expire(shard, now, kDropsPerClaim);
-  if (const uint32_t place = shard.records.Find(claim.key); place != kNone)
+  if (const uint32_t place = shard.records.Find(claim.key, hash); place != kNone)
     return Answer(shard, place, claim);
   if (claim.of_another_incarnation) return ClaimAnswer{Kind::kUnknown};
   return std::nullopt;
 }
 
-ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, uint32_t caller,
-                              uint32_t bytes) {
-  const uint32_t place = shard.records.Add(claim.key);
+ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, size_t hash,
+                              const Room::Taken& taken, uint32_t bytes) {
+  const uint32_t place = shard.records.Add(claim.key, hash);
   RecordSlab::Record& record = shard.records[place];
   ++shard.states[static_cast<size_t>(record.state)];
   record.fingerprint = claim.fingerprint;
-  record.token = claim.token;
   record.execution = executions_.fetch_add(1, std::memory_order_relaxed) + 1;
-  record.caller = caller;
+  record.caller = taken.caller;
   record.bytes = bytes;
   record.list = claim.minted ? 0 : 1;
   const DomainTime validity = claim.minted ? terms_.validity : terms_.app_validity;
@@ -149,8 +146,8 @@ void LocalTable::Put(Shard& shard, uint32_t place, State state) const {
   now = state;
 }
 
-void LocalTable::StopWaiting(const Digest& key, const Waiter& waiter) {
-  Shard& shard = ShardOf(key);
+void LocalTable::StopWaiting(const TokenKey& key, const Waiter& waiter) {
+  Shard& shard = ShardOf(key.Hash());
   const Lock lock(shard.mutex);
   const auto found = shard.waiters.find(key);
   if (found == shard.waiters.end()) return;
@@ -160,7 +157,8 @@ void LocalTable::StopWaiting(const Digest& key, const Waiter& waiter) {
   if (found->second.empty()) shard.waiters.erase(found);
 }
 
-std::vector<Waiter> LocalTable::TakeWaiters(Shard& shard, const Digest& key) {
+std::vector<Waiter> LocalTable::TakeWaiters(Shard& shard, const TokenKey& key) {
+  if (shard.waiters.empty()) return {};
   const auto found = shard.waiters.find(key);
   if (found == shard.waiters.end()) return {};
   std::vector<Waiter> waiters = std::move(found->second);
@@ -169,8 +167,9 @@ std::vector<Waiter> LocalTable::TakeWaiters(Shard& shard, const Digest& key) {
   return waiters;
 }
 
-uint32_t LocalTable::FindOpen(const Shard& shard, const Digest& key, uint64_t execution, Ended& why) const {
-  const uint32_t place = shard.records.Find(key);
+uint32_t LocalTable::FindOpen(const Shard& shard, const TokenKey& key, size_t hash, uint64_t execution,
+                              Ended& why) {
+  const uint32_t place = shard.records.Find(key, hash);
   why = Ended::kGone;
   if (place == kNone) return kNone;
   const RecordSlab::Record& record = shard.records[place];
@@ -182,7 +181,7 @@ uint32_t LocalTable::FindOpen(const Shard& shard, const Digest& key, uint64_t ex
   return place;
 }
 
-LocalTable::Ended LocalTable::Complete(const Digest& key, uint64_t execution,
+LocalTable::Ended LocalTable::Complete(const TokenKey& key, uint64_t execution,
                                        std::shared_ptr<const SavedAnswer> answer, uint16_t status) {
   // One that would not find room if it had all of it is not worth what others would lose for it.
   const uint64_t most = std::min<uint64_t>(terms_.room.bytes, UINT32_MAX / 2);
@@ -201,12 +200,13 @@ LocalTable::Ended LocalTable::Complete(const Digest& key, uint64_t execution,
 }
 
 // False, and nothing is done: there is no room for the answer.
-bool LocalTable::TryComplete(const Digest& key, uint64_t execution,
+bool LocalTable::TryComplete(const TokenKey& key, uint64_t execution,
                              const std::shared_ptr<const SavedAnswer>& answer, uint16_t status, Ended& ended,
                              std::vector<Waiter>& waiters) {
-  Shard& shard = ShardOf(key);
+  const size_t hash = key.Hash();
+  Shard& shard = ShardOf(hash);
   const Lock lock(shard.mutex);
-  const uint32_t place = FindOpen(shard, key, execution, ended);
+  const uint32_t place = FindOpen(shard, key, hash, execution, ended);
   if (place == kNone) return true;
   RecordSlab::Record& record = shard.records[place];
   const uint32_t bytes = answer == nullptr ? 0 : static_cast<uint32_t>(answer->Bytes());
@@ -227,13 +227,14 @@ bool LocalTable::TryComplete(const Digest& key, uint64_t execution,
 }
 
 template <typename Change>
-LocalTable::Ended LocalTable::EndWithout(const Digest& key, uint64_t execution, Change change) {
+LocalTable::Ended LocalTable::EndWithout(const TokenKey& key, uint64_t execution, Change change) {
   Ended ended = Ended::kDone;
   std::vector<Waiter> waiters;
   {
-    Shard& shard = ShardOf(key);
+    const size_t hash = key.Hash();
+    Shard& shard = ShardOf(hash);
     const Lock lock(shard.mutex);
-    const uint32_t place = FindOpen(shard, key, execution, ended);
+    const uint32_t place = FindOpen(shard, key, hash, execution, ended);
     if (place == kNone) return ended;
     change(shard, place);
     waiters = TakeWaiters(shard, key);
@@ -242,11 +243,11 @@ LocalTable::Ended LocalTable::EndWithout(const Digest& key, uint64_t execution, 
   return ended;
 }
 
-LocalTable::Ended LocalTable::Release(const Digest& key, uint64_t execution) {
+LocalTable::Ended LocalTable::Release(const TokenKey& key, uint64_t execution) {
   return EndWithout(key, execution, [this](Shard& shard, uint32_t place) { Drop(shard, place); });
 }
 
-LocalTable::Ended LocalTable::Abandon(const Digest& key, uint64_t execution) {
+LocalTable::Ended LocalTable::Abandon(const TokenKey& key, uint64_t execution) {
   return EndWithout(key, execution, [this](Shard& shard, uint32_t place) {
     (void)Resize(shard.records[place], 0);
     Put(shard, place, State::kUnknown);
@@ -334,7 +335,7 @@ std::vector<LocalTable::View> LocalTable::Find(const std::array<uint8_t, 8>& has
   constexpr uint32_t kAtOnce = 128;
   std::vector<View> views;
   const auto look = [&](const RecordSlab::Record& record) {
-    if (ShortHash(record.token) != hash) return;
+    if (ShortHash(record.key.token) != hash) return;
     views.push_back({.state = kWords[static_cast<size_t>(record.state)],
                      .execution = record.execution,
                      .status = record.status,

@@ -30,14 +30,13 @@
 #include "sidecar/idempotency/room.h"
 #include "sidecar/idempotency/saved_answer.h"
 #include "sidecar/idempotency/terms.h"
+#include "sidecar/idempotency/token_key.h"
 
 namespace pillion::idempotency {
 
 struct Claim {
-  Digest key;
+  TokenKey key;
   Digest fingerprint;
-  Digest caller;
-  std::array<uint8_t, 16> token{};  // its bytes; of an app's key, of its digest
   DomainTime now;
   // nullopt: the key has no time. Such a key runs again when its record's time is over.
   std::optional<DomainTime> minted;
@@ -82,7 +81,7 @@ class LocalTable {
 
   ClaimAnswer Claim(const idempotency::Claim& claim);
   // Its waiter is rung no more; it may have been rung before.
-  void StopWaiting(const Digest& key, const Waiter& waiter);
+  void StopWaiting(const TokenKey& key, const Waiter& waiter);
 
   enum class Ended : uint8_t {
     kDone,
@@ -92,12 +91,12 @@ class LocalTable {
   };
   // The execution was answered. `answer` null, or too large for the room that is left: only `status` is kept.
   // What memory is short of is taken from the largest answers first.
-  Ended Complete(const Digest& key, uint64_t execution, std::shared_ptr<const SavedAnswer> answer,
+  Ended Complete(const TokenKey& key, uint64_t execution, std::shared_ptr<const SavedAnswer> answer,
                  uint16_t status);
   // It provably never ran.
-  Ended Release(const Digest& key, uint64_t execution);
+  Ended Release(const TokenKey& key, uint64_t execution);
   // It may have run, and no answer came.
-  Ended Abandon(const Digest& key, uint64_t execution);
+  Ended Abandon(const TokenKey& key, uint64_t execution);
 
   // Drops what is over; for a timer, as claims do so by and by.
   void Sweep(DomainTime now);
@@ -146,24 +145,27 @@ class LocalTable {
   static constexpr size_t kShards = 16;
   static constexpr size_t kSizeClasses = 32;  // of answers: by the number of bits of their size
 
-  Shard& ShardOf(const Digest& key) const;
+  Shard& ShardOf(size_t hash) const;
+  ClaimAnswer Refused(Room::Answer why);
   void Put(Shard& shard, uint32_t place, RecordSlab::State state) const;
   // Of a record that is there, in what state it may be.
   ClaimAnswer Answer(Shard& shard, uint32_t place, const idempotency::Claim& claim);
   // nullopt: it is new.
-  std::optional<ClaimAnswer> FindAnswer(Shard& shard, const idempotency::Claim& claim);
-  ClaimAnswer Begin(Shard& shard, const idempotency::Claim& claim, uint32_t caller, uint32_t bytes);
+  std::optional<ClaimAnswer> FindAnswer(Shard& shard, const idempotency::Claim& claim, size_t hash);
+  ClaimAnswer Begin(Shard& shard, const idempotency::Claim& claim, size_t hash, const Room::Taken& taken,
+                    uint32_t bytes);
   ClaimAnswer Join(Shard& shard, const idempotency::Claim& claim);
   void Expire(Shard& shard, DomainTime now, size_t most);
   void Drop(Shard& shard, uint32_t place);
   void DropAnswer(Shard& shard, uint32_t place);
   // The place of the execution's record, where it may still be ended; else kNone, and `why` not.
-  uint32_t FindOpen(const Shard& shard, const Digest& key, uint64_t execution, Ended& why) const;
-  std::vector<Waiter> TakeWaiters(Shard& shard, const Digest& key);
+  static uint32_t FindOpen(const Shard& shard, const TokenKey& key, size_t hash, uint64_t execution,
+                           Ended& why);
+  std::vector<Waiter> TakeWaiters(Shard& shard, const TokenKey& key);
   // An execution ends with no answer: `change` its record, then who waits is rung.
   template <typename Change>
-  Ended EndWithout(const Digest& key, uint64_t execution, Change change);
-  bool TryComplete(const Digest& key, uint64_t execution, const std::shared_ptr<const SavedAnswer>& answer,
+  Ended EndWithout(const TokenKey& key, uint64_t execution, Change change);
+  bool TryComplete(const TokenKey& key, uint64_t execution, const std::shared_ptr<const SavedAnswer>& answer,
                    uint16_t status, Ended& ended, std::vector<Waiter>& waiters);
   bool Resize(RecordSlab::Record& record, uint32_t bytes);
   // 0: there is nothing to shed.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sidecar/base/random.h"
+#include "sidecar/idempotency/test_answer.h"
 
 namespace pillion::idempotency {
 namespace {
@@ -22,18 +23,19 @@ using Ended = LocalTable::Ended;
 
 constexpr DomainTime kStart{1'700'000'000'000};
 
-Digest Named(uint64_t number) {
+constexpr CallerId kCaller = 1'000'000;
+
+Digest Print(uint64_t number) {
   Random random(number);
   Digest digest;
   for (uint8_t& byte : digest.bytes) byte = static_cast<uint8_t>(random.Next());
   return digest;
 }
 
+TokenKey Named(uint64_t number, CallerId caller = kCaller) { return {Print(number).bytes, caller}; }
+
 std::shared_ptr<const SavedAnswer> AnswerOf(size_t bytes, uint16_t status = 201) {
-  auto answer = std::make_shared<SavedAnswer>();
-  answer->status = status;
-  answer->body.assign(bytes, 'x');
-  return answer;
+  return idempotency::AnswerOf(std::string(bytes, 'x'), status);
 }
 
 class LocalTableTest : public ::testing::Test {
@@ -45,8 +47,7 @@ class LocalTableTest : public ::testing::Test {
   struct Claim ClaimOf(uint64_t token, uint64_t print = 1) const {
     struct Claim claim;
     claim.key = Named(token);
-    claim.fingerprint = Named(print);
-    claim.caller = Named(1'000'000);
+    claim.fingerprint = Print(print);
     claim.now = now_;
     claim.minted = minted_;
     return claim;
@@ -54,7 +55,7 @@ class LocalTableTest : public ::testing::Test {
   ClaimAnswer Claim(uint64_t token, uint64_t print = 1) { return table().Claim(ClaimOf(token, print)); }
   ClaimAnswer ClaimAs(uint64_t caller, uint64_t token) {
     struct Claim claim = ClaimOf(token);
-    claim.caller = Named(caller);
+    claim.key.caller = caller;
     return table().Claim(claim);
   }
   ClaimAnswer ClaimWaiting(uint64_t token, uint64_t number) {
@@ -324,7 +325,7 @@ TEST_F(LocalTableTest, OneCallerLeavesRoomForOthers) {
 TEST_F(LocalTableTest, CallersThatHaveGoneTakeNoRoom) {
   for (uint64_t caller = 0; caller < 1000; ++caller) {
     const ClaimAnswer claimed = ClaimAs(caller, caller);
-    table().Release(Named(caller), claimed.execution);
+    table().Release(Named(caller, caller), claimed.execution);
   }
   EXPECT_EQ(table().Count().room.callers, 0u);
   EXPECT_EQ(table().Count().room.places, 1u);
@@ -374,9 +375,10 @@ TEST_F(LocalTableTest, WhereNothingIsLeftAnswersAreNotKeptAndThenTokensRefused) 
 }
 
 TEST_F(LocalTableTest, WhatIsReservedIsWhatAnswersAreLikelyToHave) {
+  // One of the 16, by the hash, which differs from one process to the next.
   const auto in_one_shard = [&](uint64_t number) {
     struct Claim claim = ClaimOf(number);
-    claim.key.bytes.back() = 0;
+    for (uint64_t i = 1; claim.key.Hash() % 16 != 0; ++i) claim.key = Named(number + i * 10'000);
     claim.most_answer_bytes = 1'000'000;
     return claim;
   };
@@ -437,20 +439,22 @@ TEST_F(LocalTableTest, WhatIsReservedIsThereForItsAnswer) {
 }
 
 TEST_F(LocalTableTest, RecordsAreFoundByTheHashOfTheirToken) {
+  const auto key_of = [](uint64_t token) {
+    TokenKey key;
+    key.caller = kCaller;
+    std::memcpy(key.token.data(), &token, sizeof(token));
+    return key;
+  };
   for (uint64_t token = 0; token < 1000; ++token) {
     struct Claim claim = ClaimOf(token);
-    std::memcpy(claim.token.data(), &token, sizeof(token));
+    claim.key = key_of(token);
     const ClaimAnswer claimed = table().Claim(claim);
     ASSERT_EQ(claimed.kind, Kind::kClaimed);
-    if (token == 700) table().Complete(Named(token), claimed.execution, AnswerOf(50), 201);
-    if (token == 701) table().Release(Named(token), claimed.execution);
-    if (token == 702) table().Abandon(Named(token), claimed.execution);
+    if (token == 700) table().Complete(claim.key, claimed.execution, AnswerOf(50), 201);
+    if (token == 701) table().Release(claim.key, claimed.execution);
+    if (token == 702) table().Abandon(claim.key, claimed.execution);
   }
-  const auto find = [&](uint64_t token) {
-    std::array<uint8_t, 16> bytes{};
-    std::memcpy(bytes.data(), &token, sizeof(token));
-    return table().Find(ShortHash(bytes));
-  };
+  const auto find = [&](uint64_t token) { return table().Find(ShortHash(key_of(token).token)); };
   const auto completed = find(700);
   ASSERT_EQ(completed.size(), 1u);
   EXPECT_EQ(completed[0].state, "completed");
@@ -560,13 +564,13 @@ class History {
     terms.room.caller_percent = 30;
     return terms;
   }
+  static TokenKey KeyOf(uint64_t token) { return Named(token, 2'000'000 + token % 4); }
   static uint16_t StatusOf(uint64_t execution) { return static_cast<uint16_t>(200 + execution % 300); }
 
   void Claim(uint64_t token) {
     struct Claim claim;
-    claim.key = Named(token);
-    claim.fingerprint = Named(1'000'000 + Draw(8) / 7);
-    claim.caller = Named(2'000'000 + token % 4);
+    claim.key = KeyOf(token);
+    claim.fingerprint = Print(1'000'000 + Draw(8) / 7);
     claim.now = now_;
     claim.minted = minted_[token];
     claim.most_answer_bytes = Draw(800);
@@ -597,7 +601,7 @@ class History {
       ASSERT_TRUE(answer.kind == Kind::kReplay || answer.kind == Kind::kTombstone);
       ASSERT_EQ(answer.status, StatusOf(known.execution)) << "I2";
       if (answer.answer != nullptr) {
-        ASSERT_EQ(answer.answer->body, std::to_string(known.execution));
+        ASSERT_EQ(answer.answer->content(), std::to_string(known.execution));
       }
     }
   }
@@ -611,17 +615,20 @@ class History {
     const bool done = expected == Ended::kDone;
     const uint64_t how = Draw(4);
     if (how < 2) {
-      auto answer = std::make_shared<SavedAnswer>();
-      answer->body = std::to_string(execution);
-      answer->headers.Add("x-pad", std::string(Draw(3000), 'p'));
+      http::HeaderList pad;
+      pad.Add("x-pad", std::string(Draw(3000), 'p'));
+      SliceQueue content;
+      content.AppendCopy(std::to_string(execution));
+      auto answer = SavedAnswer::Of(200, pad, [](const http::HeaderList::Field&) { return true; }, content,
+                                    nullptr, {});
       if (how == 0) answer = nullptr;
-      ASSERT_EQ(table_.Complete(Named(token), execution, answer, StatusOf(execution)), expected);
+      ASSERT_EQ(table_.Complete(KeyOf(token), execution, answer, StatusOf(execution)), expected);
       if (done) known.state = Known::State::kAnswered;
     } else if (how == 2) {
-      ASSERT_EQ(table_.Abandon(Named(token), execution), expected);
+      ASSERT_EQ(table_.Abandon(KeyOf(token), execution), expected);
       if (done) known.state = Known::State::kUnknown;
     } else {
-      ASSERT_EQ(table_.Release(Named(token), execution), expected);
+      ASSERT_EQ(table_.Release(KeyOf(token), execution), expected);
       if (!done) return;
       --ran_[token];
       model_.erase(token);

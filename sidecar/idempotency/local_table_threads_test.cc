@@ -7,6 +7,7 @@
 
 #include "sidecar/base/random.h"
 #include "sidecar/idempotency/local_table.h"
+#include "sidecar/idempotency/test_answer.h"
 
 namespace pillion::idempotency {
 namespace {
@@ -17,11 +18,12 @@ constexpr size_t kThreads = 4;
 constexpr uint64_t kTokens = 2000;
 constexpr int kAttempts = 12'000;  // of each thread
 
-Digest Named(uint64_t number) {
+TokenKey Named(uint64_t number) {
   Random random(number);
-  Digest digest;
-  for (uint8_t& byte : digest.bytes) byte = static_cast<uint8_t>(random.Next());
-  return digest;
+  TokenKey key;
+  for (uint8_t& byte : key.token) byte = static_cast<uint8_t>(random.Next());
+  key.caller = number % 3;
+  return key;
 }
 
 // All threads claim the same tokens; what each execution answers is its own number, and all who are told an
@@ -45,7 +47,6 @@ TEST(LocalTableThreads, EachTokenRunsOnceAndAllAreToldTheSame) {
           (static_cast<uint64_t>(i) * kTokens / kAttempts + Below(random.Next(), 8)) % kTokens;
       Claim claim;
       claim.key = Named(token);
-      claim.caller = Named(token % 3);
       claim.minted = claim.now = DomainTime(1'000'000);
       claim.waiter = Waiter{bell, static_cast<uint64_t>(i)};
       const ClaimAnswer answer = table.Claim(claim);
@@ -61,7 +62,7 @@ TEST(LocalTableThreads, EachTokenRunsOnceAndAllAreToldTheSame) {
       } else if (answer.kind == Kind::kReplay) {
         ++replays;
         uint64_t none = 0;
-        const uint64_t says = std::stoull(answer.answer->body);
+        const uint64_t says = std::stoull(std::string(answer.answer->content()));
         if (!told[token].compare_exchange_strong(none, says)) EXPECT_EQ(none, says);
       } else if (answer.kind == Kind::kClaimed) {
         if (random.Percent(30)) {
@@ -70,10 +71,8 @@ TEST(LocalTableThreads, EachTokenRunsOnceAndAllAreToldTheSame) {
         }
         ++ran[token];
         if (random.Percent(50)) std::this_thread::yield();
-        auto saved = std::make_shared<SavedAnswer>();
-        saved->body = std::to_string(answer.execution);
-        EXPECT_EQ(table.Complete(claim.key, answer.execution, std::move(saved), 200),
-                  LocalTable::Ended::kDone);
+        const auto saved = AnswerOf(std::to_string(answer.execution));
+        EXPECT_EQ(table.Complete(claim.key, answer.execution, saved, 200), LocalTable::Ended::kDone);
       } else {
         EXPECT_EQ(answer.kind, Kind::kTombstone);
       }

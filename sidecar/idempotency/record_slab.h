@@ -7,18 +7,22 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "sidecar/idempotency/digest.h"
 #include "sidecar/idempotency/saved_answer.h"
 #include "sidecar/idempotency/terms.h"
+#include "sidecar/idempotency/token_key.h"
 
 namespace pillion::idempotency {
 
 class RecordSlab {
  public:
+  RecordSlab() = default;
+  RecordSlab(const RecordSlab&) = delete;
+  RecordSlab& operator=(const RecordSlab&) = delete;
   static constexpr uint32_t kNone = UINT32_MAX;
   enum class State : uint8_t { kInFlight, kCompleted, kTombstone, kUnknown };
   static constexpr size_t kStates = 4;
@@ -29,9 +33,8 @@ class RecordSlab {
     uint32_t after = kNone;
   };
   struct Record {
-    Digest key;
+    TokenKey key;
     Digest fingerprint;
-    std::array<uint8_t, 16> token{};  // its bytes; of an app's key, of its digest
     uint64_t execution = 0;
     std::shared_ptr<const SavedAnswer> answer;
     DomainTime over{};  // when it is dropped
@@ -50,32 +53,32 @@ class RecordSlab {
     bool empty() const { return first == kNone; }
   };
 
-  Record& operator[](uint32_t place) { return records_[place]; }
-  const Record& operator[](uint32_t place) const { return records_[place]; }
-  // kNone: it is not there.
-  uint32_t Find(const Digest& key) const {
-    const auto found = places_.find(key);
-    return found == places_.end() ? kNone : *found;
+  Record& operator[](uint32_t place) { return (*blocks_[place / kBlock])[place % kBlock]; }
+  const Record& operator[](uint32_t place) const { return (*blocks_[place / kBlock])[place % kBlock]; }
+  // `hash`: the key's. kNone: it is not there.
+  uint32_t Find(const TokenKey& key, size_t hash) const {
+    const auto found = places_.find(Wanted{TagOf(hash), &key});
+    return found == places_.end() ? kNone : found->place;
   }
-  // `key` is not there yet.
-  uint32_t Add(const Digest& key) {
+  // `key` is not there yet; `hash` is its.
+  uint32_t Add(const TokenKey& key, size_t hash) {
     uint32_t place = free_;
     if (place == kNone) {
-      place = static_cast<uint32_t>(records_.size());
-      records_.emplace_back();
+      place = made_++;
+      if (place / kBlock == blocks_.size()) blocks_.push_back(std::make_unique<Block>());
     } else {
-      free_ = records_[place].links[0].after;
-      records_[place] = Record();
+      free_ = (*this)[place].links[0].after;
+      (*this)[place] = Record();
     }
-    records_[place].key = key;
-    places_.insert(place);
+    (*this)[place].key = key;
+    places_.insert(Entry{TagOf(hash), place});
     return place;
   }
   // It is in no list any more.
   void Drop(uint32_t place) {
-    places_.erase(place);
-    records_[place] = Record();
-    records_[place].links[0].after = free_;
+    places_.erase(Entry{TagOf((*this)[place].key.Hash()), place});
+    (*this)[place] = Record();
+    (*this)[place].links[0].after = free_;
     free_ = place;
   }
   void Append(List& list, By by, uint32_t place) {
@@ -95,31 +98,51 @@ class RecordSlab {
   template <typename Use>
   uint32_t ForSome(uint32_t first, uint32_t most, Use use) const {
     uint32_t place = first;
-    for (uint32_t i = 0; i < most && place < records_.size(); ++i, ++place) {
-      if (Find(records_[place].key) == place) use(records_[place]);
+    for (uint32_t i = 0; i < most && place < made_; ++i, ++place) {
+      const Record& record = (*this)[place];
+      if (Find(record.key, record.key.Hash()) == place) use(record);
     }
-    return place < records_.size() ? place : kNone;
+    return place < made_ ? place : kNone;
   }
 
  private:
-  Link& LinkOf(uint32_t place, By by) { return records_[place].links[static_cast<size_t>(by)]; }
+  Link& LinkOf(uint32_t place, By by) { return (*this)[place].links[static_cast<size_t>(by)]; }
+  // Of a record's hash as much as tells it from nearly all others: what is another's is not looked at, and no
+  // record when the table grows.
+  static uint32_t TagOf(size_t hash) { return static_cast<uint32_t>(hash >> 32); }
+  struct Entry {
+    uint32_t tag;
+    uint32_t place;
+  };
+  struct Wanted {
+    uint32_t tag;
+    const TokenKey* key;
+  };
   struct Hash {
     using is_transparent = void;
-    const std::deque<Record>* records;
-    size_t operator()(uint32_t place) const { return (*records)[place].key.Hash(); }
-    size_t operator()(const Digest& key) const { return key.Hash(); }
+    static size_t Spread(uint32_t tag) {
+      const uint64_t spread = tag * uint64_t{0x9E3779B97F4A7C15};
+      return spread ^ spread >> 32;
+    }
+    size_t operator()(const Entry& entry) const { return Spread(entry.tag); }
+    size_t operator()(const Wanted& wanted) const { return Spread(wanted.tag); }
   };
   struct Equal {
     using is_transparent = void;
-    const std::deque<Record>* records;
-    bool operator()(uint32_t a, uint32_t b) const { return a == b; }
-    bool operator()(uint32_t a, const Digest& key) const { return (*records)[a].key == key; }
-    bool operator()(const Digest& key, uint32_t a) const { return (*records)[a].key == key; }
+    const RecordSlab* slab;
+    bool operator()(const Entry& a, const Entry& b) const { return a.place == b.place; }
+    bool operator()(const Entry& a, const Wanted& b) const {
+      return a.tag == b.tag && (*slab)[a.place].key == *b.key;
+    }
+    bool operator()(const Wanted& a, const Entry& b) const { return (*this)(b, a); }
   };
 
-  std::deque<Record> records_;
+  static constexpr uint32_t kBlock = 64;
+  using Block = std::array<Record, kBlock>;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  uint32_t made_ = 0;
   uint32_t free_ = kNone;  // chained by links[0].after
-  absl::flat_hash_set<uint32_t, Hash, Equal> places_{0, Hash{&records_}, Equal{&records_}};
+  absl::flat_hash_set<Entry, Hash, Equal> places_{0, Hash{}, Equal{this}};
 };
 
 }  // namespace pillion::idempotency

@@ -4,7 +4,7 @@ namespace pillion::idempotency {
 
 using Lock = std::lock_guard<std::mutex>;
 
-Room::Taken Room::Take(const Digest& caller, uint64_t bytes) {
+Room::Taken Room::Take(CallerId caller, uint64_t bytes) {
   const Lock lock(mutex_);
   if (records_ >= limits_.records) return {Answer::kNoRecords};
   const uint64_t free = limits_.records - records_;

@@ -28,7 +28,7 @@ class Room {
 
   explicit Room(const RoomLimits& limits) : limits_(limits) {}
   // One more record of that caller, and the bytes that it may come to need.
-  [[nodiscard]] Taken Take(const Digest& caller, uint64_t bytes);
+  [[nodiscard]] Taken Take(CallerId caller, uint64_t bytes);
   void Give(uint32_t caller, uint64_t bytes);
   [[nodiscard]] bool TakeBytes(uint64_t bytes);
   void GiveBytes(uint64_t bytes);
@@ -46,7 +46,7 @@ class Room {
 
  private:
   struct Caller {
-    Digest who;
+    CallerId who = 0;
     uint64_t records = 0;
   };
   const RoomLimits limits_;
@@ -55,8 +55,8 @@ class Room {
   uint64_t bytes_ = 0;
   uint64_t waiters_ = 0;
   std::vector<Caller> callers_;
-  std::vector<uint32_t> free_;                       // places in it
-  absl::flat_hash_map<Digest, uint32_t> by_caller_;  // those that hold records
+  std::vector<uint32_t> free_;                         // places in it
+  absl::flat_hash_map<CallerId, uint32_t> by_caller_;  // those that hold records
 };
 
 }  // namespace pillion::idempotency

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
+
+#include "sidecar/idempotency/test_answer.h"
 
 namespace pillion::idempotency {
 namespace {
@@ -39,11 +42,9 @@ TEST(Tables, WhereMemoryIsShortHalfOfTheAnswersGo) {
   tables.Find(2, {});
   for (uint8_t i = 0; i < 64; ++i) {
     Claim claim = ClaimAt(DomainTime(1'000'000));
-    claim.key.bytes.fill(i);
+    claim.key.token.fill(i);
     const ClaimAnswer claimed = table->Claim(claim);
-    auto answer = std::make_shared<SavedAnswer>();
-    answer->body.assign(1000, 'x');
-    table->Complete(claim.key, claimed.execution, answer, 200);
+    table->Complete(claim.key, claimed.execution, AnswerOf(std::string(1000, 'x')), 200);
   }
   tables.ShedHalf();
   EXPECT_EQ(table->Count().completed, 32u);

@@ -8,13 +8,6 @@ namespace {
 // Behind which bytes a hyphen stands.
 constexpr bool HyphenAfter(size_t byte) { return byte == 3 || byte == 5 || byte == 7 || byte == 9; }
 
-std::optional<uint8_t> ReadDigit(char c) {
-  if (c >= '0' && c <= '9') return static_cast<uint8_t>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<uint8_t>(c - 'a' + 10);
-  if (c >= 'A' && c <= 'F') return static_cast<uint8_t>(c - 'A' + 10);
-  return std::nullopt;
-}
-
 }  // namespace
 
 Token Token::Mint(DomainTime now, Random& random) {
@@ -35,10 +28,9 @@ std::optional<Token> Token::Parse(std::string_view text) {
   Token token;
   size_t at = 0;
   for (size_t i = 0; i < token.bytes_.size(); ++i) {
-    const auto high = ReadDigit(text[at]);
-    const auto low = ReadDigit(text[at + 1]);
-    if (!high || !low) return std::nullopt;
-    token.bytes_[i] = static_cast<uint8_t>(*high << 4 | *low);
+    const unsigned byte = HexByte(text.data() + at);
+    if (byte > 0xFF) return std::nullopt;
+    token.bytes_[i] = static_cast<uint8_t>(byte);
     at += 2;
     if (HyphenAfter(i) && text[at++] != '-') return std::nullopt;
   }
@@ -46,13 +38,12 @@ std::optional<Token> Token::Parse(std::string_view text) {
   return token;
 }
 
-std::string Token::ToString() const {
-  std::string text;
-  text.reserve(kTextBytes);
+Token::Text Token::text() const {
+  Text text;
+  char* out = text.data();
   for (size_t i = 0; i < bytes_.size(); ++i) {
-    text += kHexDigits[bytes_[i] >> 4];
-    text += kHexDigits[bytes_[i] & 15];
-    if (HyphenAfter(i)) text += '-';
+    out = WriteHex({&bytes_[i], 1}, out);
+    if (HyphenAfter(i)) *out++ = '-';
   }
   return text;
 }

@@ -30,7 +30,12 @@ class Token {
   static std::optional<Token> Parse(std::string_view text);
 
   // Lower case.
-  std::string ToString() const;
+  using Text = std::array<char, kTextBytes>;
+  Text text() const;
+  std::string ToString() const {
+    const Text digits = text();
+    return {digits.data(), digits.size()};
+  }
   DomainTime minted() const;
   // The 16 bytes, for digests.
   std::string_view bytes() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }

@@ -26,13 +26,8 @@ DomainTime Now(const filter::RequestView& request) {
 
 }  // namespace
 
-Guard::Guard(const config::TokenDomain& domain, idempotency::Digester& digester, filter::TokenState& told,
-             Tokened request)
-    : domain_(domain),
-      digester_(digester),
-      table_(domain.holder->table),
-      told_(told),
-      request_(std::move(request)) {}
+Guard::Guard(const config::TokenDomain& domain, filter::TokenState& told, const Tokened& request)
+    : domain_(domain), table_(domain.holder->table), told_(told), request_(request) {}
 
 Guard::~Guard() {
   StopWaiting();
@@ -67,17 +62,12 @@ Decision Guard::OnRequestTrailers(const filter::RequestBodyView& body, http::Hea
 }
 
 idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
-  const idempotency::Scope scope{.domain = {reinterpret_cast<const char*>(&domain_.id), sizeof(domain_.id)},
-                                 .caller = request_.caller};
   idempotency::Claim claim;
-  claim.key = key_ = LookupKey(digester_, scope, request_.token.bytes());
-  claim.fingerprint = Fingerprint(digester_, body.head, body.in);
-  // All of whom nothing is proven are one.
-  if (!request_.caller.empty()) claim.caller = LookupKey(digester_, scope, "");
-  claim.token = request_.token.array();
+  claim.key = key_ = {told_.taken->array(), request_.caller};
+  claim.fingerprint = idempotency::Fingerprint(body.head, body.in);
   if (domain_.keeps_answers) claim.most_answer_bytes = domain_.max_response_bytes;
   claim.now = Now(body.request);
-  claim.minted = request_.token.minted();
+  claim.minted = told_.taken->minted();
   claim.of_another_incarnation = request_.of_another_incarnation;
   return claim;
 }
@@ -99,11 +89,11 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
         return Tell(body, {TokenProblem::kNoRoom});
       }
       state_ = State::kRuns;
-      execution_ = answer.execution;
-      claimed_at_ = claim.now;
+      number_ = answer.execution;
+      execution_.at = claim.now;
       if (body.request.state.trace.sampled) {
-        trace_ = body.request.state.trace.trace;
-        span_ = body.request.state.trace.server_span;
+        execution_.trace = body.request.state.trace.trace;
+        execution_.span = body.request.state.trace.server_span;
       }
       until_ = caller.now + domain_.terms.max_execution;
       grpc_ = GrpcTypeOf(body.head.headers);
@@ -158,13 +148,13 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
   state_ = State::kOver;
   replay_ = answer.answer;
   told_.verdict = waits_since_ ? Verdict::kCoalesced : Verdict::kReplayed;
-  told_.linked_trace = replay_->trace;
-  told_.linked_span = replay_->span;
+  told_.linked_trace = replay_->execution().trace;
+  told_.linked_span = replay_->execution().span;
   const filter::Caller& caller = *body.request.caller;
   if (waits_since_) {
     caller.stats.token_waits.Record(caller.now - *waits_since_);
   } else {
-    caller.stats.token_replay_ages.Record(Now(body.request) - replay_->at);
+    caller.stats.token_replay_ages.Record(Now(body.request) - replay_->execution().at);
   }
   FillReplay(*replay_, *told_.verdict, Now(body.request), answer.execution, body.response,
              body.response_body);
@@ -207,17 +197,12 @@ Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
     return Decision::kContinue;
   }
   answered_ = true;
-  saving_ = std::make_unique<idempotency::SavedAnswer>();
-  saving_->at = claimed_at_;
-  saving_->trace = trace_;
-  saving_->span = span_;
-  CopySaved(response.head, *saving_);
   Say(Verdict::kExecuted, headers);
   // What has no end in sight is not held for it.
   const auto type = headers.Find(http::Known::kContentType);
   const bool stream = type && EqualsIgnoreCase(type->substr(0, kEventStream.size()), kEventStream);
-  if (!domain_.keeps_answers || stream) KeepStatus(saving_->status);
-  if (response.end) Save({}, nullptr);
+  if (!domain_.keeps_answers || stream) KeepStatus(response.head.status);
+  if (response.end) Save(response.head, {}, nullptr);
   return state_ == State::kRuns ? Decision::kHold : Decision::kContinue;
 }
 
@@ -229,7 +214,7 @@ Decision Guard::OnResponseBody(const filter::ResponseBodyView& body) {
   }
   if (state_ == State::kRuns) {
     if (body.in.bytes() <= domain_.max_response_bytes) return Decision::kHold;
-    KeepStatus(saving_->status);
+    KeepStatus(body.head.status);
   }
   body.out.MoveFrom(body.in, SIZE_MAX);
   return Decision::kContinue;
@@ -237,45 +222,42 @@ Decision Guard::OnResponseBody(const filter::ResponseBodyView& body) {
 
 Decision Guard::OnResponseTrailers(const filter::ResponseBodyView& body, http::HeaderList& trailers) {
   if (state_ == State::kRuns) {
-    Save(body.in.ToString(), &trailers);
+    Save(body.head, body.in, trailers.empty() ? nullptr : &trailers);
     body.out.MoveFrom(body.in, SIZE_MAX);
   } else if (state_ == State::kReplaces) {
     trailers.Clear();
   } else if (replay_ != nullptr) {
-    for (size_t i = 0; i < replay_->trailers.size(); ++i)
-      trailers.Add(replay_->trailers[i].name, replay_->trailers[i].value);
+    replay_->AddTrailersTo(trailers);
   }
   return Decision::kContinue;
 }
 
-void Guard::Save(std::string body, const http::HeaderList* trailers) {
+void Guard::Save(const http::ResponseHead& head, const SliceQueue& content,
+                 const http::HeaderList* trailers) {
   if (state_ != State::kRuns) return;
-  saving_->body = std::move(body);
-  if (trailers != nullptr && !trailers->empty()) {
-    saving_->has_trailers = true;
-    saving_->trailers = *trailers;
-  }
   state_ = State::kOver;
-  const uint16_t status = saving_->status;
-  table_->Complete(key_, execution_, std::move(saving_), status);
+  table_->Complete(
+      key_, number_,
+      idempotency::SavedAnswer::Of(head.status, head.headers, IsSaved, content, trailers, execution_),
+      head.status);
 }
 
 void Guard::KeepStatus(uint16_t status) {
   if (state_ != State::kRuns) return;
   state_ = State::kOver;
-  table_->Complete(key_, execution_, nullptr, status);
+  table_->Complete(key_, number_, nullptr, status);
 }
 
 void Guard::Release() {
   if (state_ != State::kRuns) return;
   state_ = State::kOver;
-  table_->Release(key_, execution_);
+  table_->Release(key_, number_);
 }
 
 void Guard::Abandon() {
   if (state_ != State::kRuns) return;
   state_ = State::kOver;
-  table_->Abandon(key_, execution_);
+  table_->Abandon(key_, number_);
 }
 
 }  // namespace pillion::filters

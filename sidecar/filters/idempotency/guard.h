@@ -22,24 +22,22 @@
 #include "sidecar/filters/idempotency/token_answers.h"
 #include "sidecar/idempotency/digest.h"
 #include "sidecar/idempotency/local_table.h"
-#include "sidecar/idempotency/token.h"
+#include "sidecar/idempotency/token_key.h"
 
 namespace pillion::filters {
 
 // What is known of a request when its head is here.
 struct Tokened {
-  idempotency::Token token;
   bool of_another_incarnation = false;
   bool translated = false;  // other filters may have changed its content
-  std::string caller;       // "": nothing is proven of it
+  idempotency::CallerId caller = 0;
   time::MonotonicTime deadline = time::MonotonicTime::max();
 };
 
 class Guard final : public filter::Transform {
  public:
-  // `domain`, `digester` and `told`, which is the request's own, outlive it.
-  Guard(const config::TokenDomain& domain, idempotency::Digester& digester, filter::TokenState& told,
-        Tokened request);
+  // `domain` and `told`, which is the request's own and has taken a token, outlive it.
+  Guard(const config::TokenDomain& domain, filter::TokenState& told, const Tokened& request);
   ~Guard() override;
 
   filter::Decision OnRequestBody(const filter::RequestBodyView& body) override;
@@ -68,14 +66,13 @@ class Guard final : public filter::Transform {
   void StopWaiting();
   void Say(idempotency::Verdict verdict, http::HeaderList& headers);
   // The execution has ended, in one of these ways.
-  void Save(std::string body, const http::HeaderList* trailers);
+  void Save(const http::ResponseHead& head, const SliceQueue& content, const http::HeaderList* trailers);
   void KeepStatus(uint16_t status);
   void Release();
   void Abandon();
   bool IsRelease(const filter::ResponseHeadView& response) const;
 
   const config::TokenDomain& domain_;
-  idempotency::Digester& digester_;  // its worker's
   const std::shared_ptr<idempotency::LocalTable> table_;
   filter::TokenState& told_;
   const Tokened request_;
@@ -84,14 +81,11 @@ class Guard final : public filter::Transform {
   std::optional<time::MonotonicTime> waits_since_;  // it has waited
   bool detached_ = false;
   std::optional<idempotency::Waiter> waiter_;  // in the table
-  idempotency::Digest key_;
-  uint64_t execution_ = 0;
-  idempotency::DomainTime claimed_at_{};
-  telemetry::TraceId trace_{};
-  telemetry::SpanId span_{};
+  idempotency::TokenKey key_;
+  uint64_t number_ = 0;  // of the execution
+  idempotency::Execution execution_;
   time::MonotonicTime until_{};  // an execution is given up then
   std::string grpc_;             // content type of its request; "": it is none
-  std::unique_ptr<idempotency::SavedAnswer> saving_;
   std::shared_ptr<const idempotency::SavedAnswer> replay_;
   SliceQueue instead_;  // kReplaces
 };

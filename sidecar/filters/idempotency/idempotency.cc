@@ -4,6 +4,8 @@
 #include <charconv>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 
@@ -13,7 +15,6 @@
 #include "sidecar/filter/peer_identity.h"
 #include "sidecar/filters/idempotency/guard.h"
 #include "sidecar/filters/idempotency/token_answers.h"
-#include "sidecar/idempotency/hello.h"
 
 namespace pillion::filters {
 namespace {
@@ -21,9 +22,8 @@ namespace {
 using filter::Decision;
 
 const config::TokenDomain* FindDomain(const config::TokenDomains* domains, const filter::TokenState& fields) {
-  const auto id = idempotency::ParseDomainId(fields.domain);
-  if (domains == nullptr || !id) return nullptr;
-  const auto found = std::ranges::find(domains->all, *id, &config::TokenDomain::id);
+  if (domains == nullptr) return nullptr;
+  const auto found = std::ranges::find(domains->all, fields.domain, &config::TokenDomain::id);
   return found == domains->all.end() ? nullptr : &*found;
 }
 
@@ -67,6 +67,22 @@ Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
 
 }  // namespace
 
+// Connections bring many requests of one caller after each other.
+struct Idempotency::LastCaller {
+  std::string identity;
+  idempotency::CallerId id = 0;
+  idempotency::CallerId Find(std::string_view caller) {
+    if (caller != identity) {
+      identity = caller;
+      id = idempotency::CallerOf(caller);
+    }
+    return id;
+  }
+};
+
+Idempotency::Idempotency() : last_caller_(std::make_unique<LastCaller>()) {}
+Idempotency::~Idempotency() = default;
+
 Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
   if (request.state.token == nullptr) {
     if (const config::TokenPolicy* const policy = PolicyFor(request)) {
@@ -80,21 +96,17 @@ Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
   // What has one and is not protected by it must not run: whoever sent it may send it again.
   const config::TokenDomain* const domain = FindDomain(config::TokenDomainsOf(request.options), *fields);
   if (domain == nullptr) return Refuse(request, TokenProblem::kOtherDomain);
-  const auto token = idempotency::Token::Parse(fields->token);
-  const auto first = idempotency::ParseIncarnation(fields->first);
-  if (!token || !first) return Refuse(request, TokenProblem::kNoToken);
+  if (!fields->taken) return Refuse(request, TokenProblem::kNoToken);
   Tokened tokened;
-  tokened.token = *token;
-  tokened.of_another_incarnation = *first != domain->holder->incarnation;
+  tokened.of_another_incarnation =
+      fields->first.value_or(domain->holder->incarnation) != domain->holder->incarnation;
   tokened.translated = request.state.chain != nullptr;
-  tokened.caller = filter::PeerIdentity(request.caller->security);
+  tokened.caller = last_caller_->Find(filter::PeerIdentity(request.caller->security));
   tokened.deadline = DeadlineOf(request);
   // Beside what it keeps of a message it takes what one step brings.
   const filter::HeldLimits limits{domain->max_request_bytes + 2 * filter::kStepBytes,
                                   domain->max_response_bytes + 2 * filter::kStepBytes};
-  fields->taken = *token;
-  filter::AddTransform(request.state,
-                       std::make_unique<Guard>(*domain, *digester_, *fields, std::move(tokened)), limits);
+  filter::AddTransform(request.state, std::make_unique<Guard>(*domain, *fields, tokened), limits);
   return Decision::kHold;
 }
 

@@ -6,17 +6,21 @@
 #include <memory>
 
 #include "sidecar/filter/filter.h"
-#include "sidecar/idempotency/digest.h"
 
 namespace pillion::filters {
 
 class Idempotency final : public filter::Filter {
  public:
+  Idempotency();
+  ~Idempotency() override;
+  Idempotency(const Idempotency&) = delete;
+  Idempotency& operator=(const Idempotency&) = delete;
   filter::Decision OnRequestHead(const filter::RequestView& request) const override;
 
  private:
   // Its worker's, for one request at a time: const filters have no state of their own.
-  const std::unique_ptr<idempotency::Digester> digester_ = std::make_unique<idempotency::Digester>();
+  struct LastCaller;
+  const std::unique_ptr<LastCaller> last_caller_;
 };
 
 }  // namespace pillion::filters

@@ -48,10 +48,8 @@ class IdempotencyTest : public ::testing::Test {
     drive->now = time::MonotonicTime(now_ - kStart);
     drive->wall = time::WallTime(now_);
     auto fields = std::make_unique<filter::TokenState>();
-    fields->token = token.ToString();
-    fields->attempt = "1;max=3";
-    fields->first = idempotency::ToHex(domain_.holder->incarnation);
-    fields->domain = idempotency::ToHex(idempotency::DomainId{7});
+    fields->taken = token;
+    fields->domain = 7;
     drive->state.token = std::move(fields);
     return drive;
   }
@@ -458,7 +456,7 @@ TEST_F(IdempotencyTest, ATokenOfAnotherIncarnationIsNeverRun) {
   const Token token = Mint();
   const auto elsewhere = [&] {
     auto drive = Attempt(token);
-    drive->state.token->first = idempotency::ToHex(idempotency::Incarnation{9});
+    drive->state.token->first = idempotency::Incarnation{9};
     drive->Request("body", 0);
     return Of(*drive);
   };
@@ -474,10 +472,9 @@ TEST_F(IdempotencyTest, WhatIsNoTokenOfOursIsRefusedBeforeItRuns) {
     drive->Request("body", 0);
     return Of(*drive);
   };
-  EXPECT_EQ(with([](auto& fields) { fields.token = "x"; }), Told(400, "bad-token"));
-  EXPECT_EQ(with([](auto& fields) { fields.first = ""; }), Told(400, "bad-token"));
-  EXPECT_EQ(with([](auto& fields) { fields.domain = "0000000000000008"; }), Told(503, "not-executed"));
-  EXPECT_EQ(with([](auto& fields) { fields.domain = ""; }), Told(503, "not-executed"));
+  EXPECT_EQ(with([](auto& fields) { fields.taken.reset(); }), Told(400, "bad-token"));
+  EXPECT_EQ(with([](auto& fields) { fields.domain = 8; }), Told(503, "not-executed"));
+  EXPECT_EQ(with([](auto& fields) { fields.domain = 0; }), Told(503, "not-executed"));
   EXPECT_EQ(table().Count().room.records, 0u);
 }
 

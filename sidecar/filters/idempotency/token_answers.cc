@@ -70,8 +70,8 @@ bool IsOfOneMessage(http::Known known, std::string_view name) {
     case Known::kUpgrade:
       return true;
     default:
-      return http::Lookup(name) == Known::kOther && (name == "server-timing" || name == "retry-after" ||
-                                                     name == "Server-Timing" || name == "Retry-After");
+      return known == Known::kOther && (name == "server-timing" || name == "retry-after" ||
+                                        name == "Server-Timing" || name == "Retry-After");
   }
 }
 
@@ -116,25 +116,18 @@ void FillReplay(const idempotency::SavedAnswer& saved, Verdict verdict, idempote
                 uint64_t execution, http::ResponseHead& head, SliceQueue& body) {
   head.Clear();
   body.Clear();
-  head.status = saved.status;
-  head.headers = saved.headers;
-  const int64_t age = std::max<int64_t>(0, (now - saved.at).count() / 1000);
+  head.status = saved.status();
+  saved.AddHeadTo(head.headers);
+  const int64_t age = std::max<int64_t>(0, (now - saved.execution().at).count() / 1000);
   std::string told(idempotency::ToString(verdict));
   told += ";age=" + std::to_string(age) + ";exec=\"" + std::to_string(execution) + '"';
   head.headers.Add(http::Known::kPillionDedup, told);
   using Kind = http::ContentLength::Kind;
-  head.content = saved.has_trailers ? http::ContentLength{Kind::kUnsized, 0}
-                                    : http::ContentLength{Kind::kSized, saved.body.size()};
-  body.AppendCopy(saved.body);
+  head.content = saved.has_trailers() ? http::ContentLength{Kind::kUnsized, 0}
+                                      : http::ContentLength{Kind::kSized, saved.content().size()};
+  body.AppendCopy(saved.content());
 }
 
-void CopySaved(const http::ResponseHead& head, idempotency::SavedAnswer& saved) {
-  saved.status = head.status;
-  for (size_t i = 0; i < head.headers.size(); ++i) {
-    const http::HeaderList::Field field = head.headers[i];
-    if (!IsOfOneMessage(field.known, field.name))
-      saved.headers.AddKnown(field.known, field.name, field.value);
-  }
-}
+bool IsSaved(const http::HeaderList::Field& field) { return !IsOfOneMessage(field.known, field.name); }
 
 }  // namespace pillion::filters

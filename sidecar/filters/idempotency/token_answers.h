@@ -48,8 +48,8 @@ idempotency::Verdict FillAnswer(const TokenAnswer& answer, std::string_view grpc
 // The answer again, but for its trailers.
 void FillReplay(const idempotency::SavedAnswer& saved, idempotency::Verdict verdict,
                 idempotency::DomainTime now, uint64_t execution, http::ResponseHead& head, SliceQueue& body);
-// Of an answer of the app's, without what is another message's, or a hop's.
-void CopySaved(const http::ResponseHead& head, idempotency::SavedAnswer& saved);
+// Of an answer of the app's: not what is another message's, or a hop's.
+bool IsSaved(const http::HeaderList::Field& field);
 
 }  // namespace pillion::filters
 

@@ -68,7 +68,7 @@ std::optional<std::string> ValueOf(const Action& action, const filter::RequestVi
     case Action::Kind::kClientAddress:
       return filter::ClientHost(request.options.policy, request.caller->peer, request.head.headers);
     case Action::Kind::kPeerIdentity: {
-      std::string identity = filter::PeerIdentity(request.caller->security);
+      std::string identity(filter::PeerIdentity(request.caller->security));
       if (identity.empty()) return std::nullopt;
       return identity;
     }
