@@ -567,9 +567,9 @@ bool Exchange::StripResponse(http::ResponseHead& head) {
     if (http::ResponseHasNoContent(client_->request().method, head.status)) local_body_.Clear();
     return true;
   }
-  TakeOrigin(head);
   head.headers.Remove(http::Known::kPillionDedup);
   head.headers.Remove(http::Known::kPillionOther);
+  TakeOrigin(head);
   // Which of the protocols that were asked for the app has chosen (RFC 9110 section 7.8).
   if (head.status == 101 && head.upgrade.empty())
     head.upgrade = head.headers.Find(http::Known::kUpgrade).value_or(client_->request().upgrade);

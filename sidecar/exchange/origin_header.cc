@@ -27,10 +27,14 @@ char SpellingOf(std::string_view name) {
   return lower ? 'l' : title ? 't' : '\0';
 }
 
+// A sidecar's own, which it takes off before it restores the others'.
+bool IsOurs(const HeaderList::Field& field) { return field.known == http::Known::kPillionDedup; }
+
 void AppendSpelling(const HeaderList& headers, bool title_names, std::string& out) {
   size_t titles = 0;
   size_t lowers = 0;
   for (size_t i = 0; i < headers.size(); ++i) {
+    if (IsOurs(headers[i])) continue;
     const char spelling = SpellingOf(headers[i].name);
     titles += spelling == 't';
     lowers += spelling == 'l';
@@ -42,7 +46,7 @@ void AppendSpelling(const HeaderList& headers, bool title_names, std::string& ou
   char separator = '=';
   for (size_t i = 0; i < headers.size(); ++i) {
     const std::string_view name = headers[i].name;
-    if (SpellingOf(name) == common) continue;
+    if (IsOurs(headers[i]) || SpellingOf(name) == common) continue;
     if (separator == '=') out += ";x";
     out += separator;
     out += name;

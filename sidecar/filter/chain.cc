@@ -41,9 +41,9 @@ void AddTransform(RequestState& state, std::unique_ptr<Transform> transform, Hel
 }
 
 void Chain::Add(std::unique_ptr<Transform> transform, HeldLimits limits) {
-  Link link{std::move(transform), limits, {}, {}};
-  link.request.in = std::move(request_out_);  // what the links before it have let out while they held
-  links_.push_back(std::move(link));
+  Link& link = links_.emplace_back(std::move(transform), limits);
+  // What the links before it have let out while they held.
+  if (!request_out_.empty()) link.request.in = std::move(request_out_);
 }
 
 bool Chain::only_response_head() const {

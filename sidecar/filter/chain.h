@@ -11,8 +11,10 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/container/inlined_vector.h"
+#include "sidecar/base/recycled.h"
 #include "sidecar/filter/filter.h"
 
 namespace pillion::filter {
@@ -37,8 +39,9 @@ enum class Passage : uint8_t {
   kRematch,   // request side: the head was held, may go, and has changed
 };
 
-class Chain {
+class Chain : public Recycled<Chain> {
  public:
+  Chain() = default;
   void Add(std::unique_ptr<Transform> transform, HeldLimits limits);
 
   // Takes a step's worth of `content` through the request hooks. `ended`: no content comes behind it; then
@@ -85,6 +88,7 @@ class Chain {
     bool over = false;  // it has seen the end
   };
   struct Link {
+    Link(std::unique_ptr<Transform> hooks, HeldLimits most) : transform(std::move(hooks)), limits(most) {}
     std::unique_ptr<Transform> transform;
     HeldLimits limits;
     Lane request;

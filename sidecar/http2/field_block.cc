@@ -20,7 +20,6 @@ uint8_t IndexFlag(Known known, std::string_view value) {
   switch (known) {
     case Known::kContentLength:
     case Known::kGrpcTimeout:
-    case Known::kPillionToken:
     case Known::kRequestId:
     case Known::kTraceparent:
     case Known::kTracestate:
@@ -79,8 +78,17 @@ void FieldBlock::AddLength(uint64_t bytes) {
 void FieldBlock::AddHeaders(const http::HeaderList& headers) {
   for (size_t i = 0; i < headers.size(); ++i) {
     const http::HeaderList::Field field = headers[i];
-    if (IsSent(field)) Add(field.name, field.value, IndexFlag(field.known, field.value));
+    if (!IsSent(field)) continue;
+    const bool token = field.known == Known::kPillionToken;
+    Add(field.name, field.value, token ? TokenFlag() : IndexFlag(field.known, field.value));
   }
+}
+
+// A token is new on each request, as long as its name is the same: one of so many is indexed, so that the
+// others find their name in the table, which forgets what came first.
+uint8_t FieldBlock::TokenFlag() {
+  constexpr uint32_t kIndexEvery = 256;
+  return tokens_++ % kIndexEvery == 0 ? NGHTTP2_NV_FLAG_NONE : NGHTTP2_NV_FLAG_NO_INDEX;
 }
 
 void FieldBlock::SetRequest(const http::RequestHead& head) {

@@ -7,6 +7,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -30,9 +31,11 @@ class FieldBlock {
   void Add(std::string_view name, std::string_view value, uint8_t flags = NGHTTP2_NV_FLAG_NONE);
   void AddLength(uint64_t bytes);
   void AddHeaders(const http::HeaderList& headers);
+  uint8_t TokenFlag();
 
   std::vector<nghttp2_nv> fields_;
   size_t weight_ = 0;
+  uint32_t tokens_ = 0;
   char status_[3];
   char length_[20];
 };

@@ -2,11 +2,13 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "sidecar/idempotency/digest.h"
 
+#include <endian.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <utility>
 
 #include "sidecar/base/hex.h"
 
@@ -39,13 +41,21 @@ Digester::Digester() {
 }
 
 void Digester::Add(std::string_view bytes) {
+  if (bytes.size() > pending_.size() - pending_bytes_) {
+    Update({pending_.data(), std::exchange(pending_bytes_, 0)});
+    if (bytes.size() > pending_.size()) return Update(bytes);
+  }
+  if (bytes.empty()) return;
+  std::memcpy(pending_.data() + pending_bytes_, bytes.data(), bytes.size());
+  pending_bytes_ += bytes.size();
+}
+
+void Digester::Update(std::string_view bytes) {
   if (SHA256_Update(&running_, bytes.data(), bytes.size()) != 1) std::abort();
 }
 
 void Digester::AddLength(size_t bytes) {
-  const auto length = static_cast<uint64_t>(bytes);
-  std::array<char, 8> text;
-  for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(length >> (56 - 8 * i));
+  const auto text = std::bit_cast<std::array<char, 8>>(htobe64(bytes));
   Add({text.data(), text.size()});
 }
 
@@ -60,6 +70,7 @@ void Digester::Part(const SliceQueue& part) {
 }
 
 Digest Digester::End() {
+  Update({pending_.data(), pending_bytes_});
   std::array<uint8_t, SHA256_DIGEST_LENGTH> whole;
   if (SHA256_Final(whole.data(), &running_) != 1) std::abort();
   Digest digest;

@@ -47,7 +47,11 @@ class Digester {
  private:
   void Add(std::string_view bytes);
   void AddLength(size_t bytes);
+  void Update(std::string_view bytes);
   SHA256_CTX running_;
+  // Parts are mostly a few bytes: they go on together.
+  std::array<char, 512> pending_;
+  size_t pending_bytes_ = 0;
 };
 
 // Who may not be told another's answer.

@@ -47,7 +47,6 @@ class SavedAnswer {
   size_t Bytes() const { return sizeof(SavedAnswer) + text_.size(); }
 
  private:
-  void Append(const http::HeaderList::Field& field);
   void AddTo(http::HeaderList& out, size_t from, size_t to) const;
 
   Execution execution_;

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 
+#include "sidecar/base/recycled.h"
 #include "sidecar/config/tokens.h"
 #include "sidecar/filter/filter.h"
 #include "sidecar/filters/idempotency/token_answers.h"
@@ -34,7 +35,7 @@ struct Tokened {
   time::MonotonicTime deadline = time::MonotonicTime::max();
 };
 
-class Guard final : public filter::Transform {
+class Guard final : public filter::Transform, public Recycled<Guard> {
  public:
   // `domain` and `told`, which is the request's own and has taken a token, outlive it.
   Guard(const config::TokenDomain& domain, filter::TokenState& told, const Tokened& request);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sidecar/base/json_writer.h"
+#include "sidecar/base/text.h"
 #include "sidecar/filter/grpc.h"
 
 namespace pillion::filters {
@@ -70,8 +71,8 @@ bool IsOfOneMessage(http::Known known, std::string_view name) {
     case Known::kUpgrade:
       return true;
     default:
-      return known == Known::kOther && (name == "server-timing" || name == "retry-after" ||
-                                        name == "Server-Timing" || name == "Retry-After");
+      return known == Known::kOther &&
+             (EqualsIgnoreCase(name, "server-timing") || EqualsIgnoreCase(name, "retry-after"));
   }
 }
 
