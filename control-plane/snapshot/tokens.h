@@ -17,8 +17,8 @@ inline constexpr char kTokenFilter[] = "pillion.idempotency";
 sidecar::v1::TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule);
 // For requests that all go to this Service.
 void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service);
-// Routes that lead to another cluster than `stamped` do not stamp for now. They say so rather than nothing:
-// the listener keeps its filter, and its connections.
+// Routes that lead to another cluster than `stamped` do not stamp, and say so rather than nothing: the
+// listener keeps its filter, and its connections.
 void PauseTokens(envoy::config::route::v3::VirtualHost& host, const Stamped& stamped);
 
 }  // namespace pillion::control
