@@ -161,11 +161,21 @@ class Sidecar:
             json.dump(bootstrap, file)
         self.ports = [one["address"]["socket_address"]["port_value"] for one in listeners]
         self._stderr = open(os.path.join(self.directory, "stderr"), "w+")
-        self.process = subprocess.Popen([SIDECAR, "-c", config, "--concurrency", str(concurrency),
-                                         "--drain-time-s", str(drain_s), *flags],
-                                        stderr=self._stderr, stdin=subprocess.DEVNULL)
+        self.command = [SIDECAR, "-c", config, "--concurrency", str(concurrency), "--drain-time-s", str(drain_s), *flags]
+        self.start()
+        self.wait_until_it_listens()
+
+    def start(self):
+        """Again, when it was killed; `wait_until_it_listens` says when it is there."""
+        self.process = subprocess.Popen(self.command, stderr=self._stderr, stdin=subprocess.DEVNULL)
+
+    def wait_until_it_listens(self):
         for port in self.ports:
             wait_until(lambda: self._listens(port), "the sidecar listens; its stderr: " + self.stderr())
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
     def _listens(self, port):
         if self.process.poll() is not None:
