@@ -19,7 +19,7 @@ from token_peer import Peer, domain, stamping, verdict
 
 SECONDS = int(os.environ.get("PILLION_FAULT_SECONDS", "12"))
 SEED = int(os.environ.get("PILLION_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
-POSTERS = 8
+POSTERS = 12
 DUPLICATES = 100
 
 
@@ -116,7 +116,7 @@ def posts_of(sidecar):
 
 
 class Chaos(unittest.TestCase):
-    def start(self, replicas, milliseconds=10, **route):
+    def start(self, replicas, milliseconds=40, **route):
         self.replicas = [Replica(milliseconds) for _ in range(replicas)]
         for replica in self.replicas:
             self.addCleanup(replica.stop)
@@ -230,7 +230,6 @@ class Chaos(unittest.TestCase):
             for peer in peers:
                 peer.close()
             number += 1
-            self.over.wait(0.1)
 
     def judge(self, statuses, happened):
         runs = self.executions()
