@@ -187,7 +187,7 @@ TEST(TokensPage, ShowsRecordsByDomainAndVerdictsByRoute) {
   idempotency::Claim claim;
   claim.now = idempotency::DomainTime(1'000'000);
   claim.minted = claim.now;
-  claim.token.fill(5);
+  claim.key.token.fill(5);
   const auto table = tables.Find(0xab, {});
   const auto claimed = table->Claim(claim);
   telemetry::Registry registry;
@@ -205,8 +205,8 @@ TEST(TokensPage, ShowsRecordsByDomainAndVerdictsByRoute) {
           R"(}],"routes":[{"listener":"in","route":"pay","cluster":"c","attempts_with_token":2,)"
           R"("verdicts":{"in-flight":3}}]})"
           "\n");
-  table->Complete(claim.key, claimed.execution, nullptr, 201);
-  const TokenHash hash = idempotency::ShortHash(claim.token);
+  table->Complete(claim.key, claimed.execution, {}, 201);
+  const TokenHash hash = idempotency::ShortHash(claim.key.token);
   EXPECT_EQ(
       TokenPage(tables.All(), hash, 1'100'000),
       R"([{"domain":"00000000000000ab","state":"tombstone","execution":1,"status":201,"kept_for_ms":65000}])"

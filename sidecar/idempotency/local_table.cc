@@ -37,6 +37,7 @@ struct LocalTable::Shard {
   absl::flat_hash_map<TokenKey, std::vector<Waiter>> waiters;
   std::array<uint64_t, RecordSlab::kStates> states{};  // how many are in each
   uint64_t kept_bytes = 0;                             // of answers
+  AnswerPages pages;
   AnswerSizes sizes;
   DomainTime latest{};  // what it was told last: claims of several threads may come in another order
 };
@@ -181,41 +182,40 @@ uint32_t LocalTable::FindOpen(const Shard& shard, const TokenKey& key, size_t ha
   return place;
 }
 
-LocalTable::Ended LocalTable::Complete(const TokenKey& key, uint64_t execution,
-                                       std::shared_ptr<const SavedAnswer> answer, uint16_t status) {
+LocalTable::Ended LocalTable::Complete(const TokenKey& key, uint64_t execution, std::string_view written,
+                                       uint16_t status) {
   // One that would not find room if it had all of it is not worth what others would lose for it.
   const uint64_t most = std::min<uint64_t>(terms_.room.bytes, UINT32_MAX / 2);
-  if (answer != nullptr && kRecordBytes + answer->Bytes() > most) answer = nullptr;
+  if (kRecordBytes + written.size() > most) written = {};
   for (;;) {
     Ended ended = Ended::kDone;
     std::vector<Waiter> waiters;
-    if (TryComplete(key, execution, answer, status, ended, waiters)) {
+    if (TryComplete(key, execution, written, status, ended, waiters)) {
       RingAll(waiters);
       if (ended == Ended::kFenced || ended == Ended::kAlready)
         fenced_.fetch_add(1, std::memory_order_relaxed);
       return ended;
     }
-    if (ShedOne() == 0) answer = nullptr;
+    if (ShedOne() == 0) written = {};
   }
 }
 
 // False, and nothing is done: there is no room for the answer.
-bool LocalTable::TryComplete(const TokenKey& key, uint64_t execution,
-                             const std::shared_ptr<const SavedAnswer>& answer, uint16_t status, Ended& ended,
-                             std::vector<Waiter>& waiters) {
+bool LocalTable::TryComplete(const TokenKey& key, uint64_t execution, std::string_view written,
+                             uint16_t status, Ended& ended, std::vector<Waiter>& waiters) {
   const size_t hash = key.Hash();
   Shard& shard = ShardOf(hash);
   const Lock lock(shard.mutex);
   const uint32_t place = FindOpen(shard, key, hash, execution, ended);
   if (place == kNone) return true;
   RecordSlab::Record& record = shard.records[place];
-  const uint32_t bytes = answer == nullptr ? 0 : static_cast<uint32_t>(answer->Bytes());
+  const auto bytes = static_cast<uint32_t>(written.size());
   if (!Resize(record, bytes)) return false;
   record.status = status;
   if (record.state == State::kUnknown) late_.fetch_add(1, std::memory_order_relaxed);
-  Put(shard, place, answer == nullptr ? State::kTombstone : State::kCompleted);
-  if (answer != nullptr) {
-    record.answer = answer;
+  Put(shard, place, written.empty() ? State::kTombstone : State::kCompleted);
+  if (!written.empty()) {
+    record.answer = shard.pages.Keep(written);
     record.size_list = static_cast<uint8_t>(std::min(ClassOf(bytes), kSizeClasses - 1));
     shard.records.Append(shard.by_size[record.size_list], By::kSize, place);
     answers_[record.size_list].fetch_add(1, std::memory_order_relaxed);
@@ -256,11 +256,11 @@ LocalTable::Ended LocalTable::Abandon(const TokenKey& key, uint64_t execution) {
 
 void LocalTable::DropAnswer(Shard& shard, uint32_t place) {
   RecordSlab::Record& record = shard.records[place];
-  if (record.answer == nullptr) return;
+  if (!record.answer) return;
   shard.records.Remove(shard.by_size[record.size_list], By::kSize, place);
   answers_[record.size_list].fetch_sub(1, std::memory_order_relaxed);
   shard.kept_bytes -= record.bytes - kRecordBytes;
-  record.answer.reset();
+  record.answer = {};
 }
 
 void LocalTable::Drop(Shard& shard, uint32_t place) {
@@ -278,6 +278,8 @@ void LocalTable::Expire(Shard& shard, DomainTime now, size_t most) {
       TakeWaiters(shard, shard.records[list.first].key);  // who waited has given up long ago
       Drop(shard, list.first);
     }
+    // The next to go has not been looked at for minutes: it is fetched until then.
+    if (!list.empty()) shard.records.Prefetch(list.first);
   }
 }
 
@@ -339,7 +341,7 @@ std::vector<LocalTable::View> LocalTable::Find(const std::array<uint8_t, 8>& has
     views.push_back({.state = kWords[static_cast<size_t>(record.state)],
                      .execution = record.execution,
                      .status = record.status,
-                     .answer_bytes = record.answer == nullptr ? 0 : record.answer->Bytes(),
+                     .answer_bytes = record.answer.bytes(),
                      .over = record.over});
   };
   for (Shard& shard : *shards_) {

@@ -66,7 +66,7 @@ struct ClaimAnswer {
   Kind kind = Kind::kFull;
   uint64_t execution = 0;  // of kReplay: the one that was answered
   uint16_t status = 0;
-  std::shared_ptr<const SavedAnswer> answer = nullptr;
+  SavedAnswer answer = {};
 };
 
 class LocalTable {
@@ -89,10 +89,9 @@ class LocalTable {
     kFenced,   // policy has let another execution begin meanwhile
     kAlready,  // it has been completed before
   };
-  // The execution was answered. `answer` null, or too large for the room that is left: only `status` is kept.
-  // What memory is short of is taken from the largest answers first.
-  Ended Complete(const TokenKey& key, uint64_t execution, std::shared_ptr<const SavedAnswer> answer,
-                 uint16_t status);
+  // The execution was answered. `written` (WriteAnswer) empty, or too large for the room that is left: only
+  // `status` is kept. What memory is short of is taken from the largest answers first.
+  Ended Complete(const TokenKey& key, uint64_t execution, std::string_view written, uint16_t status);
   // It provably never ran.
   Ended Release(const TokenKey& key, uint64_t execution);
   // It may have run, and no answer came.
@@ -165,8 +164,8 @@ class LocalTable {
   // An execution ends with no answer: `change` its record, then who waits is rung.
   template <typename Change>
   Ended EndWithout(const TokenKey& key, uint64_t execution, Change change);
-  bool TryComplete(const TokenKey& key, uint64_t execution, const std::shared_ptr<const SavedAnswer>& answer,
-                   uint16_t status, Ended& ended, std::vector<Waiter>& waiters);
+  bool TryComplete(const TokenKey& key, uint64_t execution, std::string_view written, uint16_t status,
+                   Ended& ended, std::vector<Waiter>& waiters);
   bool Resize(RecordSlab::Record& record, uint32_t bytes);
   // 0: there is nothing to shed.
   uint64_t ShedOne();

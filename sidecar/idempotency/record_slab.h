@@ -10,8 +10,8 @@
 #include <memory>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "sidecar/idempotency/digest.h"
+#include "sidecar/idempotency/place_index.h"
 #include "sidecar/idempotency/saved_answer.h"
 #include "sidecar/idempotency/terms.h"
 #include "sidecar/idempotency/token_key.h"
@@ -23,7 +23,7 @@ class RecordSlab {
   RecordSlab() = default;
   RecordSlab(const RecordSlab&) = delete;
   RecordSlab& operator=(const RecordSlab&) = delete;
-  static constexpr uint32_t kNone = UINT32_MAX;
+  static constexpr uint32_t kNone = PlaceIndex::kNone;
   enum class State : uint8_t { kInFlight, kCompleted, kTombstone, kUnknown };
   static constexpr size_t kStates = 4;
   // The lists that a record may be in.
@@ -36,7 +36,7 @@ class RecordSlab {
     TokenKey key;
     Digest fingerprint;
     uint64_t execution = 0;
-    std::shared_ptr<const SavedAnswer> answer;
+    SavedAnswer answer;
     DomainTime over{};  // when it is dropped
     std::array<Link, 2> links;
     uint32_t caller = 0;
@@ -55,10 +55,11 @@ class RecordSlab {
 
   Record& operator[](uint32_t place) { return (*blocks_[place / kBlock])[place % kBlock]; }
   const Record& operator[](uint32_t place) const { return (*blocks_[place / kBlock])[place % kBlock]; }
+  // It will be looked at, and its answer.
+  void Prefetch(uint32_t place) const { (*this)[place].answer.Prefetch(); }
   // `hash`: the key's. kNone: it is not there.
   uint32_t Find(const TokenKey& key, size_t hash) const {
-    const auto found = places_.find(Wanted{TagOf(hash), &key});
-    return found == places_.end() ? kNone : found->place;
+    return places_.Find(TagOf(hash), [&](uint32_t place) { return (*this)[place].key == key; });
   }
   // `key` is not there yet; `hash` is its.
   uint32_t Add(const TokenKey& key, size_t hash) {
@@ -71,12 +72,12 @@ class RecordSlab {
       (*this)[place] = Record();
     }
     (*this)[place].key = key;
-    places_.insert(Entry{TagOf(hash), place});
+    places_.Insert(TagOf(hash), place);
     return place;
   }
   // It is in no list any more.
   void Drop(uint32_t place) {
-    places_.erase(Entry{TagOf((*this)[place].key.Hash()), place});
+    places_.Erase(TagOf((*this)[place].key.Hash()), place);
     (*this)[place] = Record();
     (*this)[place].links[0].after = free_;
     free_ = place;
@@ -107,42 +108,14 @@ class RecordSlab {
 
  private:
   Link& LinkOf(uint32_t place, By by) { return (*this)[place].links[static_cast<size_t>(by)]; }
-  // Of a record's hash as much as tells it from nearly all others: what is another's is not looked at, and no
-  // record when the table grows.
   static uint32_t TagOf(size_t hash) { return static_cast<uint32_t>(hash >> 32); }
-  struct Entry {
-    uint32_t tag;
-    uint32_t place;
-  };
-  struct Wanted {
-    uint32_t tag;
-    const TokenKey* key;
-  };
-  struct Hash {
-    using is_transparent = void;
-    static size_t Spread(uint32_t tag) {
-      const uint64_t spread = tag * uint64_t{0x9E3779B97F4A7C15};
-      return spread ^ spread >> 32;
-    }
-    size_t operator()(const Entry& entry) const { return Spread(entry.tag); }
-    size_t operator()(const Wanted& wanted) const { return Spread(wanted.tag); }
-  };
-  struct Equal {
-    using is_transparent = void;
-    const RecordSlab* slab;
-    bool operator()(const Entry& a, const Entry& b) const { return a.place == b.place; }
-    bool operator()(const Entry& a, const Wanted& b) const {
-      return a.tag == b.tag && (*slab)[a.place].key == *b.key;
-    }
-    bool operator()(const Wanted& a, const Entry& b) const { return (*this)(b, a); }
-  };
 
   static constexpr uint32_t kBlock = 64;
   using Block = std::array<Record, kBlock>;
   std::vector<std::unique_ptr<Block>> blocks_;
   uint32_t made_ = 0;
   uint32_t free_ = kNone;  // chained by links[0].after
-  absl::flat_hash_set<Entry, Hash, Equal> places_{0, Hash{}, Equal{this}};
+  PlaceIndex places_;
 };
 
 }  // namespace pillion::idempotency

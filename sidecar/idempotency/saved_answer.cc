@@ -1,7 +1,9 @@
 #include "sidecar/idempotency/saved_answer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <new>
 
 namespace pillion::idempotency {
 namespace {
@@ -11,56 +13,60 @@ struct Lengths {
   uint32_t value = 0;
 };
 
-// Of a head that is no longer than most; a longer one is put together on the heap.
-constexpr size_t kUsualHead = 2048;
-
-size_t MostBytes(const http::HeaderList& fields) {
-  return fields.text_bytes() + fields.size() * sizeof(Lengths);
+char* Put(std::string_view text, char* out) {
+  if (!text.empty()) std::memcpy(out, text.data(), text.size());
+  return out + text.size();
 }
 
-// What stands behind it.
-char* Write(const http::HeaderList::Field& field, char* out) {
+char* Put(const http::HeaderList::Field& field, char* out) {
   const Lengths lengths{static_cast<uint32_t>(field.name.size()), static_cast<uint32_t>(field.value.size())};
   std::memcpy(out, &lengths, sizeof(lengths));
-  out = std::ranges::copy(field.name, out + sizeof(lengths)).out;
-  return std::ranges::copy(field.value, out).out;
+  return Put(field.value, Put(field.name, out + sizeof(lengths)));
 }
+
+// At most.
+size_t BytesOf(const http::HeaderList* fields) {
+  return fields == nullptr ? 0 : fields->text_bytes() + fields->size() * sizeof(Lengths);
+}
+
+// The next answer of a page begins where its numbers can be read.
+constexpr size_t RoundUp(size_t bytes) { return (bytes + 7) / 8 * 8; }
 
 }  // namespace
 
-std::shared_ptr<const SavedAnswer> SavedAnswer::Of(uint16_t status, const http::HeaderList& head, Keeps keeps,
-                                                   const SliceQueue& content,
-                                                   const http::HeaderList* trailers,
-                                                   const Execution& execution) {
-  std::array<char, kUsualHead> usual;
-  std::string large;
-  char* begin = usual.data();
-  if (const size_t most = MostBytes(head) + (trailers == nullptr ? 0 : MostBytes(*trailers));
-      most > usual.size()) {
-    large.resize(most);
-    begin = large.data();
-  }
-  auto answer = std::make_shared<SavedAnswer>();
-  answer->status_ = status;
-  answer->execution_ = execution;
-  answer->has_trailers_ = trailers != nullptr;
-  char* out = begin;
+void WriteAnswer(uint16_t status, const http::HeaderList& head, KeepsField keeps, const SliceQueue& content,
+                 const http::HeaderList* trailers, const Execution& execution, std::string& out) {
+  using Start = SavedAnswer::Start;
+  const size_t most = sizeof(Start) + BytesOf(&head) + BytesOf(trailers) + content.bytes();
+  if (out.size() < most) out.resize(most);
+  char* const begin = out.data();
+  char* end = begin + sizeof(Start);
+  const auto here = [&] { return static_cast<uint32_t>(end - begin); };
   for (size_t i = 0; i < head.size(); ++i) {
-    if (const auto field = head[i]; keeps(field)) out = Write(field, out);
+    if (const auto field = head[i]; keeps(field)) end = Put(field, end);
   }
-  answer->trailers_at_ = static_cast<uint32_t>(out - begin);
-  for (size_t i = 0; trailers != nullptr && i < trailers->size(); ++i) out = Write((*trailers)[i], out);
-  const auto fields = static_cast<size_t>(out - begin);
-  answer->content_at_ = static_cast<uint32_t>(fields);
-  // No more than it needs.
-  answer->text_.reserve(fields + content.bytes());
-  answer->text_.append(begin, fields);
-  content.ForEach([&](std::string_view piece) { answer->text_.append(piece); });
-  return answer;
+  Start start{.execution = execution, .status = status, .has_trailers = trailers != nullptr};
+  start.trailers_at = here();
+  for (size_t i = 0; trailers != nullptr && i < trailers->size(); ++i) end = Put((*trailers)[i], end);
+  start.content_at = here();
+  content.ForEach([&](std::string_view piece) { end = Put(piece, end); });
+  start.bytes = here();
+  std::memcpy(begin, &start, sizeof(start));
+  out.resize(start.bytes);
+}
+
+SavedAnswer::Page* SavedAnswer::Page::New(size_t capacity) {
+  auto* const page = new (::operator new(sizeof(Page) + capacity)) Page;
+  page->capacity = static_cast<uint32_t>(capacity);
+  return page;
+}
+
+SavedAnswer::SavedAnswer(std::string_view written) : page_(Page::New(written.size())), at_(page_->bytes()) {
+  Put(written, page_->bytes());
 }
 
 void SavedAnswer::AddTo(http::HeaderList& out, size_t from, size_t to) const {
-  const std::string_view text(text_);
+  const std::string_view text = written();
   while (from < to) {
     Lengths lengths;
     std::memcpy(&lengths, text.data() + from, sizeof(lengths));
@@ -68,6 +74,27 @@ void SavedAnswer::AddTo(http::HeaderList& out, size_t from, size_t to) const {
     out.Add(text.substr(from, lengths.name), text.substr(from + lengths.name, lengths.value));
     from += size_t{lengths.name} + lengths.value;
   }
+}
+
+AnswerPages::~AnswerPages() {
+  for (SavedAnswer::Page* const page : open_) {
+    if (page != nullptr) page->Release();
+  }
+}
+
+SavedAnswer AnswerPages::Keep(std::string_view written) {
+  const auto number = static_cast<size_t>(std::bit_width((written.size() - 1) / kSmallest));
+  if (number >= kClasses) return SavedAnswer(written);
+  SavedAnswer::Page*& page = open_[number];
+  if (page == nullptr || page->capacity - page->used < written.size()) {
+    if (page != nullptr) page->Release();
+    page = SavedAnswer::Page::New(kPageBytes);
+  }
+  char* const at = page->bytes() + page->used;
+  Put(written, at);
+  page->used = static_cast<uint32_t>(std::min<size_t>(page->used + RoundUp(written.size()), page->capacity));
+  page->users.fetch_add(1, std::memory_order_relaxed);
+  return SavedAnswer(page, at);
 }
 
 }  // namespace pillion::idempotency

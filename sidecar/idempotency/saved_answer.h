@@ -1,18 +1,20 @@
-// What an app answered a request that had a token, as its duplicates are told it again. Made once and never
-// changed: any thread may read it. All of it stands in one text, for a table holds hundreds of thousands:
+// What an app answered a request that had a token, as its duplicates are told it again.
 //
-//   fields of the head | fields of the trailers | content
+//   Written | status ... | fields of the head | fields of the trailers | content |     one text
 //
-// each field as its two lengths, its name and its value.
+// each field as its two lengths, its name and its value. A table holds hundreds of thousands of them, which
+// come and go in the same order: they stand behind each other in pages, those of one size with each other, so
+// that memory comes back whole when the oldest go, or the largest do.
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_SAVED_ANSWER_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_SAVED_ANSWER_H_
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "sidecar/base/slice.h"
 #include "sidecar/http/header_list.h"
@@ -28,33 +30,99 @@ struct Execution {
   std::array<uint8_t, 8> span{};
 };
 
+// True: the field is told again.
+using KeepsField = bool (*)(const http::HeaderList::Field& field);
+// What `out` held before is dropped, and its memory used again. `trailers` null: there are none, not even
+// empty ones.
+void WriteAnswer(uint16_t status, const http::HeaderList& head, KeepsField keeps, const SliceQueue& content,
+                 const http::HeaderList* trailers, const Execution& execution, std::string& out);
+
+// One that is kept, or none. A value, whose copies share what they say; never changed: any thread may read
+// it.
 class SavedAnswer {
  public:
-  // True: the field is told again.
-  using Keeps = bool (*)(const http::HeaderList::Field& field);
-  // `trailers` null: there are none, not even empty ones.
-  static std::shared_ptr<const SavedAnswer> Of(uint16_t status, const http::HeaderList& head, Keeps keeps,
-                                               const SliceQueue& content, const http::HeaderList* trailers,
-                                               const Execution& execution);
+  SavedAnswer() = default;
+  // In memory of its own. `written`: by WriteAnswer.
+  explicit SavedAnswer(std::string_view written);
+  SavedAnswer(const SavedAnswer& other) : page_(other.page_), at_(other.at_) { Retain(); }
+  SavedAnswer(SavedAnswer&& other) noexcept
+      : page_(std::exchange(other.page_, nullptr)), at_(std::exchange(other.at_, nullptr)) {}
+  SavedAnswer& operator=(SavedAnswer other) noexcept {
+    std::swap(page_, other.page_);
+    std::swap(at_, other.at_);
+    return *this;
+  }
+  ~SavedAnswer() {
+    if (page_ != nullptr) page_->Release();
+  }
+  explicit operator bool() const { return page_ != nullptr; }
 
-  uint16_t status() const { return status_; }
-  const Execution& execution() const { return execution_; }
-  void AddHeadTo(http::HeaderList& out) const { AddTo(out, 0, trailers_at_); }
-  bool has_trailers() const { return has_trailers_; }
-  void AddTrailersTo(http::HeaderList& out) const { AddTo(out, trailers_at_, content_at_); }
-  std::string_view content() const { return std::string_view(text_).substr(content_at_); }
-  // Held.
-  size_t Bytes() const { return sizeof(SavedAnswer) + text_.size(); }
+  uint16_t status() const { return start().status; }
+  const Execution& execution() const { return start().execution; }
+  void AddHeadTo(http::HeaderList& out) const { AddTo(out, sizeof(Start), start().trailers_at); }
+  bool has_trailers() const { return start().has_trailers; }
+  void AddTrailersTo(http::HeaderList& out) const { AddTo(out, start().trailers_at, start().content_at); }
+  std::string_view content() const { return written().substr(start().content_at); }
+  // As WriteAnswer wrote it.
+  std::string_view written() const { return {at_, start().bytes}; }
+  // 0: there is none.
+  size_t bytes() const { return page_ == nullptr ? 0 : start().bytes; }
+  // It will be read.
+  void Prefetch() const { __builtin_prefetch(page_); }
 
  private:
+  friend class AnswerPages;
+  friend void WriteAnswer(uint16_t, const http::HeaderList&, KeepsField, const SliceQueue&,
+                          const http::HeaderList*, const Execution&, std::string&);
+  // Counted by its answers, and by who still adds to it.
+  struct Page {
+    std::atomic<uint32_t> users{1};
+    uint32_t capacity = 0;
+    uint32_t used = 0;  // who adds to it alone
+    char* bytes() { return reinterpret_cast<char*>(this + 1); }
+    static Page* New(size_t capacity);
+    void Release() {
+      if (users.fetch_sub(1, std::memory_order_acq_rel) == 1) ::operator delete(this);
+    }
+  };
+  struct Start {
+    Execution execution;
+    uint32_t trailers_at = 0;
+    uint32_t content_at = 0;
+    uint32_t bytes = 0;  // all of it
+    uint16_t status = 200;
+    bool has_trailers = false;
+  };
+  SavedAnswer(Page* page, const char* at) : page_(page), at_(at) {}
+  const Start& start() const { return *reinterpret_cast<const Start*>(at_); }
+  void Retain() const {
+    if (page_ != nullptr) page_->users.fetch_add(1, std::memory_order_relaxed);
+  }
   void AddTo(http::HeaderList& out, size_t from, size_t to) const;
 
-  Execution execution_;
-  std::string text_;
-  uint32_t trailers_at_ = 0;
-  uint32_t content_at_ = 0;
-  uint16_t status_ = 200;
-  bool has_trailers_ = false;
+  Page* page_ = nullptr;
+  const char* at_ = nullptr;
+
+ public:
+  // Of each, beside its fields and content.
+  static constexpr size_t kOwnBytes = sizeof(Start);
+};
+
+// Where answers are put. Not locked.
+class AnswerPages {
+ public:
+  AnswerPages() = default;
+  ~AnswerPages();
+  AnswerPages(const AnswerPages&) = delete;
+  AnswerPages& operator=(const AnswerPages&) = delete;
+  SavedAnswer Keep(std::string_view written);
+
+ private:
+  static constexpr size_t kPageBytes = size_t{16} * 1024;
+  // Sizes up to 256, 512 ... 4096 bytes; what is larger has memory of its own.
+  static constexpr size_t kClasses = 5;
+  static constexpr size_t kSmallest = 256;
+  std::array<SavedAnswer::Page*, kClasses> open_{};
 };
 
 }  // namespace pillion::idempotency

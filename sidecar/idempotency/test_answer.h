@@ -1,9 +1,9 @@
-// A saved answer of that content and no fields, for tests.
+// A written answer of that content and no fields, for tests.
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_TEST_ANSWER_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_TEST_ANSWER_H_
 
 #include <cstdint>
-#include <memory>
+#include <string>
 #include <string_view>
 
 #include "sidecar/base/slice.h"
@@ -11,10 +11,12 @@
 
 namespace pillion::idempotency {
 
-inline std::shared_ptr<const SavedAnswer> AnswerOf(std::string_view text, uint16_t status = 201) {
+inline std::string AnswerOf(std::string_view text, uint16_t status = 201) {
   SliceQueue content;
   content.AppendCopy(text);
-  return SavedAnswer::Of(status, {}, nullptr, content, nullptr, {});
+  std::string written;
+  WriteAnswer(status, {}, nullptr, content, nullptr, {}, written);
+  return written;
 }
 
 }  // namespace pillion::idempotency

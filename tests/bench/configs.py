@@ -9,7 +9,8 @@ PEERING = """          - name: pillion.peering
 ENFORCES = """          - name: pillion.idempotency
             typed_config:
               "@type": type.googleapis.com/pillion.sidecar.v1.Idempotency
-              domains: [{id: "7", max_records: 20000000, max_bytes: "17179869184", caller_percent: 100}]
+              domains: [{id: "7", max_records: 20000000, max_bytes: "17179869184", caller_percent: 100,
+                         validity: 2s, skew: 0.5s, max_execution: 1s}]
 """
 STAMPS = """          - name: pillion.idempotency
             typed_config: {"@type": type.googleapis.com/pillion.sidecar.v1.Idempotency}

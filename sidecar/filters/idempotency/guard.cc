@@ -17,6 +17,8 @@ using Kind = idempotency::ClaimAnswer::Kind;
 // Who waits for another attempt waits no longer, and so much less than its own deadline, so that its client
 // is told (specs/idempotency.md 2.4).
 constexpr auto kLongestWait = std::chrono::seconds(10);
+// Of the memory that answers are put together in.
+constexpr size_t kKeptScratch = size_t{64} * 1024;
 constexpr std::string_view kEventStream = "text/event-stream";
 constexpr auto kTimeToTell = std::chrono::milliseconds(50);
 
@@ -26,8 +28,9 @@ DomainTime Now(const filter::RequestView& request) {
 
 }  // namespace
 
-Guard::Guard(const config::TokenDomain& domain, filter::TokenState& told, const Tokened& request)
-    : domain_(domain), table_(domain.holder->table), told_(told), request_(request) {}
+Guard::Guard(const config::TokenDomain& domain, std::string& scratch, filter::TokenState& told,
+             const Tokened& request)
+    : domain_(domain), scratch_(scratch), table_(domain.holder->table), told_(told), request_(request) {}
 
 Guard::~Guard() {
   StopWaiting();
@@ -148,16 +151,15 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
   state_ = State::kOver;
   replay_ = answer.answer;
   told_.verdict = waits_since_ ? Verdict::kCoalesced : Verdict::kReplayed;
-  told_.linked_trace = replay_->execution().trace;
-  told_.linked_span = replay_->execution().span;
+  told_.linked_trace = replay_.execution().trace;
+  told_.linked_span = replay_.execution().span;
   const filter::Caller& caller = *body.request.caller;
   if (waits_since_) {
     caller.stats.token_waits.Record(caller.now - *waits_since_);
   } else {
-    caller.stats.token_replay_ages.Record(Now(body.request) - replay_->execution().at);
+    caller.stats.token_replay_ages.Record(Now(body.request) - replay_.execution().at);
   }
-  FillReplay(*replay_, *told_.verdict, Now(body.request), answer.execution, body.response,
-             body.response_body);
+  FillReplay(replay_, *told_.verdict, Now(body.request), answer.execution, body.response, body.response_body);
   return Decision::kRespond;
 }
 
@@ -226,8 +228,8 @@ Decision Guard::OnResponseTrailers(const filter::ResponseBodyView& body, http::H
     body.out.MoveFrom(body.in, SIZE_MAX);
   } else if (state_ == State::kReplaces) {
     trailers.Clear();
-  } else if (replay_ != nullptr) {
-    replay_->AddTrailersTo(trailers);
+  } else if (replay_) {
+    replay_.AddTrailersTo(trailers);
   }
   return Decision::kContinue;
 }
@@ -236,16 +238,15 @@ void Guard::Save(const http::ResponseHead& head, const SliceQueue& content,
                  const http::HeaderList* trailers) {
   if (state_ != State::kRuns) return;
   state_ = State::kOver;
-  table_->Complete(
-      key_, number_,
-      idempotency::SavedAnswer::Of(head.status, head.headers, IsSaved, content, trailers, execution_),
-      head.status);
+  idempotency::WriteAnswer(head.status, head.headers, IsSaved, content, trailers, execution_, scratch_);
+  table_->Complete(key_, number_, scratch_, head.status);
+  if (scratch_.capacity() > kKeptScratch) scratch_ = {};
 }
 
 void Guard::KeepStatus(uint16_t status) {
   if (state_ != State::kRuns) return;
   state_ = State::kOver;
-  table_->Complete(key_, number_, nullptr, status);
+  table_->Complete(key_, number_, {}, status);
 }
 
 void Guard::Release() {

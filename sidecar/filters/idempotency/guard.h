@@ -37,8 +37,10 @@ struct Tokened {
 
 class Guard final : public filter::Transform, public Recycled<Guard> {
  public:
-  // `domain` and `told`, which is the request's own and has taken a token, outlive it.
-  Guard(const config::TokenDomain& domain, filter::TokenState& told, const Tokened& request);
+  // `domain`, `scratch`, which is its worker's, and `told`, which is the request's own and has taken a token,
+  // outlive it.
+  Guard(const config::TokenDomain& domain, std::string& scratch, filter::TokenState& told,
+        const Tokened& request);
   ~Guard() override;
 
   filter::Decision OnRequestBody(const filter::RequestBodyView& body) override;
@@ -74,6 +76,7 @@ class Guard final : public filter::Transform, public Recycled<Guard> {
   bool IsRelease(const filter::ResponseHeadView& response) const;
 
   const config::TokenDomain& domain_;
+  std::string& scratch_;
   const std::shared_ptr<idempotency::LocalTable> table_;
   filter::TokenState& told_;
   const Tokened request_;
@@ -87,7 +90,7 @@ class Guard final : public filter::Transform, public Recycled<Guard> {
   idempotency::Execution execution_;
   time::MonotonicTime until_{};  // an execution is given up then
   std::string grpc_;             // content type of its request; "": it is none
-  std::shared_ptr<const idempotency::SavedAnswer> replay_;
+  idempotency::SavedAnswer replay_;
   SliceQueue instead_;  // kReplaces
 };
 

@@ -67,20 +67,21 @@ Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
 
 }  // namespace
 
-// Connections bring many requests of one caller after each other.
-struct Idempotency::LastCaller {
+struct Idempotency::OfWorker {
+  // Connections bring many requests of one caller after each other.
   std::string identity;
-  idempotency::CallerId id = 0;
-  idempotency::CallerId Find(std::string_view caller) {
-    if (caller != identity) {
-      identity = caller;
-      id = idempotency::CallerOf(caller);
+  idempotency::CallerId caller = 0;
+  std::string scratch;
+  idempotency::CallerId CallerOf(std::string_view of) {
+    if (of != identity) {
+      identity = of;
+      caller = idempotency::CallerOf(of);
     }
-    return id;
+    return caller;
   }
 };
 
-Idempotency::Idempotency() : last_caller_(std::make_unique<LastCaller>()) {}
+Idempotency::Idempotency() : worker_(std::make_unique<OfWorker>()) {}
 Idempotency::~Idempotency() = default;
 
 Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
@@ -101,12 +102,13 @@ Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
   tokened.of_another_incarnation =
       fields->first.value_or(domain->holder->incarnation) != domain->holder->incarnation;
   tokened.translated = request.state.chain != nullptr;
-  tokened.caller = last_caller_->Find(filter::PeerIdentity(request.caller->security));
+  tokened.caller = worker_->CallerOf(filter::PeerIdentity(request.caller->security));
   tokened.deadline = DeadlineOf(request);
   // Beside what it keeps of a message it takes what one step brings.
   const filter::HeldLimits limits{domain->max_request_bytes + 2 * filter::kStepBytes,
                                   domain->max_response_bytes + 2 * filter::kStepBytes};
-  filter::AddTransform(request.state, std::make_unique<Guard>(*domain, *fields, tokened), limits);
+  filter::AddTransform(request.state, std::make_unique<Guard>(*domain, worker_->scratch, *fields, tokened),
+                       limits);
   return Decision::kHold;
 }
 

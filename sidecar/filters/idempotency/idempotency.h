@@ -19,8 +19,8 @@ class Idempotency final : public filter::Filter {
 
  private:
   // Its worker's, for one request at a time: const filters have no state of their own.
-  struct LastCaller;
-  const std::unique_ptr<LastCaller> last_caller_;
+  struct OfWorker;
+  const std::unique_ptr<OfWorker> worker_;
 };
 
 }  // namespace pillion::filters
