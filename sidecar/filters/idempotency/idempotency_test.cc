@@ -412,7 +412,7 @@ TEST_F(IdempotencyTest, ALargeAnswerIsNotKept) {
     auto again = Attempt(token);
     again->Request("body", 0);
     EXPECT_EQ(Of(*again), Told(409, "tombstone"));
-    EXPECT_NE(again->local_body.find("\"original-status\":200"), std::string::npos) << again->local_body;
+    EXPECT_NE(again->local_body.find("\"original_status\":200"), std::string::npos) << again->local_body;
   }
 }
 
