@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "sidecar/idempotency/app_key.h"
 #include "sidecar/idempotency/hello.h"
 
 namespace pillion::exchange {
@@ -25,12 +26,15 @@ std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
   return fields;
 }
 
-void WriteTokenFields(const idempotency::Token& token, const filter::TokenState& state, uint32_t attempt,
-                      http::HeaderList& headers) {
+void WriteTokenFields(const filter::TokenState& state, uint32_t attempt, http::HeaderList& headers) {
   using http::Known;
-  headers.Add(Known::kPillionToken, token.ToString());
+  if (state.key) {
+    headers.Add(Known::kPillionToken, idempotency::kKeyForToken);
+  } else {
+    headers.Add(Known::kPillionToken, state.minted->ToString());
+  }
   headers.Add(Known::kPillionAttempt, std::to_string(attempt));
-  headers.Add(Known::kPillionFirst, idempotency::ToHex(state.process));
+  headers.Add(Known::kPillionFirst, idempotency::ToHex(*state.process));
   headers.Add(Known::kPillionDomain, idempotency::ToHex(state.policy->domain));
 }
 

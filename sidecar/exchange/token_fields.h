@@ -8,16 +8,15 @@
 
 #include "sidecar/filter/filter.h"
 #include "sidecar/http/header_list.h"
-#include "sidecar/idempotency/token.h"
 
 namespace pillion::exchange {
 
 // Null: there is no token.
 std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers);
 
-// Of an attempt, which counts from 1. `state`: of the request whose token it is.
-void WriteTokenFields(const idempotency::Token& token, const filter::TokenState& state, uint32_t attempt,
-                      http::HeaderList& headers);
+// Of an attempt, which counts from 1, and has a process to go to. Where the app's key stands for a token they
+// say so.
+void WriteTokenFields(const filter::TokenState& state, uint32_t attempt, http::HeaderList& headers);
 void RemoveTokenFields(http::HeaderList& headers);
 
 }  // namespace pillion::exchange

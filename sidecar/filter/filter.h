@@ -15,6 +15,7 @@
 #ifndef PILLION_SIDECAR_FILTER_FILTER_H_
 #define PILLION_SIDECAR_FILTER_FILTER_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -77,8 +78,8 @@ struct TokenState {
   std::string attempt;
   std::string first;  // the incarnation that its first attempt went to
   std::string domain;
-  std::unique_ptr<Await> await;  // null: nothing is waited for
-  std::optional<idempotency::Token> taken;
+  std::unique_ptr<Await> await;                  // null: nothing is waited for
+  std::optional<std::array<uint8_t, 16>> taken;  // the token's bytes, or its key's; for people
   telemetry::TraceId
       linked_trace{};  // of the execution whose answer it is told; all zero: its own, or unknown
   telemetry::SpanId linked_span{};
@@ -87,9 +88,12 @@ struct TokenState {
   std::optional<idempotency::Verdict> verdict;
   // Of the client's side. Null policy: it is not.
   const config::TokenPolicy* policy = nullptr;
-  std::optional<idempotency::Token> minted;  // none: the next attempt gets a new one
-  std::optional<idempotency::Token> last;    // that an attempt has carried; for people
-  idempotency::Incarnation process{};        // that attempts with it go to
+  std::optional<std::array<uint8_t, 16>>
+      key;  // the bytes of the app's, which stands for a token; none: it has none
+  std::optional<idempotency::Token> minted;     // where there is no key
+  std::optional<std::array<uint8_t, 16>> last;  // of what an attempt has carried; for people
+  std::optional<idempotency::Incarnation>
+      process;           // that attempts with it go to; none: the next one chooses, with a new token
   bool exposed = false;  // an attempt has gone without a token: none of the others has one
   bool stamped = false;  // the present attempt carries it
   bool may_run = false;  // one before it did, and may have run

@@ -37,6 +37,9 @@ struct AppKey {
 };
 AppKey ReadAppKey(const http::HeaderList& headers);
 
+// In pillion-token, where the request's key is its token.
+inline constexpr std::string_view kKeyForToken = "app";
+
 // What stands for a key where a token has its 16 bytes: of the key alone, so that all sidecars have the same.
 std::array<uint8_t, 16> BytesOfKey(Digester& digester, std::string_view key);
 

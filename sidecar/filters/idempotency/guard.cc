@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sidecar/base/text.h"
+#include "sidecar/filters/idempotency/app_keys.h"
 
 namespace pillion::filters {
 namespace {
@@ -30,7 +31,7 @@ Guard::Guard(const config::TokenDomain& domain, idempotency::Digester& digester,
              Tokened request)
     : domain_(domain),
       digester_(digester),
-      table_(domain.holder->table),
+      table_(request.key.empty() ? domain.holder->table : domain.keys.holder->table),
       told_(told),
       request_(std::move(request)) {}
 
@@ -55,7 +56,8 @@ Decision Guard::OnRequestBody(const filter::RequestBodyView& body) {
   if (state_ == State::kGathers) {
     if (body.in.bytes() <= domain_.max_request_bytes) return Decision::kHold;
     // Its client's sidecar knows how large it is, and does not send it again; unless it was smaller there.
-    if (request_.translated) return Tell(body, {TokenProblem::kTooLarge});
+    // Who has given it a key sends it again whatever became of it.
+    if (request_.translated || !request_.key.empty()) return Tell(body, {TokenProblem::kTooLarge});
     state_ = State::kBypass;
   }
   body.out.MoveFrom(body.in, SIZE_MAX);
@@ -67,17 +69,21 @@ Decision Guard::OnRequestTrailers(const filter::RequestBodyView& body, http::Hea
 }
 
 idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
-  const idempotency::Scope scope{.domain = {reinterpret_cast<const char*>(&domain_.id), sizeof(domain_.id)},
-                                 .caller = request_.caller};
+  const bool by_key = !request_.key.empty();
+  const idempotency::DomainId& records = by_key ? domain_.keys.records : domain_.id;
+  const idempotency::Scope scope{
+      .domain = {reinterpret_cast<const char*>(&records), sizeof(records)},
+      .caller = request_.caller,
+      .source = by_key ? idempotency::KeySource::kApp : idempotency::KeySource::kMinted};
   idempotency::Claim claim;
-  claim.key = key_ = LookupKey(digester_, scope, request_.token.bytes());
+  claim.key = key_ = LookupKey(digester_, scope, by_key ? request_.key : request_.token.bytes());
   claim.fingerprint = Fingerprint(digester_, body.head, body.in);
   // All of whom nothing is proven are one.
   if (!request_.caller.empty()) claim.caller = LookupKey(digester_, scope, "");
-  claim.token = request_.token.array();
+  claim.token = *told_.taken;
   if (domain_.keeps_answers) claim.most_answer_bytes = domain_.max_response_bytes;
   claim.now = Now(body.request);
-  claim.minted = request_.token.minted();
+  if (!by_key) claim.minted = request_.token.minted();
   claim.of_another_incarnation = request_.of_another_incarnation;
   return claim;
 }
@@ -168,6 +174,7 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
   }
   FillReplay(*replay_, *told_.verdict, Now(body.request), answer.execution, body.response,
              body.response_body);
+  if (!request_.key.empty()) FinishKeyedReplay(body.response.headers, caller.stats);
   return Decision::kRespond;
 }
 

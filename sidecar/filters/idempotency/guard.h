@@ -28,7 +28,8 @@ namespace pillion::filters {
 
 // What is known of a request when its head is here.
 struct Tokened {
-  idempotency::Token token;
+  std::string key;           // of the app's; "": it has the token
+  idempotency::Token token;  // else
   bool of_another_incarnation = false;
   bool translated = false;  // other filters may have changed its content
   std::string caller;       // "": nothing is proven of it

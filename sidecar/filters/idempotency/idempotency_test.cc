@@ -224,7 +224,7 @@ TEST_F(IdempotencyTest, WhatIsToldIsNotedAndLeadsToTheExecution) {
   first->state.trace.server_span.fill(0x22);
   first->Request("body", 0);
   EXPECT_FALSE(first->state.token->verdict);
-  EXPECT_EQ(first->state.token->taken, token);
+  EXPECT_EQ(first->state.token->taken, token.array());
   auto second = Attempt(token);
   second->Request("body", 0);
   const auto bell = std::make_shared<idempotency::Bell>([] {});
