@@ -324,6 +324,17 @@ class KeysBetweenTwo(token_rig.BetweenTwo):
         self.assertEqual(answers, [201])
         self.ran(order)
 
+    def test_row_07_what_runs_for_longer_than_is_asked_for_it(self):
+        self.start_with_keys(on_concurrent="CONFLICT", route={
+            "timeout": "5s", "retry_policy": {"retry_on": "5xx", "num_retries": 2, "per_try_timeout": "0.2s",
+                                              "retry_back_off": {"base_interval": "0.001s"}}})
+        order = self.order()
+        head = self.with_key("k", order, "delay 1")
+        self.assertEqual((head.status, head.get("retry-after")), (409, "1"), "it runs: its app may ask again")
+        self.assertEqual(problem(self.body), "in-flight")
+        mesh.wait_until(lambda: self.with_key("k", order, "delay 1").status == 201, "its answer is told")
+        self.ran(order)
+
     def test_row_36_what_is_no_key_is_told_by_the_services_side(self):
         self.start_with_keys()
         order = self.order()
