@@ -232,9 +232,9 @@ Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address
     filters.insert(kTokenFilter);
     sidecar::v1::TokenDomain& domain = *tokens.add_domains();
     domain = MakeTokenDomain(own->name, *own->tokens);
-    const LocalApp& local = *node.local;
-    domain.set_keys_elsewhere(own->tokens->keeps_keys() &&
-                              !KnowsKeys(*own, local.inbound_known_as.value_or(local.inbound)));
+    const SocketAddress known_as =
+        node.local.has_value() ? node.local->inbound_known_as.value_or(address) : address;
+    domain.set_keys_elsewhere(own->tokens->keeps_keys() && !KnowsKeys(*own, known_as));
   }
   Listener listener = MakeListener(kInbound, address,
                                    MakeManager(kInbound, kInbound, node, tracing, peering, filters, tokens));

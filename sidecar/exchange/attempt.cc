@@ -283,7 +283,8 @@ Next Attempt::StampToken() {
     }
   }
   token.stamped = true;
-  token.last = token.key ? *token.key : token.minted->array();
+  token.last = token.key;
+  if (token.minted) token.last = token.minted->array();
   WriteTokenFields(token, number_, head().headers);
   order_.events.Note(Event::kStamped, number_, order_.env.turn.now());
   return Next::kMore;

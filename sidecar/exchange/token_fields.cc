@@ -28,13 +28,13 @@ std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
 
 void WriteTokenFields(const filter::TokenState& state, uint32_t attempt, http::HeaderList& headers) {
   using http::Known;
-  if (state.key) {
-    headers.Add(Known::kPillionToken, idempotency::kKeyForToken);
-  } else {
+  if (state.minted) {
     headers.Add(Known::kPillionToken, state.minted->ToString());
+  } else {
+    headers.Add(Known::kPillionToken, idempotency::kKeyForToken);
   }
   headers.Add(Known::kPillionAttempt, std::to_string(attempt));
-  headers.Add(Known::kPillionFirst, idempotency::ToHex(*state.process));
+  headers.Add(Known::kPillionFirst, idempotency::ToHex(state.process.value_or(idempotency::Incarnation())));
   headers.Add(Known::kPillionDomain, idempotency::ToHex(state.policy->domain));
 }
 

@@ -43,15 +43,15 @@ std::optional<std::string> ParseAppKey(std::string_view value) {
 }
 
 AppKey ReadAppKey(const http::HeaderList& headers) {
-  if (!headers.Has(http::Known::kIdempotencyKey)) return {};
-  std::optional<std::string> key;
+  AppKey read;
+  if (!headers.Has(http::Known::kIdempotencyKey)) return read;
   for (size_t i = 0; i < headers.size(); ++i) {
     if (headers[i].known != http::Known::kIdempotencyKey) continue;
-    if (key) return {AppKey::Kind::kBad, ""};
-    key = ParseAppKey(headers[i].value);
-    if (!key) return {AppKey::Kind::kBad, ""};
+    std::optional<std::string> key = ParseAppKey(headers[i].value);
+    if (!key || read.kind != AppKey::Kind::kNone) return {AppKey::Kind::kBad, ""};
+    read = {AppKey::Kind::kKey, *std::move(key)};
   }
-  return {AppKey::Kind::kKey, *std::move(key)};
+  return read;
 }
 
 std::array<uint8_t, 16> BytesOfKey(Digester& digester, std::string_view key) {

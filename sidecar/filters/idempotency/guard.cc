@@ -80,7 +80,7 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   claim.fingerprint = Fingerprint(digester_, body.head, body.in);
   // All of whom nothing is proven are one.
   if (!request_.caller.empty()) claim.caller = LookupKey(digester_, scope, "");
-  claim.token = *told_.taken;
+  claim.token = told_.taken.value_or(request_.token.array());
   if (domain_.keeps_answers) claim.most_answer_bytes = domain_.max_response_bytes;
   claim.now = Now(body.request);
   if (!by_key) claim.minted = request_.token.minted();
