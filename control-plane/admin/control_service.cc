@@ -47,6 +47,7 @@ grpc::ServerUnaryReactor* ControlService::GetStatus(grpc::CallbackServerContext*
     to.set_domain(absl::StrCat(absl::Hex(rollout.domain, absl::kZeroPad16)));
     to.set_endpoints(static_cast<uint32_t>(rollout.endpoints));
     to.set_stamping(rollout.stamps());
+    to.set_keys_refused(rollout.keys_refused);
     for (const std::string& address : rollout.missing) {
       if (to.missing_size() < kMostMissing) to.add_missing(address);
     }

@@ -49,14 +49,19 @@ void AddNode(const v1::NodeStatus& node, int64_t now_seconds, std::vector<Row>& 
 
 std::string TokenLine(const v1::TokenStatus& one) {
   std::string line = "tokens of " + one.service() + " (domain " + one.domain() + "): ";
-  if (one.endpoints() == 0) return line + "no endpoint is ready, no request is stamped\n";
-  if (one.stamping())
-    return line + "stamping, all " + std::to_string(one.endpoints()) + " endpoints enforce them\n";
-  line += "not stamping yet, of " + std::to_string(one.endpoints()) + " endpoints some do not enforce them:";
-  for (const std::string& address : one.missing()) {
-    line += ' ';
-    line += address;
+  if (one.endpoints() == 0) {
+    line += "no endpoint is ready, no request is stamped";
+  } else if (one.stamping()) {
+    line += "stamping, all " + std::to_string(one.endpoints()) + " endpoints enforce them";
+  } else {
+    line +=
+        "not stamping yet, of " + std::to_string(one.endpoints()) + " endpoints some do not enforce them:";
+    for (const std::string& address : one.missing()) {
+      line += ' ';
+      line += address;
+    }
   }
+  if (one.keys_refused()) line += "; keys of apps are refused (503) until one endpoint is ready, not several";
   return line + "\n";
 }
 

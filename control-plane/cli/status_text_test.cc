@@ -80,7 +80,13 @@ TEST(StatusTextTest, SaysHowFarPoliciesOfTokensHaveCome) {
   add("shop/c", 3, false);
   status.mutable_tokens(2)->add_missing("10.0.0.1:15006");
   status.mutable_tokens(2)->add_missing("10.0.0.2:15006");
+  add("shop/d", 2, true);
+  status.mutable_tokens(3)->set_keys_refused(true);
   const std::string text = StatusText(status, 1000);
+  EXPECT_NE(
+      text.find("tokens of shop/d (domain 00000000000000ab): stamping, all 2 endpoints enforce them; keys "
+                "of apps are refused (503) until one endpoint is ready, not several\n"),
+      std::string::npos);
   EXPECT_NE(
       text.find("tokens of shop/a (domain 00000000000000ab): no endpoint is ready, no request is stamped\n"),
       std::string::npos);

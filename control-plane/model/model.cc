@@ -33,7 +33,10 @@ class Builder {
       AddToTargets(*policy, &MeshService::fault, &MeshRule::fault, "FaultPolicy");
     for (const RateLimitPolicy* policy : rate_limits_)
       AddToTargets(*policy, &MeshService::rate_limit, &MeshRule::rate_limit, "RateLimitPolicy");
-    for (const auto* policy : tokens_) AddToServices(*policy, &MeshService::tokens, "IdempotencyPolicy");
+    for (const auto* policy : tokens_) {
+      AddToServices(*policy, &MeshService::tokens, "IdempotencyPolicy");
+      CheckKeys(*policy);
+    }
     for (const XdsOverride* policy : overrides_) {
       AddToTargets(*policy, &MeshService::override_, &MeshRule::override_, "XdsOverride");
       if (policy->targets.empty()) AddToMesh(*policy);
@@ -62,6 +65,7 @@ class Builder {
                     std::optional<Rule> MeshRule::* of_rule, const char* kind);
   template <typename Policy, typename Rule>
   void AddToServices(const Policy& policy, std::optional<Rule> MeshService::* slot, const char* kind);
+  void CheckKeys(const IdempotencyPolicy& policy);
   void AddTracing(const TracingPolicy& policy);
   void AddToMesh(const XdsOverride& policy);
   void Attach();
@@ -378,6 +382,26 @@ void Builder::AddToServices(const Policy& policy, std::optional<Rule> MeshServic
   }
 }
 
+// Keys are known to one process. The policy stays: what it says must not run twice is refused while nobody
+// can tell, and not let through.
+void Builder::CheckKeys(const IdempotencyPolicy& policy) {
+  if (!policy.rule.keeps_keys()) return;
+  for (const Target& target : policy.targets) {
+    const MeshService* const service = Find(target.name);
+    if (service == nullptr) continue;
+    for (const MeshPort& port : service->ports) {
+      if (const size_t ready = ReadyEndpoints(port); ready > 1) {
+        Report(policy.metadata, "spec.key_source",
+               "expected Mint or Passthrough, or a Service with one endpoint: keys are known to one process, "
+               "and " +
+                   target.name.ToString() + ":" + std::to_string(port.port) + " has " +
+                   std::to_string(ready) +
+                   " that are ready; until it has one its requests with keys are refused (503)");
+      }
+    }
+  }
+}
+
 void Builder::AddTracing(const TracingPolicy& policy) {
   const MeshService* collector = Find(policy.collector);
   const MeshPort* port = collector == nullptr ? nullptr : collector->FindPort(policy.collector_port);
@@ -464,6 +488,10 @@ void Builder::ReportDisplaced() {
 }
 
 }  // namespace
+
+size_t ReadyEndpoints(const MeshPort& port) {
+  return static_cast<size_t>(std::ranges::count(port.endpoints, Health::kReady, &MeshEndpoint::health));
+}
 
 const MeshPort* MeshService::FindPort(uint16_t number) const {
   const auto it =

@@ -36,6 +36,8 @@ struct MeshPort {
   Discovery discovery = Discovery::kEndpoints;
 };
 
+size_t ReadyEndpoints(const MeshPort& port);
+
 struct MeshBackend {
   ObjectName service;
   uint16_t port = 0;

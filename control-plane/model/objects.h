@@ -430,8 +430,17 @@ struct RateLimitPolicy {
   RateLimitRule rule;
 };
 
+// Who names requests (IdempotencyPolicySpec.KeySource).
+enum class KeySource : uint8_t { kMint, kApp, kAppOrMint, kPassthrough };
+
 // Of a Service whose requests run at most once. What is not said is the sidecar's default.
 struct TokenRule {
+  KeySource key_source = KeySource::kMint;
+  bool require = false;
+  std::optional<std::chrono::milliseconds> app_validity;
+  // Keys count, and sidecars keep records of them.
+  bool keeps_keys() const { return key_source == KeySource::kApp || key_source == KeySource::kAppOrMint; }
+  bool has_domain() const { return key_source != KeySource::kPassthrough; }
   std::vector<std::string> methods;
   std::vector<std::string> grpc_methods;  // paths
   std::optional<std::chrono::milliseconds> validity;

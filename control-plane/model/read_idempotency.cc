@@ -46,12 +46,48 @@ void ReadMethods(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& rep
 }
 
 void ReadTime(bool said, const std::string& text, std::chrono::seconds most, const std::string& path,
-              std::optional<std::chrono::milliseconds>& into, Report& report) {
+              std::optional<std::chrono::milliseconds>& into, Report& report,
+              std::chrono::seconds least = std::chrono::seconds(1)) {
   if (!said) return;
   const std::chrono::milliseconds time = ReadDuration(text, path, false, report);
-  if (time < std::chrono::seconds(1) || time > most)
-    return report.Add(path, "expected 1s to " + std::to_string(most.count()) + "s");
+  if (time < least || time > most)
+    return report.Add(
+        path, "expected " + std::to_string(least.count()) + "s to " + std::to_string(most.count()) + "s");
   into = time;
+}
+
+// Who names requests, and what goes with it.
+void ReadKeys(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& report) {
+  switch (spec.key_source()) {
+    case IdempotencyPolicySpec::App:
+      rule.key_source = KeySource::kApp;
+      break;
+    case IdempotencyPolicySpec::AppOrMint:
+      rule.key_source = KeySource::kAppOrMint;
+      break;
+    case IdempotencyPolicySpec::Passthrough:
+      rule.key_source = KeySource::kPassthrough;
+      break;
+    default:
+      rule.key_source = KeySource::kMint;
+  }
+  rule.require = spec.require();
+  if (rule.require && !rule.keeps_keys())
+    report.Add("spec.require", "expected keySource App or AppOrMint with it");
+  if (spec.has_app_validity() && !rule.keeps_keys())
+    report.Add("spec.app_validity", "expected keySource App or AppOrMint with it");
+  ReadTime(spec.has_app_validity(), spec.app_validity(), std::chrono::hours(168), "spec.app_validity",
+           rule.app_validity, report, std::chrono::minutes(1));
+  if (spec.has_principal()) {
+    report.Add("spec.principal",
+               "expected none: sidecars verify no JWT, so that anybody's claim would open another's answers");
+  }
+  const bool of_records = spec.has_validity() || spec.has_max_execution() || spec.on_concurrent() != 0 ||
+                          spec.retain() != 0 || spec.release_on_size() > 0 || spec.has_unknown_status() ||
+                          spec.has_limits();
+  if (!rule.has_domain() && of_records)
+    report.Add("spec.key_source",
+               "expected nothing but methods and retries with Passthrough: no records are kept");
 }
 
 void ReadLimits(const IdempotencyPolicySpec::Limits& limits, TokenRule& rule, Report& report) {
@@ -92,6 +128,7 @@ std::optional<IdempotencyPolicy> Read(const kube::policy::v1alpha1::IdempotencyP
              rule.unknown_status, report);
   ReadWithin(spec.has_retries(), spec.retries(), 0, 10, "spec.retries", rule.retries, report);
   ReadLimits(spec.limits(), rule, report);
+  ReadKeys(spec, rule, report);
   if (report.failed()) return std::nullopt;
   return policy;
 }

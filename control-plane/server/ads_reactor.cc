@@ -41,7 +41,7 @@ void AdsReactor::Adopt(const AdsService::Published& published) {
 
 void AdsReactor::AdoptLocked(const AdsService::Published& published) {
   if (published.model == nullptr || published.revision <= revision_ || stream_.node() == nullptr) return;
-  NodeFacts facts = ReadNode(*stream_.node());
+  NodeFacts facts = ReadFacts();
   revision_ = published.revision;
   const size_t facts_problems = facts.problems.size();
   node_problems_ = std::move(facts.problems);
@@ -115,6 +115,16 @@ void AdsReactor::OnReadDone(bool ok) {
   StartRead(&request_);
 }
 
+// With the address that EndpointSlices have of it.
+NodeFacts AdsReactor::ReadFacts() const {
+  NodeFacts facts = ReadNode(*stream_.node());
+  if (!facts.local.has_value()) return facts;
+  SocketAddress address = facts.local->inbound_known_as.value_or(facts.local->inbound);
+  if (address.ip == "0.0.0.0" || address.ip == "::") address.ip = PeerIp(peer_);
+  facts.local->inbound_known_as = std::move(address);
+  return facts;
+}
+
 bool AdsReactor::LearnEnforced() {
   const TypeState& listeners = stream_.state(ResourceType::kListener);
   const bool answered =
@@ -123,12 +133,11 @@ bool AdsReactor::LearnEnforced() {
   const bool holds = found != listeners.held().end();
   const std::string version = holds ? found->second->version : "";
   if (!answered || (enforced_.has_value() && version == inbound_version_)) return false;
-  const NodeFacts facts = ReadNode(*stream_.node());
+  const NodeFacts facts = ReadFacts();
   if (!facts.local.has_value()) return false;
   envoy::config::listener::v3::Listener listener;
   if (holds && !found->second->body.UnpackTo(&listener)) return false;
-  SocketAddress address = facts.local->inbound_known_as.value_or(facts.local->inbound);
-  if (address.ip == "0.0.0.0" || address.ip == "::") address.ip = PeerIp(peer_);
+  const SocketAddress& address = *facts.local->inbound_known_as;
   enforced_ = {{facts.service, EnforcerAddress(address.ip, address.port)}, DomainsOf(listener)};
   inbound_version_ = version;
   return true;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control-plane/server/ads_service.h"
+#include "control-plane/snapshot/node_facts.h"
 #include "control-plane/xds/stream.h"
 
 namespace pillion::control {
@@ -51,6 +52,7 @@ class AdsReactor final : public grpc::ServerBidiReactor<envoy::service::discover
   };
 
   // With mutex_ held.
+  NodeFacts ReadFacts() const;
   void AdoptLocked(const AdsService::Published& published);
   void WriteNext();
   // False: what the sidecar's inbound listener enforces is as it was.

@@ -228,9 +228,13 @@ Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address
   std::set<std::string> filters;
   if (limits) filters.insert(kRateLimitFilter);
   sidecar::v1::Idempotency tokens;
-  if (own != nullptr && own->tokens.has_value()) {
+  if (own != nullptr && own->tokens.has_value() && own->tokens->has_domain()) {
     filters.insert(kTokenFilter);
-    *tokens.add_domains() = MakeTokenDomain(own->name, *own->tokens);
+    sidecar::v1::TokenDomain& domain = *tokens.add_domains();
+    domain = MakeTokenDomain(own->name, *own->tokens);
+    const SocketAddress known_as =
+        node.local.has_value() ? node.local->inbound_known_as.value_or(address) : address;
+    domain.set_keys_elsewhere(own->tokens->keeps_keys() && !KnowsKeys(*own, known_as));
   }
   Listener listener = MakeListener(kInbound, address,
                                    MakeManager(kInbound, kInbound, node, tracing, peering, filters, tokens));

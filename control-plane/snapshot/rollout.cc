@@ -15,7 +15,8 @@ using envoy::extensions::filters::network::http_connection_manager::v3::HttpConn
 // Of a port of `service`.
 Rollout RolloutOf(const ObjectName& service, const MeshPort& port, uint64_t domain,
                   const Enforcers& enforcers, const TokenDomains& patient) {
-  Rollout rollout{.service = service, .port = port.port, .domain = domain, .missing = {}};
+  Rollout rollout{
+      .service = service, .port = port.port, .domain = domain, .missing = {}, .keys_refused = false};
   for (const MeshEndpoint& endpoint : port.endpoints) {
     if (endpoint.health != Health::kReady) continue;
     ++rollout.endpoints;
@@ -54,10 +55,12 @@ TokenDomains DomainsOf(const envoy::config::listener::v3::Listener& listener) {
 std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers, const TokenDomains& patient) {
   std::vector<Rollout> rollouts;
   for (const auto& [name, service] : model.services) {
-    if (!service.tokens.has_value()) continue;
+    if (!service.tokens.has_value() || !service.tokens->has_domain()) continue;
     const uint64_t domain = MakeTokenDomain(name, *service.tokens).id();
-    for (const MeshPort& port : service.ports)
+    for (const MeshPort& port : service.ports) {
       rollouts.push_back(RolloutOf(name, port, domain, enforcers, patient));
+      rollouts.back().keys_refused = service.tokens->keeps_keys() && rollouts.back().endpoints > 1;
+    }
   }
   return rollouts;
 }
@@ -73,7 +76,8 @@ Stamped StampedOf(const std::vector<Rollout>& rollouts) {
 TokenDomains DomainsOf(const Model& model) {
   TokenDomains domains;
   for (const auto& [name, service] : model.services) {
-    if (service.tokens.has_value()) domains.insert(MakeTokenDomain(name, *service.tokens).id());
+    if (service.tokens.has_value() && service.tokens->has_domain())
+      domains.insert(MakeTokenDomain(name, *service.tokens).id());
   }
   return domains;
 }

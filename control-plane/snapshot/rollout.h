@@ -37,6 +37,7 @@ struct Rollout {
   uint64_t domain = 0;
   size_t endpoints = 0;              // that are ready
   std::vector<std::string> missing;  // of those, "host:port": they do not enforce it, as far as is known
+  bool keys_refused = false;         // of apps: they are known to one process, and there are several
   bool stamps() const { return endpoints > 0 && missing.empty(); }
 };
 

@@ -19,6 +19,31 @@ uint64_t HashOf(const std::string& text) {
   return hash == 0 ? 1 : hash;
 }
 
+sidecar::v1::KeySource KeySourceOf(const TokenRule& rule) {
+  switch (rule.key_source) {
+    case KeySource::kMint:
+      return sidecar::v1::MINT;
+    case KeySource::kApp:
+      return sidecar::v1::APP;
+    case KeySource::kAppOrMint:
+      return sidecar::v1::APP_OR_MINT;
+    case KeySource::kPassthrough:
+      return sidecar::v1::PASSTHROUGH;
+  }
+  return sidecar::v1::MINT;
+}
+
+void SetKeys(TokenDomain& domain, const ObjectName& service, const TokenRule& rule) {
+  if (!rule.keeps_keys()) return;
+  domain.set_key_source(KeySourceOf(rule));
+  domain.set_require(rule.require);
+  if (rule.app_validity.has_value()) SetDuration(domain.mutable_app_validity(), *rule.app_validity);
+  for (const std::string& method : rule.methods) domain.add_methods(method);
+  for (const std::string& method : rule.grpc_methods) domain.add_grpc_methods(method);
+  // Of the Service alone: what was promised of a key holds though the policy changes.
+  domain.set_keys(HashOf(service.ToString() + "|local keys"));
+}
+
 }  // namespace
 
 TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule) {
@@ -34,15 +59,31 @@ TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule) {
   if (rule.waiters.has_value()) domain.mutable_max_waiters()->set_value(*rule.waiters);
   if (rule.records.has_value()) domain.mutable_max_records()->set_value(*rule.records);
   if (rule.bytes.has_value()) domain.mutable_max_bytes()->set_value(*rule.bytes);
+  SetKeys(domain, service, rule);
   domain.set_id(HashOf(service.ToString() + "|local|" + SerializeInOrder(domain)));
   return domain;
+}
+
+bool KnowsKeys(const MeshService& service, const SocketAddress& address) {
+  bool alone = false;
+  for (const MeshPort& port : service.ports) {
+    const bool here = std::ranges::any_of(port.endpoints, [&](const MeshEndpoint& endpoint) {
+      return endpoint.health == Health::kReady && endpoint.port == address.port &&
+             endpoint.host == address.ip;
+    });
+    if (!here) continue;
+    if (ReadyEndpoints(port) > 1) return false;
+    alone = true;
+  }
+  return alone;
 }
 
 void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service) {
   if (!service.tokens.has_value()) return;
   const TokenRule& rule = *service.tokens;
   sidecar::v1::TokenPolicy policy;
-  policy.set_domain(MakeTokenDomain(service.name, rule).id());
+  policy.set_key_source(KeySourceOf(rule));
+  if (rule.has_domain()) policy.set_domain(MakeTokenDomain(service.name, rule).id());
   for (const std::string& method : rule.methods) policy.add_methods(method);
   for (const std::string& method : rule.grpc_methods) policy.add_grpc_methods(method);
   if (rule.request_bytes.has_value()) policy.mutable_max_request_bytes()->set_value(*rule.request_bytes);
@@ -55,6 +96,7 @@ void PauseTokens(envoy::config::route::v3::VirtualHost& host, const Stamped& sta
     const auto found = route.mutable_typed_per_filter_config()->find(kTokenFilter);
     sidecar::v1::TokenPolicy policy;
     if (found == route.mutable_typed_per_filter_config()->end() || !found->second.UnpackTo(&policy)) continue;
+    if (policy.key_source() == sidecar::v1::PASSTHROUGH) continue;  // nobody's word is waited for
     const auto& action = route.route();
     const auto& shares = action.weighted_clusters().clusters();
     const bool all =

@@ -3,6 +3,7 @@
 #define PILLION_CONTROL_PLANE_SNAPSHOT_TOKENS_H_
 
 #include "control-plane/model/model.h"
+#include "control-plane/snapshot/node_facts.h"
 #include "control-plane/snapshot/rollout.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "pillion/sidecar/v1/idempotency.pb.h"
@@ -15,6 +16,10 @@ inline constexpr char kTokenFilter[] = "pillion.idempotency";
 // `rule`: the Service's. Its number is made of all that it says, so that another version is another
 // domain, and the same one again the same.
 sidecar::v1::TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule);
+// Whether the process behind this address is the one that knows the Service's keys: the only endpoint that is
+// ready. A pod that comes does not count before another is gone, though that hears of it later: at no time do
+// two of them run what has one key because both take themselves for the one.
+bool KnowsKeys(const MeshService& service, const SocketAddress& address);
 // For requests that all go to this Service.
 void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service);
 // Routes that lead to another cluster than `stamped` do not stamp, and say so rather than nothing: the

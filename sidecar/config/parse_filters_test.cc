@@ -259,14 +259,16 @@ std::string TokenPolicyYaml(const std::string& fields) {
 }
 
 TEST(ParseFilters, DomainsOfTokensAreRead) {
-  const auto parsed = Parse(
-      Filter("t", Tokens("{id: 7}, {id: 8, validity: 90.0005s, skew: 0s, max_execution: 60s, on_concurrent: "
-                         "CONFLICT, release_on: [503], retain: TOMBSTONE, unknown_status: 504, "
-                         "max_request_bytes: 1, max_response_bytes: 0, max_waiters: 0, max_records: 1, "
-                         "max_bytes: 65536, caller_percent: 100, max_detached: 3}")));
+  const auto parsed = Parse(Filter(
+      "t", Tokens("{id: 7}, {id: 8, validity: 90.0005s, skew: 0s, max_execution: 60s, on_concurrent: "
+                  "CONFLICT, release_on: [503], retain: TOMBSTONE, unknown_status: 504, "
+                  "max_request_bytes: 1, max_response_bytes: 0, max_waiters: 0, max_records: 1, "
+                  "max_bytes: 65536, caller_percent: 100, max_detached: 3}, {id: 9, key_source: APP, keys: "
+                  "10, require: true, app_validity: 3600s, methods: [PUT], grpc_methods: [/a.B/C], "
+                  "keys_elsewhere: true}, {id: 11, key_source: APP_OR_MINT, keys: 12}")));
   ASSERT_EQ(Errors(parsed), Lines{});
   const TokenDomains& domains = *TokenDomainsOf(parsed.value->chain(0).http->http);
-  ASSERT_EQ(domains.all.size(), 2u);
+  ASSERT_EQ(domains.all.size(), 4u);
   const TokenDomain& usual = domains.all[0];
   EXPECT_EQ(usual.id, 7u);
   EXPECT_EQ(usual.terms, idempotency::TableTerms());
@@ -287,6 +289,17 @@ TEST(ParseFilters, DomainsOfTokensAreRead) {
   EXPECT_EQ(other.terms.room.bytes, 65'536u);
   EXPECT_EQ(other.terms.room.caller_percent, 100u);
   EXPECT_EQ(other.max_detached, 3u);
+  EXPECT_TRUE(!usual.keys.counts() && !usual.keys.required && !usual.keys.elsewhere);
+  const KeyTerms& keys = domains.all[2].keys;
+  EXPECT_TRUE(keys.source == KeySource::kApp && keys.required && keys.elsewhere);
+  EXPECT_EQ(keys.records, 10u);
+  EXPECT_EQ(keys.of.methods, std::vector<std::string>{"PUT"});
+  EXPECT_TRUE(keys.of.grpc_methods.contains("/a.B/C"));
+  EXPECT_EQ(domains.all[2].terms.app_validity.count(), 3'600'000);
+  const KeyTerms& either = domains.all[3].keys;
+  EXPECT_TRUE(either.source == KeySource::kAppOrMint && !either.required && !either.elsewhere);
+  EXPECT_EQ(either.of.methods, (std::vector<std::string>{"POST", "PATCH"}));
+  EXPECT_EQ(domains.all[3].terms.app_validity, std::chrono::hours(24));
 }
 
 TEST(ParseFilters, WhatIsNoDomainIsRefused) {
@@ -312,6 +325,20 @@ TEST(ParseFilters, WhatIsNoDomainIsRefused) {
                    "max_records: 0, max_bytes: 65535, caller_percent: 101, max_detached: 0}")
                 .size(),
             7u);
+  EXPECT_EQ(errors("{id: 1, require: true, app_validity: 59s, methods: [GET], grpc_methods: [a]}"),
+            (Lines{"[0].require: expected false where key_source is MINT",
+                   "[0].app_validity: expected 60 to 604800 seconds",
+                   "[0].methods[0]: expected a method that may change something",
+                   "[0].grpc_methods[0]: expected /package.Service/Method"}));
+  EXPECT_EQ(
+      errors("{id: 1, key_source: APP}, {id: 2, key_source: APP, keys: 2}, {id: 3, key_source: APP, keys: "
+             "1}"),
+      (Lines{"[0].keys: expected a number of its own, other than 0",
+             "[1].keys: expected a number of its own, other than 0",
+             "[1].keys: expected one that no other domain has",
+             "[2].keys: expected one that no other domain has"}));
+  EXPECT_EQ(errors("{id: 1, key_source: PASSTHROUGH, keys: 2}"),
+            Lines{"[0].key_source: expected MINT, APP or APP_OR_MINT: this has no records"});
 }
 
 TEST(ParseFilters, WhichRequestsGetATokenIsRead) {
@@ -324,21 +351,30 @@ TEST(ParseFilters, WhichRequestsGetATokenIsRead) {
   const auto& policy =
       std::get<TokenPolicy>(*OptionsOf(FilterKind::kIdempotency, http, &FirstRoute(*parsed.value)));
   EXPECT_EQ(policy.domain, 7u);
-  EXPECT_EQ(policy.methods, std::vector<std::string>{"PUT"});
-  EXPECT_TRUE(policy.grpc_methods.contains("/a.B/C"));
+  EXPECT_EQ(policy.of.methods, std::vector<std::string>{"PUT"});
+  EXPECT_TRUE(policy.of.grpc_methods.contains("/a.B/C"));
   EXPECT_EQ(policy.max_request_bytes, 5u);
   EXPECT_EQ(policy.retry.max_retries, 0u);
   EXPECT_TRUE(policy.paused);
   const auto usual = Parse(Filter("t", Tokens("")), "", "", TokenPolicyYaml("domain: 7"));
   const auto& defaults = std::get<TokenPolicy>(
       *OptionsOf(FilterKind::kIdempotency, usual.value->chain(0).http->http, &FirstRoute(*usual.value)));
-  EXPECT_EQ(defaults.methods, (std::vector<std::string>{"POST", "PATCH"}));
+  EXPECT_EQ(defaults.of.methods, (std::vector<std::string>{"POST", "PATCH"}));
   EXPECT_EQ(defaults.retry.max_retries, 2u);
   EXPECT_FALSE(defaults.paused);
   const auto bad = Parse(Filter("t", Tokens("")), "", "",
                          TokenPolicyYaml("methods: [GET, POST], grpc_methods: [a], max_request_bytes: 0, "
                                          "max_retries: 11"));
   EXPECT_EQ(Errors(bad).size(), 5u) << ::testing::PrintToString(Errors(bad));
+  const auto passes = Parse(Filter("t", Tokens("")), "", "", TokenPolicyYaml("key_source: PASSTHROUGH"));
+  ASSERT_EQ(Errors(passes), Lines{});
+  const auto& through = std::get<TokenPolicy>(
+      *OptionsOf(FilterKind::kIdempotency, passes.value->chain(0).http->http, &FirstRoute(*passes.value)));
+  EXPECT_TRUE(through.passes_through());
+  EXPECT_NE(through.retry.on & kRetryReset, 0u);
+  const auto both =
+      Parse(Filter("t", Tokens("")), "", "", TokenPolicyYaml("key_source: PASSTHROUGH, domain: 7"));
+  EXPECT_EQ(Errors(both).size(), 1u) << ::testing::PrintToString(Errors(both));
 }
 
 TEST(ParseFilters, ALimitKnowsWhereItIsStated) {

@@ -50,6 +50,60 @@ void ReadTimes(const Proto& proto, const std::string& path, idempotency::TableTe
            seconds(60), terms.max_execution, errors);
 }
 
+KeySource ReadKeySource(int source, const std::string& path, ConfigErrors& errors) {
+  switch (source) {
+    case sidecar::v1::MINT:
+      return KeySource::kMint;
+    case sidecar::v1::APP:
+      return KeySource::kApp;
+    case sidecar::v1::APP_OR_MINT:
+      return KeySource::kAppOrMint;
+    case sidecar::v1::PASSTHROUGH:
+      return KeySource::kPassthrough;
+    default:
+      Add(errors, FieldPath(path, "key_source"), "expected a value of KeySource");
+      return KeySource::kMint;
+  }
+}
+
+// Of TokenDomain and of TokenPolicy.
+template <typename Message>
+void ReadMethods(const Message& proto, const std::string& path, TokenedMethods& result,
+                 ConfigErrors& errors) {
+  if (proto.methods_size() > 0) result.methods = {proto.methods().begin(), proto.methods().end()};
+  for (size_t i = 0; i < result.methods.size(); ++i) {
+    const http::Method method = http::ParseMethod(result.methods[i]);
+    if (!IsFieldName(result.methods[i]) || method == http::Method::kConnect || http::IsSafe(method))
+      Add(errors, ElementPath(FieldPath(path, "methods"), i), "expected a method that may change something");
+  }
+  for (int i = 0; i < proto.grpc_methods_size(); ++i) {
+    const std::string& method = proto.grpc_methods(i);
+    if (method.size() < 4 || method.front() != '/' || method.find('/', 1) == std::string::npos) {
+      Add(errors, ElementPath(FieldPath(path, "grpc_methods"), static_cast<size_t>(i)),
+          "expected /package.Service/Method");
+    }
+    result.grpc_methods.insert(method);
+  }
+}
+
+void ReadKeys(const Proto& proto, const std::string& path, TokenDomain& domain, ConfigErrors& errors) {
+  using std::chrono::hours;
+  KeyTerms& keys = domain.keys;
+  keys.source = ReadKeySource(proto.key_source(), path, errors);
+  if (keys.source == KeySource::kPassthrough)
+    Add(errors, FieldPath(path, "key_source"), "expected MINT, APP or APP_OR_MINT: this has no records");
+  keys.required = proto.require();
+  keys.elsewhere = proto.keys_elsewhere();
+  keys.records = proto.keys();
+  if (keys.required && !keys.counts())
+    Add(errors, FieldPath(path, "require"), "expected false where key_source is MINT");
+  if (keys.counts() && (keys.records == 0 || keys.records == domain.id))
+    Add(errors, FieldPath(path, "keys"), "expected a number of its own, other than 0");
+  ReadTime(proto.has_app_validity(), proto.app_validity(), FieldPath(path, "app_validity"),
+           std::chrono::seconds(60), hours(168), domain.terms.app_validity, errors);
+  ReadMethods(proto, path, keys.of, errors);
+}
+
 void ReadLimits(const Proto& proto, const std::string& path, TokenDomain& result, ConfigErrors& errors) {
   const auto read = [&](bool said, const google::protobuf::UInt32Value& value, std::string_view field,
                         uint32_t min, uint32_t max, auto& into) {
@@ -78,6 +132,7 @@ TokenDomain ReadDomain(const Proto& proto, const std::string& path, ConfigErrors
   if (proto.id() == 0) Add(errors, FieldPath(path, "id"), "expected a number other than 0");
   ReadTimes(proto, path, result.terms, errors);
   ReadLimits(proto, path, result, errors);
+  ReadKeys(proto, path, result, errors);
   if (!Proto::Concurrent_IsValid(proto.on_concurrent()))
     Add(errors, FieldPath(path, "on_concurrent"), "expected a value of Concurrent");
   result.conflict = proto.on_concurrent() == Proto::CONFLICT;
@@ -111,8 +166,11 @@ TokenDomains ReadTokenDomains(const google::protobuf::Any& any, const std::strin
   for (int i = 0; i < proto->domains_size(); ++i) {
     const std::string domain_path = ElementPath(domains_path, static_cast<size_t>(i));
     result.all.push_back(ReadDomain(proto->domains(i), domain_path, errors));
-    if (!seen.insert(result.all.back().id).second)
+    const TokenDomain& domain = result.all.back();
+    if (!seen.insert(domain.id).second)
       Add(errors, FieldPath(domain_path, "id"), "expected one that no other domain has");
+    if (domain.keys.counts() && !seen.insert(domain.keys.records).second)
+      Add(errors, FieldPath(domain_path, "keys"), "expected one that no other domain has");
   }
   return result;
 }
@@ -123,21 +181,15 @@ TokenPolicy ReadTokenPolicy(const google::protobuf::Any& any, const std::string&
   if (proto == nullptr) return result;
   result.domain = proto->domain();
   result.paused = proto->paused();
-  if (proto->domain() == 0) Add(errors, FieldPath(path, "domain"), "expected a number other than 0");
-  if (proto->methods_size() > 0) result.methods = {proto->methods().begin(), proto->methods().end()};
-  for (size_t i = 0; i < result.methods.size(); ++i) {
-    const http::Method method = http::ParseMethod(result.methods[i]);
-    if (!IsFieldName(result.methods[i]) || method == http::Method::kConnect || http::IsSafe(method))
-      Add(errors, ElementPath(FieldPath(path, "methods"), i), "expected a method that may change something");
+  result.source = ReadKeySource(proto->key_source(), path, errors);
+  if (result.passes_through()) {
+    result.retry.on = kRetryReset | kRetryConnectFailure | kRetryRefusedStream;
+    if (proto->domain() != 0 || proto->paused())
+      Add(errors, FieldPath(path, "key_source"), "expected no domain, and not paused, with PASSTHROUGH");
+  } else if (proto->domain() == 0) {
+    Add(errors, FieldPath(path, "domain"), "expected a number other than 0");
   }
-  for (int i = 0; i < proto->grpc_methods_size(); ++i) {
-    const std::string& method = proto->grpc_methods(i);
-    if (method.size() < 4 || method.front() != '/' || method.find('/', 1) == std::string::npos) {
-      Add(errors, ElementPath(FieldPath(path, "grpc_methods"), static_cast<size_t>(i)),
-          "expected /package.Service/Method");
-    }
-    result.grpc_methods.insert(method);
-  }
+  ReadMethods(*proto, path, result.of, errors);
   if (proto->has_max_request_bytes()) {
     result.max_request_bytes =
         ReadNumber(proto->max_request_bytes(), FieldPath(path, "max_request_bytes"), errors, 1, 1024 * 1024);

@@ -1,9 +1,10 @@
 // For which domains a listener makes sure that no token runs twice: immutable and validated, but for the
-// table that holds a domain's records. That stands in the holder, where the main loop puts it before any
+// tables that hold a domain's records. They stand in the holders, where the main loop puts them before any
 // worker sees the configuration (worker::Prepare).
 #ifndef PILLION_SIDECAR_CONFIG_TOKENS_H_
 #define PILLION_SIDECAR_CONFIG_TOKENS_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "sidecar/config/route_table.h"
+#include "sidecar/http/head.h"
 #include "sidecar/idempotency/terms.h"
 
 namespace pillion::idempotency {
@@ -26,6 +28,29 @@ struct TableHolder {
   idempotency::Incarnation incarnation{};  // of the process that has it
 };
 
+// Who names a request, so that all that is sent with that name is one.
+enum class KeySource : uint8_t { kMint, kApp, kAppOrMint, kPassthrough };
+
+struct TokenedMethods {
+  std::vector<std::string> methods = {"POST", "PATCH"};  // of requests that are no gRPC
+  std::set<std::string, std::less<>> grpc_methods;       // paths
+  bool Takes(const http::RequestHead& head) const {
+    return http::IsGrpc(head.headers) ? grpc_methods.contains(head.path)
+                                      : std::ranges::find(methods, head.method_text) != methods.end();
+  }
+};
+
+// What a domain says of the keys of applications.
+struct KeyTerms {
+  KeySource source = KeySource::kMint;
+  bool required = false;
+  bool elsewhere = false;  // another process knows them
+  TokenedMethods of;
+  idempotency::DomainId records = 0;
+  std::shared_ptr<TableHolder> holder = std::make_shared<TableHolder>();
+  bool counts() const { return source != KeySource::kMint; }
+};
+
 struct TokenDomain {
   idempotency::DomainId id = 0;
   idempotency::TableTerms terms;
@@ -37,6 +62,7 @@ struct TokenDomain {
   size_t max_response_bytes = size_t{256} * 1024;
   uint32_t max_detached = 1000;
   std::shared_ptr<TableHolder> holder = std::make_shared<TableHolder>();
+  KeyTerms keys;
 };
 
 struct TokenDomains {
@@ -50,10 +76,12 @@ struct TokenPolicy {
     policy.max_retries = 2;
     return policy;
   }
+  // Another attempt may follow one that may have run, at any endpoint: the app there knows the key.
+  bool passes_through() const { return source == KeySource::kPassthrough; }
   idempotency::DomainId domain = 0;
   bool paused = false;
-  std::vector<std::string> methods = {"POST", "PATCH"};
-  std::set<std::string, std::less<>> grpc_methods;  // paths
+  KeySource source = KeySource::kMint;
+  TokenedMethods of;
   size_t max_request_bytes = size_t{64} * 1024;
   RetryPolicy retry = TwoRetries();  // where the route has none
 };

@@ -262,7 +262,7 @@ Next Attempt::SendHead() {
 // and once one has gone without, or may have run elsewhere, there is none.
 Next Attempt::StampToken() {
   filter::TokenState& token = *order_.filter_state.token;
-  if (token.policy == nullptr) return Next::kMore;
+  if (token.policy == nullptr || token.policy->passes_through()) return Next::kMore;
   token.stamped = false;
   token.verdict.reset();
   if (token.exposed) return Next::kMore;
@@ -279,12 +279,16 @@ Next Attempt::StampToken() {
     token.exposed = true;
     return Next::kMore;
   }
-  if (!token.minted) {
-    token.minted = idempotency::Token::Mint(heard->Clock(*domain, order_.env.turn.now()), order_.env.random);
+  if (!token.process) {
     token.process = heard->hello.incarnation;
+    if (!token.key) {
+      const idempotency::DomainTime clock = heard->Clock(*domain, order_.env.turn.now());
+      token.minted = idempotency::Token::Mint(clock, order_.env.random);
+    }
   }
   token.stamped = true;
-  token.last = token.minted;
+  token.last = token.key;
+  if (token.minted) token.last = token.minted->array();
   order_.events.Note(Event::kStamped, number_, order_.env.turn.now());
   return Next::kMore;
 }

@@ -13,6 +13,7 @@
 #include "sidecar/exchange/websocket.h"
 #include "sidecar/filter/grpc.h"
 #include "sidecar/http/scan.h"
+#include "sidecar/idempotency/problem.h"
 
 namespace pillion::exchange {
 namespace {
@@ -606,6 +607,7 @@ void Exchange::DescribeResponse(http::ResponseHead& head) {
     if (const std::string outcome = DescribeOutcome(failure); !outcome.empty())
       head.headers.Set(http::Known::kPillionOutcome, outcome);
   }
+  if (!by_sidecar_) head.headers.Remove(http::Known::kPillionDedup);  // a filter's, for sidecars alone
   if (explain_) head.headers.Set(http::Known::kPillionExplain, Explain());
 }
 
@@ -706,8 +708,12 @@ Next Exchange::AnswerAs(const RequestError& error, const Answer& answer) {
     filter_state_.chain->ForgetResponse();
     grpc_ = grpc_ || http::IsGrpc(request.headers);  // a filter has made it so, and may hold it still
   }
-  // On HTTP/1 a malformed request may be no gRPC at all: what could not be read has no content type either.
-  if (grpc_ && (answer.status != 400 || request.version == http::Version::kHttp2)) {
+  if (error.kind == ErrorKind::kOutcomeUnknown) {  // as the far sidecar would have told it
+    (void)idempotency::FillAnswer({idempotency::TokenProblem::kUnknown},
+                                  grpc_ ? idempotency::GrpcTypeOf(request.headers) : "", local_head_,
+                                  local_body_);
+    // On HTTP/1 a malformed request may be no gRPC at all: what could not be read has no content type either.
+  } else if (grpc_ && (answer.status != 400 || request.version == http::Version::kHttp2)) {
     local_head_ = MakeGrpcAnswer(answer, request);
   } else {
     local_head_ = MakeAnswer(answer);

@@ -68,6 +68,11 @@ void Exchange::Hedge() {
                         now >= std::max(attempt_->head_sent_at(), request_ended_) + policy.per_try_timeout;
   attempt_->SetHedged(too_slow);
   NoRetry reason = upstream::JudgeHedge(Describe(*attempt_), policy);
+  // An app that knows its keys may refuse one that it is busy with, and that would be the first answer.
+  const filter::TokenState* const token = filter_state_.token.get();
+  if (reason == NoRetry::kNone && token != nullptr && token->policy != nullptr &&
+      token->policy->passes_through())
+    reason = NoRetry::kCouldRunTwice;
   if (reason == NoRetry::kNone && !MayHedgeElsewhere()) reason = NoRetry::kNoOtherEndpoint;
   if (reason == NoRetry::kNone && upstream::TooLate(TimeLeft(), {}, target_->stats.recent_attempts.Median()))
     reason = NoRetry::kDeadline;

@@ -23,7 +23,11 @@ constexpr RequestError kNobodyKnows = {ErrorKind::kOutcomeUnknown, Side::kUpstre
 bool LeavesUnknown(const upstream::AttemptFacts& facts) {
   if (facts.error && !facts.told) return false;  // no answer: it is told as the error that it is
   if (facts.verdict) {
+    using idempotency::Verdict;
     const idempotency::Meaning meaning = MeaningOf(*facts.verdict, !facts.may_run);
+    // Of the key, whoever's request it was that has it: its app may ask again, or must not.
+    if (facts.has_key && (*facts.verdict == Verdict::kInFlight || *facts.verdict == Verdict::kMismatch))
+      return false;
     return facts.may_run && meaning != idempotency::Meaning::kDefinitive;
   }
   return facts.may_run || (!facts.told && facts.status >= 502 && facts.status <= 504);
@@ -151,10 +155,13 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
     facts.stamped = true;
     facts.may_run = token->may_run;
     facts.verdict = token->verdict;
+    facts.has_key = token->key.has_value();
     // What is larger is not protected at the other side.
     facts.body_replayable = replayable_ && replay_.bytes() <= token->policy->max_request_bytes;
   }
-  facts.idempotent_method = route_->retry && route_->retry->TakesAsIdempotent(client_->request().path);
+  const bool passes_through = token != nullptr && token->policy != nullptr && token->policy->passes_through();
+  facts.idempotent_method =
+      passes_through || (route_->retry && route_->retry->TakesAsIdempotent(client_->request().path));
   DescribeAnswer(attempt, facts);
   return facts;
 }
@@ -233,20 +240,21 @@ bool Exchange::TellsReset() const {
          !from_peer_ && filter_state_.chain == nullptr;
 }
 
-// Of the route; where it has none, of its tokens; null: neither.
+// Of the route; where it has none, of its tokens or keys; null: neither.
 const config::RetryPolicy* Exchange::RetryTerms() const {
   if (route_->retry) return &*route_->retry;
   const filter::TokenState* const token = filter_state_.token.get();
-  const bool has_token = token != nullptr && (token->stamped || token->may_run);
-  return has_token ? &token->policy->retry : nullptr;
+  if (token == nullptr || token->policy == nullptr) return nullptr;
+  const bool again = token->stamped || token->may_run || token->policy->passes_through();
+  return again ? &token->policy->retry : nullptr;
 }
 
-// For the attempts to come: at the process that may have run it, or with another token anywhere.
+// For the attempts to come: at the process that may have run it, or anywhere, with another token or the key.
 void Exchange::KeepToken(bool may_run) {
   filter::TokenState& token = *filter_state_.token;
   token.may_run = may_run;
   if (!may_run) {
-    token.minted.reset();
+    token.process.reset();
     return;
   }
   if (leads_ == nullptr) leads_ = std::make_unique<Leads>();

@@ -13,8 +13,8 @@ namespace {
 
 // Of the last attempt's, at the client's side.
 std::string TokenHash(const filter::TokenState& token) {
-  const std::optional<idempotency::Token>& one = token.policy == nullptr ? token.taken : token.last;
-  return one ? idempotency::HashForPeople(one->array()) : "";
+  const auto& one = token.policy == nullptr ? token.taken : token.last;
+  return one ? idempotency::HashForPeople(*one) : "";
 }
 
 void LogToken(const filter::TokenState& token, telemetry::RequestRecord& record) {

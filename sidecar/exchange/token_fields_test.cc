@@ -10,13 +10,15 @@
 namespace pillion::exchange {
 namespace {
 
+using Says = filter::TokenState::Says;
+
 class TokenFieldsTest : public ::testing::Test {
  protected:
   TokenFieldsTest() {
     policy_.domain = 0xabcdef;
     state_.policy = &policy_;
     state_.minted = idempotency::Token::Mint(idempotency::DomainTime(1'700'000'000'000), random_);
-    state_.process = {1, 2, 3};
+    state_.process = idempotency::Incarnation{1, 2, 3};
   }
   http::HeaderList Written(uint32_t attempt) const {
     http::HeaderList headers;
@@ -34,7 +36,8 @@ TEST_F(TokenFieldsTest, WhatIsWrittenIsTaken) {
   headers.Add("x-own", "1");
   const auto taken = TakeTokenFields(headers);
   ASSERT_NE(taken, nullptr);
-  EXPECT_EQ(taken->taken, state_.minted);
+  EXPECT_EQ(taken->says, Says::kToken);
+  EXPECT_EQ(taken->taken, state_.minted->array());
   EXPECT_EQ(taken->domain, 0xabcdefu);
   EXPECT_FALSE(taken->first);
   ASSERT_EQ(headers.size(), 1u);
@@ -55,6 +58,17 @@ TEST_F(TokenFieldsTest, ALaterAttemptWithANewTokenIsThatTokensFirst) {
   EXPECT_FALSE(TakeTokenFields(headers)->first);
 }
 
+TEST_F(TokenFieldsTest, AnAppsKeyStandsForAToken) {
+  state_.minted.reset();
+  state_.key.emplace();
+  state_.may_run = true;
+  http::HeaderList headers = Written(2);
+  EXPECT_EQ(headers.Find("pillion-token"), "app");
+  const auto taken = TakeTokenFields(headers);
+  EXPECT_EQ(taken->says, Says::kAppKey);
+  EXPECT_EQ(taken->first, state_.process);
+}
+
 TEST_F(TokenFieldsTest, WhatIsNotWellFormedIsNoToken) {
   const auto with = [&](const char* name, std::string_view value) {
     state_.may_run = true;
@@ -65,13 +79,14 @@ TEST_F(TokenFieldsTest, WhatIsNotWellFormedIsNoToken) {
     EXPECT_TRUE(headers.empty());
     return taken;
   };
-  EXPECT_FALSE(with("pillion-token", "")->taken);
-  EXPECT_FALSE(with("pillion-token", "01890a5d-ac96-474b-bcce-b302099a8057")->taken) << "version 4";
-  EXPECT_FALSE(with("pillion-first", "")->taken);
-  EXPECT_FALSE(with("pillion-first", std::string(32, 'x'))->taken);
+  EXPECT_EQ(with("pillion-token", "")->says, Says::kNonsense);
+  EXPECT_EQ(with("pillion-token", "01890a5d-ac96-474b-bcce-b302099a8057")->says, Says::kNonsense)
+      << "version 4";
+  EXPECT_EQ(with("pillion-first", "")->says, Says::kNonsense);
+  EXPECT_EQ(with("pillion-first", std::string(32, 'x'))->says, Says::kNonsense);
   EXPECT_EQ(with("pillion-domain", "ABCDEF0000000000")->domain, 0u) << "lower case alone";
   EXPECT_EQ(with("pillion-domain", "abc")->domain, 0u);
-  EXPECT_TRUE(with("pillion-domain", "abc")->taken) << "of a domain that is not ours";
+  EXPECT_EQ(with("pillion-domain", "abc")->says, Says::kToken) << "of a domain that is not ours";
 }
 
 TEST_F(TokenFieldsTest, WithoutATokenAllElseIsTakenOffToo) {

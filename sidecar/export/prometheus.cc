@@ -512,6 +512,10 @@ constexpr WorkerSeries kWorkerSeries[] = {
      "Resolutions of host names of clusters; answered: also with no address.", &WorkerStats::dns_failures},
     {"pillion_dns_addresses_left_out_total", "", "Addresses of host names beyond the limit of one name.",
      &WorkerStats::dns_addresses_left_out},
+    {"pillion_token_cookies_dropped_total", "",
+     "Set-Cookie fields of saved answers that were not told again, for the request was known by its app's "
+     "key.",
+     &WorkerStats::token_cookies_dropped},
 };
 
 // Of all workers; `pick`: which counter of one's.

@@ -15,6 +15,7 @@
 #ifndef PILLION_SIDECAR_FILTER_FILTER_H_
 #define PILLION_SIDECAR_FILTER_FILTER_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -73,10 +74,12 @@ struct Await {
 // Of a request that has a token, or may get one.
 struct TokenState {
   // Of the service's side: what a sidecar has said of it in the head, which it was taken off.
-  std::optional<idempotency::Token> taken;        // nullopt: what it said was not well-formed
+  enum class Says : uint8_t { kNothing, kToken, kAppKey, kNonsense };
+  Says says = Says::kNothing;
   idempotency::DomainId domain = 0;               // 0: it named none
   std::optional<idempotency::Incarnation> first;  // its first attempt went to; nullopt: it is the first
   std::unique_ptr<Await> await;                   // null: nothing is waited for
+  std::optional<std::array<uint8_t, 16>> taken;   // the token's bytes, or its key's
   telemetry::TraceId
       linked_trace{};  // of the execution whose answer it is told; all zero: its own, or unknown
   telemetry::SpanId linked_span{};
@@ -85,9 +88,12 @@ struct TokenState {
   std::optional<idempotency::Verdict> verdict;
   // Of the client's side. Null policy: it is not.
   const config::TokenPolicy* policy = nullptr;
-  std::optional<idempotency::Token> minted;  // none: the next attempt gets a new one
-  std::optional<idempotency::Token> last;    // that an attempt has carried; for people
-  idempotency::Incarnation process{};        // that attempts with it go to
+  std::optional<std::array<uint8_t, 16>>
+      key;  // the bytes of the app's, which stands for a token; none: it has none
+  std::optional<idempotency::Token> minted;     // where there is no key
+  std::optional<std::array<uint8_t, 16>> last;  // of what an attempt has carried; for people
+  std::optional<idempotency::Incarnation>
+      process;           // that attempts with it go to; none: the next one chooses, with a new token
   bool exposed = false;  // an attempt has gone without a token: none of the others has one
   bool stamped = false;  // the present attempt carries it
   bool may_run = false;  // one before it did, and may have run

@@ -26,6 +26,7 @@ constexpr std::array<std::string_view, static_cast<size_t>(Known::kCount)> kName
     "grpc-timeout",
     "host",
     "http2-settings",
+    "idempotency-key",
     "keep-alive",
     "pillion-attempt",
     "x-pillion-deadline",

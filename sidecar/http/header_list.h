@@ -35,6 +35,7 @@ enum class Known : uint8_t {
   kGrpcTimeout,
   kHost,
   kHttp2Settings,
+  kIdempotencyKey,
   kKeepAlive,
   kPillionAttempt,      // pillion-attempt: which try of its token a request is, between two sidecars only
   kPillionDeadline,     // x-pillion-deadline: the milliseconds that a request has left

@@ -39,20 +39,35 @@ struct LocalTable::Shard {
   uint64_t kept_bytes = 0;                             // of answers
   AnswerPages pages;
   AnswerSizes sizes;
+  TableTerms terms;
   DomainTime latest{};  // what it was told last: claims of several threads may come in another order
 };
 
 LocalTable::LocalTable(const TableTerms& terms)
-    : terms_(terms), room_(terms.room), shards_(std::make_unique<std::array<Shard, kShards>>()) {}
+    : most_bytes_(terms.room.bytes),
+      room_(terms.room),
+      shards_(std::make_unique<std::array<Shard, kShards>>()) {
+  Adopt(terms);
+}
 LocalTable::~LocalTable() = default;
 
 LocalTable::Shard& LocalTable::ShardOf(size_t hash) const { return (*shards_)[hash % kShards]; }
+
+void LocalTable::Adopt(const TableTerms& terms) {
+  most_bytes_.store(terms.room.bytes, std::memory_order_relaxed);
+  room_.Adopt(terms.room);
+  for (Shard& shard : *shards_) {
+    const Lock lock(shard.mutex);
+    shard.terms = terms;
+  }
+}
 
 ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
   const size_t hash = claim.key.Hash();
   Shard& shard = ShardOf(hash);
   // An answer that is not here yet must not take all that there is for ever: a share, or nothing.
-  uint64_t reserve = std::min(claim.most_answer_bytes, terms_.room.bytes / kLeastReservations);
+  uint64_t reserve =
+      std::min(claim.most_answer_bytes, most_bytes_.load(std::memory_order_relaxed) / kLeastReservations);
   for (;;) {
     {
       const Lock lock(shard.mutex);
@@ -80,8 +95,8 @@ std::optional<ClaimAnswer> LocalTable::FindAnswer(Shard& shard, const idempotenc
                                                   size_t hash) {
   const DomainTime now = shard.latest = std::max(shard.latest, claim.now);
   if (claim.minted) {
-    if (*claim.minted > now + terms_.skew) return ClaimAnswer{Kind::kBadClock};
-    if (now > *claim.minted + terms_.validity + terms_.skew) return ClaimAnswer{Kind::kExpired};
+    if (*claim.minted > now + shard.terms.skew) return ClaimAnswer{Kind::kBadClock};
+    if (now > *claim.minted + shard.terms.validity + shard.terms.skew) return ClaimAnswer{Kind::kExpired};
   }
   Expire(shard, now, kDropsPerClaim);
   if (const uint32_t place = shard.records.Find(claim.key, hash); place != kNone)
@@ -100,9 +115,9 @@ ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, siz
   record.caller = taken.caller;
   record.bytes = bytes;
   record.list = claim.minted ? 0 : 1;
-  const DomainTime validity = claim.minted ? terms_.validity : terms_.app_validity;
+  const DomainTime validity = claim.minted ? shard.terms.validity : shard.terms.app_validity;
   // Its token is refused after the validity and twice the skew, whatever the client's clock said.
-  record.over = shard.latest + validity + 3 * terms_.skew + terms_.max_execution;
+  record.over = shard.latest + validity + 3 * shard.terms.skew + shard.terms.max_execution;
   shard.records.Append(shard.by_age[record.list], By::kAge, place);
   return {.kind = Kind::kClaimed, .execution = record.execution};
 }
@@ -132,7 +147,7 @@ ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::
 ClaimAnswer LocalTable::Join(Shard& shard, const idempotency::Claim& claim) {
   if (!claim.waiter) return {Kind::kInFlight};
   std::vector<Waiter>& waiters = shard.waiters[claim.key];
-  if (waiters.size() < terms_.waiters && room_.TakeWaiter()) {
+  if (waiters.size() < shard.terms.waiters && room_.TakeWaiter()) {
     waiters.push_back(*claim.waiter);
     return {Kind::kWaits};
   }
@@ -185,7 +200,7 @@ uint32_t LocalTable::FindOpen(const Shard& shard, const TokenKey& key, size_t ha
 LocalTable::Ended LocalTable::Complete(const TokenKey& key, uint64_t execution, std::string_view written,
                                        uint16_t status) {
   // One that would not find room if it had all of it is not worth what others would lose for it.
-  const uint64_t most = std::min<uint64_t>(terms_.room.bytes, UINT32_MAX / 2);
+  const uint64_t most = std::min<uint64_t>(most_bytes_.load(std::memory_order_relaxed), UINT32_MAX / 2);
   if (kRecordBytes + written.size() > most) written = {};
   for (;;) {
     Ended ended = Ended::kDone;

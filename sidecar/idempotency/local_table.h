@@ -79,6 +79,9 @@ class LocalTable {
   LocalTable(const LocalTable&) = delete;
   LocalTable& operator=(const LocalTable&) = delete;
 
+  // From now on; records that are there keep the time that they were given.
+  void Adopt(const TableTerms& terms);
+
   ClaimAnswer Claim(const idempotency::Claim& claim);
   // Its waiter is rung no more; it may have been rung before.
   void StopWaiting(const TokenKey& key, const Waiter& waiter);
@@ -137,7 +140,6 @@ class LocalTable {
     uint64_t quota = 0;   // and: too many of one caller's
   };
   Counts Count() const;
-  const TableTerms& terms() const { return terms_; }
 
  private:
   struct Shard;
@@ -170,7 +172,7 @@ class LocalTable {
   // 0: there is nothing to shed.
   uint64_t ShedOne();
 
-  const TableTerms terms_;
+  std::atomic<uint64_t> most_bytes_;
   Room room_;
   std::atomic<uint64_t> executions_{0};
   std::array<std::atomic<uint64_t>, kSizeClasses> answers_{};  // kept, of each class, in all shards

@@ -4,6 +4,11 @@ namespace pillion::idempotency {
 
 using Lock = std::lock_guard<std::mutex>;
 
+void Room::Adopt(const RoomLimits& limits) {
+  const Lock lock(mutex_);
+  limits_ = limits;
+}
+
 Room::Taken Room::Take(CallerId caller, uint64_t bytes) {
   const Lock lock(mutex_);
   if (records_ >= limits_.records) return {Answer::kNoRecords};
@@ -12,7 +17,7 @@ Room::Taken Room::Take(CallerId caller, uint64_t bytes) {
   const auto known = by_caller_.find(caller);
   const uint64_t held = known == by_caller_.end() ? 0 : callers_[known->second].records;
   if (held >= share && held >= free) return {Answer::kQuota};
-  if (bytes > limits_.bytes - bytes_) return {Answer::kNoBytes};
+  if (bytes > BytesLeft()) return {Answer::kNoBytes};
   uint32_t place = 0;
   if (known != by_caller_.end()) {
     place = known->second;
@@ -43,7 +48,7 @@ void Room::Give(uint32_t caller, uint64_t bytes) {
 
 bool Room::TakeBytes(uint64_t bytes) {
   const Lock lock(mutex_);
-  if (bytes > limits_.bytes - bytes_) return false;
+  if (bytes > BytesLeft()) return false;
   bytes_ += bytes;
   return true;
 }

@@ -27,6 +27,8 @@ class Room {
   };
 
   explicit Room(const RoomLimits& limits) : limits_(limits) {}
+  // What is held beyond them stays, and nothing is taken meanwhile.
+  void Adopt(const RoomLimits& limits);
   // One more record of that caller, and the bytes that it may come to need.
   [[nodiscard]] Taken Take(CallerId caller, uint64_t bytes);
   void Give(uint32_t caller, uint64_t bytes);
@@ -49,8 +51,10 @@ class Room {
     CallerId who = 0;
     uint64_t records = 0;
   };
-  const RoomLimits limits_;
+  // Of the bytes, so many may be had still.
+  uint64_t BytesLeft() const { return bytes_ < limits_.bytes ? limits_.bytes - bytes_ : 0; }
   mutable std::mutex mutex_;
+  RoomLimits limits_;
   uint64_t records_ = 0;
   uint64_t bytes_ = 0;
   uint64_t waiters_ = 0;

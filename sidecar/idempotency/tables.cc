@@ -11,6 +11,12 @@ std::shared_ptr<LocalTable> Tables::Find(DomainId domain, const TableTerms& term
   return table;
 }
 
+std::shared_ptr<LocalTable> Tables::FindForKeys(DomainId keys, const TableTerms& terms) {
+  std::shared_ptr<LocalTable> table = Find(keys, terms);
+  table->Adopt(terms);
+  return table;
+}
+
 void Tables::Sweep(DomainTime now) {
   for (const auto& [domain, table] : All()) table->Sweep(now);
   const Lock lock(mutex_);

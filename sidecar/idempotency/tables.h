@@ -19,6 +19,8 @@ class Tables {
   const Incarnation& incarnation() const { return incarnation_; }
   // The terms are those of the first who names it: another version of them is another domain.
   std::shared_ptr<LocalTable> Find(DomainId domain, const TableTerms& terms);
+  // Of keys, whose records outlive a version of the policy: what is there goes on with the new terms.
+  std::shared_ptr<LocalTable> FindForKeys(DomainId keys, const TableTerms& terms);
   // Drops records that are over, and then tables that nobody names. From time to time.
   void Sweep(DomainTime now);
   // Memory is short: of each table half of what its answers hold, the largest first.

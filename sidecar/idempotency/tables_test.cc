@@ -53,6 +53,34 @@ TEST(Tables, WhereMemoryIsShortHalfOfTheAnswersGo) {
   EXPECT_EQ(table->Count().completed, 16u);
 }
 
+TEST(Tables, KeysAreKnownStillWhenPolicyChangesItsTerms) {
+  Tables tables({});
+  const DomainTime start(1'000'000);
+  const auto key = [&](uint8_t number) {
+    Claim claim;
+    claim.now = start;
+    claim.key.bytes.fill(number);
+    return claim;
+  };
+  const auto before = tables.FindForKeys(1, {});
+  ASSERT_EQ(before->Claim(key(1)).kind, ClaimAnswer::Kind::kClaimed);
+  ASSERT_EQ(before->Claim(key(2)).kind, ClaimAnswer::Kind::kClaimed);
+  TableTerms fewer;
+  fewer.room = {.records = 1, .bytes = 1, .caller_percent = 100, .waiters = 0};
+  const auto after = tables.FindForKeys(1, fewer);
+  EXPECT_EQ(after, before);
+  EXPECT_EQ(after->Claim(key(1)).kind, ClaimAnswer::Kind::kInFlight);
+  EXPECT_EQ(after->Claim(key(3)).kind, ClaimAnswer::Kind::kFull) << "of the new terms";
+  TableTerms shorter;
+  shorter.app_validity = DomainTime(60'000);
+  tables.FindForKeys(1, shorter);
+  ASSERT_EQ(after->Claim(key(3)).kind, ClaimAnswer::Kind::kClaimed);
+  tables.Sweep(start + DomainTime(3'600'000));
+  EXPECT_EQ(after->Count().in_flight, 2u) << "what was promised a day has it";
+  tables.Sweep(start + DomainTime(86'445'000));
+  EXPECT_EQ(after->Count().in_flight, 0u);
+}
+
 TEST(Tables, OneThatIsNamedStaysWithoutTokens) {
   Tables tables({});
   const auto named = tables.Find(1, {});

@@ -48,9 +48,9 @@ Token::Text Token::text() const {
   return text;
 }
 
-DomainTime Token::minted() const {
+DomainTime Token::MintedOf(const std::array<uint8_t, 16>& bytes) {
   int64_t time = 0;
-  for (size_t i = 0; i < 6; ++i) time = time << 8 | bytes_[i];
+  for (size_t i = 0; i < 6; ++i) time = time << 8 | bytes[i];
   return DomainTime(time);
 }
 

@@ -36,9 +36,9 @@ class Token {
     const Text digits = text();
     return {digits.data(), digits.size()};
   }
-  DomainTime minted() const;
-  // The 16 bytes, for digests.
-  std::string_view bytes() const { return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()}; }
+  DomainTime minted() const { return MintedOf(bytes_); }
+  // Of a token's bytes.
+  static DomainTime MintedOf(const std::array<uint8_t, 16>& bytes);
   const std::array<uint8_t, 16>& array() const { return bytes_; }
   auto operator<=>(const Token&) const = default;
 

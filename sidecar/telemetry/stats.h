@@ -224,8 +224,9 @@ struct WorkerStats {
   void RequestFailed(const RequestError& why) {
     request_errors[static_cast<size_t>(why.kind) - 1][static_cast<size_t>(why.side)].Add();
   }
-  Histogram token_waits;        // for an execution that was under way, of requests that were told its answer
-  Histogram token_replay_ages;  // since the execution began whose answer was told again
+  Histogram token_waits;  // for an execution that was under way, of requests that were told its answer
+  Counter token_cookies_dropped;  // from answers that were told again for a key of an app's
+  Histogram token_replay_ages;    // since the execution began whose answer was told again
 };
 
 class Shard {

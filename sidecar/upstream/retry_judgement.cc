@@ -94,6 +94,9 @@ Judgement JudgeToken(const AttemptFacts& facts, const config::RetryPolicy& polic
   if (facts.verdict) {
     const Meaning meaning = MeaningOf(*facts.verdict, !facts.may_run);
     if (meaning == Meaning::kStop) return {Verdict::kDeliver, NoRetry::kToken};
+    // None of ours runs: it is another request of the app's, which may have meant to ask just this.
+    const bool of_another = facts.has_key && !facts.may_run && meaning == Meaning::kAmbiguous;
+    if (of_another) return {Verdict::kDeliver, NoRetry::kToken};
     again = meaning == Meaning::kNotRun || meaning == Meaning::kAmbiguous;
   } else if (facts.error) {
     if (facts.error.side == Side::kClient) return {Verdict::kDeliver, NoRetry::kCannotBeSent};

@@ -41,13 +41,14 @@ struct AttemptFacts {
   bool headers_match = false;           // of the answer, as the policy's response_headers
   bool rate_limited = false;
   bool request_matches = true;     // the policy's request_headers
-  bool idempotent_method = false;  // of gRPC, as the policy knows
+  bool idempotent_method = false;  // of gRPC, as the policy knows; or the app that is called knows its key
   ToldWait told_wait = {};
   // It carried a token, to a process that makes sure that it runs once (specs/idempotency.md 4.1); what that
   // said of it, if anything; and whether an attempt before it, there, may have run.
   bool stamped = false;
   std::optional<idempotency::Verdict> verdict = std::nullopt;
   bool may_run = false;
+  bool has_key = false;         // the token is its app's key, which other requests may have too
   bool body_replayable = true;  // all that was sent of the request is still held
   bool reused_connection = false;
   bool other_endpoints = true;  // there is another than the one that failed

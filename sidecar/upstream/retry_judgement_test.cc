@@ -404,6 +404,23 @@ TEST(Judge, ARequestWithATokenGoesByWhatIsKnownOfItAndByNothingElse) {
   }
 }
 
+// Another request of the app's may have the key, and run: to ask again is then the app's.
+TEST(Judge, WhatStillRunsUnderAKeyIsAskedAgainOnlyWhereItMayBeOurs) {
+  config::RetryPolicy policy;
+  AttemptFacts facts;
+  facts.method = http::Method::kPost;
+  facts.stamped = true;
+  facts.has_key = true;
+  facts.status = 409;
+  facts.verdict = idempotency::Verdict::kInFlight;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kDeliver);
+  facts.may_run = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  facts.may_run = false;
+  facts.verdict = idempotency::Verdict::kNotExecuted;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy) << "it has not run";
+}
+
 TEST(Judge, ARequestWithATokenThatMayHaveRunIsTriedAgain) {
   config::RetryPolicy policy;
   policy.max_retries = 1;

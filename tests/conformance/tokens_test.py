@@ -111,5 +111,92 @@ class Tokens(gateway.Gateway):
         self.assertIn("expected the admin address", fails("--sidecar", f"{HOST}:{self.apps['v1'].port}"))
 
 
+class Keys(gateway.Gateway):
+    """Idempotency-Key."""
+
+    names = ("v1",)
+    behind_sidecars = True
+    clients = {"explain": True}
+
+    def post(self, path, key=None):
+        """(status, what the app saw, or the problem that is told, has it been told again?)"""
+        status, seen = self.ask(path, "POST", x_pillion_explain="1", **({"idempotency_key": key} if key else {}))
+        return status, seen, self.answer.getheader("idempotent-replayed") == "true"
+
+    def apply_keys(self, **spec):
+        self.apply(TO_ALL, policy("IdempotencyPolicy", "echo-v1", **spec))
+
+        def stamped():
+            self.post("/warm", self.fresh())
+            return "token=" in (self.answer.getheader("x-pillion-explain") or "")
+
+        mesh.wait_until(stamped, "requests with keys are stamped")
+
+    def endpoints(self, *ports):
+        self.write("services", self.service("echo", [(self.inbound["v1"], True)]) + self.service("echo-v1", [(port, True) for port in ports]) +
+                   self.service("echo-v1", [(self.inbound["v1"], True)], "other"))
+
+    def status(self):
+        return subprocess.run([PILLIONCTL, "status", "--address", f"{HOST}:{self.control}"], capture_output=True, text=True, check=True).stdout
+
+    def test_row_71_an_app_that_sends_its_request_again(self):
+        self.apply_keys(keySource="App", require=True)
+        key, path = self.fresh(), "/" + self.fresh()
+        status, seen, replayed = self.post(path, key)
+        self.assertEqual((status, replayed), (200, False))
+        fields = {name.lower(): value for name, value in seen["fields"]}
+        self.assertEqual(fields["idempotency-key"], key, "the app sees its key")
+        self.assertEqual([name for name in fields if name.startswith("pillion-")], [])
+        self.assertEqual(self.post(path, '"%s"' % key), (200, seen, True))
+        self.assertEqual(self.seen_by("v1", path), 1)
+        status, problem, _ = self.post(path)
+        self.assertEqual((status, problem["type"]), (400, "urn:pillion:idempotency:key-required"))
+        self.assertEqual(self.seen_by("v1", path), 1)
+        # Another version of the policy knows what the one before promised.
+        self.apply_keys(keySource="AppOrMint", methods=["POST", "PUT"])
+        mesh.wait_until(lambda: self.post("/plain")[0] == 200, "no key is required any more")
+        self.assertEqual(self.post(path, key), (200, seen, True))
+        self.assertEqual(self.seen_by("v1", path), 1)
+
+    def test_row_61_a_service_that_gets_another_endpoint(self):
+        self.apply_keys(keySource="App")
+        key, path = self.fresh(), "/" + self.fresh()
+        _, seen, _ = self.post(path, key)
+        self.assertNotIn("keys of apps are refused", self.status())
+        try:
+            self.endpoints(self.inbound["v1"], mesh.free_port())
+
+            def refused():
+                status, told, _ = self.post(path, key)
+                self.assertTrue(status == 503 or (status, told) == (200, seen), (status, told))
+                return status == 503 and told is not None and told["type"] == "urn:pillion:idempotency:keys-elsewhere"
+
+            mesh.wait_until(refused, "keys are refused")
+            mesh.wait_until(lambda: "keys of apps are refused (503)" in self.status(), "status says so")
+            self.assertRegex(self.status(), r"spec.keySource: expected Mint or Passthrough, or a Service with one endpoint: keys are known to one "
+                                            r"process, and default/echo-v1:80 has 2 that are ready")
+            checked = subprocess.run([PILLIONCTL, "validate", self.config], capture_output=True, text=True)
+            self.assertNotEqual(checked.returncode, 0)
+            self.assertIn("keys are known to one process", checked.stdout + checked.stderr)
+        finally:
+            self.endpoints(self.inbound["v1"])
+        mesh.wait_until(lambda: self.post(path, key)[0] == 200, "keys are known again")
+        self.assertEqual(self.post(path, key), (200, seen, True))
+        self.assertEqual(self.seen_by("v1", path), 1)
+
+    def test_keys_that_the_app_looks_at_itself(self):
+        self.apply(TO_ALL, policy("IdempotencyPolicy", "echo-v1", keySource="Passthrough"))
+        identity = self.fresh()
+        status, seen = self.ask("/pay", "POST", idempotency_key="k", x_reset=f"1 {identity}", x_pillion_explain="1")
+        self.assertEqual(status, 200)
+        self.assertIn("attempts=2", self.answer.getheader("x-pillion-explain"))
+        self.assertIn(["idempotency-key", "k"], [[name.lower(), value] for name, value in seen["fields"]])
+        self.assertEqual(self.apps["v1"].server.counts[identity], 2)
+        self.assertNotIn("tokens of", self.status(), "nobody has to enforce it")
+        other = self.fresh()
+        self.assertEqual(self.ask("/pay", "POST", x_reset=f"1 {other}")[0], 502)
+        self.assertEqual(self.apps["v1"].server.counts[other], 1)
+
+
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1] + sys.argv[4:], verbosity=2)

@@ -3,7 +3,7 @@ what its x-do fields say, one after the other.
 
   token_app.py HOST PORT FILE
 
-x-do: delay SECONDS | status CODE | field NAME:VALUE | size BYTES | half | reset | die
+x-do: delay SECONDS | status CODE | field NAME:VALUE | echo NAME (of a request's field, as x-echo) | size BYTES | half | reset | die
 """
 
 import http.server
@@ -33,6 +33,8 @@ class App(http.server.BaseHTTPRequestHandler):
                 status = int(value)
             elif word == "field":
                 fields.append(value.split(":", 1))
+            elif word == "echo":
+                fields.append(("x-echo", self.headers.get(value, "(none)")))
             elif word == "size":
                 size = int(value)
             elif word == "half":

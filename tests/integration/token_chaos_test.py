@@ -15,7 +15,7 @@ import unittest
 import load
 import mesh
 from mesh import HOST
-from token_peer import Peer, domain, stamping, verdict
+from token_rig import Peer, domain, stamping, verdict
 
 SECONDS = int(os.environ.get("PILLION_FAULT_SECONDS", "12"))
 SEED = int(os.environ.get("PILLION_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)

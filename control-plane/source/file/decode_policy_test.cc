@@ -360,6 +360,31 @@ TEST(DecodePolicyTest, AnIdempotencyPolicyIsChecked) {
                    "spec.limits.bytes: expected 65536 to 1125899906842624"}));
 }
 
+TEST(DecodePolicyTest, KeysOfAnIdempotencyPolicyAreChecked) {
+  const auto problems = [](const std::string& spec) { return PolicyProblems("IdempotencyPolicy", spec); };
+  EXPECT_EQ(problems("keySource: App, require: true, appValidity: 24h"), Lines{});
+  EXPECT_EQ(problems("keySource: AppOrMint, require: true, appValidity: 1m"), Lines{});
+  EXPECT_EQ(problems("keySource: Passthrough, methods: [PUT], retries: 1"), Lines{});
+  EXPECT_EQ(problems("keySource: Mine").size(), 1u);
+  const Lines needs_keys = {"spec.require: expected keySource App or AppOrMint with it",
+                            "spec.appValidity: expected keySource App or AppOrMint with it"};
+  EXPECT_EQ(problems("require: true, appValidity: 1h"), needs_keys);
+  EXPECT_EQ(problems("keySource: Passthrough, require: true, appValidity: 1h"), needs_keys);
+  EXPECT_EQ(problems("keySource: App, appValidity: 59s"), Lines{"spec.appValidity: expected 60s to 604800s"});
+  EXPECT_EQ(problems("keySource: App, principal: 'jwt_claim(sub)'"),
+            Lines{"spec.principal: expected none: sidecars verify no JWT, so that anybody's claim would open "
+                  "another's answers"});
+  for (const char* const more :
+       {"validity: 2m", "maxExecution: 5s", "onConcurrent: Conflict", "retain: Tombstone", "releaseOn: [503]",
+        "unknownStatus: 504", "limits: {records: 5}"}) {
+    EXPECT_EQ(
+        problems(std::string("keySource: Passthrough, ") + more),
+        Lines{"spec.keySource: expected nothing but methods and retries with Passthrough: no records are "
+              "kept"})
+        << more;
+  }
+}
+
 TEST(DecodePolicyTest, ATracingPolicyIsChecked) {
   const std::string head =
       "apiVersion: policy.pillion.dev/v1alpha1\nkind: TracingPolicy\nmetadata: {name: p}\nspec: ";

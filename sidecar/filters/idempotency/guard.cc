@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sidecar/base/text.h"
+#include "sidecar/filters/idempotency/app_keys.h"
 
 namespace pillion::filters {
 namespace {
@@ -30,7 +31,11 @@ DomainTime Now(const filter::RequestView& request) {
 
 Guard::Guard(const config::TokenDomain& domain, std::string& scratch, filter::TokenState& told,
              const Tokened& request)
-    : domain_(domain), scratch_(scratch), table_(domain.holder->table), told_(told), request_(request) {}
+    : domain_(domain),
+      scratch_(scratch),
+      table_(request.minted ? domain.holder->table : domain.keys.holder->table),
+      told_(told),
+      request_(request) {}
 
 Guard::~Guard() {
   StopWaiting();
@@ -53,7 +58,8 @@ Decision Guard::OnRequestBody(const filter::RequestBodyView& body) {
   if (state_ == State::kGathers) {
     if (body.in.bytes() <= domain_.max_request_bytes) return Decision::kHold;
     // Its client's sidecar knows how large it is, and does not send it again; unless it was smaller there.
-    if (request_.translated) return Tell(body, {TokenProblem::kTooLarge});
+    // Who has given it a key sends it again whatever became of it.
+    if (request_.translated || !request_.minted) return Tell(body, {TokenProblem::kTooLarge});
     state_ = State::kBypass;
   }
   body.out.MoveFrom(body.in, SIZE_MAX);
@@ -66,11 +72,11 @@ Decision Guard::OnRequestTrailers(const filter::RequestBodyView& body, http::Hea
 
 idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   idempotency::Claim claim;
-  claim.key = key_ = {told_.taken->array(), request_.caller};
+  claim.key = key_ = {*told_.taken, request_.caller};
   claim.fingerprint = idempotency::Fingerprint(body.head, body.in);
   if (domain_.keeps_answers) claim.most_answer_bytes = domain_.max_response_bytes;
   claim.now = Now(body.request);
-  claim.minted = told_.taken->minted();
+  claim.minted = request_.minted;
   claim.of_another_incarnation = request_.of_another_incarnation;
   return claim;
 }
@@ -160,6 +166,7 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
     caller.stats.token_replay_ages.Record(Now(body.request) - replay_.execution().at);
   }
   FillReplay(replay_, *told_.verdict, Now(body.request), answer.execution, body.response, body.response_body);
+  if (!request_.minted) FinishKeyedReplay(body.response.headers, caller.stats);
   return Decision::kRespond;
 }
 

@@ -29,6 +29,7 @@ namespace pillion::filters {
 
 // What is known of a request when its head is here.
 struct Tokened {
+  std::optional<idempotency::DomainTime> minted;  // its token; nullopt: it has an app's key instead
   bool of_another_incarnation = false;
   bool translated = false;  // other filters may have changed its content
   idempotency::CallerId caller = 0;

@@ -13,8 +13,11 @@
 #include "sidecar/filter/chain.h"
 #include "sidecar/filter/grpc.h"
 #include "sidecar/filter/peer_identity.h"
+#include "sidecar/filters/idempotency/app_keys.h"
 #include "sidecar/filters/idempotency/guard.h"
 #include "sidecar/filters/idempotency/token_answers.h"
+#include "sidecar/idempotency/app_key.h"
+#include "sidecar/idempotency/token.h"
 
 namespace pillion::filters {
 namespace {
@@ -43,7 +46,7 @@ time::MonotonicTime DeadlineOf(const filter::RequestView& request) {
   return left ? request.caller->now + *left : time::MonotonicTime::max();
 }
 
-// Null: it gets no token.
+// Null: it is none of those.
 const config::TokenPolicy* PolicyFor(const filter::RequestView& request) {
   const config::FilterOptions* const options =
       config::OptionsOf(config::FilterKind::kIdempotency, request.options, request.route);
@@ -53,10 +56,24 @@ const config::TokenPolicy* PolicyFor(const filter::RequestView& request) {
   using Kind = http::ContentLength::Kind;
   const bool large = head.content.kind == Kind::kSized && head.content.bytes > policy->max_request_bytes;
   if (large || !head.upgrade.empty() || head.method == http::Method::kConnect) return nullptr;
-  const bool chosen = http::IsGrpc(head.headers)
-                          ? policy->grpc_methods.contains(head.path)
-                          : std::ranges::find(policy->methods, head.method_text) != policy->methods.end();
-  return chosen ? policy : nullptr;
+  return policy->of.Takes(head) ? policy : nullptr;
+}
+
+// Of the client's side. Null: its attempts carry no token. What stands for a key and is none is for the
+// service's side to refuse.
+std::unique_ptr<filter::TokenState> MakeState(const config::TokenPolicy& policy,
+                                              const http::HeaderList& headers) {
+  auto state = std::make_unique<filter::TokenState>();
+  state->policy = &policy;
+  if (policy.source == config::KeySource::kMint) return state;
+  const idempotency::AppKey key = idempotency::ReadAppKey(headers);
+  if (key.kind == idempotency::AppKey::Kind::kKey) {
+    state->key = idempotency::BytesOfKey(key.text);
+    return state;
+  }
+  const bool mints = policy.source == config::KeySource::kAppOrMint;
+  if (key.kind == idempotency::AppKey::Kind::kBad || !mints) return nullptr;
+  return state;
 }
 
 Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
@@ -85,29 +102,60 @@ Idempotency::Idempotency() : worker_(std::make_unique<OfWorker>()) {}
 Idempotency::~Idempotency() = default;
 
 Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
-  if (request.state.token == nullptr) {
-    if (const config::TokenPolicy* const policy = PolicyFor(request)) {
-      request.state.token = std::make_unique<filter::TokenState>();
-      request.state.token->policy = policy;
-    }
-    return Decision::kContinue;
+  std::unique_ptr<filter::TokenState>& state = request.state.token;
+  if (state != nullptr) return state->policy == nullptr ? TakeStamped(request) : Decision::kContinue;
+  if (const config::TokenPolicy* const policy = PolicyFor(request)) {
+    state = MakeState(*policy, request.head.headers);
+  } else if (const auto* const domains = config::TokenDomainsOf(request.options)) {
+    if (const config::TokenDomain* const domain = DomainForKeys(*domains, request.head))
+      return TakeUnstamped(request, *domain);
   }
-  filter::TokenState* const fields = request.state.token.get();
-  if (fields->policy != nullptr) return Decision::kContinue;
-  // What has one and is not protected by it must not run: whoever sent it may send it again.
-  const config::TokenDomain* const domain = FindDomain(config::TokenDomainsOf(request.options), *fields);
+  return Decision::kContinue;
+}
+
+// What has a token and is not protected by it must not run: whoever sent it may send it again.
+Decision Idempotency::TakeStamped(const filter::RequestView& request) const {
+  filter::TokenState& fields = *request.state.token;
+  const config::TokenDomain* const domain = FindDomain(config::TokenDomainsOf(request.options), fields);
   if (domain == nullptr) return Refuse(request, TokenProblem::kOtherDomain);
-  if (!fields->taken) return Refuse(request, TokenProblem::kNoToken);
+  using Says = filter::TokenState::Says;
   Tokened tokened;
   tokened.of_another_incarnation =
-      fields->first.value_or(domain->holder->incarnation) != domain->holder->incarnation;
+      fields.first.value_or(domain->holder->incarnation) != domain->holder->incarnation;
+  if (fields.says == Says::kAppKey) {
+    auto key = TakeKey(domain->keys, request.head.headers, true);
+    if (const auto* const problem = std::get_if<TokenProblem>(&key)) return Refuse(request, *problem);
+    fields.taken = idempotency::BytesOfKey(std::get<std::string>(key));
+  } else {
+    if (fields.says != Says::kToken || !TakesMinted(domain->keys, request.head.headers))
+      return Refuse(request, TokenProblem::kNoToken);
+    tokened.minted = idempotency::Token::MintedOf(*fields.taken);
+  }
+  return Guarded(request, *domain, tokened);
+}
+
+// Of a client with or without a sidecar, which has not stamped it.
+Decision Idempotency::TakeUnstamped(const filter::RequestView& request,
+                                    const config::TokenDomain& domain) const {
+  auto key = TakeKey(domain.keys, request.head.headers, false);
+  const auto* const problem = std::get_if<TokenProblem>(&key);
+  if (problem == nullptr && std::get<std::string>(key).empty()) return Decision::kContinue;
+  request.state.token = std::make_unique<filter::TokenState>();
+  if (problem != nullptr) return Refuse(request, *problem);
+  request.state.token->taken = idempotency::BytesOfKey(std::get<std::string>(key));
+  return Guarded(request, domain, {});
+}
+
+Decision Idempotency::Guarded(const filter::RequestView& request, const config::TokenDomain& domain,
+                              Tokened tokened) const {
   tokened.translated = request.state.chain != nullptr;
   tokened.caller = worker_->CallerOf(filter::PeerIdentity(request.caller->security));
   tokened.deadline = DeadlineOf(request);
   // Beside what it keeps of a message it takes what one step brings.
-  const filter::HeldLimits limits{domain->max_request_bytes + 2 * filter::kStepBytes,
-                                  domain->max_response_bytes + 2 * filter::kStepBytes};
-  filter::AddTransform(request.state, std::make_unique<Guard>(*domain, worker_->scratch, *fields, tokened),
+  const filter::HeldLimits limits{domain.max_request_bytes + 2 * filter::kStepBytes,
+                                  domain.max_response_bytes + 2 * filter::kStepBytes};
+  filter::AddTransform(request.state,
+                       std::make_unique<Guard>(domain, worker_->scratch, *request.state.token, tokened),
                        limits);
   return Decision::kHold;
 }

@@ -48,7 +48,8 @@ class IdempotencyTest : public ::testing::Test {
     drive->now = time::MonotonicTime(now_ - kStart);
     drive->wall = time::WallTime(now_);
     auto fields = std::make_unique<filter::TokenState>();
-    fields->taken = token;
+    fields->says = filter::TokenState::Says::kToken;
+    fields->taken = token.array();
     fields->domain = 7;
     drive->state.token = std::move(fields);
     return drive;
@@ -222,7 +223,7 @@ TEST_F(IdempotencyTest, WhatIsToldIsNotedAndLeadsToTheExecution) {
   first->state.trace.server_span.fill(0x22);
   first->Request("body", 0);
   EXPECT_FALSE(first->state.token->verdict);
-  EXPECT_EQ(first->state.token->taken, token);
+  EXPECT_EQ(first->state.token->taken, token.array());
   auto second = Attempt(token);
   second->Request("body", 0);
   const auto bell = std::make_shared<idempotency::Bell>([] {});
@@ -410,7 +411,7 @@ TEST_F(IdempotencyTest, ALargeAnswerIsNotKept) {
     auto again = Attempt(token);
     again->Request("body", 0);
     EXPECT_EQ(Of(*again), Told(409, "tombstone"));
-    EXPECT_NE(again->local_body.find("\"original-status\":200"), std::string::npos) << again->local_body;
+    EXPECT_NE(again->local_body.find("\"original_status\":200"), std::string::npos) << again->local_body;
   }
 }
 
@@ -472,7 +473,7 @@ TEST_F(IdempotencyTest, WhatIsNoTokenOfOursIsRefusedBeforeItRuns) {
     drive->Request("body", 0);
     return Of(*drive);
   };
-  EXPECT_EQ(with([](auto& fields) { fields.taken.reset(); }), Told(400, "bad-token"));
+  EXPECT_EQ(with([](auto& fields) { fields.says = filter::TokenState::Says::kNonsense; }), Told(400, "bad-token"));
   EXPECT_EQ(with([](auto& fields) { fields.domain = 8; }), Told(503, "not-executed"));
   EXPECT_EQ(with([](auto& fields) { fields.domain = 0; }), Told(503, "not-executed"));
   EXPECT_EQ(table().Count().room.records, 0u);
