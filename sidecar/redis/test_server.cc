@@ -40,6 +40,7 @@ uint16_t FreePort() {
 
 pid_t Spawn(const std::vector<std::string>& command, int out) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
   const pid_t pid = fork();
@@ -80,6 +81,7 @@ std::vector<Reply> TestConnection::AskAll(const std::vector<std::vector<std::str
     sent += static_cast<size_t>(bytes);
   }
   std::vector<Reply> replies;
+  replies.reserve(commands.size());
   for (size_t i = 0; i < commands.size(); ++i) replies.push_back(Next());
   return replies;
 }
@@ -175,7 +177,7 @@ bool TestServer::AwaitReplicas(int count) {
   return reply.integer >= count;
 }
 
-net::Address TestServer::address() const { return *net::Address::Parse("127.0.0.1", port_); }
+net::Address TestServer::address() const { return net::Address::Parse("127.0.0.1", port_).value_or(net::Address()); }
 
 std::vector<std::string> PrimaryArguments() {
   return {"--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"};
