@@ -172,12 +172,19 @@ void TestServer::Pause() {
 
 void TestServer::Resume() { kill(pid_, SIGCONT); }
 
+// A write of this connection is what the replicas are asked for; while none is there it may be refused.
 bool TestServer::AwaitReplicas(int count) {
-  const Reply reply = Ask({"WAIT", std::to_string(count), "9000"});
-  return reply.integer >= count;
+  for (int tries = 0; tries < 20; ++tries) {
+    const std::vector<Reply> replies =
+        TestConnection(port_).AskAll({{"SET", "awaited", "1"}, {"WAIT", std::to_string(count), "1000"}});
+    if (replies[0].text == "OK" && replies[1].integer >= count) return true;
+  }
+  return false;
 }
 
-net::Address TestServer::address() const { return net::Address::Parse("127.0.0.1", port_).value_or(net::Address()); }
+net::Address TestServer::address() const {
+  return net::Address::Parse("127.0.0.1", port_).value_or(net::Address());
+}
 
 std::vector<std::string> PrimaryArguments() {
   return {"--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"};

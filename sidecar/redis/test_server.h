@@ -58,7 +58,7 @@ class TestServer {
   void StartAgain();
   void Pause();
   void Resume();
-  // Until so many replicas are connected, and have what it has.
+  // Until so many replicas are connected, and have what it has, a key of its own among it.
   bool AwaitReplicas(int count);
   const std::string& folder() const { return folder_; }
 
