@@ -323,6 +323,8 @@ TEST_F(ScriptsTest, OfManyAtOnceOneIsGranted) {
   std::vector<std::string> words(kClaimers);
   std::vector<std::thread> claimers;
   std::vector<std::vector<std::string>> commands;
+  claimers.reserve(kClaimers);
+  commands.reserve(kClaimers);
   for (size_t i = 0; i < kClaimers; ++i)
     commands.push_back(ClaimCommand({.execution = "x" + std::to_string(i)}));
   for (size_t i = 0; i < kClaimers; ++i) {
