@@ -12,9 +12,11 @@ using State = Execution::State;
 using By = ScriptCall::By;
 using How = redis::Ended::How;
 
-constexpr uint64_t kOps = 4;
+constexpr uint64_t kOps = 8;
 // What is said again at a new connection leaves that much room for what is new.
 constexpr size_t kMostPendingWhileSaying = 4096;
+
+constexpr time::Duration kShortestBetweenTimes = std::chrono::seconds(1);
 
 char Letter(End end) { return static_cast<char>(end); }
 
@@ -43,6 +45,7 @@ void Executions::Begin(std::unique_ptr<Execution> execution) {
   begun.record_ends = begun.asked + begun.life;
   all_.emplace(begun.ticket, std::move(execution));
   PutDue(begun);
+  KeepTime(begun);
 }
 
 // Behind the others: all wait equally long.
@@ -66,6 +69,7 @@ void Executions::End(Ticket ticket, Ending ending) {
   execution->sealed = std::move(ending.sealed);
   execution->waiter = std::move(ending.waiter);
   execution->lease_ends = std::max(execution->lease_ends, share_.parts.turn.now() + share_.terms.lease);
+  KeepTime(*execution);
   TellEnd(*execution, By::kSha);
 }
 
@@ -98,16 +102,48 @@ void Executions::Greet() {
     const std::array<std::string_view, 3> load = {"SCRIPT", "LOAD", script.text};
     commands.Send(inbox_, 0, load);
   }
-  const std::string& run_id = commands.server().run_id;
-  for (size_t shard = 0; shard < KeyNames::kShards; ++shard)
-    Call(Op::kIgnore, 0,
-         ScriptCall(share_.scripts[ScriptName::kOpen], By::kSha, 1)
-             .Add(share_.names.Epoch(shard))
-             .Add(run_id));
+  for (size_t shard = 0; shard < KeyNames::kShards; ++shard) Open(shard, By::kSha);
   to_say_.clear();
   Reassert(alive_);
+  const std::string& run_id = commands.server().run_id;
   if (std::exchange(run_id_, run_id) != run_id) Reassert(recent_);
   PumpReasserts();
+}
+
+void Executions::Open(size_t shard, By by) {
+  Call(Op::kOpen, shard,
+       ScriptCall(share_.scripts[ScriptName::kOpen], by, 1)
+           .Add(share_.names.Epoch(shard))
+           .Add(share_.parts.commands.server().run_id));
+}
+
+// Between the refusal of a token and the end of its record there is more than the skew and the longest
+// execution (terms.h).
+time::Duration Executions::BetweenTimes() const {
+  const TableTerms& terms = share_.terms.table;
+  return std::max<time::Duration>(kShortestBetweenTimes, (terms.skew + terms.max_execution) / 2);
+}
+
+void Executions::KeepTime(const Execution& execution) {
+  time::MonotonicTime& until = records_until_[KeyNames::ShardOf(execution.key)];
+  until = std::max<time::MonotonicTime>(until, share_.parts.turn.now() + execution.life);
+  if (tells_time_ != time::MonotonicTime::max()) return;
+  tells_time_ = share_.parts.turn.now() + BetweenTimes();
+  ArmBy(tells_time_);
+}
+
+// Goes on as long as a record may be there.
+void Executions::TellTime() {
+  if (tells_time_ == time::MonotonicTime::max()) return;
+  const time::MonotonicTime now = share_.parts.turn.now();
+  if (now < tells_time_) return ArmBy(tells_time_);
+  tells_time_ = time::MonotonicTime::max();
+  for (size_t shard = 0; shard < KeyNames::kShards; ++shard) {
+    if (records_until_[shard] <= now) continue;
+    if (share_.parts.commands.ready()) Open(shard, By::kSha);
+    tells_time_ = now + BetweenTimes();
+  }
+  if (tells_time_ != time::MonotonicTime::max()) ArmBy(tells_time_);
 }
 
 void Executions::Reassert(const IntrusiveList<Execution, AgeTag>& list) {
@@ -185,7 +221,8 @@ stream::Progress Executions::Run() {
 void Executions::Take(const redis::Ended& ended) {
   const Op op = static_cast<Op>(ended.tag % kOps);
   Execution* execution = Find(ended.tag / kOps);
-  if (op == Op::kIgnore || execution == nullptr) return;
+  if (op == Op::kOpen && ended.reply.IsError("NOSCRIPT")) return Open(ended.tag / kOps, By::kText);
+  if (op == Op::kLoad || op == Op::kOpen || execution == nullptr) return;
   if (ended.how != How::kReply) {
     if (op != Op::kRenew && execution->state == State::kEnds) NotTold(*execution, ended.how == How::kUnknown);
     return;
@@ -204,7 +241,8 @@ void Executions::Take(const redis::Ended& ended) {
       return OnEnd(*execution, ended.reply);
     case Op::kReassert:
       return OnSaid(*execution, ended.reply);
-    case Op::kIgnore:
+    case Op::kLoad:
+    case Op::kOpen:
       return;
   }
 }
@@ -310,6 +348,7 @@ void Executions::WorkOffDue() {
     }
   }
   while (!recent_.empty() && recent_.front()->due <= now) Forget(*recent_.front());
+  TellTime();
   if (!alive_.empty()) ArmBy(alive_.front()->due);
   if (!recent_.empty()) ArmBy(recent_.front()->due);
 }

@@ -7,9 +7,14 @@
 // when the server is back, until the lease that was granted last, and a whole one after the end, are over. At
 // a new connection all executions that are under way or untold are said again; at another server recent ends
 // too (specs/idempotency.md 3.4). That never changes another execution's record.
+//
+// While records may be there that were made here, the latest time that their shards have seen is told to the
+// store at least once between the refusal of a token and the end of its record, so that a clock that is set
+// back later opens no token again (2.11).
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_SHARED_EXECUTIONS_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_SHARED_EXECUTIONS_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -88,9 +93,13 @@ class Executions final : public stream::Runnable {
   stream::Progress Run() override;
 
  private:
-  enum class Op : uint8_t { kIgnore, kRenew, kEnd, kReassert };
+  enum class Op : uint8_t { kLoad, kOpen, kRenew, kEnd, kReassert };
   Execution* Find(Ticket ticket) const;
   void Greet();
+  void Open(size_t shard, ScriptCall::By by);
+  time::Duration BetweenTimes() const;
+  void KeepTime(const Execution& execution);
+  void TellTime();
   void Reassert(const IntrusiveList<Execution, AgeTag>& list);
   void PumpReasserts();
   void PutDue(Execution& execution);
@@ -117,6 +126,8 @@ class Executions final : public stream::Runnable {
   size_t recent_bytes_ = 0;
   std::deque<Ticket> to_say_;  // to a new connection, as there is room
   stream::Timer timer_;
+  std::array<time::MonotonicTime, KeyNames::kShards> records_until_{};  // of each shard, that were made here
+  time::MonotonicTime tells_time_ = time::MonotonicTime::max();
   uint64_t generation_ = 0;
   std::string run_id_;  // of the server that knew all that was said
 };

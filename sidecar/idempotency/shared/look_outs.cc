@@ -7,7 +7,8 @@ namespace pillion::idempotency {
 
 struct LookOuts::LookOut final : stream::Runnable {
   enum class Looking : uint8_t { kNo, kYes, kAndAgain };  // kAndAgain: something came meanwhile
-  LookOut(LookOuts& outs, const Digest& of) : all(outs), key(of), timer(this) {}
+  LookOut(LookOuts& outs, const Digest& of)
+      : all(outs), key(of), longest(outs.share_.terms.first_look), timer(this) {}
   // Its time has come.
   stream::Progress Run() override {
     all.MarkDue(*this);
@@ -17,8 +18,8 @@ struct LookOuts::LookOut final : stream::Runnable {
   const Digest key;
   std::vector<Ticket> tickets;
   Looking looking = Looking::kNo;
-  bool due = false;  // in due_
-  time::Duration longest = kFirstLook;
+  bool due = false;    // in due_
+  DomainTime longest;  // until the next look
   stream::Timer timer;
 };
 
@@ -88,8 +89,9 @@ void LookOuts::Looked(const Digest& key) {
     MarkDue(*out);
     return;
   }
-  const time::Duration wait = out->longest / 2 + DrawUpTo(out->longest / 2, share_.parts.random);
-  out->longest = std::min<time::Duration>(2 * out->longest, kLongestBetweenLooks);
+  const time::Duration half = time::Duration(out->longest) / 2;
+  const time::Duration wait = half + DrawUpTo(half, share_.parts.random);
+  out->longest = std::min(2 * out->longest, share_.terms.longest_between_looks);
   share_.parts.turn.Arm(out->timer, share_.parts.turn.now() + wait);
 }
 

@@ -2,15 +2,13 @@
 // wait for it (specs/idempotency.md 3.3). Says which tokens are to be looked up now, and for whom; the store
 // does that. For the files of this folder only.
 //
-//   Join --> subscribes; due when that is confirmed, when the channel says something, and 10, 20, 40 ... 250
-//   ms
-//            after each look, drawn from the upper half: messages may be lost, and no time-out may be waited
-//            for by all at once
+//   Join --> subscribes; due when that is confirmed, when the channel says something, and some time after
+//            each look, twice as long each time, drawn from the upper half: messages may be lost, and all
+//            must not look at once
 //   TakeDue --> being looked up --> Looked: it goes on | Leave of the last: it is over
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_SHARED_LOOK_OUTS_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_SHARED_LOOK_OUTS_H_
 
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -26,9 +24,6 @@ namespace pillion::idempotency {
 
 class LookOuts final : public stream::Runnable {
  public:
-  static constexpr time::Duration kFirstLook = std::chrono::milliseconds(10);
-  static constexpr time::Duration kLongestBetweenLooks = std::chrono::milliseconds(250);
-
   // `owner` is woken when something is due; it outlives this.
   LookOuts(const StoreShare& share, stream::Runnable& owner);
   ~LookOuts() override;

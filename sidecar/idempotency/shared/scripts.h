@@ -14,8 +14,9 @@
 //       high   the latest time that was seen, to the second: the clock is taken for no earlier (2.11)
 //   n:{service:shard}:<lookup key>   channel: its execution has ended
 //
-// The clock's mark is only raised when a script runs: in a shard that nobody uses while its last record
-// expires, a clock that is then set back by more than that is believed.
+// The clock's mark is raised when a script runs, and by who made records while they may be there
+// (executions.h): only of a shard whose sidecars are all gone when its last record expires, a clock that is
+// then set back by more than that is believed.
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_SHARED_SCRIPTS_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_SHARED_SCRIPTS_H_
 

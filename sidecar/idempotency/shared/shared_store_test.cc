@@ -185,18 +185,52 @@ TEST_F(SharedStoreTest, WhoWaitsFindsOutByLookingWhereNoMessageComes) {
   EXPECT_EQ(Await(*third, waits).answer->body, "found");
 }
 
-TEST_F(SharedStoreTest, AMessageWakesWithoutWaitingForTheNextLook) {
-  // Only who has waited for long looks as seldom as this test needs.
+TEST_F(SharedStoreTest, AMessageIsEnough) {
+  terms.first_look = terms.longest_between_looks = std::chrono::hours(1);
+  const auto third = Start(server);
   const Ticket ticket = Begin(*one, 1);
-  const Ticket waits = Ask(*two, 1, Waits::kIfInFlight);
-  worker.RunFor(std::chrono::milliseconds(700));
-  const uint64_t looks = two->store.counts().looks;
-  const time::MonotonicTime before = worker.clock.Now();
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("x")), SharedEnded::kDone);
-  Await(*two, waits);
-  EXPECT_EQ(two->store.counts().looks, looks + 1);
-  RecordProperty("milliseconds",
-                 static_cast<int>((worker.clock.Now() - before) / std::chrono::milliseconds(1)));
+  const Ticket waits = Ask(*third, 1, Waits::kIfInFlight);
+  ASSERT_TRUE(worker.RunUntil([&] { return third->store.counts().looks == 1; }));
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("told")), SharedEnded::kDone);
+  EXPECT_EQ(Await(*third, waits).answer->body, "told");
+}
+
+TEST_F(SharedStoreTest, WhatEndsBeforeAnybodyListensIsFoundWhenHeDoes) {
+  terms.first_look = terms.longest_between_looks = std::chrono::hours(1);
+  const auto third = Start(server);
+  Begin(*one, 1);
+  const Ticket waits = Ask(*third, 1, Waits::kIfInFlight);
+  ASSERT_TRUE(worker.RunUntil([&] { return third->store.waiting() == 1; }));
+  EXPECT_EQ(third->store.counts().looks, 0U);
+  // It ends now, and nothing is said of it where anybody listens.
+  const std::string record = KeyNames("orders").Record(Named(1));
+  const std::string execution = ToString(server.Ask({"HGET", record, "x"}));
+  server.Ask({"EVAL", std::string(Scripts()[ScriptName::kEnd].text), "1", record, execution, "T", "204", "",
+              "60000", "nobody"});
+  EXPECT_EQ(Await(*third, waits).status, 204);
+}
+
+TEST_F(SharedStoreTest, ListensAgainWhenTheConnectionWasLost) {
+  terms.first_look = terms.longest_between_looks = std::chrono::hours(1);
+  const auto third = Start(server);
+  const Ticket ticket = Begin(*one, 1);
+  const Ticket waits = Ask(*third, 1, Waits::kIfInFlight);
+  ASSERT_TRUE(worker.RunUntil([&] { return third->store.counts().looks == 1; }));
+  server.Ask({"CLIENT", "KILL", "TYPE", "pubsub"});
+  ASSERT_TRUE(worker.RunUntil([&] { return third->store.counts().looks == 2; }));
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("told")), SharedEnded::kDone);
+  EXPECT_EQ(Await(*third, waits).answer->body, "told");
+}
+
+TEST_F(SharedStoreTest, TheTimeIsToldWhileRecordsMayBeThere) {
+  terms.table.skew = terms.table.max_execution = DomainTime(1000);
+  const auto third = Start(server);
+  RunOne(*third, 1);
+  const std::string epoch = KeyNames("orders").Epoch(KeyNames::ShardOf(Named(1)));
+  server.Ask({"HSET", epoch, "high", "1000"});
+  server.Ask({"SCRIPT", "FLUSH"});
+  EXPECT_TRUE(
+      worker.RunUntil([&] { return std::stoll(ToString(server.Ask({"HGET", epoch, "high"}))) > 1000; }));
 }
 
 TEST_F(SharedStoreTest, AllWhoWaitAtOneSidecarShareOneLookOut) {

@@ -33,6 +33,10 @@ struct SharedTerms {
   // them. In one store; the oldest go first.
   DomainTime recent{30'000};
   size_t recent_bytes = size_t{16} * 1024 * 1024;
+  // Who waits for another execution looks after the first of these, then twice as late each time, up to the
+  // second, also when nobody tells him anything.
+  DomainTime first_look{10};
+  DomainTime longest_between_looks{250};
   // Of an answer as it is stored; of a larger one only the status is. Attack: an answer that no client takes
   // (redis/limits.h) would end the connection of each who asks for it.
   size_t max_stored_bytes = size_t{3} * 1024 * 1024;
