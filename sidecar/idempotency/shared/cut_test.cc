@@ -103,6 +103,26 @@ TEST_F(CutTest, AReleaseThatIsCutIsToldAgain) {
   }
 }
 
+TEST_F(CutTest, ALookThatMayHaveBeenGrantedTheTokenIsGivenBack) {
+  terms.first_look = terms.longest_between_looks = std::chrono::hours(1);
+  const auto waiter = std::make_unique<Sidecar>(worker, proxy.address(), terms, server.address());
+  Settle(*waiter);
+  for (uint64_t token = 1; token < std::string_view("*1\r\n$7\r\nCLAIMED\r\n").size(); ++token) {
+    SCOPED_TRACE(token);
+    const Ticket runs = Begin(*two, token);
+    const uint64_t looks = waiter->store.counts().looks;
+    const Ticket waits = Ask(*waiter, token, Waits::kIfInFlight);
+    ASSERT_TRUE(worker.RunUntil([&] { return waiter->store.counts().looks == looks + 1; }));
+    ASSERT_TRUE(worker.RunUntil([&] { return waiter->commands.pending() == 0; }));
+    proxy.CutAfter(token);
+    two->store.Release(runs, {});
+    EXPECT_EQ(Await(*waiter, waits).kind, Kind::kRefused);
+    waiter->store.Drop(waits);
+    Settle(*waiter);
+    RunOne(*two, token);
+  }
+}
+
 // Requests with the same tokens at three sidecars, whose connections are cut all the time and whose scripts
 // are forgotten. Drawn, with a seed.
 class Storm : public StoreFixture {
