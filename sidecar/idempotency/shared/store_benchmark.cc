@@ -3,7 +3,9 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -46,6 +48,7 @@ class Bench : public StoreFixture {
     micros[0].push_back(static_cast<double>((claimed - begin).count()) / 1e3);
     micros[1].push_back(static_cast<double>((end - claimed).count()) / 1e3);
   }
+  using StoreFixture::worker;
   std::unique_ptr<redis::TestServer> server;
   std::unique_ptr<redis::TestServer> replica;
   std::unique_ptr<Sidecar> one;
@@ -66,7 +69,10 @@ void ClaimAndComplete(benchmark::State& state) {
   for (int i = 0; i < 100; ++i) bench.Round(at_once, nullptr);
   std::array<std::vector<double>, 2> micros;
   for (auto _ : state) bench.Round(at_once, micros.data());
-  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(at_once));
+  const double micros_in_all = std::accumulate(micros[0].begin(), micros[0].end(), 0.0) +
+                               std::accumulate(micros[1].begin(), micros[1].end(), 0.0);
+  state.counters["pairs_per_s"] =
+      static_cast<double>(state.iterations()) * static_cast<double>(at_once) / micros_in_all * 1e6;
   state.counters["claim_p50_us"] = Percentile(micros[0], 0.5);
   state.counters["claim_p99_us"] = Percentile(micros[0], 0.99);
   state.counters["complete_p50_us"] = Percentile(micros[1], 0.5);
@@ -75,6 +81,34 @@ void ClaimAndComplete(benchmark::State& state) {
                          benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(ClaimAndComplete)->Args({0, 1})->Args({1, 1})->Args({0, 64})->Args({1, 64})->Args({1, 512});
+
+class Nobody final : public stream::Runnable {
+ public:
+  stream::Progress Run() override { return stream::Progress::kIdle; }
+};
+
+// The client alone: so many commands at once that cost the server next to nothing.
+void PipelinedCommands(benchmark::State& state) {
+  Bench bench(0);
+  Nobody nobody;
+  redis::Client& client = bench.one->commands;
+  redis::Inbox inbox(client, nobody);
+  const std::string text(100, 'x');
+  const std::array<std::string_view, 2> command = {"ECHO", text};
+  const auto at_once = static_cast<size_t>(state.range(0));
+  const time::MonotonicTime begin = bench.worker.clock.Now();
+  for (auto _ : state) {
+    for (size_t i = 0; i < at_once; ++i) client.Send(inbox, i, command);
+    size_t ended = 0;
+    bench.worker.RunUntil([&] { return (ended += inbox.TakeEnded().size()) == at_once; });
+  }
+  const double commands = static_cast<double>(state.iterations()) * static_cast<double>(at_once);
+  state.counters["commands_per_s"] =
+      commands * 1e9 / static_cast<double>((bench.worker.clock.Now() - begin).count());
+  state.counters["cpu_per_command"] =
+      benchmark::Counter(commands, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(PipelinedCommands)->Arg(1)->Arg(64)->Arg(512);
 
 // The part of it that seals and opens answers of 1 KiB.
 void SealAndOpen(benchmark::State& state) {
