@@ -22,6 +22,8 @@ class ClientServerTest : public ::testing::Test {
  protected:
   void Make(const TestServer& server, Client::Use use = Client::Use::kCommander) {
     settings.address = server.address();
+    // This machine may be busy.
+    settings.connect_timeout = settings.command_timeout = std::chrono::seconds(15);
     settings.backoff_base = std::chrono::milliseconds(5);
     settings.backoff_cap = std::chrono::milliseconds(20);
     inbox.reset();

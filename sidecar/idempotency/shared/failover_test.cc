@@ -62,7 +62,7 @@ TEST_F(FailoverTest, ClaimsOfOneTurnShareOneWait) {
 TEST_F(FailoverTest, AClaimThatNoReplicaHasInTimeIsNotRunAndGivenBack) {
   StartServers(redis::PrimaryArguments());
   terms.replicas = 1;
-  terms.replica_wait = DomainTime(50);
+  terms.replica_wait = DomainTime(500);
   const auto one = Start(*primary);
   Age(*primary);
   ASSERT_TRUE(primary->AwaitReplicas(1));

@@ -146,17 +146,17 @@ TEST_F(SharedStoreTest, AllEpochsBeginWithTheConnection) {
 }
 
 TEST_F(SharedStoreTest, LeasesAreRenewedWhileTheirOwnerLives) {
-  terms.lease = DomainTime(150);
+  terms.lease = DomainTime(1000);
   auto owner = Start(server);
   const Ticket ticket = Begin(*owner, 1);
   const Ticket other = Begin(*owner, 2);
-  worker.RunFor(std::chrono::milliseconds(500));
+  worker.RunFor(std::chrono::milliseconds(1800));
   EXPECT_EQ(Claim(*two, 1).kind, Kind::kInFlight);
   EXPECT_EQ(Claim(*two, 2).kind, Kind::kInFlight);
   EXPECT_EQ(Complete(*owner, ticket, AnswerOf("a")), SharedEnded::kDone);
   static_cast<void>(other);
   owner.reset();
-  worker.RunFor(std::chrono::milliseconds(300));
+  worker.RunFor(std::chrono::milliseconds(1100));
   EXPECT_EQ(Claim(*two, 2).kind, Kind::kUnknown);
 }
 
@@ -421,8 +421,7 @@ TEST_F(SharedStoreTest, ManyClaimsAtOnceAreEachAnsweredOnce) {
   for (const auto& [sidecar, ticket] : tickets) {
     const Kind kind = Await(*sidecar, ticket).kind;
     claimed += static_cast<size_t>(kind == Kind::kClaimed);
-    EXPECT_TRUE(kind == Kind::kClaimed || kind == Kind::kInFlight);
-    sidecar->store.Drop(ticket);
+    EXPECT_TRUE(kind == Kind::kClaimed || kind == Kind::kInFlight) << static_cast<int>(kind);
   }
   EXPECT_EQ(claimed, kTokens);
   for (uint64_t number = 1; number <= 2 * kTokens; ++number)

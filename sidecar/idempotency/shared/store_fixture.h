@@ -40,6 +40,8 @@ inline SavedAnswer AnswerOf(std::string body, uint16_t status = 201) {
 inline redis::ClientSettings SettingsOf(const net::Address& address, const SharedTerms& terms) {
   redis::ClientSettings settings;
   settings.address = address;
+  // This machine may be busy.
+  settings.connect_timeout = settings.command_timeout = std::chrono::seconds(15);
   settings.backoff_base = std::chrono::milliseconds(2);
   settings.backoff_cap = std::chrono::milliseconds(20);
   settings.requirements.replicas = terms.replicas;
