@@ -19,6 +19,8 @@ struct SimNetwork::Channel {
     std::string received;  // arrived, not read
     size_t in_flight = 0;  // written by the other end, not arrived
     uint64_t arrived = 0;  // ever
+    uint64_t written = 0;  // by this end
+    uint64_t cut_after = UINT64_MAX;
     uint64_t acked = 1;    // of what this end wrote; the SYN counts
     int error = 0;         // of the RST, until it was told
     bool fin_received = false;
@@ -47,8 +49,10 @@ struct SimNetwork::Channel {
 
 class SimSocket : public net::Socket {
  public:
-  SimSocket(SimNetwork& network, std::shared_ptr<SimNetwork::Channel> channel, int side)
-      : network_(network), channel_(std::move(channel)), side_(side) {
+  // `killed`: its process is.
+  SimSocket(SimNetwork& network, std::shared_ptr<SimNetwork::Channel> channel, int side,
+            std::shared_ptr<const bool> killed)
+      : network_(network), channel_(std::move(channel)), side_(side), killed_(std::move(killed)) {
     ++network_.open_sockets_;
   }
   ~SimSocket() override;
@@ -58,7 +62,9 @@ class SimSocket : public net::Socket {
     if (channel_->connect_error != 0 || !Mine().reset) return channel_->connect_error;
     return Mine().error != 0 ? std::exchange(Mine().error, 0) : EINPROGRESS;
   }
-  void ShutdownWrite() override { SendFin(); }
+  void ShutdownWrite() override {
+    if (!*killed_) SendFin();
+  }
   std::optional<uint64_t> AckedBytes() override { return Mine().acked; }
   const net::Address& peer() const override {
     if (side_ == 0) return channel_->dialled;
@@ -77,18 +83,19 @@ class SimSocket : public net::Socket {
     Mine().observer = &observer;
     observer.OnReady(true, true);
   }
-  void ResetOnClose() override { Mine().linger_reset = true; }
+  void ResetOnClose() override { Mine().linger_reset = Mine().linger_reset || !*killed_; }
 
  private:
   SimNetwork::Channel::End& Mine() { return channel_->ends[side_]; }
   SimNetwork::Channel::End& Other() { return channel_->ends[1 - side_]; }
   void SendFin();
   void SendBytes(std::string bytes);
-  net::IoResult CutOff(std::string bytes);
+  net::IoResult CutOff(std::string bytes, size_t arrive);
 
   SimNetwork& network_;
   std::shared_ptr<SimNetwork::Channel> channel_;
   int side_;
+  std::shared_ptr<const bool> killed_;
   std::optional<net::Address> told_peer_;
   std::optional<net::Address> told_local_;
 };
@@ -107,6 +114,7 @@ SimSocket::~SimSocket() {
 }
 
 net::IoResult SimSocket::Read(std::span<char> into) {
+  if (*killed_) return {net::IoResult::Kind::kReset, 0, ECONNRESET};
   auto& mine = Mine();
   if (mine.received.empty()) {
     if (mine.fin_received) return {net::IoResult::Kind::kEnd, 0, 0};
@@ -130,6 +138,7 @@ net::IoResult SimSocket::Read(std::span<char> into) {
 }
 
 net::IoResult SimSocket::Write(std::span<const iovec> from) {
+  if (*killed_) return {net::IoResult::Kind::kReset, 0, EPIPE};
   auto& mine = Mine();
   auto& other = Other();
   // A RST may come in the middle of a turn: the writer meets it before anybody was told.
@@ -156,7 +165,10 @@ net::IoResult SimSocket::Write(std::span<const iovec> from) {
   for (const iovec& part : from) {
     bytes.append(static_cast<const char*>(part.iov_base), std::min(part.iov_len, n - bytes.size()));
   }
-  if (n > 0 && network_.random_.Percent(network_.faults_.reset_percent)) return CutOff(std::move(bytes));
+  mine.written += n;
+  if (mine.written >= mine.cut_after) return CutOff(std::move(bytes), n - (mine.written - mine.cut_after));
+  if (n > 0 && network_.random_.Percent(network_.faults_.reset_percent))
+    return CutOff(std::move(bytes), network_.random_.Next() % (n + 1));
   SendBytes(std::move(bytes));
   if (cut && !mine.write_blocked) {
     // A short count means to the caller that the buffer is full: tell when it is not.
@@ -167,9 +179,10 @@ net::IoResult SimSocket::Write(std::span<const iovec> from) {
 }
 
 // Some of it arrives, then both ends see a RST.
-net::IoResult SimSocket::CutOff(std::string bytes) {
+net::IoResult SimSocket::CutOff(std::string bytes, size_t arrive) {
   const size_t n = bytes.size();
-  bytes.resize(network_.random_.Next() % (n + 1));
+  Mine().cut_after = UINT64_MAX;
+  bytes.resize(arrive);
   if (!bytes.empty()) SendBytes(std::move(bytes));
   ++network_.resets_;
   network_.SendReset(channel_, 1 - side_, false);
@@ -265,8 +278,9 @@ void SimNetwork::ResetOnClose(net::Socket& socket) { static_cast<SimSocket&>(soc
 
 class SimListen : public net::ListenSocket {
  public:
-  SimListen(SimNetwork& network, const net::Address& local, net::Observer& observer)
-      : network_(network), local_(local), observer_(observer) {
+  SimListen(SimNetwork& network, const net::Address& local, net::Observer& observer,
+            std::shared_ptr<const bool> killed)
+      : network_(network), local_(local), observer_(observer), killed_(std::move(killed)) {
     network_.listening_[local] = this;
   }
   ~SimListen() override {
@@ -282,6 +296,7 @@ class SimListen : public net::ListenSocket {
   const net::Address& local() const override { return local_; }
   void FastOpen(bool on) override { fast_open_ = on; }
   bool fast_open() const { return fast_open_; }
+  const std::shared_ptr<const bool>& killed() const { return killed_; }
   void Arrive(std::unique_ptr<net::Socket> socket) {
     waiting_.push_back(std::move(socket));
     observer_.OnReady(true, false);
@@ -291,6 +306,7 @@ class SimListen : public net::ListenSocket {
   SimNetwork& network_;
   net::Address local_;
   net::Observer& observer_;
+  std::shared_ptr<const bool> killed_;
   std::deque<std::unique_ptr<net::Socket>> waiting_;
   bool fast_open_ = false;
 };
@@ -315,7 +331,7 @@ void SimNetwork::Dial(const std::shared_ptr<Channel>& channel) {
       end.reset = true;
       end.error = ECONNREFUSED;
     } else {
-      listening->second->Arrive(std::make_unique<SimSocket>(*this, channel, 1));
+      listening->second->Arrive(std::make_unique<SimSocket>(*this, channel, 1, listening->second->killed()));
     }
     end.Notify(refused, true);
   });
@@ -324,7 +340,12 @@ void SimNetwork::Dial(const std::shared_ptr<Channel>& channel) {
 class SimLoop : public net::Loop {
  public:
   explicit SimLoop(SimNetwork& network) : network_(network) {}
-  std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer, int*) override {
+  std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer,
+                                       int* error) override {
+    if (*killed_) {
+      *error = ECONNRESET;
+      return nullptr;
+    }
     auto channel = std::make_shared<SimNetwork::Channel>();
     channel->ends[0].observer = &observer;
     channel->ends[0].address =
@@ -333,7 +354,8 @@ class SimLoop : public net::Loop {
     const auto redirected = network_.redirected_.find({this, to});
     const net::Address reached = redirected == network_.redirected_.end() ? to : redirected->second;
     channel->ends[1].address = reached;
-    auto socket = std::make_unique<SimSocket>(network_, channel, 0);
+    auto socket = std::make_unique<SimSocket>(network_, channel, 0, killed_);
+    network_.Count(*channel);
     if (!network_.random_.Percent(network_.faults_.connect_lost_percent)) network_.Dial(channel);
     return socket;
   }
@@ -348,14 +370,27 @@ class SimLoop : public net::Loop {
       *error = EADDRINUSE;
       return nullptr;
     }
-    return std::make_unique<SimListen>(network_, at, observer);
+    return std::make_unique<SimListen>(network_, at, observer, killed_);
   }
   void Wait(time::MonotonicTime) override {}
   void Wake() override {}
+  void Kill() { *killed_ = true; }
 
  private:
   SimNetwork& network_;
+  std::shared_ptr<bool> killed_ = std::make_shared<bool>(false);
 };
+
+void SimNetwork::Kill(net::Loop& loop) { static_cast<SimLoop&>(loop).Kill(); }
+
+void SimNetwork::Count(Channel& channel) {
+  if (cuts_.empty()) return;
+  const net::Address& to = channel.ends[1].address;
+  const uint32_t number = dialled_[to]++;
+  for (const Cut& cut : cuts_) {
+    if (cut.to == to && cut.connection == number) channel.ends[cut.answers ? 1 : 0].cut_after = cut.after;
+  }
+}
 
 std::unique_ptr<net::Loop> SimNetwork::NewLoop() { return std::make_unique<SimLoop>(*this); }
 
