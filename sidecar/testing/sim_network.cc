@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 #include <utility>
 
 namespace pillion::testing {
@@ -21,8 +22,8 @@ struct SimNetwork::Channel {
     uint64_t arrived = 0;  // ever
     uint64_t written = 0;  // by this end
     uint64_t cut_after = UINT64_MAX;
-    uint64_t acked = 1;    // of what this end wrote; the SYN counts
-    int error = 0;         // of the RST, until it was told
+    uint64_t acked = 1;  // of what this end wrote; the SYN counts
+    int error = 0;       // of the RST, until it was told
     bool fin_received = false;
     bool reset = false;  // a RST came
     bool reset_under_way = false;
@@ -47,13 +48,21 @@ struct SimNetwork::Channel {
   net::Address dialled;  // where a redirect is, not the address of ends[1]
 };
 
+class SimSocket;
+
+// Who has a loop, with the sockets that it has open.
+struct SimProcess {
+  bool killed = false;
+  std::set<SimSocket*> sockets;
+};
+
 class SimSocket : public net::Socket {
  public:
-  // `killed`: its process is.
   SimSocket(SimNetwork& network, std::shared_ptr<SimNetwork::Channel> channel, int side,
-            std::shared_ptr<const bool> killed)
-      : network_(network), channel_(std::move(channel)), side_(side), killed_(std::move(killed)) {
+            std::shared_ptr<SimProcess> process)
+      : network_(network), channel_(std::move(channel)), side_(side), process_(std::move(process)) {
     ++network_.open_sockets_;
+    process_->sockets.insert(this);
   }
   ~SimSocket() override;
   net::IoResult Read(std::span<char> into) override;
@@ -63,7 +72,7 @@ class SimSocket : public net::Socket {
     return Mine().error != 0 ? std::exchange(Mine().error, 0) : EINPROGRESS;
   }
   void ShutdownWrite() override {
-    if (!*killed_) SendFin();
+    if (!process_->killed) SendFin();
   }
   std::optional<uint64_t> AckedBytes() override { return Mine().acked; }
   const net::Address& peer() const override {
@@ -83,7 +92,8 @@ class SimSocket : public net::Socket {
     Mine().observer = &observer;
     observer.OnReady(true, true);
   }
-  void ResetOnClose() override { Mine().linger_reset = Mine().linger_reset || !*killed_; }
+  void Wake() { Mine().Notify(true, true); }
+  void ResetOnClose() override { Mine().linger_reset = Mine().linger_reset || !process_->killed; }
 
  private:
   SimNetwork::Channel::End& Mine() { return channel_->ends[side_]; }
@@ -95,12 +105,13 @@ class SimSocket : public net::Socket {
   SimNetwork& network_;
   std::shared_ptr<SimNetwork::Channel> channel_;
   int side_;
-  std::shared_ptr<const bool> killed_;
+  std::shared_ptr<SimProcess> process_;
   std::optional<net::Address> told_peer_;
   std::optional<net::Address> told_local_;
 };
 
 SimSocket::~SimSocket() {
+  process_->sockets.erase(this);
   --network_.open_sockets_;
   auto& mine = Mine();
   mine.observer = nullptr;
@@ -114,7 +125,7 @@ SimSocket::~SimSocket() {
 }
 
 net::IoResult SimSocket::Read(std::span<char> into) {
-  if (*killed_) return {net::IoResult::Kind::kReset, 0, ECONNRESET};
+  if (process_->killed) return {net::IoResult::Kind::kReset, 0, ECONNRESET};
   auto& mine = Mine();
   if (mine.received.empty()) {
     if (mine.fin_received) return {net::IoResult::Kind::kEnd, 0, 0};
@@ -138,7 +149,7 @@ net::IoResult SimSocket::Read(std::span<char> into) {
 }
 
 net::IoResult SimSocket::Write(std::span<const iovec> from) {
-  if (*killed_) return {net::IoResult::Kind::kReset, 0, EPIPE};
+  if (process_->killed) return {net::IoResult::Kind::kReset, 0, EPIPE};
   auto& mine = Mine();
   auto& other = Other();
   // A RST may come in the middle of a turn: the writer meets it before anybody was told.
@@ -279,8 +290,8 @@ void SimNetwork::ResetOnClose(net::Socket& socket) { static_cast<SimSocket&>(soc
 class SimListen : public net::ListenSocket {
  public:
   SimListen(SimNetwork& network, const net::Address& local, net::Observer& observer,
-            std::shared_ptr<const bool> killed)
-      : network_(network), local_(local), observer_(observer), killed_(std::move(killed)) {
+            std::shared_ptr<SimProcess> process)
+      : network_(network), local_(local), observer_(observer), process_(std::move(process)) {
     network_.listening_[local] = this;
   }
   ~SimListen() override {
@@ -296,7 +307,7 @@ class SimListen : public net::ListenSocket {
   const net::Address& local() const override { return local_; }
   void FastOpen(bool on) override { fast_open_ = on; }
   bool fast_open() const { return fast_open_; }
-  const std::shared_ptr<const bool>& killed() const { return killed_; }
+  const std::shared_ptr<SimProcess>& process() const { return process_; }
   void Arrive(std::unique_ptr<net::Socket> socket) {
     waiting_.push_back(std::move(socket));
     observer_.OnReady(true, false);
@@ -306,7 +317,7 @@ class SimListen : public net::ListenSocket {
   SimNetwork& network_;
   net::Address local_;
   net::Observer& observer_;
-  std::shared_ptr<const bool> killed_;
+  std::shared_ptr<SimProcess> process_;
   std::deque<std::unique_ptr<net::Socket>> waiting_;
   bool fast_open_ = false;
 };
@@ -331,7 +342,7 @@ void SimNetwork::Dial(const std::shared_ptr<Channel>& channel) {
       end.reset = true;
       end.error = ECONNREFUSED;
     } else {
-      listening->second->Arrive(std::make_unique<SimSocket>(*this, channel, 1, listening->second->killed()));
+      listening->second->Arrive(std::make_unique<SimSocket>(*this, channel, 1, listening->second->process()));
     }
     end.Notify(refused, true);
   });
@@ -340,9 +351,8 @@ void SimNetwork::Dial(const std::shared_ptr<Channel>& channel) {
 class SimLoop : public net::Loop {
  public:
   explicit SimLoop(SimNetwork& network) : network_(network) {}
-  std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer,
-                                       int* error) override {
-    if (*killed_) {
+  std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer, int* error) override {
+    if (process_->killed) {
       *error = ECONNRESET;
       return nullptr;
     }
@@ -354,7 +364,7 @@ class SimLoop : public net::Loop {
     const auto redirected = network_.redirected_.find({this, to});
     const net::Address reached = redirected == network_.redirected_.end() ? to : redirected->second;
     channel->ends[1].address = reached;
-    auto socket = std::make_unique<SimSocket>(network_, channel, 0, killed_);
+    auto socket = std::make_unique<SimSocket>(network_, channel, 0, process_);
     network_.Count(*channel);
     if (!network_.random_.Percent(network_.faults_.connect_lost_percent)) network_.Dial(channel);
     return socket;
@@ -370,15 +380,18 @@ class SimLoop : public net::Loop {
       *error = EADDRINUSE;
       return nullptr;
     }
-    return std::make_unique<SimListen>(network_, at, observer, killed_);
+    return std::make_unique<SimListen>(network_, at, observer, process_);
   }
   void Wait(time::MonotonicTime) override {}
   void Wake() override {}
-  void Kill() { *killed_ = true; }
+  void Kill() {
+    process_->killed = true;
+    for (SimSocket* const socket : process_->sockets) socket->Wake();
+  }
 
  private:
   SimNetwork& network_;
-  std::shared_ptr<bool> killed_ = std::make_shared<bool>(false);
+  std::shared_ptr<SimProcess> process_ = std::make_shared<SimProcess>();
 };
 
 void SimNetwork::Kill(net::Loop& loop) { static_cast<SimLoop&>(loop).Kill(); }

@@ -188,7 +188,7 @@ void App::GiveGrpc(Http2Line& line, http2::StreamId stream, const Begun& begun) 
   const Work& work = ledger_.items[begun.id].work;
   http::ResponseHead head;
   head.headers.Add("content-type", "application/grpc");
-  head.headers.Add("x-app", "1");
+  if (!begun.not_run) head.headers.Add("x-app", "1");
   if (begun.not_run) {
     head.headers.Add("grpc-status", "14");
     head.headers.Add("pillion-not-executed", "1");

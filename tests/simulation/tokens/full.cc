@@ -47,8 +47,7 @@ int RunAll(const Flags& flags) {
     sum.unknown += outcome.unknown;
     sum.replies += outcome.replies;
     failed += outcome.wrong.empty() ? 0 : 1;
-    for (const std::string& wrong : outcome.wrong)
-      std::printf("seed %lu: %s\n", seed, wrong.c_str());
+    for (const std::string& wrong : outcome.wrong) std::printf("seed %lu: %s\n", seed, wrong.c_str());
   }
   std::printf(
       "%lu schedules, %lu failed; %zu distinct final states; %u executions, %u attempts, %u requests tried "

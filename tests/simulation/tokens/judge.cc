@@ -94,8 +94,9 @@ class Judgement {
 
   // What the sidecar has tried for it.
   struct Tried {
-    bool stamped = false;       // in one attempt at least
+    bool stamped = false;       // those attempts that may have run were protected by a token
     bool may_have_run = false;  // of one attempt nothing is known
+    bool broke_off = false;     // the answer had begun to come from the replica: it is not asked for again
   };
   Tried JudgeAttempts(uint64_t id) {
     Tried tried;
@@ -107,9 +108,13 @@ class Judgement {
     for (const telemetry::AttemptRecord& attempt : attempts) {
       Mix(std::hash<std::string_view>()(attempt.verdict));
       Mix(static_cast<uint64_t>(attempt.outcome) + (attempt.token.empty() ? 8 : 0));
-      tried.stamped = tried.stamped || !attempt.token.empty();
+      tried.broke_off =
+          attempt.outcome == Outcome::kAmbiguous &&
+          (attempt.verdict == "executed" || attempt.verdict == "replayed" || attempt.verdict == "coalesced");
       const bool not_run = attempt.verdict == "not-executed" || attempt.outcome == Outcome::kNotSent ||
                            attempt.outcome == Outcome::kRefused;
+      const bool has_token = !attempt.token.empty() && attempt.verdict != "bypass";
+      if (!not_run) tried.stamped = has_token && (tried.stamped || !tried.may_have_run);
       tried.may_have_run = tried.may_have_run || !not_run;
       if (attempt.verdict == "mismatch") Wrong("verdict", id, "was told that it is another request");
       if (attempt.verdict == "bad-token" && !schedule_.Has(Kind::kClock))
@@ -143,7 +148,7 @@ class Judgement {
                   : JudgeLocalAnswer(ask, told, tried);
     }
     JudgeWait(ask, told);
-    const bool began = told.end == Told::End::kBroken && told.status != 0;
+    const bool began = tried.broke_off || (told.end == Told::End::kBroken && told.status != 0);
     if (schedule_.gentle && !began && !(told.end == Told::End::kAnswered && told.by_app))
       Wrong("gentle", ask.id, "is not answered: " + std::to_string(told.status) + told.grpc_status);
   }
@@ -164,8 +169,8 @@ class Judgement {
     const bool grpc = ledger_.items[ask.id].work.grpc;
     outcome_.unknown += (grpc ? told.grpc_status == "2" : told.status == 500) ? 1 : 0;
     if (Runs(ask.id) == 0) return;
-    const bool refused = grpc ? told.grpc_status == "8" || (tried.stamped && told.grpc_status == "14")
-                              : told.status == 503;
+    const bool refused =
+        grpc ? tried.stamped && (told.grpc_status == "8" || told.grpc_status == "14") : told.status == 503;
     if (refused) Wrong("I3", ask.id, "ran and is told that it has not");
     const bool asks_again = grpc ? told.grpc_status == "4" : told.status == 502 || told.status == 504;
     if (tried.stamped && asks_again)
@@ -247,8 +252,8 @@ class Judgement {
     if (coalesced > kWaiters) Wrong("I8", id, "was waited for by too many");
     // What is known once is known.
     for (const Reply* first : told) {
-      const bool known = first->verdict &&
-                         (IsDefinitive(*first->verdict) || *first->verdict == Verdict::kTombstone);
+      const bool known =
+          first->verdict && (IsDefinitive(*first->verdict) || *first->verdict == Verdict::kTombstone);
       for (const Reply* next : told) {
         if (!known || next->to != first->to || next->sent <= first->told) continue;
         if (next->verdict == Verdict::kUnknown || next->verdict == Verdict::kInFlight)
@@ -271,7 +276,8 @@ class Judgement {
     for (const telemetry::RequestRecord& record : replica.seen().back().records) {
       const auto until = std::chrono::floor<DomainTime>(record.started.time_since_epoch()) + kValidity;
       std::array<uint8_t, 8> hash{};
-      if (record.verdict != "executed" || until < replica.WallNow() || !ParseHex(record.token, hash)) continue;
+      if (record.verdict != "executed" || until < replica.WallNow() || !ParseHex(record.token, hash))
+        continue;
       const bool there =
           std::ranges::any_of(tables, [&](const auto& item) { return !item.second->Find(hash).empty(); });
       if (!there) outcome_.wrong.push_back("I8: the record of a token that is alive was dropped");
@@ -311,8 +317,8 @@ void TellAll(const Schedule& schedule, const Ledger& ledger, World& world) {
               schedule.settings.own_retry ? ", a retry policy of the route" : "");
   for (const Trouble& trouble : schedule.troubles) std::printf("  %s\n", Tell(trouble).c_str());
   for (const auto& cut : schedule.cuts)
-    std::printf("  connection %u to %s breaks after %lu bytes %s\n", cut.connection, cut.to.ToString().c_str(),
-                cut.after, cut.answers ? "of answers" : "of requests");
+    std::printf("  connection %u to %s breaks after %lu bytes %s\n", cut.connection,
+                cut.to.ToString().c_str(), cut.after, cut.answers ? "of answers" : "of requests");
   for (size_t i = 0; i < schedule.asks.size(); ++i) {
     const Told& told = world.told()[i];
     const Work& work = ledger.items[schedule.asks[i].id].work;

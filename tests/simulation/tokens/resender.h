@@ -76,7 +76,7 @@ class Resender {
   Random random_;
   std::vector<Reply> replies_;
   std::vector<SentToken> tokens_;
-  std::vector<Way> ways_;  // by replica
+  std::vector<Way> ways_;                         // by replica
   std::map<size_t, time::MonotonicTime> leaves_;  // sends that are given up, and when
   bool called_ = false;
 };

@@ -136,13 +136,13 @@ class Drawing {
   }
 
   void Timed(Kind kind, milliseconds lasts) {
-    const bool of_client = kind == Kind::kClientCrash || kind == Kind::kClientDomain ||
-                           (kind == Kind::kPause && Up(3) == 0);
-    Trouble trouble{.kind = kind,
-                    .host = of_client ? schedule_.settings.replicas + Up(schedule_.settings.outbounds)
-                                      : Replica(),
-                    .after = Within(milliseconds(600)),
-                    .lasts = Within(lasts)};
+    const bool of_client =
+        kind == Kind::kClientCrash || kind == Kind::kClientDomain || (kind == Kind::kPause && Up(3) == 0);
+    Trouble trouble{
+        .kind = kind,
+        .host = of_client ? schedule_.settings.replicas + Up(schedule_.settings.outbounds) : Replica(),
+        .after = Within(milliseconds(600)),
+        .lasts = Within(lasts)};
     if (kind == Kind::kClock) {
       const milliseconds most = Up(2) == 0 ? kSkew : milliseconds(20'000);
       trouble.step = Within(2 * most) - most;
@@ -257,15 +257,28 @@ const net::Address& At(uint16_t first, size_t number) {
 }
 
 std::string Tell(const Trouble& trouble) {
-  static constexpr std::array kWords = {
-      "a connection breaks",      "bytes are delayed to",      "a sidecar stands still",
-      "a replica crashes",        "a client's sidecar crashes", "a replica drains",
-      "an app goes down",         "a wall clock steps",        "a replica's policy is the next",
-      "a client's policy is the next", "no domain is named",   "a replica is no endpoint",
-      "answers are let go of",    "a replica sheds requests",  "a replica enforces nothing",
-      "tables are small",         "connections are refused",   "attempts have little time",
-      "clients leave",            "a peer sends again",        "apps fail",
-      "messages are large"};
+  static constexpr std::array kWords = {"a connection breaks",
+                                        "bytes are delayed to",
+                                        "a sidecar stands still",
+                                        "a replica crashes",
+                                        "a client's sidecar crashes",
+                                        "a replica drains",
+                                        "an app goes down",
+                                        "a wall clock steps",
+                                        "a replica's policy is the next",
+                                        "a client's policy is the next",
+                                        "no domain is named",
+                                        "a replica is no endpoint",
+                                        "answers are let go of",
+                                        "a replica sheds requests",
+                                        "a replica enforces nothing",
+                                        "tables are small",
+                                        "connections are refused",
+                                        "attempts have little time",
+                                        "clients leave",
+                                        "a peer sends again",
+                                        "apps fail",
+                                        "messages are large"};
   std::string text = kWords.at(static_cast<size_t>(trouble.kind));
   if (trouble.kind == Kind::kHole) text += ' ' + trouble.at.ToString();
   return text + ": host " + std::to_string(trouble.host) + " after " +

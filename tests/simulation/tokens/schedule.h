@@ -47,7 +47,7 @@ struct Send {
   size_t token = 0;
   size_t replica = 0;
   time::Duration after{};
-  bool other = false;  // other content
+  bool other = false;                            // other content
   time::Duration deadline = time::Duration(-1);  // that it tells; less than nothing: none
   bool leaves = false;                           // it resets the stream a little later
 };
@@ -85,8 +85,8 @@ struct Trouble {
   size_t host = 0;  // of replicas, else of clients' sidecars
   time::Duration after{};
   time::Duration lasts{};
-  net::Address at = {};       // kHole
-  time::Duration step{};      // kClock
+  net::Address at = {};   // kHole
+  time::Duration step{};  // kClock
 };
 std::string Tell(const Trouble& trouble);
 
@@ -103,7 +103,7 @@ struct Settings {
   bool own_retry = false;  // of the route; else the tokens' own
   time::Duration per_try{};
   bool tells_timeout = false;
-  bool poor = false;  // few retries may be made
+  bool poor = false;            // few retries may be made
   size_t enforcing = SIZE_MAX;  // replicas before this one enforce the domain
 };
 

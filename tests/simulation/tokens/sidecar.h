@@ -46,9 +46,9 @@ struct Machine {
 
 // What is configured of one.
 struct Configured {
-  uint64_t version = 0;         // of the policy
-  bool enforces = true;         // of a replica
-  std::set<size_t> unlisted;    // of a client's: replicas that are no endpoints
+  uint64_t version = 0;       // of the policy
+  bool enforces = true;       // of a replica
+  std::set<size_t> unlisted;  // of a client's: replicas that are no endpoints
 };
 
 // Of a replica's sidecar, at the end of one of its processes.

@@ -26,7 +26,8 @@ config::ClusterEntry MakeCluster(const char* name, config::UpstreamProtocol prot
   return {cluster, std::make_shared<config::Assignment>()};
 }
 
-config::ClusterEntry OneEndpoint(const char* name, config::UpstreamProtocol protocol, const net::Address& at) {
+config::ClusterEntry OneEndpoint(const char* name, config::UpstreamProtocol protocol,
+                                 const net::Address& at) {
   config::ClusterEntry entry = MakeCluster(name, protocol);
   auto assignment = std::make_shared<config::Assignment>();
   assignment->endpoints.emplace_back().address = at;

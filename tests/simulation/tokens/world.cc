@@ -10,7 +10,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Kind = Trouble::Kind;
 
-constexpr auto kLimit = seconds(30);         // of a schedule: what is not over then waits for ever
+constexpr auto kLimit = seconds(30);  // of a schedule: what is not over then waits for ever
 constexpr auto kWatchEvery = milliseconds(100);
 constexpr auto kLast = kMaxExecution + seconds(1);  // when all are told: what runs without them
 constexpr int kMaxRounds = 10000;                   // at one moment: more is spinning
@@ -141,8 +141,7 @@ bool World::RunAll() {
   const size_t first = random_.Next() % all;
   for (size_t i = 0; i < all; ++i) {
     const size_t number = (first + i) % all;
-    Sidecar& one =
-        number < replicas_.size() ? *replicas_[number] : *clients_[number - replicas_.size()];
+    Sidecar& one = number < replicas_.size() ? *replicas_[number] : *clients_[number - replicas_.size()];
     worked = one.Run() || worked;
   }
   return worked;
@@ -150,7 +149,8 @@ bool World::RunAll() {
 
 bool World::Done() const {
   return acts_.empty() &&
-         std::ranges::all_of(callers_.told(), [](const Told& told) { return told.end != Told::End::kNone; }) &&
+         std::ranges::all_of(callers_.told(),
+                             [](const Told& told) { return told.end != Told::End::kNone; }) &&
          std::ranges::all_of(resender_.replies(),
                              [](const Reply& reply) { return reply.end != Reply::End::kNone; });
 }
