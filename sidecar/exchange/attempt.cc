@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/exchange/dialled_address.h"
 #include "sidecar/exchange/hash_policy.h"
 #include "sidecar/exchange/origin_header.h"
@@ -254,6 +255,14 @@ Next Attempt::SendHead() {
   return Next::kMore;
 }
 
+namespace {
+// What a seeded fault takes for a hello.
+const idempotency::Hello::Domain* AssumedDomain() {
+  static const idempotency::Hello::Domain assumed;
+  return &assumed;
+}
+}  // namespace
+
 // A token goes only to a process that has said that it makes sure of it; all attempts that carry it go there,
 // and once one has gone without, or may have run elsewhere, there is none.
 Next Attempt::StampToken() {
@@ -265,12 +274,15 @@ Next Attempt::StampToken() {
   const idempotency::HeardHello* const heard = stream_->hello();
   if (heard == nullptr) return Next::kWait;
   // Who is not told that we are a sidecar takes no token from us.
-  const idempotency::Hello::Domain* const domain =
-      to_sidecar_ ? heard->hello.Find(token.policy->domain) : nullptr;
-  if (token.may_run && (domain == nullptr || heard->hello.incarnation != token.process)) {
+  const idempotency::Hello::Domain* domain = to_sidecar_ ? heard->hello.Find(token.policy->domain) : nullptr;
+  if (Mutated(Mutant::kAcrossPolicyVersions) && domain == nullptr && !heard->hello.domains.empty())
+    domain = heard->hello.domains.data();
+  if (token.may_run && (domain == nullptr || (heard->hello.incarnation != token.process &&
+                                              !Mutated(Mutant::kIncarnationNotCompared)))) {
     return End({ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
                 "the process that may have run the request is gone"});
   }
+  if (domain == nullptr && Mutated(Mutant::kStampWithoutHello)) domain = AssumedDomain();
   if (domain == nullptr) {
     token.exposed = true;
     return Next::kMore;
@@ -282,6 +294,8 @@ Next Attempt::StampToken() {
   token.stamped = true;
   token.last = token.minted;
   WriteTokenFields(*token.minted, token, number_, head().headers);
+  if (Mutated(Mutant::kAcrossPolicyVersions))
+    head().headers.Set(http::Known::kPillionDomain, idempotency::ToHex(domain->id));
   order_.events.Note(Event::kStamped, number_, order_.env.turn.now());
   return Next::kMore;
 }
@@ -406,7 +420,9 @@ Next Attempt::AwaitHead() {
     }
     if (to_sidecar_ && order_.filter_state.token != nullptr) {
       const auto text = stream_->response().headers.Find(http::Known::kPillionDedup);
-      const auto verdict = text ? idempotency::ParseVerdict(*text) : std::nullopt;
+      auto verdict = text ? idempotency::ParseVerdict(*text) : std::nullopt;
+      if (Mutated(Mutant::kVerdictFromStatus) && stream_->response().status == 503)
+        verdict = idempotency::Verdict::kNotExecuted;
       order_.filter_state.token->verdict = verdict;
       if (verdict)
         order_.events.Note(Event::kTokenVerdict, static_cast<uint32_t>(*verdict), order_.env.turn.now());

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/exchange.h"
 #include "sidecar/filter/grpc.h"
@@ -152,7 +153,8 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
     facts.may_run = token->may_run;
     facts.verdict = token->verdict;
     // What is larger is not protected at the other side.
-    facts.body_replayable = replayable_ && replay_.bytes() <= token->policy->max_request_bytes;
+    facts.body_replayable = replayable_ && (replay_.bytes() <= token->policy->max_request_bytes ||
+                                            Mutated(Mutant::kBodyLimitIgnored));
   }
   facts.idempotent_method = route_->retry && route_->retry->TakesAsIdempotent(client_->request().path);
   DescribeAnswer(attempt, facts);
@@ -244,12 +246,14 @@ const config::RetryPolicy* Exchange::RetryTerms() const {
 // For the attempts to come: at the process that may have run it, or with another token anywhere.
 void Exchange::KeepToken(bool may_run) {
   filter::TokenState& token = *filter_state_.token;
+  if (Mutated(Mutant::kNewTokenAfterAmbiguous)) may_run = false;
   token.may_run = may_run;
   if (!may_run) {
     token.minted.reset();
     return;
   }
   if (leads_ == nullptr) leads_ = std::make_unique<Leads>();
+  if (Mutated(Mutant::kUnpinnedRetry)) return;
   if (!leads_->pinned) leads_->pinned = LocalRef<upstream::EndpointState>(attempt_->endpoint());
 }
 

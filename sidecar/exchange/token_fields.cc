@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/idempotency/hello.h"
 
 namespace pillion::exchange {
@@ -30,7 +31,8 @@ void WriteTokenFields(const idempotency::Token& token, const filter::TokenState&
   using http::Known;
   headers.Add(Known::kPillionToken, token.ToString());
   headers.Add(Known::kPillionAttempt, std::to_string(attempt));
-  headers.Add(Known::kPillionFirst, idempotency::ToHex(state.process));
+  if (!Mutated(Mutant::kFirstOnlyOnce) || attempt == 1)
+    headers.Add(Known::kPillionFirst, idempotency::ToHex(state.process));
   headers.Add(Known::kPillionDomain, idempotency::ToHex(state.policy->domain));
 }
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "sidecar/base/hex.h"
+#include "sidecar/base/mutant.h"
 
 namespace pillion::idempotency {
 namespace {
@@ -96,7 +97,7 @@ Digest LookupKey(Digester& digester, const Scope& scope, std::string_view token)
   digester.Part(scope.caller);
   digester.Part(scope.source == KeySource::kMinted ? "minted" : "app");
   digester.Part(scope.principal);
-  digester.Part(token);
+  if (!Mutated(Mutant::kKeyIgnoresToken)) digester.Part(token);
   return digester.End();
 }
 

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/base/text.h"
 
 namespace pillion::filters {
@@ -37,7 +38,7 @@ Guard::Guard(const config::TokenDomain& domain, idempotency::Digester& digester,
 Guard::~Guard() {
   StopWaiting();
   Abandon();
-  if (detached_) table_->EndDetached();
+  if (detached_ && !Mutated(Mutant::kDetachedForEver)) table_->EndDetached();
 }
 
 void Guard::Say(Verdict verdict, http::HeaderList& headers) {
@@ -84,7 +85,8 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
 
 Decision Guard::Claim(const filter::RequestBodyView& body) {
   const filter::Caller& caller = *body.request.caller;
-  if (caller.now >= request_.deadline) return Tell(body, {TokenProblem::kTooLate});
+  if (caller.now >= request_.deadline && !Mutated(Mutant::kDeadlineNotChecked))
+    return Tell(body, {TokenProblem::kTooLate});
   idempotency::Claim claim = MakeClaim(body);
   std::unique_ptr<filter::Await>& await = body.request.state.token->await;
   StopWaiting();  // it may have been rung already
@@ -93,7 +95,7 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
   const idempotency::ClaimAnswer answer = table_->Claim(claim);
   switch (answer.kind) {
     case Kind::kClaimed:
-      if (table_->detached() >= domain_.max_detached) {
+      if (table_->detached() >= domain_.max_detached && !Mutated(Mutant::kDetachedLimitIgnored)) {
         table_->Release(key_, answer.execution);
         table_->NoteTooManyDetached();
         return Tell(body, {TokenProblem::kNoRoom});
@@ -172,6 +174,7 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
 }
 
 std::optional<time::MonotonicTime> Guard::goes_on_until() const {
+  if (Mutated(Mutant::kClientGoneCancels)) return std::nullopt;
   return state_ == State::kRuns ? std::optional(until_) : std::nullopt;
 }
 
@@ -186,6 +189,7 @@ bool Guard::IsRelease(const filter::ResponseHeadView& response) const {
   const bool not_run = outcome == Outcome::kNotSent || outcome == Outcome::kRefused;
   if (response.failure) return not_run && (!answered_ || response.local_status == 0);
   const uint16_t status = response.head.status;
+  if (Mutated(Mutant::kReleaseAfter5xx) && status >= 500) return true;
   return status == 425 || status == 429 || std::ranges::count(domain_.release_on, status) > 0;
 }
 
@@ -194,7 +198,7 @@ Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
   if (state_ == State::kBypass) Say(Verdict::kBypass, headers);
   if (state_ == State::kGathers) Say(Verdict::kNotExecuted, headers);
   if (state_ != State::kRuns) return Decision::kContinue;
-  if (IsRelease(response)) {
+  if (IsRelease(response) || (Mutated(Mutant::kAmbiguousAsNotExecuted) && response.failure)) {
     Release();
     Say(Verdict::kNotExecuted, headers);
     return Decision::kContinue;
@@ -218,6 +222,7 @@ Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
   const bool stream = type && EqualsIgnoreCase(type->substr(0, kEventStream.size()), kEventStream);
   if (!domain_.keeps_answers || stream) KeepStatus(saving_->status);
   if (response.end) Save({}, nullptr);
+  if (Mutated(Mutant::kToldBeforeSaved)) return Decision::kContinue;
   return state_ == State::kRuns ? Decision::kHold : Decision::kContinue;
 }
 
@@ -241,7 +246,7 @@ Decision Guard::OnResponseTrailers(const filter::ResponseBodyView& body, http::H
     body.out.MoveFrom(body.in, SIZE_MAX);
   } else if (state_ == State::kReplaces) {
     trailers.Clear();
-  } else if (replay_ != nullptr) {
+  } else if (replay_ != nullptr && !Mutated(Mutant::kTrailersNotReplayed)) {
     for (size_t i = 0; i < replay_->trailers.size(); ++i)
       trailers.Add(replay_->trailers[i].name, replay_->trailers[i].value);
   }

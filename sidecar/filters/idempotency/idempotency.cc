@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/config/filters.h"
 #include "sidecar/filter/chain.h"
 #include "sidecar/filter/grpc.h"
@@ -85,7 +86,8 @@ Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
   if (!token || !first) return Refuse(request, TokenProblem::kNoToken);
   Tokened tokened;
   tokened.token = *token;
-  tokened.of_another_incarnation = *first != domain->holder->incarnation;
+  tokened.of_another_incarnation =
+      *first != domain->holder->incarnation && !Mutated(Mutant::kRestartNotNoticed);
   tokened.translated = request.state.chain != nullptr;
   tokened.caller = filter::PeerIdentity(request.caller->security);
   tokened.deadline = DeadlineOf(request);
