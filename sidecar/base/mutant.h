@@ -24,9 +24,9 @@ enum class Mutant : uint8_t {
   kUnfencedCompletion,      // an execution ends the record of another
   // Others. Of the service's side.
   kFingerprintIgnored,
-  kKeyIgnoresToken,  // all tokens of a caller are one
-  kSkewIgnored,      // a token may be of the future
-  kDeadlineNotChecked,
+  kKeyIgnoresToken,    // all tokens of a caller are one
+  kSkewIgnored,        // a token may be of the future
+  kDeadlineIgnored,    // who waits is not told in time
   kClientGoneCancels,  // an execution ends with its client
   kToldBeforeSaved,
   kTrailersNotReplayed,

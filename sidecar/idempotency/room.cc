@@ -14,7 +14,7 @@ Room::Taken Room::Take(const Digest& caller, uint64_t bytes) {
   const uint64_t share = uint64_t{limits_.records} * limits_.caller_percent / 100;
   const auto known = by_caller_.find(caller);
   const uint64_t held = known == by_caller_.end() ? 0 : callers_[known->second].records;
-  if (held >= share && held >= free) return {Answer::kQuota};
+  if (held >= share && held >= free && !Mutated(Mutant::kRoomIgnored)) return {Answer::kQuota};
   if (bytes > limits_.bytes - bytes_) return {Answer::kNoBytes};
   uint32_t place = 0;
   if (known != by_caller_.end()) {

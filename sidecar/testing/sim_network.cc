@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <set>
+#include <map>
 #include <utility>
 
 namespace pillion::testing {
@@ -53,16 +53,21 @@ class SimSocket;
 // Who has a loop, with the sockets that it has open.
 struct SimProcess {
   bool killed = false;
-  std::set<SimSocket*> sockets;
+  std::map<uint64_t, SimSocket*> sockets;  // in the order of their making
+  uint64_t made = 0;
 };
 
 class SimSocket : public net::Socket {
  public:
   SimSocket(SimNetwork& network, std::shared_ptr<SimNetwork::Channel> channel, int side,
             std::shared_ptr<SimProcess> process)
-      : network_(network), channel_(std::move(channel)), side_(side), process_(std::move(process)) {
+      : network_(network),
+        channel_(std::move(channel)),
+        side_(side),
+        process_(std::move(process)),
+        id_(process_->made++) {
     ++network_.open_sockets_;
-    process_->sockets.insert(this);
+    process_->sockets[id_] = this;
   }
   ~SimSocket() override;
   net::IoResult Read(std::span<char> into) override;
@@ -106,12 +111,13 @@ class SimSocket : public net::Socket {
   std::shared_ptr<SimNetwork::Channel> channel_;
   int side_;
   std::shared_ptr<SimProcess> process_;
+  uint64_t id_;
   std::optional<net::Address> told_peer_;
   std::optional<net::Address> told_local_;
 };
 
 SimSocket::~SimSocket() {
-  process_->sockets.erase(this);
+  process_->sockets.erase(id_);
   --network_.open_sockets_;
   auto& mine = Mine();
   mine.observer = nullptr;
@@ -386,7 +392,7 @@ class SimLoop : public net::Loop {
   void Wake() override {}
   void Kill() {
     process_->killed = true;
-    for (SimSocket* const socket : process_->sockets) socket->Wake();
+    for (const auto& [id, socket] : process_->sockets) socket->Wake();
   }
 
  private:

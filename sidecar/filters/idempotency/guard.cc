@@ -85,8 +85,7 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
 
 Decision Guard::Claim(const filter::RequestBodyView& body) {
   const filter::Caller& caller = *body.request.caller;
-  if (caller.now >= request_.deadline && !Mutated(Mutant::kDeadlineNotChecked))
-    return Tell(body, {TokenProblem::kTooLate});
+  if (caller.now >= request_.deadline) return Tell(body, {TokenProblem::kTooLate});
   idempotency::Claim claim = MakeClaim(body);
   std::unique_ptr<filter::Await>& await = body.request.state.token->await;
   StopWaiting();  // it may have been rung already

@@ -30,6 +30,7 @@ const config::TokenDomain* FindDomain(const config::TokenDomains* domains, const
 
 // As the sidecar that sent it has told. max: it has none.
 time::MonotonicTime DeadlineOf(const filter::RequestView& request) {
+  if (Mutated(Mutant::kDeadlineIgnored)) return time::MonotonicTime::max();
   std::optional<time::Duration> left;
   if (const auto text = request.head.headers.Find(http::Known::kPillionDeadline)) {
     uint32_t value = 0;

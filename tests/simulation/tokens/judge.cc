@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <set>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "sidecar/base/hex.h"
+#include "tests/simulation/tokens/tell.h"
 
 namespace pillion::simulation::tokens {
 namespace {
@@ -23,14 +23,17 @@ using Kind = Trouble::Kind;
 // Of who waits for another attempt whose record is over before it has ended, because its clock has jumped.
 constexpr milliseconds kLongestWait{10'000};
 
+// Who waits is told so much before its deadline, and the network needs some.
+constexpr milliseconds kTimeToTell{100};
+
 bool IsDefinitive(Verdict verdict) {
   return verdict == Verdict::kExecuted || verdict == Verdict::kReplayed || verdict == Verdict::kCoalesced;
 }
 
 class Judgement {
  public:
-  Judgement(const Schedule& schedule, const Ledger& ledger, World& world, Result& outcome)
-      : schedule_(schedule), ledger_(ledger), world_(world), outcome_(outcome) {
+  Judgement(const Schedule& schedule, const Ledger& ledger, World& world, Result& result)
+      : schedule_(schedule), ledger_(ledger), world_(world), result_(result) {
     for (const Trouble& one : schedule.troubles) {
       if (one.kind == Kind::kPause || one.kind == Kind::kHole) slack_ += one.lasts;
     }
@@ -44,7 +47,7 @@ class Judgement {
 
   void All() {
     for (uint64_t id = 0; id < ledger_.items.size(); ++id) {
-      outcome_.executions += static_cast<uint32_t>(Runs(id));
+      result_.executions += static_cast<uint32_t>(Runs(id));
       if (Runs(id) > 1) Wrong("I1", id, "ran " + std::to_string(Runs(id)) + " times");
     }
     TakeRecords();
@@ -52,6 +55,10 @@ class Judgement {
     for (size_t i = 0; i < schedule_.sends.size(); ++i) JudgeReply(i);
     for (size_t i = 0; i < schedule_.tokens.size(); ++i) JudgeToken(i);
     for (const auto& replica : world_.replicas()) JudgeTable(*replica);
+    result_.history = result_.state;
+    for (const Told& told : world_.told()) MixTime(told.ended);
+    for (const Reply& reply : world_.resender().replies()) MixTime(reply.ended);
+    MixTime(world_.clock().Now());
   }
 
  private:
@@ -61,9 +68,14 @@ class Judgement {
   }
   size_t Runs(uint64_t id) const { return ledger_.items[id].runs.size(); }
   void Wrong(const char* what, uint64_t id, const std::string& how) {
-    outcome_.wrong.push_back(std::string(what) + ": request " + std::to_string(id) + ' ' + how);
+    result_.wrong.push_back(std::string(what) + ": request " + std::to_string(id) + ' ' + how);
   }
-  void Mix(uint64_t value) { outcome_.state = (outcome_.state ^ value) * 0x9E3779B97F4A7C15u + (value >> 3); }
+  void Mix(uint64_t value) { result_.state = (result_.state ^ value) * 0x9E3779B97F4A7C15u + (value >> 3); }
+
+  void MixTime(time::MonotonicTime at) {
+    result_.history =
+        (result_.history ^ static_cast<uint64_t>(at.time_since_epoch().count())) * 0x9E3779B97F4A7C15u;
+  }
 
   // What the sidecars have logged: each attempt with the hash of its token, and where it came to.
   void TakeRecords() {
@@ -106,8 +118,8 @@ class Judgement {
     const auto found = asked_.find(id);
     if (found == asked_.end()) return tried;
     const auto& attempts = found->second->attempts;
-    outcome_.attempts += static_cast<uint32_t>(attempts.size());
-    outcome_.retried += attempts.size() > 1 ? 1 : 0;
+    result_.attempts += static_cast<uint32_t>(attempts.size());
+    result_.retried += attempts.size() > 1 ? 1 : 0;
     for (const telemetry::AttemptRecord& attempt : attempts) {
       Mix(std::hash<std::string_view>()(attempt.verdict));
       Mix(static_cast<uint64_t>(attempt.outcome) + (attempt.token.empty() ? 8 : 0));
@@ -170,7 +182,7 @@ class Judgement {
   // I3, as those who ask see it.
   void JudgeLocalAnswer(const Ask& ask, const Told& told, const Tried& tried) {
     const bool grpc = ledger_.items[ask.id].work.grpc;
-    outcome_.unknown += (grpc ? told.grpc_status == "2" : told.status == 500) ? 1 : 0;
+    result_.unknown += (grpc ? told.grpc_status == "2" : told.status == 500) ? 1 : 0;
     if (Runs(ask.id) == 0) return;
     const bool refused =
         grpc ? tried.stamped && (told.grpc_status == "8" || told.grpc_status == "14") : told.status == 503;
@@ -200,7 +212,7 @@ class Judgement {
     const Reply& reply = world_.resender().replies()[number];
     const SentToken& sent = world_.resender().tokens()[send.token];
     const uint64_t id = schedule_.tokens[send.token].id;
-    ++outcome_.replies;
+    ++result_.replies;
     Mix(static_cast<uint64_t>(reply.end) * 16 + (reply.verdict ? static_cast<uint64_t>(*reply.verdict) : 15));
     if (reply.end == Reply::End::kNone && !Has({Kind::kRefuse, Kind::kHole}))
       Wrong("I9", id, "is never answered");
@@ -211,6 +223,7 @@ class Judgement {
             (schedule_.Has(Kind::kClock) ? kLongestWait : kMaxExecution) + seconds(1) + slack_)
       Wrong("I9", id, "is answered late");
     if (!reply.verdict) return;
+    result_.replayed += *reply.verdict == Verdict::kReplayed || *reply.verdict == Verdict::kCoalesced ? 1 : 0;
     if (IsDefinitive(*reply.verdict)) {
       if (Runs(id) == 0) Wrong("I2", id, "is told an answer and has not run");
       if (reply.end == Reply::End::kAnswered)
@@ -223,7 +236,10 @@ class Judgement {
       Wrong("pinned", id, "is answered by another process");
     JudgeTimes(id, *sent.token, reply);
     if (send.deadline == time::Duration(0) && *reply.verdict == Verdict::kExecuted)
-      Wrong("deadline", id, "ran when it was too late");
+      Wrong("I9", id, "ran when it was too late");
+    const bool waited = send.deadline > kTimeToTell && reply.told - reply.sent >= send.deadline;
+    if (reply.status == 504 && *reply.verdict == Verdict::kNotExecuted && waited && slack_.count() == 0)
+      Wrong("I9", id, "waits for longer than it has time");
   }
 
   // 2.11: where no clock is wrong. A millisecond is lost by rounding.
@@ -274,7 +290,7 @@ class Judgement {
       const idempotency::LocalTable::Counts counts = table->Count();
       Mix(counts.in_flight + counts.completed * 10 + counts.tombstones * 100 + counts.unknown * 1000);
       if (counts.in_flight != 0 || counts.detached != 0)
-        outcome_.wrong.emplace_back("I9: an execution never ends");
+        result_.wrong.emplace_back("I9: an execution never ends");
     }
     if (schedule_.Has(Kind::kClock)) return;
     for (const telemetry::RequestRecord& record : replica.seen().back().records) {
@@ -284,84 +300,51 @@ class Judgement {
         continue;
       const bool there =
           std::ranges::any_of(tables, [&](const auto& item) { return !item.second->Find(hash).empty(); });
-      if (!there) outcome_.wrong.push_back("I8: the record of a token that is alive was dropped");
+      if (!there) result_.wrong.push_back("I8: the record of a token that is alive was dropped");
     }
   }
 
   const Schedule& schedule_;
   const Ledger& ledger_;
   World& world_;
-  Result& outcome_;
+  Result& result_;
   std::map<uint64_t, const telemetry::RequestRecord*> asked_;  // by who asked
   time::Duration slack_{};                                     // for those who are not there, or not reached
   bool apps_fail_ = false;
 };
 
-void TellRecords(const char* whose, size_t number, Sidecar& sidecar) {
-  for (const Seen& seen : sidecar.seen()) {
-    for (const telemetry::RequestRecord& record : seen.records) {
-      std::printf("%s %zu (%s): request %s: %d %s %s, token %s, %s\n", whose, number,
-                  idempotency::ToHex(seen.incarnation).substr(0, 8).c_str(), record.user_agent.c_str(),
-                  record.status, std::string(record.verdict).c_str(), record.detail.c_str(),
-                  record.token.c_str(), std::string(ToString(record.no_retry)).c_str());
-      for (const telemetry::AttemptRecord& attempt : record.attempts)
-        std::printf("    attempt at %s: %d %s (%s) token %s %s\n", attempt.endpoint.c_str(), attempt.status,
-                    std::string(ToString(attempt.outcome)).c_str(), std::string(attempt.error).c_str(),
-                    attempt.token.c_str(), std::string(attempt.verdict).c_str());
-    }
-  }
-}
-
-void TellAll(const Schedule& schedule, const Ledger& ledger, World& world) {
-  const auto at = [&](time::MonotonicTime when) {
-    return static_cast<long>((when - world.began()) / std::chrono::microseconds(1));
-  };
-  std::printf("seed %lu: %zu replicas, %zu clients%s%s\n", schedule.seed, schedule.settings.replicas,
-              schedule.settings.outbounds, schedule.gentle ? ", gentle" : "",
-              schedule.settings.own_retry ? ", a retry policy of the route" : "");
-  for (const Trouble& trouble : schedule.troubles) std::printf("  %s\n", Tell(trouble).c_str());
-  for (const auto& cut : schedule.cuts)
-    std::printf("  connection %u to %s breaks after %lu bytes %s\n", cut.connection,
-                cut.to.ToString().c_str(), cut.after, cut.answers ? "of answers" : "of requests");
-  for (size_t i = 0; i < schedule.asks.size(); ++i) {
-    const Told& told = world.told()[i];
-    const Work& work = ledger.items[schedule.asks[i].id].work;
-    std::printf("request %lu%s at %ld us, manner %d, takes %ld us: end %d at %ld us, %d%s, %s\n",
-                schedule.asks[i].id, work.grpc ? " (gRPC)" : "", at(told.asked),
-                static_cast<int>(work.manner), static_cast<long>(work.takes.count() / 1000),
-                static_cast<int>(told.end), at(told.ended), told.status, told.by_app ? " by the app" : "",
-                told.body.substr(0, 30).c_str());
-  }
-  for (size_t i = 0; i < schedule.sends.size(); ++i) {
-    const Send& send = schedule.sends[i];
-    const Reply& reply = world.resender().replies()[i];
-    std::printf("token of %lu to replica %zu at %ld us%s: end %d at %ld us, %d %s, by %s\n",
-                schedule.tokens[send.token].id, send.replica, at(reply.sent), send.other ? " (other)" : "",
-                static_cast<int>(reply.end), at(reply.ended), reply.status,
-                reply.verdict ? std::string(ToString(*reply.verdict)).c_str() : "-",
-                idempotency::ToHex(reply.to).substr(0, 8).c_str());
-  }
-  for (size_t i = 0; i < ledger.items.size(); ++i)
-    std::printf("request %zu ran %zu times\n", i, ledger.items[i].runs.size());
-  for (size_t i = 0; i < world.clients().size(); ++i) TellRecords("client", i, *world.clients()[i]);
-  for (size_t i = 0; i < world.replicas().size(); ++i) TellRecords("replica", i, *world.replicas()[i]);
-}
-
 }  // namespace
 
-void Judge(const Schedule& schedule, const Ledger& ledger, World& world, Result& outcome) {
-  Judgement(schedule, ledger, world, outcome).All();
+void Judge(const Schedule& schedule, const Ledger& ledger, World& world, Result& result) {
+  Judgement(schedule, ledger, world, result).All();
+}
+
+void Result::Add(const Result& other) {
+  executions += other.executions;
+  attempts += other.attempts;
+  retried += other.retried;
+  unknown += other.unknown;
+  replies += other.replies;
+  replayed += other.replayed;
+  history += other.history;
+}
+
+std::string Result::Tell() const {
+  return std::to_string(executions) + " executions; " + std::to_string(attempts) + " attempts, " +
+         std::to_string(retried) + " requests tried again, " + std::to_string(unknown) +
+         " told that nobody knows; " + std::to_string(replies) + " sent by the peer, " +
+         std::to_string(replayed) + " replayed";
 }
 
 Result RunSchedule(uint64_t seed, bool verbose) {
-  Result outcome;
+  Result result;
   Ledger ledger;
   const Schedule schedule = Draw(seed, ledger);
   World world(schedule, ledger);
-  world.Play(outcome.wrong);
-  Judge(schedule, ledger, world, outcome);
+  world.Play(result.wrong);
+  Judge(schedule, ledger, world, result);
   if (verbose) TellAll(schedule, ledger, world);
-  return outcome;
+  return result;
 }
 
 }  // namespace pillion::simulation::tokens

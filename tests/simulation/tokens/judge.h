@@ -28,11 +28,17 @@ struct Result {
   // Of what everybody was told, what ran, and what the tables hold; of nothing that only time makes differ.
   uint64_t state = 0;
   // What it was about.
-  uint32_t executions = 0;
-  uint32_t attempts = 0;  // of clients' sidecars
-  uint32_t retried = 0;   // requests with more than one
-  uint32_t unknown = 0;   // told so
-  uint32_t replies = 0;
+  uint64_t executions = 0;
+  uint64_t attempts = 0;  // of clients' sidecars
+  uint64_t retried = 0;   // requests with more than one
+  uint64_t unknown = 0;   // told so
+  uint64_t replies = 0;   // to what the peer that sends again has sent
+  uint64_t replayed = 0;  // of them, those of an answer that was there, or waited for
+  // Of all that, and when: equal for two runs of one schedule.
+  uint64_t history = 0;
+  // The numbers of `other`, and its history.
+  void Add(const Result& other);
+  std::string Tell() const;
 };
 
 void Judge(const Schedule& schedule, const Ledger& ledger, World& world, Result& outcome);

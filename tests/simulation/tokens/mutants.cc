@@ -40,7 +40,7 @@ constexpr Row kRows[] = {
     {Mutant::kFingerprintIgnored, "other content is taken for the same request"},
     {Mutant::kKeyIgnoresToken, "all tokens of a caller are one"},
     {Mutant::kSkewIgnored, "a token may be of the future"},
-    {Mutant::kDeadlineNotChecked, "what is too late runs"},
+    {Mutant::kDeadlineIgnored, "who waits is not told before its deadline"},
     {Mutant::kClientGoneCancels, "an execution ends with its client"},
     {Mutant::kToldBeforeSaved, "an answer is told before it is saved"},
     {Mutant::kTrailersNotReplayed, "a replay has no trailers"},
