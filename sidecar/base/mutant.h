@@ -1,7 +1,7 @@
 // Seeded faults: each makes one mistake in the sidecar's own code, at the place where that mistake would be
 // made, so that tests can show that they would find it. They exist in builds with PILLION_MUTANTS alone
 // (third_party/bazel/mutants.bzl); in all others Mutated is false when it is compiled, and nothing is left of
-// them. One thread.
+// them. One thread. Tests: tests/simulation/tokens/mutants.cc.
 #ifndef PILLION_SIDECAR_BASE_MUTANT_H_
 #define PILLION_SIDECAR_BASE_MUTANT_H_
 
@@ -53,8 +53,14 @@ inline constexpr Mutant kLastMutant = Mutant::kUnknownToldAsError;
 #ifdef PILLION_MUTANTS
 inline Mutant mutant_in_force = Mutant::kNone;
 inline bool Mutated(Mutant mutant) { return mutant == mutant_in_force; }
+// From now on, and no other. False: this build has none.
+inline bool PutInForce(Mutant mutant) {
+  mutant_in_force = mutant;
+  return true;
+}
 #else
 constexpr bool Mutated(Mutant) { return false; }
+inline bool PutInForce(Mutant) { return false; }
 #endif
 
 }  // namespace pillion

@@ -87,7 +87,7 @@ bool TryOne(const Row& row, const Flags& flags) {
   std::fflush(stdout);
   const pid_t child = fork();
   if (child == 0) {
-    mutant_in_force = row.mutant;
+    PutInForce(row.mutant);
     std::string how;
     const uint64_t took = row.needs_story == nullptr ? Hunt(flags, how) : 0;
     if (took != 0) {
@@ -109,6 +109,10 @@ bool TryOne(const Row& row, const Flags& flags) {
 }
 
 int RunAll(const Flags& flags) {
+  if (!PutInForce(Mutant::kNone)) {
+    std::printf("this build has no seeded faults: //tests/simulation/tokens:mutants has\n");
+    return 2;
+  }
   // Without any fault nothing may be found.
   std::string how;
   Flags few = flags;
