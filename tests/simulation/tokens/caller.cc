@@ -1,6 +1,7 @@
 #include "tests/simulation/tokens/caller.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <string_view>
 #include <utility>
@@ -159,7 +160,8 @@ bool Callers::TakeText(const std::string& text, bool ended, Told& told) {
   told.by_app = head.find("\r\nx-app: ") != std::string_view::npos;
   std::string_view rest = std::string_view(text).substr(end + 4);
   if (const size_t at = head.find("\r\ncontent-length: "); at != std::string_view::npos) {
-    const size_t bytes = std::strtoul(head.data() + at + 18, nullptr, 10);
+    size_t bytes = 0;
+    std::from_chars(head.data() + at + 18, head.data() + head.size(), bytes);
     told.body = rest.substr(0, bytes);
     return rest.size() >= bytes;
   }
@@ -171,7 +173,8 @@ bool Callers::TakeText(const std::string& text, bool ended, Told& told) {
   for (;;) {
     const size_t line = rest.find("\r\n");
     if (line == std::string_view::npos) return false;
-    const size_t bytes = std::strtoul(rest.data(), nullptr, 16);
+    size_t bytes = 0;
+    std::from_chars(rest.data(), rest.data() + line, bytes, 16);
     rest.remove_prefix(line + 2);
     if (rest.size() < bytes + 2) return false;
     if (bytes == 0) return true;

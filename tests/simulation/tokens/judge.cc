@@ -204,6 +204,11 @@ class Judgement {
     return std::chrono::floor<DomainTime>(world_.clock().Wall().time_since_epoch() + since);
   }
 
+  // Who waits for an attempt that turns out not to have run runs itself then.
+  time::Duration LongestReply() const {
+    return (schedule_.Has(Kind::kClock) ? kLongestWait : 2 * kMaxExecution) + seconds(1);
+  }
+
   void JudgeReply(size_t number) {
     const Send& send = schedule_.sends[number];
     const Reply& reply = world_.resender().replies()[number];
@@ -216,8 +221,7 @@ class Judgement {
     const bool sent_it = sent.token && reply.end != Reply::End::kNotSent;
     if (!sent_it) return;
     if (reply.end != Reply::End::kNone && !schedule_.Has(Kind::kRefuse) &&
-        reply.ended - reply.sent >
-            (schedule_.Has(Kind::kClock) ? kLongestWait : kMaxExecution) + seconds(1) + slack_)
+        reply.ended - reply.sent > LongestReply() + slack_)
       Wrong("I9", id, "is answered late");
     if (!reply.verdict) return;
     result_.replayed += *reply.verdict == Verdict::kReplayed || *reply.verdict == Verdict::kCoalesced ? 1 : 0;
