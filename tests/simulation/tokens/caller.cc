@@ -174,7 +174,7 @@ bool Callers::TakeText(const std::string& text, bool ended, Told& told) {
     const size_t line = rest.find("\r\n");
     if (line == std::string_view::npos) return false;
     size_t bytes = 0;
-    std::from_chars(rest.data(), rest.data() + line, bytes, 16);
+    std::from_chars(&rest[0], &rest[line], bytes, 16);
     rest.remove_prefix(line + 2);
     if (rest.size() < bytes + 2) return false;
     if (bytes == 0) return true;

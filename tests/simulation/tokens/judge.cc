@@ -153,7 +153,8 @@ class Judgement {
     const Told& told = world_.told()[number];
     const Item& item = ledger_.items[ask.id];
     const Tried tried = JudgeAttempts(ask.id);
-    Mix(static_cast<uint64_t>(told.end) + told.status * 8u + (told.by_app ? 4 : 0) + Runs(ask.id) * 10000);
+    Mix(static_cast<uint64_t>(told.end) + uint64_t{told.status} * 8 + (told.by_app ? 4 : 0) +
+        Runs(ask.id) * 10000);
     if (!tried.may_have_run && Runs(ask.id) > 0) Wrong("I3", ask.id, "ran though no attempt may have");
     if (told.end == Told::End::kAnswered) {
       told.by_app ? JudgeAnswer(ask.id, item.work.grpc, told.body, told.run, false)

@@ -96,7 +96,7 @@ http::RequestHead Resender::MakeHead(const Send& send, size_t bytes) const {
   head.headers.Add("user-agent", std::to_string(plan.id));
   if (send.other) head.headers.Add("x-other", "1");
   head.headers.Add("pillion-h1", "2");
-  head.headers.Add("pillion-token", sent.token->ToString());
+  head.headers.Add("pillion-token", sent.token.value_or(idempotency::Token()).ToString());
   head.headers.Add("pillion-attempt", "1");
   head.headers.Add("pillion-first", idempotency::ToHex(sent.first));
   head.headers.Add("pillion-domain", idempotency::ToHex(sent.domain));
