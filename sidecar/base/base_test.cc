@@ -9,6 +9,7 @@
 #include "sidecar/base/hex.h"
 #include "sidecar/base/intrusive_list.h"
 #include "sidecar/base/local_ref.h"
+#include "sidecar/base/mutant.h"
 #include "sidecar/base/recycled.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/base/text.h"
@@ -182,6 +183,13 @@ TEST(SliceQueue, WhatItPinsIsInProportionToWhatItHolds) {
     }
     EXPECT_LE(pinned, queue.bytes() * 8 + kBlock) << "in pieces of " << piece;
   }
+}
+
+// In a build that has them this does not compile: there it is not a constant.
+TEST(Mutant, IsInNoOrdinaryBuild) {
+  static_assert(!Mutated(Mutant::kNone));
+  static_assert(!Mutated(kLastMutant));
+  EXPECT_FALSE(PutInForce(Mutant::kTakeover));
 }
 
 TEST(Hex, DigitsAreInLowerCaseAndAllThere) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/exchange/dialled_address.h"
 #include "sidecar/exchange/hash_policy.h"
 #include "sidecar/exchange/origin_header.h"
@@ -220,7 +221,12 @@ Next Attempt::SendHead() {
   // Behind the description, which is of the app's own fields.
   const filter::TokenState* const token = order_.filter_state.token.get();
   const bool stamped = token != nullptr && token->stamped;
-  if (stamped) WriteTokenFields(*token, number_, head.headers);
+  if (stamped) {
+    WriteTokenFields(*token, number_, head.headers);
+    if (Mutated(Mutant::kAcrossPolicyVersions) && !stream_->hello()->hello.domains.empty())
+      head.headers.Set(http::Known::kPillionDomain,
+                       idempotency::ToHex(stream_->hello()->hello.domains.front().id));
+  }
   // Chunked content that is empty stays chunked: the app must see what was sent.
   using Kind = http::ContentLength::Kind;
   const bool end = (order_.tunnel && head.content.kind == Kind::kNone) ||
@@ -258,6 +264,14 @@ Next Attempt::SendHead() {
   return Next::kMore;
 }
 
+namespace {
+// What a seeded fault takes for a hello.
+const idempotency::Hello::Domain* AssumedDomain() {
+  static const idempotency::Hello::Domain assumed;
+  return &assumed;
+}
+}  // namespace
+
 // A token goes only to a process that has said that it makes sure of it; all attempts that carry it go there,
 // and once one has gone without, or may have run elsewhere, there is none.
 Next Attempt::StampToken() {
@@ -269,12 +283,15 @@ Next Attempt::StampToken() {
   const idempotency::HeardHello* const heard = stream_->hello();
   if (heard == nullptr) return Next::kWait;
   // Who is not told that we are a sidecar takes no token from us.
-  const idempotency::Hello::Domain* const domain =
-      to_sidecar_ ? heard->hello.Find(token.policy->domain) : nullptr;
-  if (token.may_run && (domain == nullptr || heard->hello.incarnation != token.process)) {
+  const idempotency::Hello::Domain* domain = to_sidecar_ ? heard->hello.Find(token.policy->domain) : nullptr;
+  if (Mutated(Mutant::kAcrossPolicyVersions) && domain == nullptr && !heard->hello.domains.empty())
+    domain = heard->hello.domains.data();
+  if (token.may_run && (domain == nullptr || (heard->hello.incarnation != token.process &&
+                                              !Mutated(Mutant::kIncarnationNotCompared)))) {
     return End({ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
                 "the process that may have run the request is gone"});
   }
+  if (domain == nullptr && Mutated(Mutant::kStampWithoutHello)) domain = AssumedDomain();
   if (domain == nullptr) {
     token.exposed = true;
     return Next::kMore;
@@ -413,7 +430,9 @@ Next Attempt::AwaitHead() {
     }
     if (to_sidecar_ && order_.filter_state.token != nullptr) {
       const auto text = stream_->response().headers.Find(http::Known::kPillionDedup);
-      const auto verdict = text ? idempotency::ParseVerdict(*text) : std::nullopt;
+      auto verdict = text ? idempotency::ParseVerdict(*text) : std::nullopt;
+      if (Mutated(Mutant::kVerdictFromStatus) && stream_->response().status == 503)
+        verdict = idempotency::Verdict::kNotExecuted;
       order_.filter_state.token->verdict = verdict;
       if (verdict)
         order_.events.Note(Event::kTokenVerdict, static_cast<uint32_t>(*verdict), order_.env.turn.now());

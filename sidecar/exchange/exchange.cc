@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/base/text.h"
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/http_policy.h"
@@ -660,6 +661,7 @@ RequestError Exchange::AsOfToken(RequestError error) const {
   const filter::TokenState* const token = filter_state_.token.get();
   if (token == nullptr || token->policy == nullptr || error.side == Side::kClient) return error;
   if (!token->stamped && !token->may_run) return error;
+  if (Mutated(Mutant::kUnknownToldAsError)) return error;
   if (ForTheWhole(error).outcome == Outcome::kAmbiguous) {
     error.kind = ErrorKind::kOutcomeUnknown;
     error.outcome = Outcome::kAmbiguous;

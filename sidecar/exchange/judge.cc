@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/exchange/answers.h"
 #include "sidecar/exchange/exchange.h"
 #include "sidecar/filter/grpc.h"
@@ -157,7 +158,8 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
     facts.verdict = token->verdict;
     facts.has_key = token->key.has_value();
     // What is larger is not protected at the other side.
-    facts.body_replayable = replayable_ && replay_.bytes() <= token->policy->max_request_bytes;
+    facts.body_replayable = replayable_ && (replay_.bytes() <= token->policy->max_request_bytes ||
+                                            Mutated(Mutant::kBodyLimitIgnored));
   }
   const bool passes_through = token != nullptr && token->policy != nullptr && token->policy->passes_through();
   facts.idempotent_method =
@@ -252,12 +254,14 @@ const config::RetryPolicy* Exchange::RetryTerms() const {
 // For the attempts to come: at the process that may have run it, or anywhere, with another token or the key.
 void Exchange::KeepToken(bool may_run) {
   filter::TokenState& token = *filter_state_.token;
+  if (Mutated(Mutant::kNewTokenAfterAmbiguous)) may_run = false;
   token.may_run = may_run;
   if (!may_run) {
     token.process.reset();
     return;
   }
   if (leads_ == nullptr) leads_ = std::make_unique<Leads>();
+  if (Mutated(Mutant::kUnpinnedRetry)) return;
   if (!leads_->pinned) leads_->pinned = LocalRef<upstream::EndpointState>(attempt_->endpoint());
 }
 

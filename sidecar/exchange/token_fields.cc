@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/idempotency/app_key.h"
 #include "sidecar/idempotency/hello.h"
 
@@ -15,9 +16,9 @@ std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
     using Says = filter::TokenState::Says;
     const auto minted = idempotency::Token::Parse(*token);
     if (minted) state->taken = minted->array();
-    state->says = minted                                   ? Says::kToken
+    state->says = minted                                ? Says::kToken
                   : *token == idempotency::kKeyForToken ? Says::kAppKey
-                                                         : Says::kNonsense;
+                                                        : Says::kNonsense;
     if (const auto domain = headers.Find(Known::kPillionDomain))
       state->domain = idempotency::ParseDomainId(*domain).value_or(0);
     if (const auto first = headers.Find(Known::kPillionFirst)) {
@@ -43,7 +44,8 @@ void WriteTokenFields(const filter::TokenState& state, uint32_t attempt, http::H
   headers.Add(Known::kPillionDomain, {domain.data(), domain.size()});
   if (attempt == 1) return;
   headers.Add(Known::kPillionAttempt, std::to_string(attempt));
-  if (state.may_run && state.process) headers.Add(Known::kPillionFirst, idempotency::ToHex(*state.process));
+  if (state.may_run && state.process && !Mutated(Mutant::kFirstOnlyOnce))
+    headers.Add(Known::kPillionFirst, idempotency::ToHex(*state.process));
 }
 
 void RemoveTokenFields(http::HeaderList& headers) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "sidecar/base/mutant.h"
 
 namespace pillion::idempotency {
 namespace {
@@ -23,6 +24,7 @@ constexpr uint64_t kLeastReservations = 16;
 size_t ClassOf(uint64_t bytes) { return static_cast<size_t>(std::bit_width(bytes)); }
 
 void RingAll(const std::vector<Waiter>& waiters) {
+  if (Mutated(Mutant::kWaitersNotRung)) return;
   for (const Waiter& waiter : waiters) waiter.bell->Ring(waiter.number);
 }
 
@@ -73,7 +75,11 @@ ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
       const Lock lock(shard.mutex);
       if (auto answer = FindAnswer(shard, claim, hash)) return *std::move(answer);
       reserve = std::min<uint64_t>(reserve, shard.sizes.likely());
-      const Room::Taken taken = room_.Take(claim.key.caller, kRecordBytes + reserve);
+      Room::Taken taken = room_.Take(claim.key.caller, kRecordBytes + reserve);
+      if (Mutated(Mutant::kEviction) && taken.answer == Room::Answer::kNoRecords) {
+        Expire(shard, DomainTime::max(), 1);
+        taken = room_.Take(claim.key.caller, kRecordBytes + reserve);
+      }
       if (taken.answer == Room::Answer::kTaken)
         return Begin(shard, claim, hash, taken, static_cast<uint32_t>(kRecordBytes + reserve));
       if (taken.answer != Room::Answer::kNoBytes) return Refused(taken.answer);
@@ -95,8 +101,10 @@ std::optional<ClaimAnswer> LocalTable::FindAnswer(Shard& shard, const idempotenc
                                                   size_t hash) {
   const DomainTime now = shard.latest = std::max(shard.latest, claim.now);
   if (claim.minted) {
-    if (*claim.minted > now + shard.terms.skew) return ClaimAnswer{Kind::kBadClock};
-    if (now > *claim.minted + shard.terms.validity + shard.terms.skew) return ClaimAnswer{Kind::kExpired};
+    const bool early = *claim.minted > now + shard.terms.skew;
+    if (early && !Mutated(Mutant::kSkewIgnored)) return ClaimAnswer{Kind::kBadClock};
+    const bool late = now > *claim.minted + shard.terms.validity + shard.terms.skew;
+    if (late && !Mutated(Mutant::kNoMintCheck)) return ClaimAnswer{Kind::kExpired};
   }
   Expire(shard, now, kDropsPerClaim);
   if (const uint32_t place = shard.records.Find(claim.key, hash); place != kNone)
@@ -118,15 +126,18 @@ ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, siz
   const DomainTime validity = claim.minted ? shard.terms.validity : shard.terms.app_validity;
   // Its token is refused after the validity and twice the skew, whatever the client's clock said.
   record.over = shard.latest + validity + 3 * shard.terms.skew + shard.terms.max_execution;
+  if (Mutated(Mutant::kShortRecords)) record.over = shard.latest + validity / 2;
   shard.records.Append(shard.by_age[record.list], By::kAge, place);
   return {.kind = Kind::kClaimed, .execution = record.execution};
 }
 
 ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::Claim& claim) {
   RecordSlab::Record& record = shard.records[place];
-  if (record.fingerprint != claim.fingerprint) return {Kind::kMismatch};
+  if (record.fingerprint != claim.fingerprint && !Mutated(Mutant::kFingerprintIgnored))
+    return {Kind::kMismatch};
   switch (record.state) {
     case State::kInFlight:
+      if (Mutated(Mutant::kCheckThenSet)) return {.kind = Kind::kClaimed, .execution = record.execution};
       return Join(shard, claim);
     case State::kCompleted:
       return {.kind = Kind::kReplay,
@@ -138,7 +149,7 @@ ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::
     case State::kUnknown:
       break;
   }
-  if (!claim.runs_again) return {Kind::kUnknown};
+  if (!claim.runs_again && !Mutated(Mutant::kTakeover)) return {Kind::kUnknown};
   record.execution = executions_.fetch_add(1, std::memory_order_relaxed) + 1;
   Put(shard, place, State::kInFlight);
   return {.kind = Kind::kClaimed, .execution = record.execution};
@@ -147,7 +158,8 @@ ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::
 ClaimAnswer LocalTable::Join(Shard& shard, const idempotency::Claim& claim) {
   if (!claim.waiter) return {Kind::kInFlight};
   std::vector<Waiter>& waiters = shard.waiters[claim.key];
-  if (waiters.size() < shard.terms.waiters && room_.TakeWaiter()) {
+  const bool has_room = waiters.size() < shard.terms.waiters || Mutated(Mutant::kWaiterLimitIgnored);
+  if (has_room && room_.TakeWaiter()) {
     waiters.push_back(*claim.waiter);
     return {Kind::kWaits};
   }
@@ -190,7 +202,7 @@ uint32_t LocalTable::FindOpen(const Shard& shard, const TokenKey& key, size_t ha
   if (place == kNone) return kNone;
   const RecordSlab::Record& record = shard.records[place];
   why = Ended::kFenced;
-  if (record.execution != execution) return kNone;
+  if (record.execution != execution && !Mutated(Mutant::kUnfencedCompletion)) return kNone;
   why = Ended::kAlready;
   if (record.state != State::kInFlight && record.state != State::kUnknown) return kNone;
   why = Ended::kDone;
@@ -330,6 +342,7 @@ uint64_t LocalTable::ShedOne() {
       DropAnswer(shard, place);
       (void)Resize(record, 0);
       Put(shard, place, State::kTombstone);
+      if (Mutated(Mutant::kShedDropsRecord)) Drop(shard, place);
       shed_.fetch_add(1, std::memory_order_relaxed);
       return bytes;
     }

@@ -1,5 +1,7 @@
 #include "sidecar/idempotency/room.h"
 
+#include "sidecar/base/mutant.h"
+
 namespace pillion::idempotency {
 
 using Lock = std::lock_guard<std::mutex>;
@@ -11,12 +13,13 @@ void Room::Adopt(const RoomLimits& limits) {
 
 Room::Taken Room::Take(CallerId caller, uint64_t bytes) {
   const Lock lock(mutex_);
-  if (records_ >= limits_.records) return {Answer::kNoRecords};
+  const bool full = records_ >= limits_.records;
+  if (full && !Mutated(Mutant::kRoomIgnored)) return {Answer::kNoRecords};
   const uint64_t free = limits_.records - records_;
   const uint64_t share = uint64_t{limits_.records} * limits_.caller_percent / 100;
   const auto known = by_caller_.find(caller);
   const uint64_t held = known == by_caller_.end() ? 0 : callers_[known->second].records;
-  if (held >= share && held >= free) return {Answer::kQuota};
+  if (held >= share && held >= free && !Mutated(Mutant::kRoomIgnored)) return {Answer::kQuota};
   if (bytes > BytesLeft()) return {Answer::kNoBytes};
   uint32_t place = 0;
   if (known != by_caller_.end()) {

@@ -35,7 +35,7 @@ constexpr size_t RoundUp(size_t bytes) { return (bytes + 7) / 8 * 8; }
 }  // namespace
 
 void WriteAnswer(uint16_t status, const http::HeaderList& head, KeepsField keeps, const SliceQueue& content,
-                 const http::HeaderList* trailers, const Execution& execution, std::string& out) {
+                 const http::HeaderList* trailers, const ExecutionSpan& execution, std::string& out) {
   using Start = SavedAnswer::Start;
   const size_t most = sizeof(Start) + BytesOf(&head) + BytesOf(trailers) + content.bytes();
   if (out.size() < most) out.resize(most);

@@ -23,7 +23,7 @@
 namespace pillion::idempotency {
 
 // That was answered.
-struct Execution {
+struct ExecutionSpan {
   DomainTime at{};  // when it began
   // Its span, where it was traced.
   std::array<uint8_t, 16> trace{};
@@ -35,7 +35,7 @@ using KeepsField = bool (*)(const http::HeaderList::Field& field);
 // What `out` held before is dropped, and its memory used again. `trailers` null: there are none, not even
 // empty ones.
 void WriteAnswer(uint16_t status, const http::HeaderList& head, KeepsField keeps, const SliceQueue& content,
-                 const http::HeaderList* trailers, const Execution& execution, std::string& out);
+                 const http::HeaderList* trailers, const ExecutionSpan& execution, std::string& out);
 
 // One that is kept, or none. A value, whose copies share what they say; never changed: any thread may read
 // it.
@@ -58,7 +58,7 @@ class SavedAnswer {
   explicit operator bool() const { return page_ != nullptr; }
 
   uint16_t status() const { return start().status; }
-  const Execution& execution() const { return start().execution; }
+  const ExecutionSpan& execution() const { return start().execution; }
   void AddHeadTo(http::HeaderList& out) const { AddTo(out, sizeof(Start), start().trailers_at); }
   bool has_trailers() const { return start().has_trailers; }
   void AddTrailersTo(http::HeaderList& out) const { AddTo(out, start().trailers_at, start().content_at); }
@@ -73,7 +73,7 @@ class SavedAnswer {
  private:
   friend class AnswerPages;
   friend void WriteAnswer(uint16_t, const http::HeaderList&, KeepsField, const SliceQueue&,
-                          const http::HeaderList*, const Execution&, std::string&);
+                          const http::HeaderList*, const ExecutionSpan&, std::string&);
   // Counted by its answers, and by who still adds to it.
   struct Page {
     std::atomic<uint32_t> users{1};
@@ -86,7 +86,7 @@ class SavedAnswer {
     }
   };
   struct Start {
-    Execution execution;
+    ExecutionSpan execution;
     uint32_t trailers_at = 0;
     uint32_t content_at = 0;
     uint32_t bytes = 0;  // all of it

@@ -34,7 +34,7 @@ TEST(SavedAnswer, ItSaysAgainWhatWasKept) {
   SliceQueue content;
   content.Append(Slice::Copy(std::string(10'000, 'x')));
   content.Append(Slice::Copy(std::string(9'000, 'y')));
-  Execution execution;
+  ExecutionSpan execution;
   execution.at = DomainTime(5);
   execution.span[3] = 7;
   std::string written = "what another one has left";

@@ -1,5 +1,7 @@
 #include "sidecar/idempotency/tables.h"
 
+#include "sidecar/base/mutant.h"
+
 namespace pillion::idempotency {
 
 using Lock = std::lock_guard<std::mutex>;
@@ -7,7 +9,8 @@ using Lock = std::lock_guard<std::mutex>;
 std::shared_ptr<LocalTable> Tables::Find(DomainId domain, const TableTerms& terms) {
   const Lock lock(mutex_);
   std::shared_ptr<LocalTable>& table = tables_[domain];
-  if (table == nullptr) table = std::make_shared<LocalTable>(terms);
+  if (table == nullptr || Mutated(Mutant::kTableLostByConfiguration))
+    table = std::make_shared<LocalTable>(terms);
   return table;
 }
 

@@ -59,7 +59,7 @@ TEST(Tables, KeysAreKnownStillWhenPolicyChangesItsTerms) {
   const auto key = [&](uint8_t number) {
     Claim claim;
     claim.now = start;
-    claim.key.bytes.fill(number);
+    claim.key.token.fill(number);
     return claim;
   };
   const auto before = tables.FindForKeys(1, {});

@@ -1,6 +1,7 @@
 #include "sidecar/idempotency/token.h"
 
 #include "sidecar/base/hex.h"
+#include "sidecar/base/mutant.h"
 
 namespace pillion::idempotency {
 namespace {
@@ -13,8 +14,8 @@ constexpr bool HyphenAfter(size_t byte) { return byte == 3 || byte == 5 || byte 
 Token Token::Mint(DomainTime now, Random& random) {
   Token token;
   const auto time = static_cast<uint64_t>(now.count());
-  const uint64_t high = random.Next();
-  const uint64_t low = random.Next();
+  const uint64_t high = Mutated(Mutant::kTokensAlike) ? 0 : random.Next();
+  const uint64_t low = Mutated(Mutant::kTokensAlike) ? 0 : random.Next();
   for (size_t i = 0; i < 6; ++i) token.bytes_[i] = static_cast<uint8_t>(time >> (40 - 8 * i));
   token.bytes_[6] = static_cast<uint8_t>(0x70 | (high & 0x0F));
   token.bytes_[7] = static_cast<uint8_t>(high >> 8);

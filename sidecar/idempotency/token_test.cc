@@ -47,8 +47,7 @@ TEST(Token, AllThatIsNotTimeOrVersionIsDrawn) {
   std::array<int, 128> ones{};
   for (int i = 0; i < kTokens; ++i) {
     const Token token = Token::Mint(DomainTime(0), random);
-    for (size_t bit = 0; bit < 128; ++bit)
-      ones[bit] += static_cast<uint8_t>(token.bytes()[bit / 8]) >> (7 - bit % 8) & 1;
+    for (size_t bit = 0; bit < 128; ++bit) ones[bit] += token.array()[bit / 8] >> (7 - bit % 8) & 1;
   }
   for (size_t bit = 0; bit < 128; ++bit) {
     const bool fixed = bit < 52 || bit == 64 || bit == 65;

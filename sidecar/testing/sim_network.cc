@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <utility>
 
 namespace pillion::testing {
@@ -19,8 +20,10 @@ struct SimNetwork::Channel {
     std::string received;  // arrived, not read
     size_t in_flight = 0;  // written by the other end, not arrived
     uint64_t arrived = 0;  // ever
-    uint64_t acked = 1;    // of what this end wrote; the SYN counts
-    int error = 0;         // of the RST, until it was told
+    uint64_t written = 0;  // by this end
+    uint64_t cut_after = UINT64_MAX;
+    uint64_t acked = 1;  // of what this end wrote; the SYN counts
+    int error = 0;       // of the RST, until it was told
     bool fin_received = false;
     bool reset = false;  // a RST came
     bool reset_under_way = false;
@@ -45,11 +48,26 @@ struct SimNetwork::Channel {
   net::Address dialled;  // where a redirect is, not the address of ends[1]
 };
 
+class SimSocket;
+
+// Who has a loop, with the sockets that it has open.
+struct SimProcess {
+  bool killed = false;
+  std::map<uint64_t, SimSocket*> sockets;  // in the order of their making
+  uint64_t made = 0;
+};
+
 class SimSocket : public net::Socket {
  public:
-  SimSocket(SimNetwork& network, std::shared_ptr<SimNetwork::Channel> channel, int side)
-      : network_(network), channel_(std::move(channel)), side_(side) {
+  SimSocket(SimNetwork& network, std::shared_ptr<SimNetwork::Channel> channel, int side,
+            std::shared_ptr<SimProcess> process)
+      : network_(network),
+        channel_(std::move(channel)),
+        side_(side),
+        process_(std::move(process)),
+        id_(process_->made++) {
     ++network_.open_sockets_;
+    process_->sockets[id_] = this;
   }
   ~SimSocket() override;
   net::IoResult Read(std::span<char> into) override;
@@ -58,7 +76,9 @@ class SimSocket : public net::Socket {
     if (channel_->connect_error != 0 || !Mine().reset) return channel_->connect_error;
     return Mine().error != 0 ? std::exchange(Mine().error, 0) : EINPROGRESS;
   }
-  void ShutdownWrite() override { SendFin(); }
+  void ShutdownWrite() override {
+    if (!process_->killed) SendFin();
+  }
   std::optional<uint64_t> AckedBytes() override { return Mine().acked; }
   const net::Address& peer() const override {
     if (side_ == 0) return channel_->dialled;
@@ -77,23 +97,27 @@ class SimSocket : public net::Socket {
     Mine().observer = &observer;
     observer.OnReady(true, true);
   }
-  void ResetOnClose() override { Mine().linger_reset = true; }
+  void Wake() { Mine().Notify(true, true); }
+  void ResetOnClose() override { Mine().linger_reset = Mine().linger_reset || !process_->killed; }
 
  private:
   SimNetwork::Channel::End& Mine() { return channel_->ends[side_]; }
   SimNetwork::Channel::End& Other() { return channel_->ends[1 - side_]; }
   void SendFin();
   void SendBytes(std::string bytes);
-  net::IoResult CutOff(std::string bytes);
+  net::IoResult CutOff(std::string bytes, size_t arrive);
 
   SimNetwork& network_;
   std::shared_ptr<SimNetwork::Channel> channel_;
   int side_;
+  std::shared_ptr<SimProcess> process_;
+  uint64_t id_;
   std::optional<net::Address> told_peer_;
   std::optional<net::Address> told_local_;
 };
 
 SimSocket::~SimSocket() {
+  process_->sockets.erase(id_);
   --network_.open_sockets_;
   auto& mine = Mine();
   mine.observer = nullptr;
@@ -107,6 +131,7 @@ SimSocket::~SimSocket() {
 }
 
 net::IoResult SimSocket::Read(std::span<char> into) {
+  if (process_->killed) return {net::IoResult::Kind::kReset, 0, ECONNRESET};
   auto& mine = Mine();
   if (mine.received.empty()) {
     if (mine.fin_received) return {net::IoResult::Kind::kEnd, 0, 0};
@@ -130,6 +155,7 @@ net::IoResult SimSocket::Read(std::span<char> into) {
 }
 
 net::IoResult SimSocket::Write(std::span<const iovec> from) {
+  if (process_->killed) return {net::IoResult::Kind::kReset, 0, EPIPE};
   auto& mine = Mine();
   auto& other = Other();
   // A RST may come in the middle of a turn: the writer meets it before anybody was told.
@@ -156,7 +182,10 @@ net::IoResult SimSocket::Write(std::span<const iovec> from) {
   for (const iovec& part : from) {
     bytes.append(static_cast<const char*>(part.iov_base), std::min(part.iov_len, n - bytes.size()));
   }
-  if (n > 0 && network_.random_.Percent(network_.faults_.reset_percent)) return CutOff(std::move(bytes));
+  mine.written += n;
+  if (mine.written >= mine.cut_after) return CutOff(std::move(bytes), n - (mine.written - mine.cut_after));
+  if (n > 0 && network_.random_.Percent(network_.faults_.reset_percent))
+    return CutOff(std::move(bytes), network_.random_.Next() % (n + 1));
   SendBytes(std::move(bytes));
   if (cut && !mine.write_blocked) {
     // A short count means to the caller that the buffer is full: tell when it is not.
@@ -167,9 +196,10 @@ net::IoResult SimSocket::Write(std::span<const iovec> from) {
 }
 
 // Some of it arrives, then both ends see a RST.
-net::IoResult SimSocket::CutOff(std::string bytes) {
+net::IoResult SimSocket::CutOff(std::string bytes, size_t arrive) {
   const size_t n = bytes.size();
-  bytes.resize(network_.random_.Next() % (n + 1));
+  Mine().cut_after = UINT64_MAX;
+  bytes.resize(arrive);
   if (!bytes.empty()) SendBytes(std::move(bytes));
   ++network_.resets_;
   network_.SendReset(channel_, 1 - side_, false);
@@ -265,8 +295,9 @@ void SimNetwork::ResetOnClose(net::Socket& socket) { static_cast<SimSocket&>(soc
 
 class SimListen : public net::ListenSocket {
  public:
-  SimListen(SimNetwork& network, const net::Address& local, net::Observer& observer)
-      : network_(network), local_(local), observer_(observer) {
+  SimListen(SimNetwork& network, const net::Address& local, net::Observer& observer,
+            std::shared_ptr<SimProcess> process)
+      : network_(network), local_(local), observer_(observer), process_(std::move(process)) {
     network_.listening_[local] = this;
   }
   ~SimListen() override {
@@ -282,6 +313,7 @@ class SimListen : public net::ListenSocket {
   const net::Address& local() const override { return local_; }
   void FastOpen(bool on) override { fast_open_ = on; }
   bool fast_open() const { return fast_open_; }
+  const std::shared_ptr<SimProcess>& process() const { return process_; }
   void Arrive(std::unique_ptr<net::Socket> socket) {
     waiting_.push_back(std::move(socket));
     observer_.OnReady(true, false);
@@ -291,6 +323,7 @@ class SimListen : public net::ListenSocket {
   SimNetwork& network_;
   net::Address local_;
   net::Observer& observer_;
+  std::shared_ptr<SimProcess> process_;
   std::deque<std::unique_ptr<net::Socket>> waiting_;
   bool fast_open_ = false;
 };
@@ -315,7 +348,7 @@ void SimNetwork::Dial(const std::shared_ptr<Channel>& channel) {
       end.reset = true;
       end.error = ECONNREFUSED;
     } else {
-      listening->second->Arrive(std::make_unique<SimSocket>(*this, channel, 1));
+      listening->second->Arrive(std::make_unique<SimSocket>(*this, channel, 1, listening->second->process()));
     }
     end.Notify(refused, true);
   });
@@ -324,7 +357,11 @@ void SimNetwork::Dial(const std::shared_ptr<Channel>& channel) {
 class SimLoop : public net::Loop {
  public:
   explicit SimLoop(SimNetwork& network) : network_(network) {}
-  std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer, int*) override {
+  std::unique_ptr<net::Socket> Connect(const net::Address& to, net::Observer& observer, int* error) override {
+    if (process_->killed) {
+      *error = ECONNRESET;
+      return nullptr;
+    }
     auto channel = std::make_shared<SimNetwork::Channel>();
     channel->ends[0].observer = &observer;
     channel->ends[0].address =
@@ -333,7 +370,8 @@ class SimLoop : public net::Loop {
     const auto redirected = network_.redirected_.find({this, to});
     const net::Address reached = redirected == network_.redirected_.end() ? to : redirected->second;
     channel->ends[1].address = reached;
-    auto socket = std::make_unique<SimSocket>(network_, channel, 0);
+    auto socket = std::make_unique<SimSocket>(network_, channel, 0, process_);
+    network_.Count(*channel);
     if (!network_.random_.Percent(network_.faults_.connect_lost_percent)) network_.Dial(channel);
     return socket;
   }
@@ -348,14 +386,30 @@ class SimLoop : public net::Loop {
       *error = EADDRINUSE;
       return nullptr;
     }
-    return std::make_unique<SimListen>(network_, at, observer);
+    return std::make_unique<SimListen>(network_, at, observer, process_);
   }
   void Wait(time::MonotonicTime) override {}
   void Wake() override {}
+  void Kill() {
+    process_->killed = true;
+    for (const auto& [id, socket] : process_->sockets) socket->Wake();
+  }
 
  private:
   SimNetwork& network_;
+  std::shared_ptr<SimProcess> process_ = std::make_shared<SimProcess>();
 };
+
+void SimNetwork::Kill(net::Loop& loop) { static_cast<SimLoop&>(loop).Kill(); }
+
+void SimNetwork::Count(Channel& channel) {
+  if (cuts_.empty()) return;
+  const net::Address& to = channel.ends[1].address;
+  const uint32_t number = dialled_[to]++;
+  for (const Cut& cut : cuts_) {
+    if (cut.to == to && cut.connection == number) channel.ends[cut.answers ? 1 : 0].cut_after = cut.after;
+  }
+}
 
 std::unique_ptr<net::Loop> SimNetwork::NewLoop() { return std::make_unique<SimLoop>(*this); }
 

@@ -71,6 +71,18 @@ class SimNetwork {
   // comes when this is over, in its order: both kernels have sent it again, also those of sockets that were
   // closed meanwhile.
   void BlackHole(const net::Address& at, bool on);
+  // A connection that breaks when so many bytes have gone one way: they arrive, then both ends see a RST.
+  struct Cut {
+    net::Address to;
+    uint32_t connection = 0;  // of those that are dialled to it, counted from 0
+    bool answers = false;     // bytes to the end that dialled; else to the other
+    uint64_t after = 0;
+  };
+  // Before that connection is dialled.
+  void CutLater(const Cut& cut) { cuts_.push_back(cut); }
+  // The process that has this loop is killed: its kernel closes what it had open when the objects of it are
+  // destroyed, which has to be at this moment, and nothing that they do meanwhile is sent or heard.
+  static void Kill(net::Loop& loop);
   // From now on closing that socket sends a RST (SO_LINGER with 0).
   static void ResetOnClose(net::Socket& socket);
   // From now on who dials `dialled` by that loop reaches `to`, as by a REDIRECT of the kernel.
@@ -97,6 +109,7 @@ class SimNetwork {
   time::Duration Delay();
   bool Vanishes(const Channel& channel) const;
   void Dial(const std::shared_ptr<Channel>& channel);
+  void Count(Channel& channel);
   // A segment to end `side` of the channel, behind those under way.
   void Send(const std::shared_ptr<Channel>& channel, int side, std::function<void()> arrive);
   void SendAck(const std::shared_ptr<Channel>& channel, int to);
@@ -111,6 +124,8 @@ class SimNetwork {
   std::map<net::Address, class SimListen*> listening_;
   std::map<net::Address, std::vector<std::function<void()>>> vanished_;  // by black hole: sends it again
   std::map<std::pair<const net::Loop*, net::Address>, net::Address> redirected_;
+  std::vector<Cut> cuts_;
+  std::map<net::Address, uint32_t> dialled_;  // how often, where there are cuts
   uint16_t next_port_ = 20000;
   size_t open_sockets_ = 0;
   uint64_t resets_ = 0;

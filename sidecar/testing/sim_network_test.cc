@@ -202,5 +202,53 @@ TEST_F(Connection, LosesNothingForEverInABlackHole) {
   EXPECT_EQ(late->ConnectError(), 0);
 }
 
+TEST_F(Connection, BreaksWhereItIsToldTo) {
+  const net::Address at = net::Address::Parse("127.0.0.1", 80).value_or(net::Address());
+  network_.CutLater({.to = at, .connection = 1, .answers = false, .after = 5});
+  int error = 0;
+  const auto whole = loop_->Connect(at, quiet_, &error);
+  Pass(std::chrono::milliseconds(10));
+  const auto whole_end = listen_->Accept();
+  const auto cut = loop_->Connect(at, quiet_, &error);
+  Pass(std::chrono::milliseconds(10));
+  const auto cut_end = listen_->Accept();
+  for (const auto& client : {whole.get(), cut.get()}) {
+    Write(*client, "abc");
+    Write(*client, "defg");
+  }
+  Pass(std::chrono::milliseconds(100));
+  EXPECT_EQ(Read(*whole_end), "abcdefg");
+  EXPECT_EQ(Read(*whole_end), "(blocked)");
+  EXPECT_EQ(Read(*cut_end), "abcde");
+  EXPECT_EQ(Read(*cut_end), "(ECONNRESET)");
+  EXPECT_EQ(Read(*cut), "(ECONNRESET)");
+}
+
+TEST_F(Connection, OfAKilledProcessEndsAndNothingMoreIsSaidOnIt) {
+  struct Told : net::Observer {
+    void OnReady(bool readable, bool) override { told = told || readable; }
+    bool told = false;
+  } observer;
+  const auto process = network_.NewLoop();
+  int error = 0;
+  auto socket =
+      process->Connect(net::Address::Parse("127.0.0.1", 80).value_or(net::Address()), observer, &error);
+  Pass(std::chrono::milliseconds(10));
+  const auto other = listen_->Accept();
+  Write(*other, "unread");
+  Write(*socket, "before");
+  Pass(std::chrono::milliseconds(10));
+  observer.told = false;
+  SimNetwork::Kill(*process);
+  EXPECT_TRUE(observer.told) << "who waits for the socket has to notice";
+  EXPECT_EQ(Write(*socket, "after").kind, Kind::kReset);
+  EXPECT_EQ(Read(*socket), "(ECONNRESET)");
+  EXPECT_EQ(process->Connect(other->local(), observer, &error), nullptr);
+  socket.reset();
+  Pass(std::chrono::milliseconds(10));
+  EXPECT_EQ(Read(*other), "before");
+  EXPECT_EQ(Read(*other), "(ECONNRESET)") << "something was unread";
+}
+
 }  // namespace
 }  // namespace pillion::testing

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/base/text.h"
 #include "sidecar/filters/idempotency/app_keys.h"
 
@@ -40,7 +41,7 @@ Guard::Guard(const config::TokenDomain& domain, std::string& scratch, filter::To
 Guard::~Guard() {
   StopWaiting();
   Abandon();
-  if (detached_) table_->EndDetached();
+  if (detached_ && !Mutated(Mutant::kDetachedForEver)) table_->EndDetached();
 }
 
 void Guard::Say(Verdict verdict, http::HeaderList& headers) {
@@ -73,6 +74,7 @@ Decision Guard::OnRequestTrailers(const filter::RequestBodyView& body, http::Hea
 idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   idempotency::Claim claim;
   claim.key = key_ = {*told_.taken, request_.caller};
+  if (Mutated(Mutant::kKeyIgnoresToken)) claim.key.token = key_.token = {};
   claim.fingerprint = idempotency::Fingerprint(body.head, body.in);
   if (domain_.keeps_answers) claim.most_answer_bytes = domain_.max_response_bytes;
   claim.now = Now(body.request);
@@ -92,7 +94,7 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
   const idempotency::ClaimAnswer answer = table_->Claim(claim);
   switch (answer.kind) {
     case Kind::kClaimed:
-      if (table_->detached() >= domain_.max_detached) {
+      if (table_->detached() >= domain_.max_detached && !Mutated(Mutant::kDetachedLimitIgnored)) {
         table_->Release(key_, answer.execution);
         table_->NoteTooManyDetached();
         return Tell(body, {TokenProblem::kNoRoom});
@@ -171,6 +173,7 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
 }
 
 std::optional<time::MonotonicTime> Guard::goes_on_until() const {
+  if (Mutated(Mutant::kClientGoneCancels)) return std::nullopt;
   return state_ == State::kRuns ? std::optional(until_) : std::nullopt;
 }
 
@@ -185,6 +188,7 @@ bool Guard::IsRelease(const filter::ResponseHeadView& response) const {
   const bool not_run = outcome == Outcome::kNotSent || outcome == Outcome::kRefused;
   if (response.failure) return not_run && (!answered_ || response.local_status == 0);
   const uint16_t status = response.head.status;
+  if (Mutated(Mutant::kReleaseAfter5xx) && status >= 500) return true;
   return status == 425 || status == 429 || std::ranges::count(domain_.release_on, status) > 0;
 }
 
@@ -193,7 +197,7 @@ Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
   if (state_ == State::kBypass) Say(Verdict::kBypass, headers);
   if (state_ == State::kGathers) Say(Verdict::kNotExecuted, headers);
   if (state_ != State::kRuns) return Decision::kContinue;
-  if (IsRelease(response)) {
+  if (IsRelease(response) || (Mutated(Mutant::kAmbiguousAsNotExecuted) && response.failure)) {
     Release();
     Say(Verdict::kNotExecuted, headers);
     return Decision::kContinue;
@@ -212,6 +216,7 @@ Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
   const bool stream = type && EqualsIgnoreCase(type->substr(0, kEventStream.size()), kEventStream);
   if (!domain_.keeps_answers || stream) KeepStatus(response.head.status);
   if (response.end) Save(response.head, {}, nullptr);
+  if (Mutated(Mutant::kToldBeforeSaved)) return Decision::kContinue;
   return state_ == State::kRuns ? Decision::kHold : Decision::kContinue;
 }
 
@@ -235,7 +240,7 @@ Decision Guard::OnResponseTrailers(const filter::ResponseBodyView& body, http::H
     body.out.MoveFrom(body.in, SIZE_MAX);
   } else if (state_ == State::kReplaces) {
     trailers.Clear();
-  } else if (replay_) {
+  } else if (replay_ && !Mutated(Mutant::kTrailersNotReplayed)) {
     replay_.AddTrailersTo(trailers);
   }
   return Decision::kContinue;

@@ -88,7 +88,7 @@ class Guard final : public filter::Transform, public Recycled<Guard> {
   std::optional<idempotency::Waiter> waiter_;  // in the table
   idempotency::TokenKey key_;
   uint64_t number_ = 0;  // of the execution
-  idempotency::Execution execution_;
+  idempotency::ExecutionSpan execution_;
   time::MonotonicTime until_{};  // an execution is given up then
   std::string grpc_;             // content type of its request; "": it is none
   idempotency::SavedAnswer replay_;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "sidecar/base/mutant.h"
 #include "sidecar/config/filters.h"
 #include "sidecar/filter/chain.h"
 #include "sidecar/filter/grpc.h"
@@ -32,6 +33,7 @@ const config::TokenDomain* FindDomain(const config::TokenDomains* domains, const
 
 // As the sidecar that sent it has told. max: it has none.
 time::MonotonicTime DeadlineOf(const filter::RequestView& request) {
+  if (Mutated(Mutant::kDeadlineIgnored)) return time::MonotonicTime::max();
   std::optional<time::Duration> left;
   if (const auto text = request.head.headers.Find(http::Known::kPillionDeadline)) {
     uint32_t value = 0;
@@ -120,8 +122,8 @@ Decision Idempotency::TakeStamped(const filter::RequestView& request) const {
   if (domain == nullptr) return Refuse(request, TokenProblem::kOtherDomain);
   using Says = filter::TokenState::Says;
   Tokened tokened;
-  tokened.of_another_incarnation =
-      fields.first.value_or(domain->holder->incarnation) != domain->holder->incarnation;
+  const bool elsewhere = fields.first && *fields.first != domain->holder->incarnation;
+  tokened.of_another_incarnation = elsewhere && !Mutated(Mutant::kRestartNotNoticed);
   if (fields.says == Says::kAppKey) {
     auto key = TakeKey(domain->keys, request.head.headers, true);
     if (const auto* const problem = std::get_if<TokenProblem>(&key)) return Refuse(request, *problem);

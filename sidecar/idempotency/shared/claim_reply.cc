@@ -60,7 +60,7 @@ std::optional<ClaimReply> ReadClaimReply(const Reply& reply, const Digest& key, 
       answer.status = StatusOf(TextOf(reply, 1));
       answer.execution = ExecutionNumber(TextOf(reply, 2));
       answer.answer = cipher.Open(key, TextOf(reply, 3));
-      if (answer.answer == nullptr) {
+      if (!answer.answer) {
         answer.kind = Kind::kTombstone;
         read.undecryptable = true;
       }

@@ -31,7 +31,7 @@ struct SharedAnswer {
   Kind kind = Kind::kRefused;
   uint64_t execution = 0;  // the beginning of its id; for people, and to be told apart
   uint16_t status = 0;
-  std::shared_ptr<const SavedAnswer> answer = nullptr;
+  SavedAnswer answer = {};
 };
 
 // Of an execution's id as it stands in records; 0: it is none.

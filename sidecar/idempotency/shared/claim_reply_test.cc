@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/idempotency/test_answer.h"
+
 namespace pillion::idempotency {
 namespace {
 
@@ -39,13 +41,12 @@ TEST_F(ClaimReplyTest, KnowsEachWord) {
 }
 
 TEST_F(ClaimReplyTest, AReplayBringsItsAnswerAndItsExecution) {
-  SavedAnswer answer;
-  answer.body = "hello";
+  const SavedAnswer answer(AnswerOf("hello"));
   const auto read = Read(Said({"REPLAY", "201", std::string(kExecution), cipher.Seal(kRecord, answer)}));
   EXPECT_EQ(read->answer.kind, Kind::kReplay);
   EXPECT_EQ(read->answer.status, 201);
   EXPECT_EQ(read->answer.execution, 255U);
-  EXPECT_EQ(read->answer.answer->body, "hello");
+  EXPECT_EQ(read->answer.answer.content(), "hello");
   EXPECT_FALSE(read->undecryptable);
 }
 
@@ -53,7 +54,7 @@ TEST_F(ClaimReplyTest, WhatCannotBeOpenedIsATombstone) {
   const auto read = Read(Said({"REPLAY", "201", std::string(kExecution), "anything"}));
   EXPECT_EQ(read->answer.kind, Kind::kTombstone);
   EXPECT_EQ(read->answer.status, 201);
-  EXPECT_EQ(read->answer.answer, nullptr);
+  EXPECT_FALSE(read->answer.answer);
   EXPECT_TRUE(read->undecryptable);
   EXPECT_TRUE(Read(Said({"REPLAY"}))->undecryptable);
 }

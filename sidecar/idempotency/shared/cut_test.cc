@@ -86,7 +86,7 @@ TEST_F(CutTest, AnEndThatIsCutAtAnyByteOfItsReplyIsToldAgainAndDone) {
     EXPECT_EQ(Complete(*one, ticket, AnswerOf("kept")), SharedEnded::kLater);
     EXPECT_EQ(one->Rung(last_number), 1);
     ASSERT_TRUE(worker.RunUntil([&] { return one->store.HowEnded(ticket) == SharedEnded::kDone; }));
-    EXPECT_EQ(Claim(*two, token).answer->body, "kept");
+    EXPECT_EQ(Claim(*two, token).answer.content(), "kept");
     one->store.Drop(ticket);
   }
 }
@@ -192,7 +192,7 @@ class Storm : public StoreFixture {
       ran[one.token].push_back(ToBody(one));
       return false;
     }
-    if (answer->kind == Kind::kReplay) told[one.token].push_back(answer->answer->body);
+    if (answer->kind == Kind::kReplay) told[one.token].emplace_back(answer->answer.content());
     if (one.runs) {
       if (Below(random.Next(), 3) != 0) return false;
       const SavedAnswer saved = AnswerOf(ToBody(one));

@@ -133,12 +133,12 @@ TEST_F(FailoverTest, WhatWasLostIsSaidAgainByItsOwner) {
   FailOver({one.get(), two.get()});
   EXPECT_GE(one->store.counts().reasserted, 3U);
   EXPECT_EQ(Claim(*two, 1).kind, Kind::kInFlight);
-  EXPECT_EQ(Claim(*two, 2).answer->body, "ended");
+  EXPECT_EQ(Claim(*two, 2).answer.content(), "ended");
   EXPECT_EQ(Claim(*two, 3).kind, Kind::kUnknown);
   // What the replica had heard of, and not that it was given back: until its lease lapses.
   EXPECT_EQ(Claim(*two, 4).kind, Kind::kInFlight);
   EXPECT_EQ(Complete(*one, runs, AnswerOf("on the new primary")), SharedEnded::kDone);
-  EXPECT_EQ(Claim(*two, 1).answer->body, "on the new primary");
+  EXPECT_EQ(Claim(*two, 1).answer.content(), "on the new primary");
 }
 
 TEST_F(FailoverTest, ACompletionThatWasLostIsSaidAgainThoughTheClaimWasNot) {

@@ -88,35 +88,46 @@ void FillWithSecretBytes(std::span<uint8_t> bytes) {
 }
 
 std::string EncodeAnswer(const SavedAnswer& answer) {
+  http::HeaderList head;
+  http::HeaderList trailers;
+  answer.AddHeadTo(head);
+  answer.AddTrailersTo(trailers);
   std::string out;
-  out.reserve(64 + answer.headers.text_bytes() + 8 * answer.headers.size() + answer.body.size() +
-              answer.trailers.text_bytes() + 8 * answer.trailers.size());
-  Put(answer.status, out);
-  Put(answer.at.count(), out);
-  Put(std::span<const uint8_t>(answer.trace), out);
-  Put(std::span<const uint8_t>(answer.span), out);
-  out += static_cast<char>(answer.has_trailers);
-  Put(answer.headers, out);
-  Put(answer.trailers, out);
-  Put(static_cast<uint32_t>(answer.body.size()), out);
-  return out += answer.body;
+  out.reserve(64 + answer.bytes() + 8 * (head.size() + trailers.size()));
+  Put(answer.status(), out);
+  Put(answer.execution().at.count(), out);
+  Put(std::span<const uint8_t>(answer.execution().trace), out);
+  Put(std::span<const uint8_t>(answer.execution().span), out);
+  out += static_cast<char>(answer.has_trailers());
+  Put(head, out);
+  Put(trailers, out);
+  Put(static_cast<uint32_t>(answer.content().size()), out);
+  return out.append(answer.content());
 }
 
-std::optional<SavedAnswer> DecodeAnswer(std::string_view bytes) {
+SavedAnswer DecodeAnswer(std::string_view bytes) {
   Input input(bytes);
-  SavedAnswer answer;
-  answer.status = input.Number<uint16_t>();
-  answer.at = DomainTime(input.Number<int64_t>());
-  input.Bytes(answer.trace);
-  input.Bytes(answer.span);
+  const auto status = input.Number<uint16_t>();
+  ExecutionSpan execution;
+  execution.at = DomainTime(input.Number<int64_t>());
+  input.Bytes(execution.trace);
+  input.Bytes(execution.span);
   const auto has_trailers = input.Number<uint8_t>();
   if (has_trailers > 1) input.Refuse();
-  answer.has_trailers = has_trailers == 1;
-  input.Fields(answer.headers);
-  input.Fields(answer.trailers);
-  answer.body = input.Take(input.Number<uint32_t>());
-  if (!input.whole()) return std::nullopt;
-  return answer;
+  http::HeaderList head;
+  http::HeaderList trailers;
+  input.Fields(head);
+  input.Fields(trailers);
+  // Who has no trailers writes none.
+  if (has_trailers == 0 && !trailers.empty()) input.Refuse();
+  SliceQueue content;
+  content.Append(Slice::Static(input.Take(input.Number<uint32_t>())));
+  if (!input.whole()) return {};
+  std::string written;
+  WriteAnswer(
+      status, head, [](const http::HeaderList::Field&) { return true; }, content,
+      has_trailers == 1 ? &trailers : nullptr, execution, written);
+  return SavedAnswer(written);
 }
 
 // One context that seals and one that opens; the key is scheduled once.
@@ -167,10 +178,10 @@ std::string RecordCipher::Seal(const Digest& key, const SavedAnswer& answer) {
   return sealed;
 }
 
-std::shared_ptr<const SavedAnswer> RecordCipher::Open(const Digest& key, std::string_view sealed) {
+SavedAnswer RecordCipher::Open(const Digest& key, std::string_view sealed) {
   if (sealed.size() < kEnvelopeBytes || sealed[0] != kVersion ||
       sealed.size() > size_t{std::numeric_limits<int>::max()})
-    return nullptr;
+    return {};
   const unsigned char* const nonce = Bytes(sealed) + 1;
   const unsigned char* const cipher = nonce + kNonceBytes;
   const size_t bytes = sealed.size() - kEnvelopeBytes;
@@ -186,10 +197,7 @@ std::shared_ptr<const SavedAnswer> RecordCipher::Open(const Digest& key, std::st
   good = good && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) == 1;
   // Compares the tags in constant time.
   good = good && EVP_DecryptFinal_ex(context, Bytes(plain, bytes), &size) == 1;
-  if (!good) return nullptr;
-  std::optional<SavedAnswer> answer = DecodeAnswer(plain);
-  if (!answer) return nullptr;
-  return std::make_shared<const SavedAnswer>(*std::move(answer));
+  return good ? DecodeAnswer(plain) : SavedAnswer();
 }
 
 }  // namespace pillion::idempotency

@@ -26,8 +26,8 @@ namespace pillion::idempotency {
 
 // Plain bytes, whatever their origin.
 std::string EncodeAnswer(const SavedAnswer& answer);
-// nullopt: that is none, to the last byte.
-std::optional<SavedAnswer> DecodeAnswer(std::string_view bytes);
+// None: that is no answer, to the last byte.
+SavedAnswer DecodeAnswer(std::string_view bytes);
 
 // One thread.
 class RecordCipher {
@@ -39,8 +39,8 @@ class RecordCipher {
   RecordCipher& operator=(const RecordCipher&) = delete;
 
   std::string Seal(const Digest& key, const SavedAnswer& answer);
-  // Null: it was not sealed for this key of this domain, by who has our key, or has been changed since.
-  std::shared_ptr<const SavedAnswer> Open(const Digest& key, std::string_view sealed);
+  // None: it was not sealed for this key of this domain, by who has our key, or has been changed since.
+  SavedAnswer Open(const Digest& key, std::string_view sealed);
 
  private:
   struct Native;

@@ -34,6 +34,7 @@ struct SharedStore::Asked {
   bool held = true;
   bool may_wait = false;
   bool looks = false;  // kWaits: for itself and the others
+  Digest key;
   idempotency::Claim claim;
   std::string execution;  // its own, if it is granted
   time::MonotonicTime sent;
@@ -57,7 +58,7 @@ SharedStore::Asked* SharedStore::Find(Ticket ticket) const {
   return found == asked_.end() ? nullptr : found->second.get();
 }
 
-Ticket SharedStore::Claim(const idempotency::Claim& claim, Waits waits) {
+Ticket SharedStore::Claim(const Digest& key, const idempotency::Claim& claim, Waits waits) {
   PILLION_CHECK(claim.waiter && claim.waiter->bell != nullptr);
   executions_.CatchUp();
   ++counts_.claims;
@@ -65,6 +66,7 @@ Ticket SharedStore::Claim(const idempotency::Claim& claim, Waits waits) {
   Asked& asked = *asked_.emplace(ticket, std::make_unique<Asked>()).first->second;
   asked.ticket = ticket;
   asked.may_wait = waits == Waits::kIfInFlight;
+  asked.key = key;
   asked.claim = claim;
   asked.execution = DrawExecution();
   if (!Send(asked, Op::kClaim, By::kSha)) {
@@ -82,9 +84,9 @@ const SharedAnswer* SharedStore::Answer(Ticket ticket) const {
 bool SharedStore::Send(Asked& asked, Op op, By by) {
   const idempotency::Claim& claim = asked.claim;
   const bool minted = claim.minted.has_value();
-  const std::string record = names_.Record(claim.key);
+  const std::string record = names_.Record(asked.key);
   ScriptCall call(scripts_[ScriptName::kClaim], by, 2);
-  call.Add(record).Add(names_.Epoch(KeyNames::ShardOf(claim.key)));
+  call.Add(record).Add(names_.Epoch(KeyNames::ShardOf(asked.key)));
   call.Add(asked.execution).AddNumber(terms_.lease.count()).AddNumber(terms_.record_life(minted).count());
   call.AddNumber(minted ? claim.minted->count() : -1).Add(parts_.commands.server().run_id);
   call.AddNumber(terms_.doubt().count()).AddNumber(terms_.table.skew.count());
@@ -144,7 +146,7 @@ void SharedStore::Take(const redis::Ended& ended) {
 }
 
 SharedAnswer SharedStore::Read(const Asked& asked, const redis::Reply& reply, bool& understood) {
-  std::optional<ClaimReply> read = ReadClaimReply(reply, asked.claim.key, cipher_);
+  std::optional<ClaimReply> read = ReadClaimReply(reply, asked.key, cipher_);
   understood = read.has_value();
   if (!read) return {};
   if (read->undecryptable) ++counts_.undecryptable;
@@ -158,7 +160,7 @@ void SharedStore::OnClaim(Asked& asked, const redis::Ended& ended) {
   if (!understood) return Refuse(asked, true);
   if (answer.kind == Kind::kClaimed) return Confirm(asked);
   if (answer.kind == Kind::kInFlight && asked.may_wait && asked.held &&
-      look_outs_.Join(asked.claim.key, asked.ticket)) {
+      look_outs_.Join(asked.key, asked.ticket)) {
     asked.state = State::kWaits;
     return;
   }
@@ -196,7 +198,7 @@ void SharedStore::OnWait(uint64_t group, const redis::Ended& ended) {
 std::unique_ptr<Execution> SharedStore::ExecutionOf(const Asked& asked) const {
   auto execution = std::make_unique<Execution>();
   execution->ticket = asked.ticket;
-  execution->key = asked.claim.key;
+  execution->key = asked.key;
   execution->fingerprint = asked.claim.fingerprint;
   execution->id = asked.execution;
   execution->life = terms_.record_life(asked.claim.minted.has_value());
@@ -244,12 +246,12 @@ void SharedStore::Look(const Digest& key) {
   }
 }
 
-void SharedStore::StopWaiting(Asked& asked) { look_outs_.Leave(asked.claim.key, asked.ticket); }
+void SharedStore::StopWaiting(Asked& asked) { look_outs_.Leave(asked.key, asked.ticket); }
 
 // What the first of them is told is true of all: they are the same request.
 void SharedStore::OnLook(Asked& asked, const redis::Ended& ended) {
   asked.looks = false;
-  const Digest key = asked.claim.key;
+  const Digest key = asked.key;
   bool understood = false;
   SharedAnswer answer;
   if (ended.how == How::kReply) answer = Read(asked, ended.reply, understood);
@@ -277,7 +279,7 @@ void SharedStore::Complete(Ticket ticket, const SavedAnswer* answer, uint16_t st
   Execution::End how = Execution::End::kTombstone;
   std::string sealed;
   if (const Asked* asked = Find(ticket); answer != nullptr && asked != nullptr) {
-    sealed = cipher_.Seal(asked->claim.key, *answer);
+    sealed = cipher_.Seal(asked->key, *answer);
     if (sealed.size() <= terms_.max_stored_bytes) {
       how = Execution::End::kCompleted;
     } else {

@@ -68,9 +68,10 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
   SharedStore& operator=(const SharedStore&) = delete;
 
   enum class Waits : bool { kNever, kIfInFlight };
-  // Its waiter is who is rung. `now` and `of_another_incarnation` say nothing here: the clock is the store's,
-  // and any process will do; neither does `caller`: the store is not divided among them.
-  Ticket Claim(const idempotency::Claim& claim, Waits waits);
+  // `key`: the record's (LookupKey), which also says whose it is. The claim's waiter is who is rung; its
+  // `key`, `now` and `of_another_incarnation` say nothing here: the clock is the store's, any process will
+  // do, and the store is not divided among callers.
+  Ticket Claim(const Digest& key, const idempotency::Claim& claim, Waits waits);
   // Null: not yet. Valid until Drop.
   const SharedAnswer* Answer(Ticket ticket) const;
 

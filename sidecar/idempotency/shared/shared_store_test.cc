@@ -25,12 +25,17 @@ class SharedStoreTest : public StoreFixture {
 };
 
 TEST_F(SharedStoreTest, WhatOneSidecarRanTheOtherIsToldAgain) {
-  SavedAnswer answer = AnswerOf("the answer");
-  answer.headers.Add("set-cookie", "a=1");
-  answer.has_trailers = true;
-  answer.trailers.Add("grpc-status", "0");
-  answer.at = DomainTime(123);
-  answer.trace = {1};
+  http::HeaderList head;
+  head.Add("set-cookie", "a=1");
+  http::HeaderList trailers;
+  trailers.Add("grpc-status", "0");
+  SliceQueue content;
+  content.AppendCopy("the answer");
+  std::string written;
+  WriteAnswer(
+      201, head, [](const http::HeaderList::Field&) { return true; }, content, &trailers,
+      {.at = DomainTime(123), .trace = {1}}, written);
+  const SavedAnswer answer(written);
   const Ticket ticket = Begin(*one, 1);
   const uint64_t execution = one->store.Answer(ticket)->execution;
   EXPECT_EQ(one->Rung(1), 1);
@@ -42,11 +47,15 @@ TEST_F(SharedStoreTest, WhatOneSidecarRanTheOtherIsToldAgain) {
   EXPECT_EQ(told.status, 201);
   EXPECT_EQ(told.execution, execution);
   EXPECT_NE(told.execution, 0U);
-  EXPECT_EQ(told.answer->body, "the answer");
-  EXPECT_EQ(told.answer->headers.Find("set-cookie"), "a=1");
-  EXPECT_EQ(told.answer->trailers.Find("grpc-status"), "0");
-  EXPECT_EQ(told.answer->at, DomainTime(123));
-  EXPECT_EQ(told.answer->trace[0], 1);
+  EXPECT_EQ(told.answer.content(), "the answer");
+  http::HeaderList told_head;
+  http::HeaderList told_trailers;
+  told.answer.AddHeadTo(told_head);
+  told.answer.AddTrailersTo(told_trailers);
+  EXPECT_EQ(told_head.Find("set-cookie"), "a=1");
+  EXPECT_EQ(told_trailers.Find("grpc-status"), "0");
+  EXPECT_EQ(told.answer.execution().at, DomainTime(123));
+  EXPECT_EQ(told.answer.execution().trace[0], 1);
 }
 
 TEST_F(SharedStoreTest, AnswersDoNotLieOpenInTheStore) {
@@ -85,11 +94,11 @@ TEST_F(SharedStoreTest, EachWordOfTheStoreIsPassedOn) {
   const Ticket ticket = Begin(*one, 1);
   EXPECT_EQ(Claim(*two, 1).kind, Kind::kInFlight);
   EXPECT_EQ(Claim(*two, 1, 2).kind, Kind::kMismatch);
-  idempotency::Claim old = ClaimOf(*two, 2);
+  idempotency::Claim old = ClaimOf(*two);
   old.minted = *old.minted - std::chrono::minutes(10);
-  EXPECT_EQ(Await(*two, two->store.Claim(old, Waits::kNever)).kind, Kind::kExpired);
+  EXPECT_EQ(Await(*two, two->store.Claim(Named(2), old, Waits::kNever)).kind, Kind::kExpired);
   old.minted = *old.minted + std::chrono::minutes(20);
-  EXPECT_EQ(Await(*two, two->store.Claim(old, Waits::kNever)).kind, Kind::kBadClock);
+  EXPECT_EQ(Await(*two, two->store.Claim(Named(2), old, Waits::kNever)).kind, Kind::kBadClock);
   one->store.Abandon(ticket, {one->bell, 60});
   EXPECT_EQ(AwaitEnd(*one, ticket), SharedEnded::kDone);
   EXPECT_EQ(Claim(*two, 1).kind, Kind::kUnknown);
@@ -120,7 +129,7 @@ TEST_F(SharedStoreTest, PolicyMayRunAgainWhatIsUnknownAndTheFirstIsFenced) {
   EXPECT_EQ(Complete(*one, first, AnswerOf("first")), SharedEnded::kFenced);
   EXPECT_EQ(one->store.counts().fenced, 1U);
   EXPECT_EQ(Complete(*two, second, AnswerOf("second")), SharedEnded::kDone);
-  EXPECT_EQ(Claim(*one, 1).answer->body, "second");
+  EXPECT_EQ(Claim(*one, 1).answer.content(), "second");
 }
 
 TEST_F(SharedStoreTest, AFlushedStoreIsInDoubt) {
@@ -135,7 +144,7 @@ TEST_F(SharedStoreTest, AnExecutionWhoseRecordWasLostIsToldAnew) {
   server.Ask({"FLUSHALL"});
   EXPECT_EQ(Complete(*one, ticket, AnswerOf("healed")), SharedEnded::kGone);
   ASSERT_TRUE(worker.RunUntil([&] { return one->store.counts().reasserted == 1; }));
-  EXPECT_EQ(Claim(*two, 1).answer->body, "healed");
+  EXPECT_EQ(Claim(*two, 1).answer.content(), "healed");
 }
 
 TEST_F(SharedStoreTest, AllEpochsBeginWithTheConnection) {
@@ -170,7 +179,7 @@ TEST_F(SharedStoreTest, WhoWaitsIsToldWhenTheOtherHasEnded) {
   EXPECT_EQ(Complete(*one, ticket, AnswerOf("waited for")), SharedEnded::kDone);
   const SharedAnswer told = Await(*two, waits);
   EXPECT_EQ(told.kind, Kind::kReplay);
-  EXPECT_EQ(told.answer->body, "waited for");
+  EXPECT_EQ(told.answer.content(), "waited for");
   EXPECT_EQ(two->Rung(number), 1);
   EXPECT_EQ(two->store.waiting(), 0U);
 }
@@ -182,7 +191,7 @@ TEST_F(SharedStoreTest, WhoWaitsFindsOutByLookingWhereNoMessageComes) {
   const Ticket waits = Ask(*third, 1, Waits::kIfInFlight);
   worker.RunFor(std::chrono::milliseconds(30));
   EXPECT_EQ(Complete(*one, ticket, AnswerOf("found")), SharedEnded::kDone);
-  EXPECT_EQ(Await(*third, waits).answer->body, "found");
+  EXPECT_EQ(Await(*third, waits).answer.content(), "found");
 }
 
 TEST_F(SharedStoreTest, AMessageIsEnough) {
@@ -192,7 +201,7 @@ TEST_F(SharedStoreTest, AMessageIsEnough) {
   const Ticket waits = Ask(*third, 1, Waits::kIfInFlight);
   ASSERT_TRUE(worker.RunUntil([&] { return third->store.counts().looks == 1; }));
   EXPECT_EQ(Complete(*one, ticket, AnswerOf("told")), SharedEnded::kDone);
-  EXPECT_EQ(Await(*third, waits).answer->body, "told");
+  EXPECT_EQ(Await(*third, waits).answer.content(), "told");
 }
 
 TEST_F(SharedStoreTest, WhatEndsBeforeAnybodyListensIsFoundWhenHeDoes) {
@@ -219,7 +228,7 @@ TEST_F(SharedStoreTest, ListensAgainWhenTheConnectionWasLost) {
   server.Ask({"CLIENT", "KILL", "TYPE", "pubsub"});
   ASSERT_TRUE(worker.RunUntil([&] { return third->store.counts().looks == 2; }));
   EXPECT_EQ(Complete(*one, ticket, AnswerOf("told")), SharedEnded::kDone);
-  EXPECT_EQ(Await(*third, waits).answer->body, "told");
+  EXPECT_EQ(Await(*third, waits).answer.content(), "told");
 }
 
 TEST_F(SharedStoreTest, TheTimeIsToldWhileRecordsMayBeThere) {
@@ -245,7 +254,8 @@ TEST_F(SharedStoreTest, AllWhoWaitAtOneSidecarShareOneLookOut) {
   EXPECT_EQ(ToString(server.Ask({"PUBSUB", "NUMSUB", KeyNames("orders").Channel(Named(1))})).back(), ']');
   EXPECT_EQ(server.Ask({"PUBSUB", "NUMSUB", KeyNames("orders").Channel(Named(1))}).parts[1].integer, 1);
   EXPECT_EQ(Complete(*one, ticket, AnswerOf("for all")), SharedEnded::kDone);
-  for (int i = 0; i < 4; ++i) EXPECT_EQ(Await(*two, waits[static_cast<size_t>(i)]).answer->body, "for all");
+  for (int i = 0; i < 4; ++i)
+    EXPECT_EQ(Await(*two, waits[static_cast<size_t>(i)]).answer.content(), "for all");
   EXPECT_EQ(two->store.waiting(), 0U);
   ASSERT_TRUE(worker.RunUntil([&] { return two->subscriber.pending() == 0; }));
   EXPECT_EQ(server.Ask({"PUBSUB", "NUMSUB", KeyNames("orders").Channel(Named(1))}).parts[1].integer, 0);
@@ -260,7 +270,7 @@ TEST_F(SharedStoreTest, WhenATokenIsReleasedOneOfThoseWhoWaitRunsAndTheOthersWai
   EXPECT_EQ(Await(*two, first).kind, Kind::kClaimed);
   EXPECT_EQ(two->store.Answer(second), nullptr);
   EXPECT_EQ(Complete(*two, first, AnswerOf("second try")), SharedEnded::kDone);
-  EXPECT_EQ(Await(*two, second).answer->body, "second try");
+  EXPECT_EQ(Await(*two, second).answer.content(), "second try");
 }
 
 TEST_F(SharedStoreTest, WhoIsGoneWhileHeWaitsIsNotRung) {
@@ -345,7 +355,7 @@ TEST_F(SharedStoreTest, AnEndWhileTheStoreIsDownIsToldWhenItIsBack) {
     ASSERT_TRUE(worker.RunUntil([&] { return one->store.HowEnded(ticket) == SharedEnded::kDone; }));
   EXPECT_EQ(one->Rung(last_number), 1) << "who waited was told already";
   ASSERT_TRUE(worker.RunUntil([&] { return two->commands.ready(); }));
-  EXPECT_EQ(Claim(*two, 1).answer->body, "kept");
+  EXPECT_EQ(Claim(*two, 1).answer.content(), "kept");
   EXPECT_EQ(Claim(*two, 3).kind, Kind::kUnknown);
   EXPECT_EQ(Claim(*two, 4).kind, Kind::kInFlight);
   EXPECT_EQ(Complete(*one, runs, AnswerOf("went on")), SharedEnded::kDone);
@@ -381,7 +391,7 @@ TEST_F(SharedStoreTest, NeedsOnlyTheRightsThatAreNamedHere) {
   SharedStore store({worker.turn, worker.random, commands, subscriber}, terms);
   ASSERT_TRUE(worker.RunUntil([&] { return commands.ready() && subscriber.ready(); })) << commands.trouble();
   const Ticket other = Begin(*one, 1);
-  const Ticket waits = store.Claim(ClaimOf(*one, 1), Waits::kIfInFlight);
+  const Ticket waits = store.Claim(Named(1), ClaimOf(*one), Waits::kIfInFlight);
   ASSERT_TRUE(worker.RunUntil([&] { return store.waiting() == 1; }));
   one->store.Release(other, {});
   ASSERT_TRUE(worker.RunUntil([&] { return store.Answer(waits) != nullptr; }));
@@ -390,7 +400,7 @@ TEST_F(SharedStoreTest, NeedsOnlyTheRightsThatAreNamedHere) {
   store.Complete(waits, &answer, 200, {});
   ASSERT_TRUE(worker.RunUntil([&] { return store.HowEnded(waits).has_value(); }));
   EXPECT_EQ(store.HowEnded(waits), SharedEnded::kDone);
-  const Ticket next = store.Claim(ClaimOf(*one, 2), Waits::kNever);
+  const Ticket next = store.Claim(Named(2), ClaimOf(*one), Waits::kNever);
   ASSERT_TRUE(worker.RunUntil([&] { return store.Answer(next) != nullptr; }));
   ASSERT_EQ(store.Answer(next)->kind, Kind::kClaimed);
   store.Release(next, {});

@@ -29,12 +29,15 @@ inline Digest Named(uint64_t number) {
   return digest;
 }
 
-inline SavedAnswer AnswerOf(std::string body, uint16_t status = 201) {
-  SavedAnswer answer;
-  answer.status = status;
-  answer.headers.Add("content-type", "text/plain");
-  answer.body = std::move(body);
-  return answer;
+inline SavedAnswer AnswerOf(std::string_view body, uint16_t status = 201) {
+  http::HeaderList head;
+  head.Add("content-type", "text/plain");
+  SliceQueue content;
+  content.AppendCopy(body);
+  std::string written;
+  WriteAnswer(
+      status, head, [](const http::HeaderList::Field&) { return true; }, content, nullptr, {}, written);
+  return SavedAnswer(written);
 }
 
 inline redis::ClientSettings SettingsOf(const net::Address& address, const SharedTerms& terms) {
@@ -90,9 +93,8 @@ class StoreFixture : public ::testing::Test {
     for (size_t shard = 0; shard < KeyNames::kShards; ++shard)
       line.Ask({"HSET", names.Epoch(shard), "start", "1"});
   }
-  idempotency::Claim ClaimOf(Sidecar& sidecar, uint64_t token, uint64_t print = 1) {
+  idempotency::Claim ClaimOf(Sidecar& sidecar, uint64_t print = 1) {
     idempotency::Claim claim;
-    claim.key = Named(token);
     claim.fingerprint = Named(print);
     if (timeless) {
       claim.minted = std::nullopt;
@@ -104,7 +106,7 @@ class StoreFixture : public ::testing::Test {
     return claim;
   }
   Ticket Ask(Sidecar& sidecar, uint64_t token, Waits waits = Waits::kNever, uint64_t print = 1) {
-    return sidecar.store.Claim(ClaimOf(sidecar, token, print), waits);
+    return sidecar.store.Claim(Named(token), ClaimOf(sidecar, print), waits);
   }
   SharedAnswer Await(Sidecar& sidecar, Ticket ticket) {
     EXPECT_TRUE(worker.RunUntil([&] { return sidecar.store.Answer(ticket) != nullptr; }));
@@ -129,7 +131,7 @@ class StoreFixture : public ::testing::Test {
     return sidecar.store.HowEnded(ticket);
   }
   std::optional<SharedEnded> Complete(Sidecar& sidecar, Ticket ticket, const SavedAnswer& answer) {
-    sidecar.store.Complete(ticket, &answer, answer.status, {sidecar.bell, ++last_number});
+    sidecar.store.Complete(ticket, &answer, answer.status(), {sidecar.bell, ++last_number});
     return AwaitEnd(sidecar, ticket);
   }
   // Claimed, answered, let go of.
