@@ -64,6 +64,13 @@ void LocalTable::Adopt(const TableTerms& terms) {
   }
 }
 
+void LocalTable::Expect(const TokenKey& key) {
+  const size_t hash = key.Hash();
+  Shard& shard = ShardOf(hash);
+  const Lock lock(shard.mutex);
+  shard.records.Expect(hash);
+}
+
 ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
   const size_t hash = claim.key.Hash();
   Shard& shard = ShardOf(hash);
@@ -128,6 +135,7 @@ ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, siz
   record.over = shard.latest + validity + 3 * shard.terms.skew + shard.terms.max_execution;
   if (Mutated(Mutant::kShortRecords)) record.over = shard.latest + validity / 2;
   shard.records.Append(shard.by_age[record.list], By::kAge, place);
+  shard.pages.Expect();
   return {.kind = Kind::kClaimed, .execution = record.execution};
 }
 
@@ -305,8 +313,7 @@ void LocalTable::Expire(Shard& shard, DomainTime now, size_t most) {
       TakeWaiters(shard, shard.records[list.first].key);  // who waited has given up long ago
       Drop(shard, list.first);
     }
-    // The next to go has not been looked at for minutes: it is fetched until then.
-    if (!list.empty()) shard.records.Prefetch(list.first);
+    if (!list.empty()) shard.records.ExpectDrop(list.first);
   }
 }
 

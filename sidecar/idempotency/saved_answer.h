@@ -116,6 +116,8 @@ class AnswerPages {
   AnswerPages(const AnswerPages&) = delete;
   AnswerPages& operator=(const AnswerPages&) = delete;
   SavedAnswer Keep(std::string_view written);
+  // One of the size of the last will be kept: where it will be written is fetched.
+  void Expect() const;
 
  private:
   static constexpr size_t kPageBytes = size_t{16} * 1024;
@@ -123,6 +125,7 @@ class AnswerPages {
   static constexpr size_t kClasses = 5;
   static constexpr size_t kSmallest = 256;
   std::array<SavedAnswer::Page*, kClasses> open_{};
+  size_t last_ = 0;  // which of them
 };
 
 }  // namespace pillion::idempotency

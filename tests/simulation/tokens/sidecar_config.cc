@@ -127,7 +127,7 @@ std::shared_ptr<const config::Snapshot> OutboundConfig(const Settings& settings,
   route.tells_timeout = settings.tells_timeout;
   config::TokenPolicy policy;
   policy.domain = kDomain + configured.version;
-  policy.grpc_methods = {"/shop.Orders/Place"};
+  policy.of.grpc_methods = {"/shop.Orders/Place"};
   policy.max_request_bytes = kMaxRequestBytes;
   if (settings.own_retry) {
     route.retry = config::TokenPolicy::TwoRetries();

@@ -1,9 +1,12 @@
 #include "tests/simulation/tokens/stories.h"
 
-#include <memory>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "sidecar/base/slice.h"
 #include "sidecar/idempotency/local_table.h"
+#include "sidecar/idempotency/saved_answer.h"
 #include "tests/simulation/tokens/schedule.h"
 #include "tests/simulation/tokens/world.h"
 
@@ -15,10 +18,12 @@ using idempotency::LocalTable;
 using idempotency::Verdict;
 using std::chrono::milliseconds;
 
-std::shared_ptr<const idempotency::SavedAnswer> Saved(const char* body) {
-  auto answer = std::make_shared<idempotency::SavedAnswer>();
-  answer->body = body;
-  return answer;
+std::string Saved(std::string_view body) {
+  SliceQueue content;
+  content.AppendCopy(body);
+  std::string written;
+  idempotency::WriteAnswer(200, {}, nullptr, content, nullptr, {}, written);
+  return written;
 }
 
 // Row 72 of specs/idempotency.md 4.4, at the table: where policy lets what is unknown run again, whoever ran
@@ -39,7 +44,7 @@ bool ALateOwnerIsFenced() {
   if (table.Complete(claim.key, second.execution, Saved("right"), 200) != LocalTable::Ended::kDone)
     return false;
   const ClaimAnswer told = table.Claim(claim);
-  return told.kind == ClaimAnswer::Kind::kReplay && told.answer->body == "right";
+  return told.kind == ClaimAnswer::Kind::kReplay && told.answer.content() == "right";
 }
 
 // One execution goes on though its client has gone, and no more than one may: another is refused until it is
