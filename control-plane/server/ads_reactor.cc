@@ -137,7 +137,7 @@ bool AdsReactor::LearnEnforced() {
   if (!facts.local.has_value()) return false;
   envoy::config::listener::v3::Listener listener;
   if (holds && !found->second->body.UnpackTo(&listener)) return false;
-  const SocketAddress& address = *facts.local->inbound_known_as;
+  const SocketAddress address = facts.local->inbound_known_as.value_or(facts.local->inbound);
   enforced_ = {{facts.service, EnforcerAddress(address.ip, address.port)}, DomainsOf(listener)};
   inbound_version_ = version;
   return true;

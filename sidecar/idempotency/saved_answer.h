@@ -74,8 +74,8 @@ class SavedAnswer {
   friend class AnswerPages;
   friend void WriteAnswer(uint16_t, const http::HeaderList&, KeepsField, const SliceQueue&,
                           const http::HeaderList*, const ExecutionSpan&, std::string&);
-  // Counted by its answers, and by who still adds to it.
-  struct Page {
+  // Counted by its answers, and by who still adds to it. What stands behind it begins where an answer may.
+  struct alignas(8) Page {
     std::atomic<uint32_t> users{1};
     uint32_t capacity = 0;
     uint32_t used = 0;  // who adds to it alone

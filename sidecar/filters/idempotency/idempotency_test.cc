@@ -473,7 +473,8 @@ TEST_F(IdempotencyTest, WhatIsNoTokenOfOursIsRefusedBeforeItRuns) {
     drive->Request("body", 0);
     return Of(*drive);
   };
-  EXPECT_EQ(with([](auto& fields) { fields.says = filter::TokenState::Says::kNonsense; }), Told(400, "bad-token"));
+  EXPECT_EQ(with([](auto& fields) { fields.says = filter::TokenState::Says::kNonsense; }),
+            Told(400, "bad-token"));
   EXPECT_EQ(with([](auto& fields) { fields.domain = 8; }), Told(503, "not-executed"));
   EXPECT_EQ(with([](auto& fields) { fields.domain = 0; }), Told(503, "not-executed"));
   EXPECT_EQ(table().Count().room.records, 0u);
