@@ -33,23 +33,27 @@ bool IsOurs(const HeaderList::Field& field) { return field.known == http::Known:
 void AppendSpelling(const HeaderList& headers, bool title_names, std::string& out) {
   size_t titles = 0;
   size_t lowers = 0;
+  size_t others = 0;
   for (size_t i = 0; i < headers.size(); ++i) {
-    if (IsOurs(headers[i])) continue;
-    const char spelling = SpellingOf(headers[i].name);
+    const HeaderList::Field field = headers[i];
+    if (IsOurs(field)) continue;
+    const char spelling = SpellingOf(field.name);
     titles += spelling == 't';
     lowers += spelling == 'l';
+    others += spelling == '\0';
   }
   const char common = titles + title_names > lowers ? 't' : 'l';
   out += ';';
   out += common;
   if (title_names != (common == 't')) out += ";f";
+  if (others + (common == 't' ? lowers : titles) == 0) return;
   char separator = '=';
   for (size_t i = 0; i < headers.size(); ++i) {
-    const std::string_view name = headers[i].name;
-    if (IsOurs(headers[i]) || SpellingOf(name) == common) continue;
+    const HeaderList::Field field = headers[i];
+    if (IsOurs(field) || SpellingOf(field.name) == common) continue;
     if (separator == '=') out += ";x";
     out += separator;
-    out += name;
+    out += field.name;
     separator = ',';
   }
 }
