@@ -183,6 +183,27 @@ bool Attempt::RequestHasNoMore() const {
   return in.ended && in.content.empty() && !in.trailers_present && pending.empty();
 }
 
+bool Attempt::IsStamped() const {
+  return order_.filter_state.token != nullptr && order_.filter_state.token->stamped;
+}
+
+// What one sidecar says to another alone.
+void Attempt::SayOwnFields(http::RequestHead& head) {
+  head.headers.Remove(http::Known::kPillionOrigin);
+  upgraded_ = to_sidecar_ && head.version != http::Version::kHttp2;
+  if (upgraded_) {
+    head.headers.Add(http::Known::kPillionOrigin, DescribeOrigin(head));
+  } else if (to_sidecar_) {
+    head.headers.Add(http::Known::kPillionOrigin, kHttp2Origin);
+  }
+  // Behind the description, which is of the app's own fields.
+  if (!IsStamped()) return;
+  WriteTokenFields(*order_.filter_state.token, number_, head.headers);
+  if (Mutated(Mutant::kAcrossPolicyVersions) && !stream_->hello()->hello.domains.empty())
+    head.headers.Set(http::Known::kPillionDomain,
+                     idempotency::ToHex(stream_->hello()->hello.domains.front().id));
+}
+
 Next Attempt::SendHead() {
   if (stream_->in().error) return End(stream_->in().error);
   http::RequestHead& head = this->head();
@@ -211,22 +232,7 @@ Next Attempt::SendHead() {
   }
   if (order_.deadline != time::MonotonicTime()) TellDeadline();
   span_ = order_.filter_state.trace.attempt;
-  head.headers.Remove(http::Known::kPillionOrigin);
-  upgraded_ = to_sidecar_ && head.version != http::Version::kHttp2;
-  if (upgraded_) {
-    head.headers.Add(http::Known::kPillionOrigin, DescribeOrigin(head));
-  } else if (to_sidecar_) {
-    head.headers.Add(http::Known::kPillionOrigin, kHttp2Origin);
-  }
-  // Behind the description, which is of the app's own fields.
-  const filter::TokenState* const token = order_.filter_state.token.get();
-  const bool stamped = token != nullptr && token->stamped;
-  if (stamped) {
-    WriteTokenFields(*token, number_, head.headers);
-    if (Mutated(Mutant::kAcrossPolicyVersions) && !stream_->hello()->hello.domains.empty())
-      head.headers.Set(http::Known::kPillionDomain,
-                       idempotency::ToHex(stream_->hello()->hello.domains.front().id));
-  }
+  SayOwnFields(head);
   // Chunked content that is empty stays chunked: the app must see what was sent.
   using Kind = http::ContentLength::Kind;
   const bool end = (order_.tunnel && head.content.kind == Kind::kNone) ||
@@ -250,7 +256,7 @@ Next Attempt::SendHead() {
     head.has_authority = had_authority;
   }
   head.headers.Remove(http::Known::kPillionOrigin);
-  if (stamped) RemoveTokenFields(head.headers);
+  if (IsStamped()) RemoveTokenFields(head.headers);
   if (!sent) {
     return FallBackToHttp1({ErrorKind::kHeadTooLarge, Side::kClient, Outcome::kNotSent,
                             "the head is too large for the upstream"});

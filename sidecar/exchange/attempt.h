@@ -152,6 +152,8 @@ class Attempt final : public Recycled<Attempt> {
   Next Acquire();
   Next SendHead();
   Next StampToken();
+  bool IsStamped() const;
+  void SayOwnFields(http::RequestHead& head);
   Next AwaitHead();
   Next Relay();
   Next End(const RequestError& error);
