@@ -7,12 +7,12 @@ import os
 import random
 import signal
 import socket
-import struct
 import threading
 import time
 import unittest
 
 import load
+import lossy
 import mesh
 from mesh import HOST
 from token_rig import Peer, domain, stamping, verdict
@@ -23,71 +23,29 @@ POSTERS = 12
 DUPLICATES = 100
 
 
-class Network:
-    """Relays connections, and cuts them where it is told to: both ends are reset."""
+class Network(lossy.Relay):
+    """Cuts connections where it is told to."""
 
     def __init__(self, to):
-        self.to, self.port = to, mesh.free_port()
+        self.port = mesh.free_port()
         self.cut_at = None  # of the next connection: (direction, bytes that still pass); direction 0: what the client sends
         self.was_cut = False
-        self.open = set()  # (client, server)
-        self.listener = socket.create_server((HOST, self.port), backlog=256)
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__((HOST, self.port), to)
 
-    def serve(self):
-        while True:
-            try:
-                client = self.listener.accept()[0]
-            except OSError:
-                return
-            try:
-                server = socket.create_connection(self.to, timeout=mesh.WAIT)
-            except OSError:
-                client.close()
-                continue
-            client.settimeout(None)
-            server.settimeout(None)
-            for end in (client, server):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            pair = (client, server)
-            self.open.add(pair)
-            cut, self.cut_at = self.cut_at, None
-            for direction in (0, 1):
-                left = cut[1] if cut and cut[0] == direction else None
-                threading.Thread(target=self.relay, args=(pair, direction, left), daemon=True).start()
+    def watches(self):
+        cut, self.cut_at = self.cut_at, None
+        passes = super().watches()
+        if cut is None:
+            return passes
+        direction, left = cut
 
-    def relay(self, pair, direction, left):
-        source, target = pair if direction == 0 else pair[::-1]
-        try:
-            while left is None or left > 0:
-                data = source.recv(65536 if left is None else min(left, 65536))
-                if not data:
-                    break
-                target.sendall(data)
-                if left is not None:
-                    left -= len(data)
+        def watch(data):
+            nonlocal left
+            data = data[:left]
+            left -= len(data)
             self.was_cut = self.was_cut or left == 0
-        except OSError:
-            pass
-        self.cut(pair)
-        source.close()  # nobody else reads it
-
-    def cut(self, pair):
-        self.open.discard(pair)
-        for end in pair:
-            try:
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def cut_all(self):
-        for pair in list(self.open):
-            self.cut(pair)
-
-    def close(self):
-        self.listener.close()
-        self.cut_all()
+            return data, left > 0
+        return (watch, passes[1]) if direction == 0 else (passes[0], watch)
 
 
 class Replica:
@@ -149,7 +107,7 @@ class Chaos(unittest.TestCase):
         for direction in (0, 1):
             at = 0
             while True:
-                network.cut_all()
+                network.break_all()
                 network.cut_at, network.was_cut = (direction, at), False
                 path = "/cut-%d-%d" % (direction, at)
                 said[self.ask(path), self.executions()[path]] += 1
@@ -189,7 +147,7 @@ class Chaos(unittest.TestCase):
         what = chance.choice(["cut", "cut", "cut", "sidecar killed", "app killed", "sidecar stopped", "app stopped", "app resets"])
         if what == "cut":
             replica.network.cut_at = (chance.randrange(2), chance.randrange(3000))
-            replica.network.cut_all()
+            replica.network.break_all()
         elif what == "app resets":
             replica.app.signal(signal.SIGUSR1)
         elif what == "sidecar killed":

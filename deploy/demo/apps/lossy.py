@@ -31,14 +31,19 @@ class Frames:
         return found
 
 
-class Lossy:
-    """From `address` to `to`; `lose(number)`: is this answer to be lost? They are counted from 1; whoever sets `answers` to 0
-    counts anew."""
+class Relay:
+    """Passes on what two ends send each other, from `address` to `to`, connection by connection; and resets both ends where a watch
+    says so."""
 
-    def __init__(self, address, to, lose):
-        self.to, self.lose, self.answers, self.open = to, lose, 0, set()
-        self.listener = socket.create_server(address)
+    def __init__(self, address, to):
+        self.to, self.open = to, set()  # pairs of (client, server)
+        self.listener = socket.create_server(address, backlog=256)
         threading.Thread(target=self.serve, daemon=True).start()
+
+    def watches(self):
+        """For a new connection: of what its client sends, and of what its server does, each a function of a piece of it that answers
+        what of the piece passes, and whether anything does behind it."""
+        return (lambda data: (data, True),) * 2
 
     def serve(self):
         while True:
@@ -51,39 +56,59 @@ class Lossy:
             except OSError:
                 client.close()
                 continue
-            self.open |= {client, server}
-            for source, target, frames in ((client, server, None), (server, client, Frames())):
-                threading.Thread(target=self.pass_on, args=(source, target, frames), daemon=True).start()
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            pair = client, server
+            self.open.add(pair)
+            for source, target, watch in zip(pair, pair[::-1], self.watches()):
+                threading.Thread(target=self.pass_on, args=(pair, source, target, watch), daemon=True).start()
 
-    def is_lost(self, data, frames):
-        lost = False
-        for _ in range(frames.types(data).count(HEADERS)):
-            self.answers += 1
-            lost = lost or self.lose(self.answers)
-        return lost
-
-    def pass_on(self, source, target, frames):
+    def pass_on(self, pair, source, target, watch):
         try:
-            while data := source.recv(65536):
-                if frames is not None and self.is_lost(data, frames):
-                    break
+            goes_on = True
+            while goes_on and (data := source.recv(65536)):
+                data, goes_on = watch(data)
                 target.sendall(data)
         except OSError:
             pass
-        self.break_off(source, target)
+        self.break_off(pair)
+        source.close()  # nobody else reads it
 
-    def break_off(self, *ends):
-        for end in ends:
+    def break_off(self, pair):
+        self.open.discard(pair)
+        for end in pair:
             try:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-            self.open.discard(end)
+
+    def break_all(self):
+        for pair in list(self.open):
+            self.break_off(pair)
 
     def close(self):
         self.listener.close()
-        self.break_off(*self.open)
+        self.break_all()
+
+
+class Lossy(Relay):
+    """`lose(number)`: is this answer to be lost? They are counted from 1; whoever sets `answers` to 0 counts anew."""
+
+    def __init__(self, address, to, lose):
+        self.lose, self.answers = lose, 0
+        super().__init__(address, to)
+
+    def watches(self):
+        frames = Frames()
+
+        def watch_answers(data):
+            lost = False
+            for _ in range(frames.types(data).count(HEADERS)):
+                self.answers += 1
+                lost = lost or self.lose(self.answers)
+            return (b"", False) if lost else (data, True)
+        return super().watches()[0], watch_answers
 
 
 if __name__ == "__main__":
