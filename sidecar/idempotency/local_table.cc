@@ -64,13 +64,6 @@ void LocalTable::Adopt(const TableTerms& terms) {
   }
 }
 
-void LocalTable::Expect(const TokenKey& key) {
-  const size_t hash = key.Hash();
-  Shard& shard = ShardOf(hash);
-  const Lock lock(shard.mutex);
-  shard.records.Expect(hash);
-}
-
 ClaimAnswer LocalTable::Claim(const idempotency::Claim& claim) {
   const size_t hash = claim.key.Hash();
   Shard& shard = ShardOf(hash);
@@ -133,9 +126,11 @@ ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, siz
   const DomainTime validity = claim.minted ? shard.terms.validity : shard.terms.app_validity;
   // Its token is refused after the validity and twice the skew, whatever the client's clock said.
   record.over = shard.latest + validity + 3 * shard.terms.skew + shard.terms.max_execution;
+  // They go in the order in which they came, also when policy has shortened their time meanwhile.
+  RecordSlab::List& by_age = shard.by_age[record.list];
+  if (!by_age.empty()) record.over = std::max(record.over, shard.records[by_age.last].over);
   if (Mutated(Mutant::kShortRecords)) record.over = shard.latest + validity / 2;
-  shard.records.Append(shard.by_age[record.list], By::kAge, place);
-  shard.pages.Expect();
+  shard.records.Append(by_age, By::kAge, place);
   return {.kind = Kind::kClaimed, .execution = record.execution};
 }
 
@@ -313,7 +308,6 @@ void LocalTable::Expire(Shard& shard, DomainTime now, size_t most) {
       TakeWaiters(shard, shard.records[list.first].key);  // who waited has given up long ago
       Drop(shard, list.first);
     }
-    if (!list.empty()) shard.records.ExpectDrop(list.first);
   }
 }
 

@@ -79,11 +79,10 @@ class LocalTable {
   LocalTable(const LocalTable&) = delete;
   LocalTable& operator=(const LocalTable&) = delete;
 
-  // From now on; records that are there keep the time that they were given.
+  // From now on; records that are there keep the time that they were given, and none goes before an older one
+  // of its shard.
   void Adopt(const TableTerms& terms);
 
-  // It will be claimed soon: what that will read comes meanwhile.
-  void Expect(const TokenKey& key);
   ClaimAnswer Claim(const idempotency::Claim& claim);
   // Its waiter is rung no more; it may have been rung before.
   void StopWaiting(const TokenKey& key, const Waiter& waiter);

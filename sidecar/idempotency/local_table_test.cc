@@ -677,6 +677,28 @@ TEST_F(LocalTableTest, ATokenWithoutABodyTakesLessThan256Bytes) {
     EXPECT_GT(used / static_cast<int64_t>(tokens), 64) << "it was measured";
   }
 }
+
+// They stand in pages: what is let go of must leave none of them half full.
+TEST_F(LocalTableTest, AnswersThatAreLetGoOfGiveTheirMemoryBack) {
+  terms_.room.caller_percent = 100;
+  constexpr uint64_t kTokens = 20'000;
+  const auto used = [] { return static_cast<int64_t>(mallinfo2().uordblks + mallinfo2().hblkhd); };
+  table();
+  const int64_t empty = used();
+  int64_t answers = 0;
+  for (uint64_t token = 0; token < kTokens; ++token) {
+    const size_t bytes = token % 4 == 0 ? 1500 : 300;
+    Run(token, bytes);
+    answers += static_cast<int64_t>(bytes);
+  }
+  const int64_t full = used();
+  EXPECT_GT(full - empty, answers);
+  // The large ones: a quarter of all, and more than half of the bytes.
+  table().Shed(kTokens / 4 * 1500);
+  EXPECT_LT(used(), full - static_cast<int64_t>(kTokens / 4 * 1500));
+  table().Shed(UINT64_MAX);
+  EXPECT_LT(used() - empty, static_cast<int64_t>(kTokens * LocalTable::kRecordBytes) + 2'000'000);
+}
 #endif
 
 }  // namespace

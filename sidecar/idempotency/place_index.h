@@ -45,10 +45,6 @@ class PlaceIndex {
     }
     entries_[hole].place = kNone;
   }
-  // It will be looked for.
-  void Prefetch(uint32_t tag) const {
-    if (size_ > 0) __builtin_prefetch(&entries_[tag & mask_], 1);
-  }
   size_t size() const { return size_; }
 
  private:

@@ -55,21 +55,6 @@ class RecordSlab {
 
   Record& operator[](uint32_t place) { return (*blocks_[place / kBlock])[place % kBlock]; }
   const Record& operator[](uint32_t place) const { return (*blocks_[place / kBlock])[place % kBlock]; }
-  // What a look-up of it, or its insertion, will read.
-  void Expect(size_t hash) const { places_.Prefetch(TagOf(hash)); }
-  // What dropping the oldest of a list by age will touch: it has not been looked at for minutes, and each of
-  // the lines would be waited for longer than all else takes. Itself has been fetched as the next of the one
-  // before it.
-  void ExpectDrop(uint32_t oldest) const {
-    const Record& record = (*this)[oldest];
-    record.answer.Prefetch();
-    places_.Prefetch(TagOf(record.key.Hash()));
-    const uint32_t next = record.links[static_cast<size_t>(By::kAge)].after;
-    if (next == kNone) return;
-    const auto* const bytes = reinterpret_cast<const char*>(&(*this)[next]);
-    __builtin_prefetch(bytes, 1);
-    __builtin_prefetch(bytes + sizeof(Record) - 1, 1);
-  }
   // `hash`: the key's. kNone: it is not there.
   uint32_t Find(const TokenKey& key, size_t hash) const {
     return places_.Find(TagOf(hash), [&](uint32_t place) { return (*this)[place].key == key; });

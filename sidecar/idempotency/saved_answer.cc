@@ -82,18 +82,9 @@ AnswerPages::~AnswerPages() {
   }
 }
 
-void AnswerPages::Expect() const {
-  constexpr size_t kLine = 64;
-  SavedAnswer::Page* const page = open_[last_];
-  if (page == nullptr) return;
-  const size_t end = std::min<size_t>(page->used + (kSmallest << last_), page->capacity);
-  for (size_t at = page->used; at < end; at += kLine) __builtin_prefetch(page->bytes() + at, 1);
-}
-
 SavedAnswer AnswerPages::Keep(std::string_view written) {
   const auto number = static_cast<size_t>(std::bit_width((written.size() - 1) / kSmallest));
   if (number >= kClasses) return SavedAnswer(written);
-  last_ = number;
   SavedAnswer::Page*& page = open_[number];
   if (page == nullptr || page->capacity - page->used < written.size()) {
     if (page != nullptr) page->Release();

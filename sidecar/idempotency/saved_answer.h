@@ -67,8 +67,6 @@ class SavedAnswer {
   std::string_view written() const { return {at_, start().bytes}; }
   // 0: there is none.
   size_t bytes() const { return page_ == nullptr ? 0 : start().bytes; }
-  // It will be read.
-  void Prefetch() const { __builtin_prefetch(page_); }
 
  private:
   friend class AnswerPages;
@@ -116,8 +114,6 @@ class AnswerPages {
   AnswerPages(const AnswerPages&) = delete;
   AnswerPages& operator=(const AnswerPages&) = delete;
   SavedAnswer Keep(std::string_view written);
-  // One of the size of the last will be kept: where it will be written is fetched.
-  void Expect() const;
 
  private:
   static constexpr size_t kPageBytes = size_t{16} * 1024;
@@ -125,7 +121,6 @@ class AnswerPages {
   static constexpr size_t kClasses = 5;
   static constexpr size_t kSmallest = 256;
   std::array<SavedAnswer::Page*, kClasses> open_{};
-  size_t last_ = 0;  // which of them
 };
 
 }  // namespace pillion::idempotency

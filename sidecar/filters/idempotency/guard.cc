@@ -36,11 +36,7 @@ Guard::Guard(const config::TokenDomain& domain, std::string& scratch, filter::To
       scratch_(scratch),
       table_(request.minted ? domain.holder->table : domain.keys.holder->table),
       told_(told),
-      request_(request) {
-  key_ = {told_.taken.value_or(std::array<uint8_t, 16>()), request_.caller};
-  if (Mutated(Mutant::kKeyIgnoresToken)) key_.token = {};
-  table_->Expect(key_);
-}
+      request_(request) {}
 
 Guard::~Guard() {
   StopWaiting();
@@ -77,6 +73,8 @@ Decision Guard::OnRequestTrailers(const filter::RequestBodyView& body, http::Hea
 
 idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   idempotency::Claim claim;
+  key_ = {told_.taken.value_or(std::array<uint8_t, 16>()), request_.caller};
+  if (Mutated(Mutant::kKeyIgnoresToken)) key_.token = {};
   claim.key = key_;
   claim.fingerprint = idempotency::Fingerprint(body.head, body.in);
   if (domain_.keeps_answers) claim.most_answer_bytes = domain_.max_response_bytes;

@@ -10,9 +10,10 @@
 namespace pillion::idempotency {
 namespace {
 
-// Each script that compares times takes for now the later of the clock and the epoch's mark, which it raises
-// in steps of a second. Without a line of flags a script may read while the server is out of memory, and only
-// its first write fails: so a duplicate is told its answer then. Writes by pcall are of use, and not needed.
+// Each script that compares times takes, for its present time, the later of the clock and the epoch's mark,
+// which it raises in steps of a second. Without a line of flags a script may read while the server is out of
+// memory, and only its first write fails: so a duplicate is told its answer then. Writes by pcall are of use,
+// and not needed.
 constexpr std::string_view kClaim = R"(
 local t=redis.call('TIME')
 local now=t[1]*1000+math.floor(t[2]/1000)
