@@ -17,8 +17,9 @@ inline constexpr char kTokenFilter[] = "pillion.idempotency";
 // domain, and the same one again the same.
 sidecar::v1::TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule);
 // Whether the process behind this address is the one that knows the Service's keys: the only endpoint that is
-// ready. A pod that comes does not count before another is gone, though that hears of it later: at no time do
-// two of them run what has one key because both take themselves for the one.
+// ready. A pod that comes does not count while another is ready. One that goes takes itself for the one until
+// it hears that it is not: what has a key may run there and at its successor, which knows none of its keys in
+// any case.
 bool KnowsKeys(const MeshService& service, const SocketAddress& address);
 // For requests that all go to this Service.
 void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service);

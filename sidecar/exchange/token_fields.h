@@ -16,8 +16,7 @@ std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers);
 
 // Of an attempt that is stamped, which counts from 1. `state`: of the request whose token it is. The first
 // one of a token says no more than which it is, and for which domain: the process that it goes to is the one
-// at the other end of its connection. Where the app's key stands for a token it
-// says so.
+// at the other end of its connection. Where the app's key stands for a token it says so.
 void WriteTokenFields(const filter::TokenState& state, uint32_t attempt, http::HeaderList& headers);
 void RemoveTokenFields(http::HeaderList& headers);
 
