@@ -198,11 +198,11 @@ TEST(TokensPage, ShowsRecordsByDomainAndVerdictsByRoute) {
   route.token_verdicts[static_cast<size_t>(idempotency::Verdict::kInFlight)].Add(3);
   const uint64_t bytes = table->Count().room.bytes;
   EXPECT_EQ(
-      TokensPage(tables.All(), registry),
+      TokensPage(tables, registry),
       R"({"domains":[{"domain":"00000000000000ab","in_flight":1,"completed":0,"tombstone":0,"unknown":0,)"
       R"("waiters":0,"detached":0,"bytes":)" +
           std::to_string(bytes) +
-          R"(}],"routes":[{"listener":"in","route":"pay","cluster":"c","attempts_with_token":2,)"
+          R"(}],"stores":[],"routes":[{"listener":"in","route":"pay","cluster":"c","attempts_with_token":2,)"
           R"("verdicts":{"in-flight":3}}]})"
           "\n");
   table->Complete(claim.key, claimed.execution, {}, 201);

@@ -192,7 +192,7 @@ TEST(PrometheusText, TokensAreCountedByVerdictAndTheirRecordsByState) {
   counts.fenced = 10;
   counts.full = 11;
   counts.quota = 12;
-  const Scrape scrape(PrometheusText(registry, {}, {{0xab, counts}}));
+  const Scrape scrape(PrometheusText(registry, {}, {.tables = {{0xab, counts}}, .stores = {}}));
   const std::string labels = "{listener=\"in\",route=\"pay\",cluster=\"c\"";
   EXPECT_EQ(scrape.Find("pillion_token_attempts_total" + labels + "}"), 7);
   EXPECT_EQ(scrape.Find("pillion_token_verdicts_total" + labels + ",verdict=\"replayed\"}"), 3);

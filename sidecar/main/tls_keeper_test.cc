@@ -219,7 +219,7 @@ TEST_F(TlsKeeperTest, HalfOfANewPairLeavesTheOldOneInUseAndIsToldOnce) {
   EXPECT_EQ(told_[0],
             "listener l, filter chain 0: tls_certificates[0].private_key: expected the key of the first "
             "certificate of "
-            "certificate_chain; the certificates before stay in use");
+            "certificate_chain; what was there before stays in use");
   EXPECT_EQ(keeper_.failures(), 1u);
   Write("key.pem", next.key);
   Poll();

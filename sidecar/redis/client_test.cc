@@ -106,7 +106,7 @@ class Owner final : public stream::Runnable {
 class ClientTest : public ::testing::Test {
  protected:
   ClientTest() {
-    settings.address = server.address();
+    settings.addresses = {server.address()};
     settings.requirements.replicas = 0;
     settings.backoff_base = std::chrono::milliseconds(1);
     settings.backoff_cap = std::chrono::milliseconds(5);
@@ -331,7 +331,7 @@ TEST_F(ClientTest, AnInboxThatIsGoneIsToldNothing) {
 TEST_F(ClientTest, DialsElsewhereWhenItsAddressHasChanged) {
   PlayedServer other(worker);
   MakeReady();
-  client->SetAddress(other.address());
+  client->SetAddresses({other.address()});
   EXPECT_TRUE(client->ready());
   server.Hang();
   ASSERT_TRUE(worker.RunUntil([&] { return client->generation() == 2; }));
