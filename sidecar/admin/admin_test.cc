@@ -214,6 +214,26 @@ TEST(TokensPage, ShowsRecordsByDomainAndVerdictsByRoute) {
   EXPECT_EQ(TokenPage(tables.All(), {}, 0), "[]\n");
 }
 
+TEST(TokensPage, ShowsStoresThatAreSharedAndWhatIsWrongWithThem) {
+  idempotency::Tables tables({});
+  const auto tally = tables.FindTally(0xcd);
+  const auto one = tally->Begin();
+  const auto two = tally->Begin();
+  one->ready = 1;
+  ++one->claims;
+  two->claims += 2;
+  tally->Detach();
+  tally->NoteTrouble("nobody is there");
+  const std::string page = TokensPage(tables, telemetry::Registry());
+  EXPECT_NE(page.find(R"("stores":[{"domain":"00000000000000cd","workers":2,"ready":1,"held":0,"waiting":0,)"
+                      R"("claims":3,"claimed":0,)"),
+            std::string::npos)
+      << page;
+  EXPECT_NE(page.find(R"("refused_full":0,"detached":1,"trouble":"nobody is there"}],"routes":[]})"),
+            std::string::npos)
+      << page;
+}
+
 TEST_F(AdminTest, TooManyAtOnceAreRefused) {
   std::vector<std::unique_ptr<stream::SideCall>> waiting;
   waiting.reserve(kMaxAdminExchanges);

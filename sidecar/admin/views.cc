@@ -220,7 +220,8 @@ void WriteStores(const idempotency::Tables& tables, JsonWriter& json) {
     json.BeginObject();
     json.Field("domain", idempotency::ToHex(id));
     json.NumberField("workers", view.stores);
-    for (const auto& one : idempotency::StoreTotals::all()) json.NumberField(one.name, view.totals.*one.number);
+    for (const auto& one : idempotency::StoreTotals::all())
+      json.NumberField(one.name, view.totals.*one.number);
     json.NumberField("detached", view.detached);
     json.Field("trouble", view.trouble);
     json.EndObject();

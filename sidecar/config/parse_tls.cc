@@ -34,9 +34,10 @@ TlsCertificate ReadCertificate(const proto_tls::TlsCertificate& proto, const std
                                ConfigErrors& errors) {
   if (proto.has_watched_directory())
     CheckWatched(proto.watched_directory(), FieldPath(path, "watched_directory"), errors);
-  return {.chain = ReadDataSource(proto.certificate_chain(), FieldPath(path, "certificate_chain"), errors, true),
-          .key = ReadDataSource(proto.private_key(), FieldPath(path, "private_key"), errors, true),
-          .password = ReadDataSource(proto.password(), FieldPath(path, "password"), errors, false)};
+  return {
+      .chain = ReadDataSource(proto.certificate_chain(), FieldPath(path, "certificate_chain"), errors, true),
+      .key = ReadDataSource(proto.private_key(), FieldPath(path, "private_key"), errors, true),
+      .password = ReadDataSource(proto.password(), FieldPath(path, "password"), errors, false)};
 }
 
 std::vector<DataSource> ReadTicketKeys(const proto_tls::TlsSessionTicketKeys& proto, const std::string& path,
@@ -288,12 +289,13 @@ void ReadResumption(const ServerProto& proto, const std::string& path, ServerTls
 
 }  // namespace
 
-DataSource ReadDataSource(const envoy::config::core::v3::DataSource& proto, const std::string& path, ConfigErrors& errors,
-                          bool required) {
+DataSource ReadDataSource(const envoy::config::core::v3::DataSource& proto, const std::string& path,
+                          ConfigErrors& errors, bool required) {
   DataSource source;
   source.file = proto.filename();
   source.text = proto.has_inline_bytes() ? proto.inline_bytes() : proto.inline_string();
-  if (proto.specifier_case() != envoy::config::core::v3::DataSource::SPECIFIER_NOT_SET ? source.empty() : required)
+  if (proto.specifier_case() != envoy::config::core::v3::DataSource::SPECIFIER_NOT_SET ? source.empty()
+                                                                                       : required)
     Add(errors, path, "expected a filename, inline_string or inline_bytes that is not empty");
   return source;
 }

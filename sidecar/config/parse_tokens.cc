@@ -30,11 +30,10 @@ void ReadTime(bool said, const google::protobuf::Duration& proto, const std::str
   const nanoseconds value = ReadDuration(proto, path, errors);
   if (value < least || value > most) {
     Add(errors, path,
-        least.count() % 1000 == 0
-            ? "expected " + std::to_string(least.count() / 1000) + " to " +
-                  std::to_string(most.count() / 1000) + " seconds"
-            : "expected " + std::to_string(least.count()) + " to " + std::to_string(most.count()) +
-                  " milliseconds");
+        least.count() % 1000 == 0 ? "expected " + std::to_string(least.count() / 1000) + " to " +
+                                        std::to_string(most.count() / 1000) + " seconds"
+                                  : "expected " + std::to_string(least.count()) + " to " +
+                                        std::to_string(most.count()) + " milliseconds");
     return;
   }
   time = std::chrono::ceil<DomainTime>(value);
@@ -148,7 +147,7 @@ void ReadStoreTimes(const sidecar::v1::TokenStore& proto, const std::string& pat
 
 // Null: there is none.
 std::shared_ptr<const config::TokenStore> ReadStore(const Proto& domain, const std::string& domain_path,
-                                            ConfigErrors& errors) {
+                                                    ConfigErrors& errors) {
   if (!domain.has_store()) return nullptr;
   const sidecar::v1::TokenStore& proto = domain.store();
   const std::string path = FieldPath(domain_path, "store");
@@ -237,8 +236,9 @@ TokenPolicy ReadTokenPolicy(const google::protobuf::Any& any, const std::string&
   result.source = ReadKeySource(proto->key_source(), path, errors);
   if (result.passes_through()) {
     result.retry.on = kRetryReset | kRetryConnectFailure | kRetryRefusedStream;
-    if (proto->domain() != 0 || proto->paused())
-      Add(errors, FieldPath(path, "key_source"), "expected no domain, and not paused, with PASSTHROUGH");
+    if (proto->domain() != 0 || proto->paused() || proto->shared())
+      Add(errors, FieldPath(path, "key_source"),
+          "expected no domain, and neither paused nor shared, with PASSTHROUGH");
   } else if (proto->domain() == 0) {
     Add(errors, FieldPath(path, "domain"), "expected a number other than 0");
   }

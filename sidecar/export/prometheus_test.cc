@@ -212,6 +212,28 @@ TEST(PrometheusText, TokensAreCountedByVerdictAndTheirRecordsByState) {
   EXPECT_EQ(scrape.Find("pillion_token_double_execution_suspected_total" + domain + "}"), 10);
   EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"refused_full\"}"), 11);
   EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"refused_quota\"}"), 12);
+  for (const auto& [series, value] : scrape.samples())
+    EXPECT_EQ(series.find("token_store"), std::string::npos) << value;
+}
+
+TEST(PrometheusText, StoresThatAreSharedAreCounted) {
+  telemetry::Registry registry;
+  idempotency::SharedTally::View view;
+  view.stores = 4;
+  view.detached = 5;
+  uint64_t value = 100;
+  for (const auto& one : idempotency::StoreTotals::all()) view.totals.*one.number = value++;
+  const Scrape scrape(PrometheusText(registry, {}, {.tables = {}, .stores = {{0xcd, view}}}));
+  const std::string domain = "{domain=\"00000000000000cd\"";
+  EXPECT_EQ(scrape.Find("pillion_token_store_workers" + domain + "}"), 4);
+  EXPECT_EQ(scrape.Find("pillion_token_detached" + domain + "}"), 5);
+  EXPECT_EQ(scrape.Find("pillion_token_store_ready" + domain + "}"), 100);
+  EXPECT_EQ(scrape.Find("pillion_token_store_held" + domain + "}"), 101);
+  EXPECT_EQ(scrape.Find("pillion_token_store_waiting" + domain + "}"), 102);
+  EXPECT_EQ(scrape.Find("pillion_token_store_events_total" + domain + ",what=\"claims\"}"), 103);
+  EXPECT_EQ(scrape.Find("pillion_token_store_events_total" + domain + ",what=\"refused_full\"}"), 118);
+  EXPECT_EQ(scrape.Find("pillion_token_double_execution_suspected_total" + domain + "}"),
+            static_cast<double>(view.totals.fenced));
 }
 
 TEST(PrometheusText, CodesBeyondTheSlotsAreOther) {

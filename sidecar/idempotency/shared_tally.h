@@ -42,15 +42,15 @@ struct StoreNumbers {
   // Since then.
   Number claims{};
   Number claimed{};
-  Number doubts{};           // answered so
-  Number refused{};          // the store was down, or would not write
-  Number unconfirmed{};      // of these: too few replicas had the claim in time
-  Number undecryptable{};    // answers that were not told for that reason
-  Number fenced{};           // executions that another one had replaced: by policy, or a bug
-  Number lost{};             // ends that could not be told before the lease lapsed
-  Number gone{};             // ends whose record was not there any more
-  Number not_renewed{};      // renewals that came too late, or to no record
-  Number reasserted{};       // told to another server, or another connection
+  Number doubts{};         // answered so
+  Number refused{};        // the store was down, or would not write
+  Number unconfirmed{};    // of these: too few replicas had the claim in time
+  Number undecryptable{};  // answers that were not told for that reason
+  Number fenced{};         // executions that another one had replaced: by policy, or a bug
+  Number lost{};           // ends that could not be told before the lease lapsed
+  Number gone{};           // ends whose record was not there any more
+  Number not_renewed{};    // renewals that came too late, or to no record
+  Number reasserted{};     // told to another server, or another connection
   Number unknown_scripts{};
   Number forgotten{};  // recent ends that were let go of early, for want of room
   Number waits{};      // WAIT commands

@@ -88,8 +88,8 @@ class Store {
   };
   virtual ~Store() = default;
   virtual ClaimAnswer Claim(Held& held, const idempotency::Claim& claim) = 0;
-  // `written` (WriteAnswer) empty, or too large: only `status` is kept. nullopt: not yet; then `waiter`, which
-  // is needed where claims answer kAsks, is rung.
+  // `written` (WriteAnswer) empty, or too large: only `status` is kept. nullopt: not yet; then `waiter`,
+  // which is needed where claims answer kAsks, is rung.
   virtual std::optional<Ended> Complete(Held& held, std::string_view written, uint16_t status,
                                         const std::optional<Waiter>& waiter) = 0;
   virtual std::optional<Ended> HowEnded(const Held& held) const = 0;

@@ -97,8 +97,8 @@ void Client::FinishDial() {
   if (error != 0) {
     const net::Security* security = socket_->security();
     const bool tls = security != nullptr && security->failure != net::TlsFailure::kNone;
-    GiveUp(tls ? "TLS with " + address_.ToString() + ": " +
-                     std::string(ToString(security->failure)) + ": " + std::string(security->detail)
+    GiveUp(tls ? "TLS with " + address_.ToString() + ": " + std::string(ToString(security->failure)) + ": " +
+                     std::string(security->detail)
                : ErrorText("cannot connect to " + address_.ToString(), error));
     return;
   }

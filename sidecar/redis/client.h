@@ -58,13 +58,13 @@ namespace pillion::redis {
 struct ClientSettings {
   // Tried one after the other, until one is what `requirements` say.
   std::vector<net::Address> addresses;
-  std::string user;                                           // "": Redis's own default
-  std::string password;                                       // "": no AUTH
+  std::string user;      // "": Redis's own default
+  std::string password;  // "": no AUTH
   // Null: plain text. While there is nothing in it nothing is dialled.
   std::shared_ptr<const tls::Holder<tls::ClientCredentials>> credentials;
-  std::string server_name;                                    // SNI; "": that of the credentials
-  time::Duration connect_timeout = std::chrono::seconds(2);   // from the dial until it is kReady
-  time::Duration command_timeout = std::chrono::seconds(1);   // from Send until the reply
+  std::string server_name;                                   // SNI; "": that of the credentials
+  time::Duration connect_timeout = std::chrono::seconds(2);  // from the dial until it is kReady
+  time::Duration command_timeout = std::chrono::seconds(1);  // from Send until the reply
   time::Duration backoff_base = std::chrono::milliseconds(50);
   time::Duration backoff_cap = std::chrono::seconds(2);
   Requirements requirements;  // kCommander

@@ -14,8 +14,7 @@ void FindTables(const config::TokenDomain& domain, idempotency::Tables* tables) 
   if (tables != nullptr) domain.holder->incarnation = tables->incarnation();
   const auto find = [&](config::TableHolder& holder, idempotency::DomainId id, bool keys) {
     if (domain.store != nullptr) {
-      holder.tally =
-          tables == nullptr ? std::make_shared<idempotency::SharedTally>() : tables->FindTally(id);
+      holder.tally = tables == nullptr ? std::make_shared<idempotency::SharedTally>() : tables->FindTally(id);
     } else if (tables == nullptr) {
       holder.table = std::make_shared<idempotency::LocalTable>(domain.terms);
     } else {

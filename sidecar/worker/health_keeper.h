@@ -16,8 +16,8 @@
 
 #include "sidecar/config/snapshot.h"
 #include "sidecar/exchange/environment.h"
-#include "sidecar/idempotency/store.h"
 #include "sidecar/exchange/side_calls.h"
+#include "sidecar/idempotency/store.h"
 #include "sidecar/ledger/ledger.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/stream/grpc_call.h"

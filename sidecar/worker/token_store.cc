@@ -82,7 +82,8 @@ idempotency::SharedTerms WithKey(idempotency::SharedTerms terms, const config::S
 }  // namespace
 
 bool TokenStore::Terms::operator==(const Terms& other) const {
-  return shared == other.shared && source == other.source && store->trusts_unseen == other.store->trusts_unseen;
+  return shared == other.shared && source == other.source &&
+         store->trusts_unseen == other.store->trusts_unseen;
 }
 
 struct TokenStore::Link {
@@ -120,7 +121,8 @@ void TokenStore::Take(std::shared_ptr<const config::TokenStore> store, Target ta
 
 bool TokenStore::Prepare() {
   std::shared_ptr<const config::StoreSecrets> secrets = terms_.store->secrets->Get();
-  const bool same = secrets == secrets_ || (secrets != nullptr && secrets_ != nullptr && *secrets == *secrets_);
+  const bool same =
+      secrets == secrets_ || (secrets != nullptr && secrets_ != nullptr && *secrets == *secrets_);
   if (link_ != nullptr && (same || secrets == nullptr)) return true;
   if (secrets == nullptr || target_.addresses.empty()) return false;
   secrets_ = std::move(secrets);

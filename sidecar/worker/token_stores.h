@@ -1,5 +1,5 @@
-// The shared stores of one worker, by domain, as its configuration names them. One that is named no more stays
-// until what was begun in it is told. On the worker's thread.
+// The shared stores of one worker, by domain, as its configuration names them. One that is named no more
+// stays until what was begun in it is told. On the worker's thread.
 #ifndef PILLION_SIDECAR_WORKER_TOKEN_STORES_H_
 #define PILLION_SIDECAR_WORKER_TOKEN_STORES_H_
 

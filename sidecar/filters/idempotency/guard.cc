@@ -291,8 +291,7 @@ bool Guard::End(http::ResponseHead& head, Kept kept) {
     std::unique_ptr<filter::Await>& await = told_.await;
     if (store_asks_ && (await == nullptr || !await->waiter)) {
       if (await == nullptr)
-        await =
-            std::make_unique<filter::Await>(filter::Await{time::MonotonicTime::max(), std::nullopt});
+        await = std::make_unique<filter::Await>(filter::Await{time::MonotonicTime::max(), std::nullopt});
       return false;
     }
     std::string& written = tools_.scratch;

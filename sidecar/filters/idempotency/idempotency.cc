@@ -158,9 +158,8 @@ Decision Idempotency::Guarded(const filter::RequestView& request, const config::
   // Beside what it keeps of a message it takes what one step brings.
   const filter::HeldLimits limits{domain.max_request_bytes + 2 * filter::kStepBytes,
                                   domain.max_response_bytes + 2 * filter::kStepBytes};
-  filter::AddTransform(request.state,
-                       std::make_unique<Guard>(domain, worker_->tools, *request.state.token, tokened),
-                       limits);
+  filter::AddTransform(
+      request.state, std::make_unique<Guard>(domain, worker_->tools, *request.state.token, tokened), limits);
   return Decision::kHold;
 }
 

@@ -14,7 +14,8 @@ namespace pillion::idempotency {
 
 using RecordKey = std::array<uint8_t, 32>;
 
-// 32 bytes as they are, or 64 hexadecimal digits in lower case, white space behind those aside. nullopt: it is neither.
+// 32 bytes as they are, or 64 hexadecimal digits in lower case, white space behind those aside. nullopt: it
+// is neither.
 inline std::optional<RecordKey> ParseRecordKey(std::string_view text) {
   RecordKey key{};
   if (text.size() == key.size()) {
