@@ -222,7 +222,7 @@ TEST(TokensPage, ShowsStoresThatAreSharedAndWhatIsWrongWithThem) {
   one->ready = 1;
   ++one->claims;
   two->claims += 2;
-  tally->Detach();
+  tally->detached().Begin();
   tally->NoteTrouble("nobody is there");
   const std::string page = TokensPage(tables, telemetry::Registry());
   EXPECT_NE(page.find(R"("stores":[{"domain":"00000000000000cd","workers":2,"ready":1,"held":0,"waiting":0,)"

@@ -222,6 +222,7 @@ void WriteStores(const idempotency::Tables& tables, JsonWriter& json) {
     json.NumberField("workers", view.stores);
     for (const auto& one : idempotency::StoreTotals::all())
       json.NumberField(one.name, view.totals.*one.number);
+    json.NumberField("refused_full", view.refused_full);
     json.NumberField("detached", view.detached);
     json.Field("trouble", view.trouble);
     json.EndObject();

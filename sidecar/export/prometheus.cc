@@ -323,6 +323,7 @@ void StorePart(Page& page, const TokenRecords& tokens) {
     for (size_t i = kGauges; i < numbers.size(); ++i)
       page.Sample(domain(id) + ",what=\"" + std::string(numbers[i].name) + "\"",
                   view.totals.*numbers[i].number);
+    page.Sample(domain(id) + ",what=\"refused_full\"", view.refused_full);
   }
 }
 

@@ -221,6 +221,7 @@ TEST(PrometheusText, StoresThatAreSharedAreCounted) {
   idempotency::SharedTally::View view;
   view.stores = 4;
   view.detached = 5;
+  view.refused_full = 6;
   uint64_t value = 100;
   for (const auto& one : idempotency::StoreTotals::all()) view.totals.*one.number = value++;
   const Scrape scrape(PrometheusText(registry, {}, {.tables = {}, .stores = {{0xcd, view}}}));
@@ -231,7 +232,7 @@ TEST(PrometheusText, StoresThatAreSharedAreCounted) {
   EXPECT_EQ(scrape.Find("pillion_token_store_held" + domain + "}"), 101);
   EXPECT_EQ(scrape.Find("pillion_token_store_waiting" + domain + "}"), 102);
   EXPECT_EQ(scrape.Find("pillion_token_store_events_total" + domain + ",what=\"claims\"}"), 103);
-  EXPECT_EQ(scrape.Find("pillion_token_store_events_total" + domain + ",what=\"refused_full\"}"), 118);
+  EXPECT_EQ(scrape.Find("pillion_token_store_events_total" + domain + ",what=\"refused_full\"}"), 6);
   EXPECT_EQ(scrape.Find("pillion_token_double_execution_suspected_total" + domain + "}"),
             static_cast<double>(view.totals.fenced));
 }

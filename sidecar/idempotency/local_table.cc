@@ -409,12 +409,12 @@ LocalTable::Counts LocalTable::Count() const {
     counts.unknown += in(State::kUnknown);
     counts.answer_bytes += shard.kept_bytes;
   }
-  counts.detached = detached();
+  counts.detached = detached_.now();
   counts.room = room_.use();
   counts.shed = shed_.load(std::memory_order_relaxed);
   counts.late = late_.load(std::memory_order_relaxed);
   counts.fenced = fenced_.load(std::memory_order_relaxed);
-  counts.full = full_.load(std::memory_order_relaxed);
+  counts.full = full_.load(std::memory_order_relaxed) + detached_.refused();
   counts.quota = quota_.load(std::memory_order_relaxed);
   return counts;
 }

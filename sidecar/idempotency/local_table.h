@@ -78,10 +78,7 @@ class LocalTable final : public Store {
   void Release(Held& held) override { Release(held.key, std::exchange(held.number, 0)); }
   void Abandon(Held& held) override { Abandon(held.key, std::exchange(held.number, 0)); }
   void Leave(Held& held) override;
-  void Detach() override { detached_.fetch_add(1, std::memory_order_relaxed); }
-  void EndDetached() override { detached_.fetch_sub(1, std::memory_order_relaxed); }
-  void NoteTooManyDetached() override { full_.fetch_add(1, std::memory_order_relaxed); }
-  uint32_t detached() const override { return detached_.load(std::memory_order_relaxed); }
+  Detached& detached() override { return detached_; }
 
   // As one of them is held; for people.
   struct View {
@@ -148,7 +145,7 @@ class LocalTable final : public Store {
   std::atomic<uint64_t> executions_{0};
   std::array<std::atomic<uint64_t>, kSizeClasses> answers_{};  // kept, of each class, in all shards
   std::atomic<size_t> shed_at_{0};                             // the shard to look in next
-  std::atomic<uint32_t> detached_{0};
+  Detached detached_;
   std::atomic<uint64_t> shed_{0};
   std::atomic<uint64_t> late_{0};
   std::atomic<uint64_t> fenced_{0};

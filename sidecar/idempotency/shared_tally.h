@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "sidecar/idempotency/detached.h"
+
 namespace pillion::idempotency {
 
 // Added to by one thread.
@@ -55,20 +57,19 @@ struct StoreNumbers {
   Number forgotten{};  // recent ends that were let go of early, for want of room
   Number waits{};      // WAIT commands
   Number looks{};      // look-ups of who waits
-  Number full{};       // claims given up: too many executions went on without their client
   struct Named {
     std::string_view name;
     Number StoreNumbers::* number;
   };
   static constexpr size_t kGauges = 3;
   // The gauges first.
-  static const std::array<Named, 19>& all();
+  static const std::array<Named, 18>& all();
 };
 
 template <typename Number>
-const std::array<typename StoreNumbers<Number>::Named, 19>& StoreNumbers<Number>::all() {
+const std::array<typename StoreNumbers<Number>::Named, 18>& StoreNumbers<Number>::all() {
   using N = StoreNumbers;
-  static constexpr std::array<Named, 19> kAll = {{
+  static constexpr std::array<Named, 18> kAll = {{
       {"ready", &N::ready},
       {"held", &N::held},
       {"waiting", &N::waiting},
@@ -87,7 +88,6 @@ const std::array<typename StoreNumbers<Number>::Named, 19>& StoreNumbers<Number>
       {"forgotten", &N::forgotten},
       {"replica_waits", &N::waits},
       {"looks", &N::looks},
-      {"refused_full", &N::full},
   }};
   return kAll;
 }
@@ -107,11 +107,12 @@ class SharedTally {
     StoreTotals totals;
     uint64_t stores = 0;  // of workers
     uint32_t detached = 0;
-    std::string trouble;  // why one of them cannot be asked; "": nothing is known
+    uint64_t refused_full = 0;  // claims: too many were
+    std::string trouble;        // why one of them cannot be asked; "": nothing is known
   };
   View Look() const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    View view{past_, stores_.size(), detached(), trouble_};
+    View view{past_, stores_.size(), detached_.now(), detached_.refused(), trouble_};
     for (const auto& one : stores_) Add(*one, view.totals, 0);
     return view;
   }
@@ -121,9 +122,7 @@ class SharedTally {
     trouble_ = std::move(why);
   }
 
-  void Detach() { detached_.fetch_add(1, std::memory_order_relaxed); }
-  void EndDetached() { detached_.fetch_sub(1, std::memory_order_relaxed); }
-  uint32_t detached() const { return detached_.load(std::memory_order_relaxed); }
+  Detached& detached() { return detached_; }
 
  private:
   static void Add(const StoreCounts& from, StoreTotals& to, size_t first) {
@@ -141,7 +140,7 @@ class SharedTally {
   std::vector<std::shared_ptr<StoreCounts>> stores_;
   StoreTotals past_;
   std::string trouble_;
-  std::atomic<uint32_t> detached_{0};
+  Detached detached_;
 };
 
 }  // namespace pillion::idempotency

@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "sidecar/idempotency/bell.h"
+#include "sidecar/idempotency/detached.h"
 #include "sidecar/idempotency/digest.h"
 #include "sidecar/idempotency/saved_answer.h"
 #include "sidecar/idempotency/terms.h"
@@ -97,12 +98,7 @@ class Store {
   virtual void Abandon(Held& held) = 0;
   virtual void Leave(Held& held) = 0;
 
-  // An execution goes on though its client is gone, and is over; how many do in this process.
-  virtual void Detach() = 0;
-  virtual void EndDetached() = 0;
-  virtual uint32_t detached() const = 0;
-  // A claim was given up: too many are.
-  virtual void NoteTooManyDetached() = 0;
+  virtual Detached& detached() = 0;
 };
 
 // Those of one worker that are shared with other processes. Its own thread.

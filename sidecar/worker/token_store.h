@@ -67,10 +67,7 @@ class TokenStore final : public idempotency::Store {
   void Release(Held& held) override;
   void Abandon(Held& held) override;
   void Leave(Held& held) override;
-  void Detach() override { tally_->Detach(); }
-  void EndDetached() override { tally_->EndDetached(); }
-  uint32_t detached() const override { return tally_->detached(); }
-  void NoteTooManyDetached() override { ++counts_->full; }
+  idempotency::Detached& detached() override { return tally_->detached(); }
 
  private:
   struct Link;

@@ -105,6 +105,16 @@ class Servers:
             other.do("REPLICAOF", HOST, replica.port)
         self.in_step()
 
+    def fail_over(self):
+        """The primary dies and a replica takes its place; it comes back as a replica of that."""
+        old = self.primary
+        old.kill()
+        self.promote(self.replicas[0])
+        old.arguments = ["--replicaof", HOST, str(self.primary.port)]
+        old.start()
+        self.replicas.append(old)
+        self.in_step()
+
     def addresses(self):
         return [(HOST, one.port) for one in self.all]
 

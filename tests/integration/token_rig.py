@@ -179,8 +179,20 @@ class AtTheService(unittest.TestCase):
 
     def start_sidecar(self, app=None, concurrency=1, flags=(), http2=False, **terms):
         self.made.append(mesh.Sidecar(
-            [mesh.listener("inbound", self.inbound, "app", direction="INBOUND", peer=True, filters=[("pillion.idempotency", domain(**terms))])],
-            [mesh.cluster("app", [app or (HOST, self.app.port)], http2=http2)], concurrency=concurrency, drain_s=1, admin=True, flags=flags))
+            [mesh.listener("inbound", self.inbound, "app", direction="INBOUND", peer=True, filters=[self.filter(**terms)])],
+            [mesh.cluster("app", [app or (HOST, self.app.port)], http2=http2), *self.clusters()],
+            concurrency=concurrency, drain_s=1, admin=True, flags=flags))
+        self.settle(concurrency)
+
+    def filter(self, **terms):
+        return "pillion.idempotency", domain(**terms)
+
+    def clusters(self):
+        """Beside the app's."""
+        return []
+
+    def settle(self, workers=1):
+        """The sidecar that was made last serves tokens."""
 
     def connect(self):
         self.peers.append(Peer(self.inbound))

@@ -2,7 +2,6 @@
 what token_matrix_test.py has. Its rows are run again here, those that read differently written anew."""
 
 import collections
-import json
 import threading
 import time
 import unittest
@@ -12,71 +11,8 @@ import token_matrix_test as rows
 import token_redis
 import token_rig
 from mesh import HOST
-from token_rig import DOMAIN, verdict
-
-KEY = "0123456789abcdef" * 4
-SERIES = 'pillion_token_store_events_total{domain="%016x",what="%%s"}' % DOMAIN
-
-
-class Shared:
-    """What makes a class of tests one of mode `shared`. `SERVERS`: of the class, in step at the beginning of each test."""
-
-    REPLICAS = 1
-    STORE = {}
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.servers = token_redis.Servers(cls.REPLICAS)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.servers.stop()
-        super().tearDownClass()
-
-    def start_sidecar(self, app=None, concurrency=1, flags=(), http2=False, store=None, ready=True, **terms):
-        """`ready`: it is waited until the store can be asked, and knows of all that ever was."""
-        settings = {"cluster": "store", "service": token_redis.SERVICE, "key": {"inline_string": KEY}, "lease": "10s",
-                    "replica_wait": "1s", **self.STORE, **(store or {})}
-        self.made.append(mesh.Sidecar(
-            [mesh.listener("inbound", self.inbound, "app", direction="INBOUND", peer=True,
-                           filters=[("pillion.idempotency", token_rig.domain(store=settings, **terms))])],
-            [mesh.cluster("app", [app or (HOST, self.app.port)], http2=http2), mesh.cluster("store", self.servers.addresses())],
-            concurrency=concurrency, drain_s=1, admin=True, flags=flags))
-        if ready:
-            self.wait_for_store(concurrency)
-            self.servers.primary.age()
-
-    def wait_for_store(self, workers=1):
-        sidecar = self.made[-1]
-        try:
-            mesh.wait_until(lambda: sidecar.metrics().get('pillion_token_store_ready{domain="%016x"}' % DOMAIN) == workers,
-                            "the store can be asked")
-        except AssertionError as error:
-            raise AssertionError("%s: %s" % (error, self.trouble()))
-
-    def trouble(self):
-        return self.tokens()["stores"][0]["trouble"]
-
-    def tokens(self):
-        return json.loads(self.made[-1].page("/tokens"))
-
-    def count(self, what, sidecar=None):
-        return (sidecar or self.made[-1]).metrics()[SERIES % what]
-
-    def start_another(self, **more):
-        """One more sidecar of the service, and a caller's connection to it."""
-        first, self.inbound = self.inbound, mesh.free_port()
-        self.start_sidecar(**more)
-        peer = self.connect()
-        self.inbound = first
-        return peer
-
-    def until_not(self, said, ask):
-        """The first answer with another verdict."""
-        answers = []
-        mesh.wait_until(lambda: answers.append(ask()) or verdict(answers[-1]) != said, "another verdict than " + said)
-        return answers[-1]
+from token_rig import verdict
+from token_shared_rig import Shared
 
 
 class AtTheService(Shared, rows.AtTheService):
@@ -195,7 +131,8 @@ class AtTheService(Shared, rows.AtTheService):
         token = peer.mint()
         self.expect(peer.ask(token, order), 201, "executed")
         self.servers.primary.do("FLUSHALL")
-        other = self.start_another(ready=False)
+        self.ready = False
+        other = self.start_another()
         self.wait_for_store()
         self.expect(other.ask(token, order), 503, "doubt")
         self.ran(order)
@@ -205,7 +142,8 @@ class AtTheService(Shared, rows.AtTheService):
         token = peer.mint()
         self.expect(peer.ask(token, order, first=b"\1" * 16), 201, "executed")
         self.servers.primary.do("FLUSHALL")
-        other = self.start_another(ready=False)
+        self.ready = False
+        other = self.start_another()
         self.wait_for_store()
         self.expect(other.ask(token, order), 503, "doubt")
         self.ran(order)
@@ -228,17 +166,11 @@ class AtTheService(Shared, rows.AtTheService):
             self.servers.primary.do("CONFIG", "SET", "maxmemory", "0")
         self.ran(order, 2)
 
-    def test_row_51_the_table_is_full(self):
-        """Room is the server's: row 49."""
-
-    def test_row_52_answers_give_way_the_largest_first(self):
-        """As 51."""
-
-    def test_row_52_where_memory_is_short_answers_give_way(self):
-        """As 51."""
-
-    def test_row_73_one_caller_leaves_room(self):
-        """As 51: what the server has is not divided among callers."""
+    # Room is the server's (row 49), and not divided among callers.
+    test_row_51_the_table_is_full = None
+    test_row_52_answers_give_way_the_largest_first = None
+    test_row_52_where_memory_is_short_answers_give_way = None
+    test_row_73_one_caller_leaves_room = None
 
     def test_descriptors_and_records_come_back(self):
         self.servers.primary.do("FLUSHALL")
@@ -379,9 +311,8 @@ class WhileServersFail(Shared, token_rig.AtTheService):
     def test_row_48_a_server_that_forgets_is_not_used(self):
         for one in self.servers.all:
             one.do("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-        self.inbound = mesh.free_port()
-        self.start_sidecar(ready=False)
-        peer, order = self.connect(), self.order()
+        self.ready = False
+        peer, order = self.start(), self.order()
         self.expect(peer.ask(peer.mint(), order), 503, "not-executed")
         mesh.wait_until(lambda: "maxmemory-policy: found allkeys-lru, expected noeviction" in self.trouble(), "it says why")
         self.ran(order, 0)

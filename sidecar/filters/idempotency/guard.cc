@@ -36,7 +36,7 @@ Guard::Guard(const config::TokenDomain& domain, GuardTools& tools, filter::Token
     : domain_(domain), tools_(tools), told_(told), request_(request) {}
 
 Guard::~Guard() {
-  if (detached_ && !Mutated(Mutant::kDetachedForEver)) store_->EndDetached();
+  if (detached_ && !Mutated(Mutant::kDetachedForEver)) store_->detached().End();
   LeaveStore();
 }
 
@@ -131,9 +131,9 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
 }
 
 Decision Guard::Run(const filter::RequestBodyView& body, DomainTime now) {
-  if (store_->detached() >= domain_.max_detached && !Mutated(Mutant::kDetachedLimitIgnored)) {
+  if (store_->detached().now() >= domain_.max_detached && !Mutated(Mutant::kDetachedLimitIgnored)) {
     store_->Release(held_);
-    store_->NoteTooManyDetached();
+    store_->detached().NoteTooMany();
     return Tell(body, {TokenProblem::kNoRoom});
   }
   state_ = State::kRuns;
@@ -210,7 +210,7 @@ std::optional<time::MonotonicTime> Guard::goes_on_until() const {
 
 bool Guard::OnClientGone() {
   if (std::exchange(detached_, true)) return false;
-  store_->Detach();
+  store_->detached().Begin();
   return true;
 }
 

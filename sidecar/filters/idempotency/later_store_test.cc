@@ -54,10 +54,7 @@ class PlayedStore final : public idempotency::Store {
   void Leave(Held& held) override {
     if (std::exchange(held.number, 0) != 0) told += "leave ";
   }
-  void Detach() override { ++detached_; }
-  void EndDetached() override { --detached_; }
-  uint32_t detached() const override { return detached_; }
-  void NoteTooManyDetached() override { told += "too many "; }
+  idempotency::Detached& detached() override { return detached_; }
 
   std::optional<ClaimAnswer> answer;  // none: not yet
   Kind late = Kind::kAsks;            // what it says without an answer when nobody waits any more
@@ -66,7 +63,7 @@ class PlayedStore final : public idempotency::Store {
   std::vector<idempotency::Claim> claims;
 
  private:
-  uint32_t detached_ = 0;
+  idempotency::Detached detached_;
 };
 
 class LaterStoreTest : public ::testing::Test {
@@ -305,9 +302,10 @@ TEST_F(LaterStoreTest, TooManyThatGoOnWithoutTheirClientsLetNoneBegin) {
   first->state.chain->TellClientGone();
   store_.told.clear();
   EXPECT_EQ(TellIn(Kind::kClaimed), "503 not-executed");
-  EXPECT_EQ(store_.told, "release too many leave ");
+  EXPECT_EQ(store_.told, "release leave ");
+  EXPECT_EQ(store_.detached().refused(), 1u);
   first.reset();
-  EXPECT_EQ(store_.detached(), 0u);
+  EXPECT_EQ(store_.detached().now(), 0u);
 }
 
 TEST_F(LaterStoreTest, WhoIsDestroyedLeaves) {
