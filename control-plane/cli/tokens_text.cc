@@ -67,6 +67,16 @@ std::optional<std::string> TokensText(const std::string& json) {
     Row& row = domains.emplace_back();
     for (const std::string& column : columns) row.push_back(FieldOf(one.struct_value(), column));
   }
+  const std::vector<std::string> of_stores = {"domain",   "workers", "ready", "held",   "waiting",
+                                              "detached", "claimed", "doubt", "refused"};
+  std::vector<Row> stores = {{"STORE OF", "WORKERS", "READY", "HELD", "WAITING", "DETACHED", "CLAIMED",
+                              "DOUBT", "REFUSED", "TROUBLE"}};
+  for (const Value& one : ListOf(page->struct_value(), "stores").values()) {
+    Row& row = stores.emplace_back();
+    for (const std::string& column : of_stores) row.push_back(FieldOf(one.struct_value(), column));
+    const std::string trouble = FieldOf(one.struct_value(), "trouble");
+    row.push_back(trouble.empty() ? "-" : trouble);
+  }
   std::vector<Row> routes = {{"LISTENER", "ROUTE", "CLUSTER", "ATTEMPTS", "VERDICTS"}};
   for (const Value& one : ListOf(page->struct_value(), "routes").values()) {
     const Struct& route = one.struct_value();
@@ -74,8 +84,10 @@ std::optional<std::string> TokensText(const std::string& json) {
     routes.push_back({FieldOf(route, "listener"), FieldOf(route, "route"), FieldOf(route, "cluster"),
                       attempts.empty() ? "-" : attempts, VerdictsOf(route)});
   }
-  std::string text = domains.size() > 1 ? Align(domains) : "No records: this sidecar enforces no domain.\n";
-  text += '\n';
+  std::string text;
+  if (domains.size() > 1) text += Align(domains) + '\n';
+  if (stores.size() > 1) text += Align(stores) + '\n';
+  if (text.empty()) text = "No records: this sidecar enforces no domain.\n\n";
   text += routes.size() > 1 ? Align(routes) : "No route has seen a token.\n";
   return text;
 }

@@ -18,6 +18,17 @@ TEST(TokensText, ShowsRecordsByStateAndVerdictsByRoute) {
             "LISTENER  ROUTE  CLUSTER  ATTEMPTS  VERDICTS\n"
             "inbound   r      c        -         executed=9 replayed=2\n"
             "outbound  s      d        12\n");
+  EXPECT_EQ(
+      TokensText(
+          R"({"domains":[],"stores":[{"domain":"00cd","workers":2,"ready":1,"held":3,"waiting":4,"detached":5,)"
+          R"("claimed":6,"doubt":7,"refused":8,"trouble":""},{"domain":"00ce","workers":1,"trouble":"nobody"}],)"
+          R"("routes":[]})")
+          .value_or("none"),
+      "STORE OF  WORKERS  READY  HELD  WAITING  DETACHED  CLAIMED  DOUBT  REFUSED  TROUBLE\n"
+      "00cd      2        1      3     4        5         6        7      8        -\n"
+      "00ce      1                                                                 nobody\n"
+      "\n"
+      "No route has seen a token.\n");
   EXPECT_EQ(TokensText(R"({"domains":[],"routes":[]})").value_or("none"),
             "No records: this sidecar enforces no domain.\n\nNo route has seen a token.\n");
   EXPECT_FALSE(TokensText("no JSON").has_value());

@@ -125,36 +125,41 @@ class AdminExchange final : public stream::Runnable {
     } else if (!read) {
       Send({405, kText, "expected GET\n", "GET, HEAD"});
     } else if (path == "/clusters") {
-      step_ = Step::kWaitForWorkers;
-      sources_->clusters([this, alive = alive_](std::string body) {
-        if (!*alive || step_ != Step::kWaitForWorkers) return;
-        Send({200, kJson, std::move(body), ""});
-        turn_.Wake(*this);
-      });
+      sources_->clusters(WhenWorkersAnswer());
     } else {
-      Send(MakePage(path, std::string_view(head.path).substr(std::min(path.size() + 1, head.path.size()))));
+      const auto query = std::string_view(head.path).substr(std::min(path.size() + 1, head.path.size()));
+      if (path == "/tokens" && !query.empty() && sources_->token) return AskForToken(query);
+      Send(MakePage(path));
     }
   }
 
-  Page MakePage(std::string_view path, std::string_view query) const {
+  std::function<void(std::string)> WhenWorkersAnswer() {
+    step_ = Step::kWaitForWorkers;
+    return [this, alive = alive_](std::string body) {
+      if (!*alive || step_ != Step::kWaitForWorkers) return;
+      Send({200, kJson, std::move(body), ""});
+      turn_.Wake(*this);
+    };
+  }
+
+  void AskForToken(std::string_view query) {
+    constexpr std::string_view kHash = "hash=";
+    TokenHash hash;
+    if (!query.starts_with(kHash) || !ParseHex(query.substr(kHash.size()), hash))
+      return Send({400, kText, "expected hash= and 16 hexadecimal digits\n", ""});
+    sources_->token(hash, WhenWorkersAnswer());
+  }
+
+  Page MakePage(std::string_view path) const {
     if (path == "/") return {200, kText, std::string(kIndex), ""};
     if (path == "/metrics") return {200, kMetrics, sources_->metrics(), ""};
     if (path == "/config_dump") return {200, kJson, sources_->config_dump(), ""};
     if (path == "/certs" && sources_->certs) return {200, kJson, sources_->certs(), ""};
-    if (path == "/tokens" && sources_->tokens) return TokensPage(query);
+    if (path == "/tokens" && sources_->tokens) return {200, kJson, sources_->tokens(), ""};
     if (path != "/ready") return {404, kText, "no such page; there are:\n" + std::string(kIndex), ""};
     const std::vector<std::string> reasons = sources_->not_ready();
     if (reasons.empty()) return {200, kText, "ready\n" + Lines(sources_->remarks()), ""};
     return {503, kText, Lines(reasons), ""};
-  }
-
-  Page TokensPage(std::string_view query) const {
-    constexpr std::string_view kHash = "hash=";
-    if (query.empty()) return {200, kJson, sources_->tokens(), ""};
-    TokenHash hash;
-    if (!query.starts_with(kHash) || !ParseHex(query.substr(kHash.size()), hash))
-      return {400, kText, "expected hash= and 16 hexadecimal digits\n", ""};
-    return {200, kJson, sources_->token(hash), ""};
   }
 
   void Send(const Page& page) {

@@ -36,7 +36,7 @@ struct Sources {
   std::function<std::string()> certs = nullptr;
   // /tokens, and /tokens?hash=...
   std::function<std::string()> tokens = nullptr;
-  std::function<std::string(const TokenHash& hash)> token = nullptr;
+  std::function<void(const TokenHash& hash, std::function<void(std::string)> done)> token = nullptr;
 };
 
 // Attack: memory, by pages that are asked for and not read.

@@ -39,7 +39,8 @@ class AdminTest : public ::testing::Test, public stream::Runnable {
             .clusters = [this](auto done) { facts_.clusters_asked = std::move(done); },
             .quit = [this] { ++facts_.quits; },
             .tokens = [] { return std::string("all"); },
-            .token = [](const TokenHash& hash) { return "of " + ToHex(hash); }};
+            .token = [](const TokenHash& hash,
+                        const std::function<void(std::string)>& done) { done("of " + ToHex(hash)); }};
   }
   std::unique_ptr<stream::SideCall> Begin(http::RequestHead head) {
     auto call = std::make_unique<stream::SideCall>(turn_, *this);
@@ -208,10 +209,10 @@ TEST(TokensPage, ShowsRecordsByDomainAndVerdictsByRoute) {
   table->Complete(claim.key, claimed.execution, {}, 201);
   const TokenHash hash = idempotency::ShortHash(claim.key.token);
   EXPECT_EQ(
-      TokenPage(tables.All(), hash, 1'100'000),
+      TokenPage(RecordsOf(tables.All(), hash), 1'100'000),
       R"([{"domain":"00000000000000ab","state":"tombstone","execution":1,"status":201,"kept_for_ms":65000}])"
       "\n");
-  EXPECT_EQ(TokenPage(tables.All(), {}, 0), "[]\n");
+  EXPECT_EQ(TokenPage(RecordsOf(tables.All(), {}), 0), "[]\n");
 }
 
 TEST(TokensPage, ShowsStoresThatAreSharedAndWhatIsWrongWithThem) {

@@ -276,22 +276,27 @@ std::string TokensPage(const idempotency::Tables& tables, const telemetry::Regis
   return page + "\n";
 }
 
-std::string TokenPage(const Tables& tables, const TokenHash& hash, int64_t now_ms) {
+TokenRecordViews RecordsOf(const Tables& tables, const TokenHash& hash) {
+  TokenRecordViews records;
+  for (const auto& [id, table] : tables) {
+    for (const idempotency::RecordView& view : table->Find(hash)) records.emplace(id, view);
+  }
+  return records;
+}
+
+std::string TokenPage(const TokenRecordViews& records, int64_t now_ms) {
   std::string page;
   JsonWriter json(page);
   json.BeginArray();
-  for (const auto& [id, table] : tables) {
-    for (const idempotency::LocalTable::View& view : table->Find(hash)) {
-      json.BeginObject();
-      json.Field("domain", idempotency::ToHex(id));
-      json.Field("state", view.state);
-      json.NumberField("execution", view.execution);
-      if (view.status != 0) json.NumberField("status", view.status);
-      if (view.answer_bytes != 0) json.NumberField("answer_bytes", view.answer_bytes);
-      json.NumberField("kept_for_ms",
-                       static_cast<uint64_t>(std::max<int64_t>(0, view.over.count() - now_ms)));
-      json.EndObject();
-    }
+  for (const auto& [id, view] : records) {
+    json.BeginObject();
+    json.Field("domain", idempotency::ToHex(id));
+    json.Field("state", view.state);
+    json.NumberField("execution", view.execution);
+    if (view.status != 0) json.NumberField("status", view.status);
+    if (view.answer_bytes != 0) json.NumberField("answer_bytes", view.answer_bytes);
+    json.NumberField("kept_for_ms", static_cast<uint64_t>(std::max<int64_t>(0, view.over.count() - now_ms)));
+    json.EndObject();
   }
   json.EndArray();
   return page + "\n";

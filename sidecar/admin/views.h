@@ -9,7 +9,7 @@
 
 #include "sidecar/admin/admin.h"
 #include "sidecar/idempotency/local_table.h"
-#include "sidecar/idempotency/shared_tally.h"
+#include "sidecar/idempotency/store.h"
 #include "sidecar/idempotency/tables.h"
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/tls/credentials.h"
@@ -65,9 +65,14 @@ std::string CertificatesPage(const std::vector<CertificateView>& views, int64_t 
 
 // Of all domains, and of the routes of `registry` that have seen tokens.
 std::string TokensPage(const idempotency::Tables& tables, const telemetry::Registry& registry);
-// The records of the token with that hash. `now_ms` since 1970.
-std::string TokenPage(const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
-                      const TokenHash& hash, int64_t now_ms);
+// The records of one token, by domain.
+using TokenRecordViews = std::multimap<idempotency::DomainId, idempotency::RecordView>;
+// Those of the token with that hash that are in this process.
+TokenRecordViews RecordsOf(
+    const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
+    const TokenHash& hash);
+// `now_ms` since 1970.
+std::string TokenPage(const TokenRecordViews& records, int64_t now_ms);
 
 // `ads` may be null: a static configuration. Resources are printed as proto3 JSON.
 std::string ConfigDumpPage(const config::Bootstrap& bootstrap, const xds::ResourceStore& store,

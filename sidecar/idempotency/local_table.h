@@ -80,14 +80,7 @@ class LocalTable final : public Store {
   void Leave(Held& held) override;
   Detached& detached() override { return detached_; }
 
-  // As one of them is held; for people.
-  struct View {
-    std::string_view state;  // "in_flight", "completed", "tombstone", "unknown"
-    uint64_t execution = 0;
-    uint16_t status = 0;  // of the app's answer; 0: there is none
-    uint64_t answer_bytes = 0;
-    DomainTime over{};  // when it is dropped
-  };
+  using View = RecordView;
   // Those whose token has this hash. Hashes all tokens that are there (half a million: a fifth of a second),
   // and holds up nobody for long who claims meanwhile.
   std::vector<View> Find(const std::array<uint8_t, 8>& hash) const;

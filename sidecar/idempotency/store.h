@@ -70,6 +70,15 @@ struct ClaimAnswer {
   SavedAnswer answer = {};
 };
 
+// As a record is held; for people.
+struct RecordView {
+  std::string_view state;  // "in_flight", "completed", "tombstone", "unknown"
+  uint64_t execution = 0;
+  uint16_t status = 0;  // of the app's answer; 0: there is none
+  uint64_t answer_bytes = 0;
+  DomainTime over{};  // when it is dropped
+};
+
 // How an execution's end was taken.
 enum class Ended : uint8_t {
   kDone,

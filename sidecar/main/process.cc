@@ -109,7 +109,11 @@ class Process {
   std::vector<std::string> Remarks() const;
   std::string CertificatesPage() const;
   std::vector<admin::HostNameView> HostNames() const;
+  template <typename Facts>
+  void AskWorkers(Facts own, std::function<Facts(worker::Engine&)> collect,
+                  std::function<void(const std::vector<Facts>&)> use);
   void AskClusters(const std::function<void(std::string)>& done);
+  void AskForToken(const admin::TokenHash& hash, const std::function<void(std::string)>& done);
   void TakeRecords();
   void CountCertificates();
   idempotency::DomainTime DomainNow();
@@ -358,8 +362,8 @@ bool Process::OpenAdmin() {
     return exporting::PrometheusText(registry_, ledger_.Counts(), tokens);
   };
   sources.tokens = [this] { return admin::TokensPage(tables_, registry_); };
-  sources.token = [this](const admin::TokenHash& hash) {
-    return admin::TokenPage(tables_.All(), hash, DomainNow().count());
+  sources.token = [this](const admin::TokenHash& hash, const std::function<void(std::string)>& done) {
+    AskForToken(hash, done);
   };
   sources.config_dump = [this] {
     return admin::ConfigDumpPage(*options_.bootstrap, store_, ads_.get(), prepared_->snapshot->generation);
@@ -434,26 +438,55 @@ std::vector<admin::HostNameView> Process::HostNames() const {
   return views;
 }
 
-// Every worker collects on its own thread; the last answer makes the page.
-void Process::AskClusters(const std::function<void(std::string)>& done) {
+// Every worker collects on its own thread; with the last answer `use` is called on this one.
+template <typename Facts>
+void Process::AskWorkers(Facts own, std::function<Facts(worker::Engine&)> collect,
+                         std::function<void(const std::vector<Facts>&)> use) {
   struct Gathering {
     std::mutex mutex;
-    std::vector<admin::ClusterFactsByName> facts;
+    std::vector<Facts> facts;
     size_t missing;
   };
   auto gathering = std::make_shared<Gathering>();
   gathering->missing = workers_.size();
-  gathering->facts.push_back(admin::CollectClusters(main_.clusters()));  // its own calls: ADS, traces
+  gathering->facts.push_back(std::move(own));
   for (const auto& worker : workers_) {
-    worker->Post([this, gathering, done](worker::Engine& engine) {
-      admin::ClusterFactsByName facts = admin::CollectClusters(engine.clusters());
+    worker->Post([this, gathering, collect, use](worker::Engine& engine) {
+      Facts facts = collect(engine);
       const std::lock_guard<std::mutex> lock(gathering->mutex);
       gathering->facts.push_back(std::move(facts));
       if (--gathering->missing > 0) return;
-      answers_.Post([this, gathering, done] { done(admin::ClustersPage(gathering->facts, HostNames())); });
+      answers_.Post([gathering, use] { use(gathering->facts); });
       loop_.Wake();
     });
   }
+}
+
+void Process::AskClusters(const std::function<void(std::string)>& done) {
+  using Facts = admin::ClusterFactsByName;
+  AskWorkers<Facts>(
+      admin::CollectClusters(main_.clusters()),  // its own calls: ADS, traces
+      [](worker::Engine& engine) { return admin::CollectClusters(engine.clusters()); },
+      [this, done](const std::vector<Facts>& facts) { done(admin::ClustersPage(facts, HostNames())); });
+}
+
+// Of records that are shared, those are known here that this process has begun, and not long ago.
+void Process::AskForToken(const admin::TokenHash& hash, const std::function<void(std::string)>& done) {
+  using Facts = admin::TokenRecordViews;
+  AskWorkers<Facts>(
+      admin::RecordsOf(tables_.All(), hash),
+      [hash](worker::Engine& engine) {
+        Facts facts;
+        for (const auto& [id, views] : engine.token_stores().Find(hash)) {
+          for (const idempotency::RecordView& view : views) facts.emplace(id, view);
+        }
+        return facts;
+      },
+      [this, done](const std::vector<Facts>& all) {
+        Facts records;
+        for (const Facts& facts : all) records.insert(facts.begin(), facts.end());
+        done(admin::TokenPage(records, DomainNow().count()));
+      });
 }
 
 int Process::Run() {

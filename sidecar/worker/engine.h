@@ -135,6 +135,7 @@ class Engine {
   telemetry::RecordBuffer& records() { return records_; }
   telemetry::WorkerStats& worker_stats() { return stats_.worker; }
   const upstream::ClusterTable& clusters() const { return clusters_; }
+  const TokenStores& token_stores() const { return token_stores_; }
   listener::ListenerParts listener_parts() {
     return {turn_,
             loop_,

@@ -149,6 +149,10 @@ void TokenStore::TellPeople() {
                                                 : "its password or key is not here, or of no use");
 }
 
+std::vector<idempotency::RecordView> TokenStore::Find(const std::array<uint8_t, 8>& hash) const {
+  return link_ == nullptr ? std::vector<idempotency::RecordView>() : link_->store.Find(hash);
+}
+
 // Callers are told apart by 64 bits of who they have proven to be (digest.h), as in this process's tables.
 idempotency::Digest TokenStore::LookupKeyOf(const idempotency::TokenKey& key) const {
   const std::string domain = idempotency::ToHex(terms_.shared.domain);

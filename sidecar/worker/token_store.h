@@ -4,6 +4,7 @@
 #ifndef PILLION_SIDECAR_WORKER_TOKEN_STORE_H_
 #define PILLION_SIDECAR_WORKER_TOKEN_STORE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -59,6 +60,7 @@ class TokenStore final : public idempotency::Store {
   bool idle() const;
   // Of how it stands, from time to time.
   void TellPeople();
+  std::vector<idempotency::RecordView> Find(const std::array<uint8_t, 8>& hash) const;
 
   idempotency::ClaimAnswer Claim(Held& held, const idempotency::Claim& claim) override;
   std::optional<idempotency::Ended> Complete(Held& held, std::string_view written, uint16_t status,

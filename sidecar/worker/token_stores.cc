@@ -64,6 +64,16 @@ void TokenStores::Apply(const config::Snapshot& snapshot, const upstream::Cluste
   if (!named_.empty() || !leaving_.empty()) Run();
 }
 
+std::map<idempotency::DomainId, std::vector<idempotency::RecordView>> TokenStores::Find(
+    const std::array<uint8_t, 8>& hash) const {
+  std::map<idempotency::DomainId, std::vector<idempotency::RecordView>> found;
+  for (const auto& [id, store] : named_) {
+    if (std::vector<idempotency::RecordView> views = store->Find(hash); !views.empty())
+      found[id] = std::move(views);
+  }
+  return found;
+}
+
 stream::Progress TokenStores::Run() {
   std::erase_if(leaving_, [](const auto& store) { return store->idle(); });
   for (const auto& [id, store] : named_) store->TellPeople();

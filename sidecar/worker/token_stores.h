@@ -3,6 +3,7 @@
 #ifndef PILLION_SIDECAR_WORKER_TOKEN_STORES_H_
 #define PILLION_SIDECAR_WORKER_TOKEN_STORES_H_
 
+#include <array>
 #include <map>
 #include <memory>
 #include <vector>
@@ -26,6 +27,9 @@ class TokenStores final : public stream::Runnable {
   void Apply(const config::Snapshot& snapshot, const upstream::ClusterTable& clusters);
   // For guards; what it leads to is there as long as they hold a claim of it.
   const idempotency::WorkerStores& stores() const { return stores_; }
+  // What this worker knows itself of the token with that hash: what it runs, and has run lately.
+  std::map<idempotency::DomainId, std::vector<idempotency::RecordView>> Find(
+      const std::array<uint8_t, 8>& hash) const;
   stream::Progress Run() override;
 
  private:

@@ -10,13 +10,23 @@ ENFORCES = """          - name: pillion.idempotency
             typed_config:
               "@type": type.googleapis.com/pillion.sidecar.v1.Idempotency
               domains: [{id: "7", max_records: 20000000, max_bytes: "17179869184", caller_percent: 100,
-                         validity: 2s, skew: 0.5s, max_execution: 1s}]
+                         validity: 2s, skew: 0.5s, max_execution: 1s%s}]
+"""
+STORE = """,
+                         store: {cluster: store, service: bench, key: {inline_string: "%s"}, replica_wait: 1s}""" % ("0123456789abcdef" * 4)
+STORE_CLUSTER = """  - name: store
+    type: STATIC
+    load_assignment:
+      cluster_name: store
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: %d}}}
 """
 STAMPS = """          - name: pillion.idempotency
             typed_config: {"@type": type.googleapis.com/pillion.sidecar.v1.Idempotency}
 """
 TOKENS_OF_ROUTES = """              typed_per_filter_config:
-                pillion.idempotency: {"@type": type.googleapis.com/pillion.sidecar.v1.TokenPolicy, domain: "7"}
+                pillion.idempotency: {"@type": type.googleapis.com/pillion.sidecar.v1.TokenPolicy, domain: "7"%s}
 """
 HTTP2 = """    typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
@@ -26,11 +36,13 @@ HTTP2 = """    typed_extension_protocol_options:
 
 
 def pillion(port, admin_port, upstream_port, direction="OUTBOUND", http2=False, to_sidecar=False, from_sidecar=False,
-            tokens=False):
+            tokens=False, store_port=None):
     """A bootstrap: one listener, one cluster. `http2`: the cluster is configured so; `to_sidecar`: the endpoint's
     metadata names a sidecar, which upgrades; `from_sidecar`: internal headers of one are honoured; `tokens`:
-    POSTs run at most once."""
-    filters = (PEERING if from_sidecar else "") + ((ENFORCES if from_sidecar else STAMPS) if tokens else "") + ROUTER
+    POSTs run at most once; `store_port`: their records are in Redis there."""
+    enforces = ENFORCES % (STORE if store_port else "")
+    filters = (PEERING if from_sidecar else "") + ((enforces if from_sidecar else STAMPS) if tokens else "") + ROUTER
+    policy = TOKENS_OF_ROUTES % (", shared: true" if store_port else "")
     return f"""node: {{id: bench-{direction.lower()}, cluster: bench}}
 admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {admin_port}}}}}}}
 static_resources:
@@ -51,7 +63,7 @@ static_resources:
             virtual_hosts:
             - name: all
               domains: ["*"]
-{TOKENS_OF_ROUTES if tokens and to_sidecar else ""}              routes:
+{policy if tokens and to_sidecar else ""}              routes:
               - match: {{prefix: "/"}}
                 route: {{cluster: next}}
           http_filters:
@@ -65,7 +77,7 @@ static_resources:
       - lb_endpoints:
         - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {upstream_port}}}}}}}
 {"          metadata: {filter_metadata: {pillion: {sidecar: true}}}" if to_sidecar else ""}
-"""
+{STORE_CLUSTER % store_port if store_port and from_sidecar else ""}"""
 
 
 def haproxy(http_port, metrics_port, http2_backend):

@@ -2,6 +2,8 @@
 what token_matrix_test.py has. Its rows are run again here, those that read differently written anew."""
 
 import collections
+import hashlib
+import json
 import threading
 import time
 import unittest
@@ -11,7 +13,7 @@ import token_matrix_test as rows
 import token_redis
 import token_rig
 from mesh import HOST
-from token_rig import verdict
+from token_rig import DOMAIN, verdict
 from token_shared_rig import Shared
 
 
@@ -182,6 +184,21 @@ class AtTheService(Shared, rows.AtTheService):
         self.assertGreater(len(self.servers.primary.records()), 0)
         mesh.wait_until(lambda: len(self.servers.primary.records()) == 0, "their time is over")
         mesh.wait_until(lambda: self.made[-1].descriptors() <= descriptors + 1, "and so are their connections")
+
+    def test_people_find_what_a_process_runs_by_the_tokens_hash(self):
+        peer, order = self.start(concurrency=2), self.order()
+        token = peer.mint()
+        stream = peer.post(token, order, "delay 0.3")
+        mesh.wait_until(lambda: self.app.executions(order) == 1, "it runs")
+        shown = hashlib.sha256(bytes.fromhex(token.replace("-", ""))).hexdigest()[:16]
+
+        def find():
+            return json.loads(self.made[-1].page("/tokens?hash=" + shown))
+
+        self.assertEqual([(one["domain"], one["state"]) for one in find()], [("%016x" % DOMAIN, "in_flight")])
+        self.expect(peer.answer(stream), 201, "executed")
+        self.assertEqual([(one["state"], one["status"]) for one in find()], [("completed", 201)])
+        self.assertEqual(json.loads(self.made[-1].page("/tokens?hash=" + "0" * 16)), [])
 
     def test_answers_are_not_to_be_read_in_the_store(self):
         peer, order = self.start(), self.order()

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "sidecar/idempotency/shared/claim_reply.h"
+
 namespace pillion::idempotency {
 namespace {
 
@@ -76,6 +78,25 @@ void Executions::End(Ticket ticket, Ending ending) {
 std::optional<SharedEnded> Executions::HowEnded(Ticket ticket) const {
   const Execution* execution = Find(ticket);
   return execution == nullptr ? std::nullopt : execution->ended;
+}
+
+std::vector<RecordView> Executions::Find(const std::array<uint8_t, 8>& hash) const {
+  std::vector<RecordView> found;
+  const stream::Turn& turn = share_.parts.turn;
+  const auto wall = std::chrono::floor<DomainTime>(turn.wall().time_since_epoch());
+  for (const auto& [ticket, one] : all_) {
+    if (one->end == End::kReleased || ShortHash(one->token) != hash) continue;
+    RecordView& view = found.emplace_back();
+    view.state = one->end == End::kRuns        ? "in_flight"
+                 : one->end == End::kCompleted ? "completed"
+                 : one->end == End::kTombstone ? "tombstone"
+                                               : "unknown";
+    view.execution = ExecutionNumber(one->id);
+    view.status = one->status;
+    view.answer_bytes = one->sealed.size();
+    view.over = wall + std::chrono::floor<DomainTime>(one->record_ends - turn.now());
+  }
+  return found;
 }
 
 void Executions::Drop(Ticket ticket) {

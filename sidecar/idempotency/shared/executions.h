@@ -21,11 +21,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "sidecar/base/intrusive_list.h"
 #include "sidecar/idempotency/digest.h"
 #include "sidecar/idempotency/shared/store_parts.h"
+#include "sidecar/idempotency/store.h"
 
 namespace pillion::idempotency {
 
@@ -46,7 +48,8 @@ struct Execution : ListNode<AgeTag> {
   Ticket ticket = 0;
   Digest key;
   Digest fingerprint;
-  std::string id;             // 32 hexadecimal digits
+  std::string id;  // 32 hexadecimal digits
+  std::array<uint8_t, 16> token{};
   DomainTime life{};          // of its record
   time::MonotonicTime asked;  // when the claim, and later the renewal, was sent that grants its lease
   // The rest is for Executions.
@@ -89,6 +92,8 @@ class Executions final : public stream::Runnable {
   // One that runs ends unknown.
   void Drop(Ticket ticket);
   size_t size() const { return all_.size(); }
+  // Of those that are under way or ended lately, whose token has this hash (ShortHash). Hashes all of them.
+  std::vector<RecordView> Find(const std::array<uint8_t, 8>& hash) const;
 
   stream::Progress Run() override;
 

@@ -214,6 +214,7 @@ std::unique_ptr<Execution> SharedStore::ExecutionOf(const Asked& asked) const {
   execution->key = asked.key;
   execution->fingerprint = asked.claim.fingerprint;
   execution->id = asked.execution;
+  execution->token = asked.claim.key.token;
   execution->life = terms_.record_life(asked.claim.minted.has_value());
   execution->asked = asked.sent;
   execution->held = asked.held;

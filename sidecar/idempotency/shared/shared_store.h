@@ -98,6 +98,7 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
   size_t waiting() const { return look_outs_.waiting(); }
   // Another execution is under way, whose end it waits for.
   bool IsWaiting(Ticket ticket) const;
+  std::vector<RecordView> Find(const std::array<uint8_t, 8>& hash) const { return executions_.Find(hash); }
   const SharedTerms& terms() const { return terms_; }
 
   stream::Progress Run() override;
