@@ -385,18 +385,18 @@ void Builder::AddToServices(const Policy& policy, std::optional<Rule> MeshServic
 // Keys are known to one process. The policy stays: what it says must not run twice is refused while nobody
 // can tell, and not let through.
 void Builder::CheckKeys(const IdempotencyPolicy& policy) {
-  if (!policy.rule.keeps_keys()) return;
+  if (!policy.rule.keys_of_one_process()) return;
   for (const Target& target : policy.targets) {
     const MeshService* const service = Find(target.name);
     if (service == nullptr) continue;
     for (const MeshPort& port : service->ports) {
       if (const size_t ready = ReadyEndpoints(port); ready > 1) {
-        Report(policy.metadata, "spec.key_source",
-               "expected Mint or Passthrough, or a Service with one endpoint: keys are known to one process, "
-               "and " +
-                   target.name.ToString() + ":" + std::to_string(port.port) + " has " +
-                   std::to_string(ready) +
-                   " that are ready; until it has one its requests with keys are refused (503)");
+        Report(
+            policy.metadata, "spec.key_source",
+            "expected Mint or Passthrough, mode: Shared, or a Service with one endpoint: keys are known to "
+            "one process, and " +
+                target.name.ToString() + ":" + std::to_string(port.port) + " has " + std::to_string(ready) +
+                " that are ready; until it has one its requests with keys are refused (503)");
       }
     }
   }
