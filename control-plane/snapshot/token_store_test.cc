@@ -32,30 +32,36 @@ std::string SharedYaml(const std::string& store, const std::string& more = "retr
 }
 std::string LocalYaml(const std::string& more) { return kSlice + PolicyYaml("IdempotencyPolicy", more); }
 
-std::shared_ptr<const Model> ModelOf(const std::string& yaml) {
-  BuiltModel built = BuildModel(DecodeFile(kServices + yaml, "f").objects);
+// `keys`: the control plane's.
+std::shared_ptr<const Model> ModelOf(const std::string& yaml,
+                                     const TokenKeys& keys = TokenKeys::Worthless()) {
+  BuiltModel built = BuildModel(DecodeFile(kServices + yaml, "f").objects, &keys);
   for (const Problem& problem : built.problems) ADD_FAILURE() << problem.ToString();
   return built.model;
 }
-// What a pod of that Service gets, whose sidecar others reach at 10.0.0.1.
-std::shared_ptr<const ResourceSet> SetOf(const std::string& yaml, const std::string& service = "orders") {
-  const auto node = MakeNode({{"namespace", "shop"},
-                              {"service", service},
-                              {"inbound_listener", "10.0.0.1:15006"},
-                              {"app", "127.0.0.1:8080"}});
-  auto set = BuildSnapshot(*ModelOf(yaml), ReadNode(node));
+// A pod of that Service, whose sidecar others reach at 10.0.0.1.
+NodeFacts PodOf(const std::string& service) {
+  return ReadNode(MakeNode({{"namespace", "shop"},
+                            {"service", service},
+                            {"inbound_listener", "10.0.0.1:15006"},
+                            {"app", "127.0.0.1:8080"}}));
+}
+std::shared_ptr<const ResourceSet> SetOf(const Model& model, const std::string& service = "orders") {
+  auto set = BuildSnapshot(model, PodOf(service));
   EXPECT_EQ(CheckAsSidecar(*set), Lines{});
+  EXPECT_EQ(set->DanglingReferences(), Lines{});
   return set;
 }
-sidecar::v1::TokenDomain DomainOf(const std::string& yaml) {
+sidecar::v1::TokenDomain DomainOf(const Model& model) {
   sidecar::v1::Idempotency tokens;
-  const auto manager = ManagerOf(*SetOf(yaml), "inbound");
+  const auto manager = ManagerOf(*SetOf(model), "inbound");
   EXPECT_EQ(manager.http_filters(0).name(), kFilter);
   EXPECT_TRUE(manager.http_filters(0).typed_config().UnpackTo(&tokens));
   return tokens.domains_size() == 0 ? sidecar::v1::TokenDomain() : tokens.domains(0);
 }
+sidecar::v1::TokenDomain DomainOf(const std::string& yaml) { return DomainOf(*ModelOf(yaml)); }
 Cluster ClusterOf(const std::string& store) {
-  return Get<Cluster>(*SetOf(SharedYaml(store)), kCluster, kStore);
+  return Get<Cluster>(*SetOf(*ModelOf(SharedYaml(store))), kCluster, kStore);
 }
 UpstreamTlsContext TlsOf(const std::string& store) {
   UpstreamTlsContext context;
@@ -121,14 +127,52 @@ TEST(TokenStore, IsAClusterOfAddressesOrOfNames) {
 }
 
 TEST(TokenStore, IsNobodysButThoseWhoKeepTheRecords) {
-  const std::string yaml = SharedYaml("addresses: ['redis:6379']");
-  EXPECT_TRUE(SetOf(yaml)->of(kCluster).contains(kStore));
-  EXPECT_FALSE(SetOf(yaml, "greeter")->of(kCluster).contains(kStore)) << "a caller's sidecar";
-  EXPECT_FALSE(SetOf(LocalYaml("retries: 2"))->of(kCluster).contains(kStore));
+  const auto model = ModelOf(SharedYaml("addresses: ['redis:6379']"));
+  const auto set = SetOf(*model);
+  EXPECT_TRUE(set->of(kCluster).contains(kStore));
+  EXPECT_FALSE(SetOf(*model, "greeter")->of(kCluster).contains(kStore)) << "a caller's sidecar";
+  EXPECT_FALSE(SetOf(*ModelOf(LocalYaml("retries: 2")))->of(kCluster).contains(kStore));
   // It is there before the listener that names it.
-  const auto set = SetOf(yaml);
   const std::vector<Reference>& needs = set->of(kListener).at("inbound")->references;
   EXPECT_NE(std::ranges::find(needs, Reference{kCluster, kStore}), needs.end());
+}
+
+TEST(TokenStore, TheKeyIsTheServicesOwnWhereThePolicyNamesNone) {
+  const std::string yaml =
+      kSlice + PolicyYaml("IdempotencyPolicy", "mode: Shared, store: {addresses: ['redis:1']}");
+  const TokenKeys keys = *TokenKeys::Parse("0123456789abcdef0123456789abcdef");
+  const auto model = ModelOf(yaml, keys);
+  const auto domain = DomainOf(*model);
+  const std::string key = keys.Of({"shop", "orders"});
+  EXPECT_EQ(domain.store().key().inline_bytes(), key);
+  EXPECT_EQ(domain.id(), DomainOf(*ModelOf(yaml)).id()) << "another key is no other domain";
+  EXPECT_EQ(domain.id(), RolloutsOf(*model, {})[0].domain);
+  EXPECT_NE(domain.id(), DomainOf(SharedYaml("addresses: ['redis:1']")).id()) << "a file is";
+  // It stands in one resource of those who need it, and nowhere else.
+  const auto holds = [&](const ResourceSet& set) {
+    Lines names;
+    for (const ResourceType type : kResourceTypes) {
+      for (const auto& [name, resource] : set.of(type)) {
+        if (resource->body.value().find(key) != std::string::npos) names.push_back(name);
+      }
+    }
+    return names;
+  };
+  EXPECT_EQ(holds(*SetOf(*model)), Lines{"inbound"});
+  EXPECT_EQ(holds(*SetOf(*model, "greeter")), Lines{});
+}
+
+TEST(TokenStore, APolicyWithoutAKeyIsInForceNowhere) {
+  const std::string yaml =
+      kSlice + PolicyYaml("IdempotencyPolicy", "mode: Shared, store: {addresses: ['redis:1']}");
+  const BuiltModel built = BuildModel(DecodeFile(kServices + yaml, "f").objects);
+  EXPECT_EQ(built.problems.size(), 1u);
+  const auto set = SetOf(*built.model);
+  EXPECT_FALSE(set->of(kCluster).contains(kStore));
+  EXPECT_NE(ManagerOf(*set, "inbound").http_filters(0).name(), kFilter);
+  EXPECT_NE(ManagerOf(*set, "outbound").http_filters(0).name(), kFilter);
+  EXPECT_TRUE(Host(*set, kOrders80).routes(0).typed_per_filter_config().empty());
+  EXPECT_TRUE(RolloutsOf(*built.model, {}).empty());
 }
 
 TEST(TokenStore, TlsProvesWhoTheServerIs) {
