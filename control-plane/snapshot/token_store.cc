@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <set>
+#include <vector>
 
 #include "control-plane/snapshot/cluster_policy.h"
 #include "control-plane/snapshot/parts.h"
@@ -37,8 +38,7 @@ std::string NameOf(const StoreAddress& address) {
   return address.host.ends_with('.') ? address.host.substr(0, address.host.size() - 1) : address.host;
 }
 
-void SetTls(Cluster& cluster, const TokenStoreRule& rule) {
-  const StoreTls& tls = *rule.tls;
+void SetTls(Cluster& cluster, const StoreTls& tls, const std::vector<StoreAddress>& addresses) {
   UpstreamTlsContext context;
   auto& common = *context.mutable_common_tls_context();
   common.mutable_tls_params()->set_tls_minimum_protocol_version(TlsParameters::TLSv1_2);
@@ -55,13 +55,13 @@ void SetTls(Cluster& cluster, const TokenStoreRule& rule) {
     AddName(validation, SubjectAltNameMatcher::DNS, sni);
   } else {
     std::set<std::string> hosts;
-    for (const StoreAddress& address : rule.addresses) {
+    for (const StoreAddress& address : addresses) {
       const std::string name = NameOf(address);
       if (!hosts.insert(name).second) continue;
       AddName(validation, address.is_name ? SubjectAltNameMatcher::DNS : SubjectAltNameMatcher::IP_ADDRESS,
               name);
     }
-    if (hosts.size() == 1 && rule.addresses.front().is_name) sni = *hosts.begin();
+    if (hosts.size() == 1 && addresses.front().is_name) sni = *hosts.begin();
   }
   context.set_sni(sni);
   cluster.mutable_transport_socket()->set_name("envoy.transport_sockets.tls");
@@ -98,7 +98,7 @@ Cluster MakeStoreCluster(const ObjectName& service, const TokenStoreRule& rule) 
     address.set_address(one.host);
     address.set_port_value(one.port);
   }
-  if (rule.tls.has_value()) SetTls(cluster, rule);
+  if (rule.tls.has_value()) SetTls(cluster, *rule.tls, rule.addresses);
   return cluster;
 }
 
