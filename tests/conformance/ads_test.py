@@ -6,6 +6,7 @@ Usage: ads_test.py <pillion-control-plane> <pillionctl> <mesh directory> <protos
 import base64
 import hashlib
 import hmac
+import io
 import os
 import queue
 import re
@@ -45,9 +46,11 @@ class ControlPlane:
     def start(self):
         self.process = subprocess.Popen(
             [CONTROL_PLANE, "--config-dir", self.directory, "--listen", "%s:%d" % (xds_peer.HOST, self.port)] + self.flags,
-            stderr=subprocess.PIPE, text=True)
+            stderr=subprocess.PIPE)
+        # A character is a byte, whatever is written there.
+        lines = io.TextIOWrapper(self.process.stderr, encoding="latin-1", newline="\n")
         self.log = []
-        for line in self.process.stderr:
+        for line in lines:
             self.log.append(line)
             found = re.search(r"listening on .* \(port (\d+)\)", line)
             if found:
@@ -55,7 +58,7 @@ class ControlPlane:
                 break
         else:
             raise AssertionError("did not start: " + "".join(self.log))
-        self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
+        self.reader = threading.Thread(target=lambda: self.log.extend(lines), daemon=True)
         self.reader.start()
 
     def stop(self):
@@ -383,7 +386,7 @@ class AdsTest(unittest.TestCase):
         shown = subprocess.run([PILLIONCTL, "status", "--address", "%s:%d" % (xds_peer.HOST, self.plane.port)], check=True,
                                stdout=subprocess.PIPE).stdout
         self.assertEqual(self.plane.stop(), 0)
-        shown += "".join(self.plane.log).encode()
+        shown += "".join(self.plane.log).encode("latin-1")
         self.assertIn(b"no thanks", shown)
         for secret in (key, master):
             self.assertFalse([one for one in spellings(secret) if one in shown])
