@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "control-plane/admin/control_service.h"
 #include "control-plane/model/model.h"
+#include "control-plane/model/token_keys.h"
 #include "control-plane/server/ads_service.h"
 #include "control-plane/server/server.h"
 #include "control-plane/snapshot/build.h"
@@ -25,8 +27,27 @@ namespace {
 // Streams are ended by us first; this is for a peer that does not read, or keeps an idle connection open.
 constexpr std::chrono::seconds kShutdownPatience{1};
 
-void Load(const Directory& directory, ControlService& control, AdsService& ads) {
-  BuiltModel built = BuildModel(directory.objects());
+// Null where `path` is "". nullopt: the file is no key, which was said.
+std::optional<std::unique_ptr<const TokenKeys>> ReadTokenKeys(const std::string& path) {
+  if (path.empty()) return nullptr;
+  std::string error;
+  const std::optional<std::string> text = ReadWholeFile(path, error);
+  if (!text.has_value()) {
+    spdlog::error("--token-key-file: {} cannot be read: {}", path, error);
+    return std::nullopt;
+  }
+  const std::optional<TokenKeys> keys = TokenKeys::Parse(*text);
+  if (!keys.has_value()) {
+    spdlog::error("--token-key-file: {}: expected 32 bytes, or 64 hexadecimal digits, found {} bytes", path,
+                  text->size());
+    return std::nullopt;
+  }
+  return std::make_unique<const TokenKeys>(*keys);
+}
+
+// `keys` may be null.
+void Load(const Directory& directory, const TokenKeys* keys, ControlService& control, AdsService& ads) {
+  BuiltModel built = BuildModel(directory.objects(), keys);
   std::vector<Problem> problems = directory.problems();
   problems.insert(problems.end(), built.problems.begin(), built.problems.end());
   const std::vector<Problem> overrides = ProblemsOfOverrides(*built.model);
@@ -39,7 +60,15 @@ void Load(const Directory& directory, ControlService& control, AdsService& ads) 
   ads.Publish(std::move(built.model));
 }
 
-int Run(const std::string& config_dir, const std::string& listen) {
+struct Flags {
+  std::string config_dir;
+  std::string listen = "127.0.0.1:15010";
+  std::string token_key_file;
+};
+
+int Run(const Flags& flags) {
+  const auto keys = ReadTokenKeys(flags.token_key_file);
+  if (!keys.has_value()) return 1;
   // Blocked before any thread exists, so that only sigwait below takes them.
   sigset_t signals;
   sigemptyset(&signals);
@@ -49,22 +78,22 @@ int Run(const std::string& config_dir, const std::string& listen) {
 
   AdsService ads;
   ControlService control(ads);
-  Watch watch(config_dir);
-  Directory directory(config_dir);
+  Watch watch(flags.config_dir);
+  Directory directory(flags.config_dir);
   // Before listening: a sidecar that connects at once must not be told that the mesh is empty.
   directory.Reload();
-  Load(directory, control, ads);
+  Load(directory, keys->get(), control, ads);
 
   int port = 0;
-  const std::unique_ptr<grpc::Server> server = StartServer(listen, {&ads, &control}, port);
+  const std::unique_ptr<grpc::Server> server = StartServer(flags.listen, {&ads, &control}, port);
   if (server == nullptr) {
-    spdlog::error("--listen: cannot listen on {}", listen);
+    spdlog::error("--listen: cannot listen on {}", flags.listen);
     return 1;
   }
-  spdlog::info("listening on {} (port {})", listen, port);
+  spdlog::info("listening on {} (port {})", flags.listen, port);
   std::thread loader([&] {
     while (watch.Wait()) {
-      if (directory.Reload()) Load(directory, control, ads);
+      if (directory.Reload()) Load(directory, keys->get(), control, ads);
     }
   });
 
@@ -85,12 +114,15 @@ int Run(const std::string& config_dir, const std::string& listen) {
 
 int main(int argc, char** argv) {
   CLI::App app("Tells the sidecars of a mesh what to do.", "pillion-control-plane");
-  std::string config_dir;
-  std::string listen = "127.0.0.1:15010";
-  app.add_option("--config-dir", config_dir, "Directory of YAML files; changes take effect at once")
+  pillion::control::Flags flags;
+  app.add_option("--config-dir", flags.config_dir, "Directory of YAML files; changes take effect at once")
       ->required()
       ->check(CLI::ExistingDirectory);
-  app.add_option("--listen", listen, "ip:port for sidecars and pillionctl")->capture_default_str();
+  app.add_option("--listen", flags.listen, "ip:port for sidecars and pillionctl")->capture_default_str();
+  app.add_option(
+      "--token-key-file", flags.token_key_file,
+      "32 bytes, or 64 hexadecimal digits, read at the start: what the keys are made of that sidecars "
+      "seal answers with in Redis (IdempotencyPolicy of mode Shared)");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -98,5 +130,5 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 1;
   }
   spdlog::set_default_logger(spdlog::stderr_logger_mt("control-plane"));
-  return pillion::control::Run(config_dir, listen);
+  return pillion::control::Run(flags);
 }

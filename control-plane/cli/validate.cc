@@ -40,7 +40,9 @@ std::vector<Problem> ValidateFiles(const std::vector<std::string>& paths) {
     }
     objects.insert(objects.end(), found.begin(), found.end());
   }
-  const BuiltModel built = BuildModel(objects);
+  // Whether the control plane has keys is not in the files. Nothing is sent of what these are in.
+  const TokenKeys keys = TokenKeys::Worthless();
+  const BuiltModel built = BuildModel(objects, &keys);
   Append(problems, built.problems);
   Append(problems, ProblemsOfOverrides(*built.model));
   return problems;

@@ -10,6 +10,7 @@
 namespace pillion::control {
 
 // Of all files together: references may cross files. A directory stands for its *.yaml, *.yml and *.json.
+// The control plane is taken to have a --token-key-file.
 std::vector<Problem> ValidateFiles(const std::vector<std::string>& paths);
 
 }  // namespace pillion::control

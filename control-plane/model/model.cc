@@ -14,7 +14,10 @@ namespace {
 // Lives for one BuildModel.
 class Builder {
  public:
-  explicit Builder(const std::vector<std::shared_ptr<const Object>>& objects) { Sort(objects); }
+  // `keys` may be null.
+  Builder(const std::vector<std::shared_ptr<const Object>>& objects, const TokenKeys* keys) : keys_(keys) {
+    Sort(objects);
+  }
 
   BuiltModel Build() {
     for (const Service* service : services_) AddService(*service);
@@ -33,10 +36,8 @@ class Builder {
       AddToTargets(*policy, &MeshService::fault, &MeshRule::fault, "FaultPolicy");
     for (const RateLimitPolicy* policy : rate_limits_)
       AddToTargets(*policy, &MeshService::rate_limit, &MeshRule::rate_limit, "RateLimitPolicy");
-    for (const auto* policy : tokens_) {
-      AddToServices(*policy, &MeshService::tokens, "IdempotencyPolicy");
-      CheckKeys(*policy);
-    }
+    for (const auto* policy : tokens_) AddTokens(*policy);
+    MakeTokenKeys();
     for (const XdsOverride* policy : overrides_) {
       AddToTargets(*policy, &MeshService::override_, &MeshRule::override_, "XdsOverride");
       if (policy->targets.empty()) AddToMesh(*policy);
@@ -65,7 +66,9 @@ class Builder {
                     std::optional<Rule> MeshRule::* of_rule, const char* kind);
   template <typename Policy, typename Rule>
   void AddToServices(const Policy& policy, std::optional<Rule> MeshService::* slot, const char* kind);
+  void AddTokens(const IdempotencyPolicy& policy);
   void CheckKeys(const IdempotencyPolicy& policy);
+  void MakeTokenKeys();
   void AddTracing(const TracingPolicy& policy);
   void AddToMesh(const XdsOverride& policy);
   void Attach();
@@ -95,6 +98,7 @@ class Builder {
   std::vector<const IdempotencyPolicy*> tokens_;
   std::vector<const XdsOverride*> overrides_;
 
+  const TokenKeys* const keys_;
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
   std::map<std::string, ObjectName> cluster_ips_;  // whose each is
   std::map<ObjectName, bool> peer_services_;
@@ -163,6 +167,7 @@ void Builder::AddService(const Service& service) {
                    .fault = {},
                    .rate_limit = {},
                    .tokens = {},
+                   .token_key = {},
                    .override_ = {}};
   for (const ServicePort& port : service.ports) {
     if (port.protocol == AppProtocol::kNotHttp) continue;
@@ -382,21 +387,42 @@ void Builder::AddToServices(const Policy& policy, std::optional<Rule> MeshServic
   }
 }
 
+// What needs a key of ours: it names no file of the sidecars.
+bool NeedsTokenKey(const TokenRule& rule) { return rule.store.has_value() && rule.store->key_file.empty(); }
+
+// A policy without a key is not there at all: what is half in force, at callers or at pods, protects nobody.
+void Builder::AddTokens(const IdempotencyPolicy& policy) {
+  if (keys_ == nullptr && NeedsTokenKey(policy.rule)) {
+    return Report(
+        policy.metadata, "spec.store",
+        "expected keyFile, or a control plane with --token-key-file: answers would be stored as they "
+        "are. The policy has no effect");
+  }
+  AddToServices(policy, &MeshService::tokens, "IdempotencyPolicy");
+  CheckKeys(policy);
+}
+
+void Builder::MakeTokenKeys() {
+  for (auto& [name, service] : model_->services) {
+    if (service.tokens.has_value() && NeedsTokenKey(*service.tokens)) service.token_key = keys_->Of(name);
+  }
+}
+
 // Keys are known to one process. The policy stays: what it says must not run twice is refused while nobody
 // can tell, and not let through.
 void Builder::CheckKeys(const IdempotencyPolicy& policy) {
-  if (!policy.rule.keeps_keys()) return;
+  if (!policy.rule.keys_of_one_process()) return;
   for (const Target& target : policy.targets) {
     const MeshService* const service = Find(target.name);
     if (service == nullptr) continue;
     for (const MeshPort& port : service->ports) {
       if (const size_t ready = ReadyEndpoints(port); ready > 1) {
-        Report(policy.metadata, "spec.key_source",
-               "expected Mint or Passthrough, or a Service with one endpoint: keys are known to one process, "
-               "and " +
-                   target.name.ToString() + ":" + std::to_string(port.port) + " has " +
-                   std::to_string(ready) +
-                   " that are ready; until it has one its requests with keys are refused (503)");
+        Report(
+            policy.metadata, "spec.key_source",
+            "expected Mint or Passthrough, mode: Shared, or a Service with one endpoint: keys are known to "
+            "one process, and " +
+                target.name.ToString() + ":" + std::to_string(port.port) + " has " + std::to_string(ready) +
+                " that are ready; until it has one its requests with keys are refused (503)");
       }
     }
   }
@@ -528,8 +554,8 @@ const MeshTracing* Model::TracingOf(const ObjectName& service) const {
   return mesh_wide_tracing.has_value() ? &*mesh_wide_tracing : nullptr;
 }
 
-BuiltModel BuildModel(const std::vector<std::shared_ptr<const Object>>& objects) {
-  return Builder(objects).Build();
+BuiltModel BuildModel(const std::vector<std::shared_ptr<const Object>>& objects, const TokenKeys* keys) {
+  return Builder(objects, keys).Build();
 }
 
 }  // namespace pillion::control

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control-plane/model/objects.h"
+#include "control-plane/model/token_keys.h"
 
 namespace pillion::control {
 
@@ -88,7 +89,9 @@ struct MeshService {
   std::optional<FaultRule> fault;           // for requests whose rule has none
   std::optional<RateLimitRule> rate_limit;  // what each pod's sidecar takes
   std::optional<TokenRule> tokens;          // requests run at most once
-  std::optional<OverrideRule> override_;    // its route also where a rule has none
+  // Secret: what answers are sealed with in the store of `tokens`. "": the sidecars have a file, or no store.
+  std::string token_key;
+  std::optional<OverrideRule> override_;  // its route also where a rule has none
 
   const MeshPort* FindPort(uint16_t port) const;
   // Those that count for clients of the namespace; a consumer's own replace the producer's.
@@ -119,7 +122,9 @@ struct BuiltModel {
   std::vector<Problem> problems;
 };
 
-BuiltModel BuildModel(const std::vector<std::shared_ptr<const Object>>& objects);
+// `keys` null: there are none, and policies that need one have no effect, which is said.
+BuiltModel BuildModel(const std::vector<std::shared_ptr<const Object>>& objects,
+                      const TokenKeys* keys = nullptr);
 
 // One match of one rule with its place in the order of precedence.
 struct RankedMatch {

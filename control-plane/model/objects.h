@@ -433,6 +433,36 @@ struct RateLimitPolicy {
 // Who names requests (IdempotencyPolicySpec.KeySource).
 enum class KeySource : uint8_t { kMint, kApp, kAppOrMint, kPassthrough };
 
+struct StoreAddress {
+  std::string host;  // an IP address in its canonical spelling, or a DNS name in lower case
+  uint16_t port = 0;
+  bool is_name = false;
+  auto operator<=>(const StoreAddress&) const = default;
+};
+
+struct StoreTls {
+  std::string ca_file;
+  std::string certificate_file;  // "": none, as the next
+  std::string private_key_file;
+  std::string server_name;  // "": one of the hosts
+};
+
+// Where records are that all pods of a Service share. Files are the sidecars'. What is not said is the
+// sidecar's default.
+struct TokenStoreRule {
+  std::vector<StoreAddress> addresses;  // never empty, none twice
+  std::optional<StoreTls> tls;
+  std::string user;           // "": the server's default, as the next
+  std::string password_file;  // never "" with a user
+  std::string key_file;       // "": the key is made of the control plane's
+  std::optional<std::chrono::milliseconds> lease;
+  std::optional<uint32_t> replicas;
+  std::optional<std::chrono::milliseconds> replica_wait;
+  std::optional<std::chrono::milliseconds> unconfirmed_doubt;
+  bool bypass = false;  // when it is down
+  bool trust_unseen_settings = false;
+};
+
 // Of a Service whose requests run at most once. What is not said is the sidecar's default.
 struct TokenRule {
   KeySource key_source = KeySource::kMint;
@@ -441,6 +471,8 @@ struct TokenRule {
   // Keys count, and sidecars keep records of them.
   bool keeps_keys() const { return key_source == KeySource::kApp || key_source == KeySource::kAppOrMint; }
   bool has_domain() const { return key_source != KeySource::kPassthrough; }
+  std::optional<TokenStoreRule> store;  // mode Shared
+  bool keys_of_one_process() const { return keeps_keys() && !store.has_value(); }
   std::vector<std::string> methods;
   std::vector<std::string> grpc_methods;  // paths
   std::optional<std::chrono::milliseconds> validity;

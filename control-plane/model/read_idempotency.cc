@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "control-plane/model/read.h"
+#include "control-plane/model/read_token_store.h"
 #include "sidecar/config/field_path.h"
 
 namespace pillion::control {
@@ -84,7 +85,7 @@ void ReadKeys(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& report
   }
   const bool of_records = spec.has_validity() || spec.has_max_execution() || spec.on_concurrent() != 0 ||
                           spec.retain() != 0 || spec.release_on_size() > 0 || spec.has_unknown_status() ||
-                          spec.has_limits();
+                          spec.has_limits() || spec.mode() != 0 || spec.has_store();
   if (!rule.has_domain() && of_records)
     report.Add("spec.key_source",
                "expected nothing but methods and retries with Passthrough: no records are kept");
@@ -103,6 +104,24 @@ void ReadLimits(const IdempotencyPolicySpec::Limits& limits, TokenRule& rule, Re
   read(limits.has_records(), limits.records(), 1, 100'000'000, "records", rule.records);
   ReadWithin(limits.has_bytes(), limits.bytes(), int64_t{65'536}, int64_t{1} << 50, "spec.limits.bytes",
              rule.bytes, report);
+}
+
+void ReadMode(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& report) {
+  if (!rule.has_domain()) return;  // ReadKeys has said it
+  if (spec.mode() != IdempotencyPolicySpec::Shared) {
+    if (spec.has_store()) report.Add("spec.store", "expected only with mode: Shared");
+    return;
+  }
+  const auto refuse = [&](bool said, const char* name) {
+    if (said)
+      report.Add(std::string("spec.limits.") + name,
+                 "expected none with mode: Shared: how much there is room for is the Redis server's to say "
+                 "(maxmemory)");
+  };
+  refuse(spec.limits().has_records(), "records");
+  refuse(spec.limits().has_bytes(), "bytes");
+  if (!spec.has_store()) return report.Add("spec", "expected store with mode: Shared");
+  rule.store = ReadTokenStore(spec.store(), report);
 }
 
 }  // namespace
@@ -129,6 +148,7 @@ std::optional<IdempotencyPolicy> Read(const kube::policy::v1alpha1::IdempotencyP
   ReadWithin(spec.has_retries(), spec.retries(), 0, 10, "spec.retries", rule.retries, report);
   ReadLimits(spec.limits(), rule, report);
   ReadKeys(spec, rule, report);
+  ReadMode(spec, rule, report);
   if (report.failed()) return std::nullopt;
   return policy;
 }

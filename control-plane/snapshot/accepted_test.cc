@@ -49,6 +49,7 @@ constexpr char kMesh[] = R"(
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: HealthPolicy, metadata: {name: j}, spec: {targetRefs: [{kind: Service, name: $c}], healthCheck: {tcp: {}, interval: $1s}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: RetryPolicy, metadata: {name: q}, spec: {targetRefs: [{kind: Service, name: $otel}], retryOn: [$retriable-headers, retriable-status-codes, $cancelled], codes: [$503], headers: [{name: $x, value: "$v"}, {name: $y}], idempotent: $true, attempts: $3, perTryTimeout: $1s, perTryIdleTimeout: $2s, maxRetryAfter: $3s, budget: {percent: $50, perSecond: $3}, hedge: {percentile: $90, atLeast: $10ms, onPerTryTimeout: $true}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: i}, spec: {targetRefs: [{kind: Service, name: $a}], methods: [$POST], grpcMethods: ["$/a.B/C"], validity: $90s, maxExecution: $10s, onConcurrent: $Conflict, retain: $Tombstone, releaseOn: [$503], unknownStatus: $504, retries: $4, keySource: $App, require: $true, appValidity: $24h, limits: {requestBytes: $9, responseBytes: $8, waiters: $7, records: $6, bytes: $65536}}}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: k}, spec: {targetRefs: [{kind: Service, name: $c}], mode: $Shared, keySource: $AppOrMint, store: {addresses: ["$redis:6379", "$10.0.0.7:6379"], tls: {caFile: "$/ca", certificateFile: "$/c", privateKeyFile: "$/k", serverName: $redis}, user: $u, passwordFile: "$/p", keyFile: "$/key", lease: $10s, replicas: $0, replicaWait: $50ms, unconfirmedDoubt: $15s, onDown: $Bypass, trustUnseenSettings: $true}}}
 --- {apiVersion: policy.pillion.dev/v1alpha1, kind: TracingPolicy, metadata: {name: t}, spec: {collector: {name: otel, port: $4317}, samplingPercent: $50}}
 )";
 
@@ -162,22 +163,27 @@ std::vector<std::string> Documents() {
   return documents;
 }
 
-// In parts that run beside each other: each of every fourth document.
-constexpr size_t kParts = 4;
-class AcceptedTest : public ::testing::TestWithParam<size_t> {};
-INSTANTIATE_TEST_SUITE_P(Parts, AcceptedTest, ::testing::Range(size_t{0}, kParts));
-
-TEST_P(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
+NodeFacts FactsOf(const std::string& service) {
   envoy::config::core::v3::Node node;
   node.set_id("n");
-  node.set_cluster("a");
+  node.set_cluster(service);
   auto& metadata = *node.mutable_metadata()->mutable_fields();
   metadata["inbound_listener"].set_string_value("127.0.0.1:15006");
   metadata["app"].set_string_value("127.0.0.1:8080");
   metadata["outbound_listener"].set_string_value("10.0.0.1:80");  // what a cluster IP may be as well
   metadata["interception"].set_string_value("redirect");
   node.mutable_locality()->set_zone("z");
-  const NodeFacts facts = ReadNode(node);
+  return ReadNode(node);
+}
+
+// In parts that run beside each other: each of every fourth document.
+constexpr size_t kParts = 4;
+class AcceptedTest : public ::testing::TestWithParam<size_t> {};
+INSTANTIATE_TEST_SUITE_P(Parts, AcceptedTest, ::testing::Range(size_t{0}, kParts));
+
+TEST_P(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
+  const NodeFacts facts = FactsOf("a");
+  const NodeFacts shared_facts = FactsOf("c");
   std::vector<std::vector<std::shared_ptr<const Object>>> good;
   for (const std::string& document : Documents()) {
     std::string text = document;
@@ -189,7 +195,11 @@ TEST_P(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
   std::vector<std::shared_ptr<const Object>> all;
   for (const auto& objects : good) all.insert(all.end(), objects.begin(), objects.end());
   const auto usual = BuildSnapshot(*BuildModel(all).model, facts);
+  const auto shared_usual = BuildSnapshot(*BuildModel(all).model, shared_facts);
   ASSERT_TRUE(CheckAsSidecar(*usual).empty());
+  ASSERT_TRUE(CheckAsSidecar(*shared_usual).empty());
+  ASSERT_TRUE(shared_usual->of(ResourceType::kCluster).contains("token-store|c.default.svc.cluster.local"))
+      << "or what is said of stores was not tested";
   for (const Problem& problem : ProblemsOfOverrides(*BuildModel(all).model))
     ADD_FAILURE() << problem.ToString();
   envoy::config::endpoint::v3::ClusterLoadAssignment assignment;
@@ -211,7 +221,10 @@ TEST_P(AcceptedTest, WhatTheModelTakesEverySidecarTakes) {
         for (size_t other = 0; other < good.size(); ++other) {
           if (other != d) objects.insert(objects.end(), good[other].begin(), good[other].end());
         }
-        const auto refused = CheckAsSidecar(*BuildSnapshot(*BuildModel(objects).model, facts), usual.get());
+        const auto model = BuildModel(objects).model;
+        auto refused = CheckAsSidecar(*BuildSnapshot(*model, facts), usual.get());
+        const auto at_shared = CheckAsSidecar(*BuildSnapshot(*model, shared_facts), shared_usual.get());
+        refused.insert(refused.end(), at_shared.begin(), at_shared.end());
         ASSERT_TRUE(refused.empty()) << refused[0] << "\n" << text;
       }
     }

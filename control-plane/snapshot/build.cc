@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "control-plane/snapshot/parts.h"
+#include "control-plane/snapshot/token_store.h"
 #include "control-plane/snapshot/tokens.h"
 #include "sidecar/base/check.h"
 
@@ -70,6 +71,25 @@ void AddOutbound(ResourceSet& set, const Model& model, const NodeFacts& node, co
   AddListener(set, listener, tracing, std::move(references));
 }
 
+void AddInbound(ResourceSet& set, const Model& model, const NodeFacts& node, const LocalApp& local) {
+  const MeshService* const own = model.FindService(node.service);
+  const std::string cluster = InboundCluster(node.service, local);
+  set.Add(ResourceType::kCluster, cluster, MakeInboundCluster(cluster, local.app, LocalProtocol(own, local)));
+  const RateLimitRule* const limit =
+      own != nullptr && own->rate_limit.has_value() ? &*own->rate_limit : nullptr;
+  set.Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster, limit),
+          {{ResourceType::kCluster, cluster}});
+  std::vector<Reference> references = {{ResourceType::kRoutes, kInbound}};
+  if (own != nullptr && own->tokens.has_value() && own->tokens->store.has_value()) {
+    const auto store = MakeStoreCluster(own->name, *own->tokens->store);
+    set.Add(ResourceType::kCluster, store.name(), store);
+    references.push_back({ResourceType::kCluster, store.name()});
+  }
+  const MeshTracing* const tracing = model.TracingOf(node.service);
+  AddListener(set, MakeInboundListener(node, local.inbound, tracing, limit != nullptr, own), tracing,
+              std::move(references));
+}
+
 }  // namespace
 
 Problem AsProblem(const OverrideRule& rule, const std::string& path, const std::string& error) {
@@ -126,21 +146,8 @@ std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeF
       set->Add(ResourceType::kEndpoints, cluster, MakeEndpoints(service, port, node.zone));
     }
   }
-  const MeshTracing* tracing = model.TracingOf(node.service);
   if (node.outbound.has_value()) AddOutbound(*set, model, node, *node.outbound, stamped);
-  if (node.local.has_value()) {
-    const LocalApp& local = *node.local;
-    const std::string cluster = InboundCluster(node.service, local);
-    const AppProtocol protocol = LocalProtocol(model.FindService(node.service), local);
-    set->Add(ResourceType::kCluster, cluster, MakeInboundCluster(cluster, local.app, protocol));
-    const MeshService* const own = model.FindService(node.service);
-    const RateLimitRule* const limit =
-        own != nullptr && own->rate_limit.has_value() ? &*own->rate_limit : nullptr;
-    set->Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster, limit),
-             {{ResourceType::kCluster, cluster}});
-    AddListener(*set, MakeInboundListener(node, local.inbound, tracing, limit != nullptr, own), tracing,
-                {{ResourceType::kRoutes, kInbound}});
-  }
+  if (node.local.has_value()) AddInbound(*set, model, node, *node.local);
   set->Seal();
   PILLION_CHECK(set->DanglingReferences().empty());
   return set;

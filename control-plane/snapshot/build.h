@@ -4,6 +4,7 @@
 //   Cluster            outbound|<port>||<service>.<namespace>.svc.cluster.local   one per HTTP port (EDS)
 //                      inbound|<app port>||<...>                                  the local app (static)
 //                      invalid-backend                                            no endpoints: answers 503
+//                      token-store|<service>.<namespace>.svc.cluster.local        its records of tokens
 //   ClusterLoadAssignment   as its cluster
 //   Listener           outbound, inbound
 //   RouteConfiguration outbound, inbound

@@ -232,9 +232,10 @@ Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address
     filters.insert(kTokenFilter);
     sidecar::v1::TokenDomain& domain = *tokens.add_domains();
     domain = MakeTokenDomain(own->name, *own->tokens);
+    if (!own->token_key.empty()) domain.mutable_store()->mutable_key()->set_inline_bytes(own->token_key);
     const SocketAddress known_as =
         node.local.has_value() ? node.local->inbound_known_as.value_or(address) : address;
-    domain.set_keys_elsewhere(own->tokens->keeps_keys() && !KnowsKeys(*own, known_as));
+    domain.set_keys_elsewhere(own->tokens->keys_of_one_process() && !KnowsKeys(*own, known_as));
   }
   Listener listener = MakeListener(kInbound, address,
                                    MakeManager(kInbound, kInbound, node, tracing, peering, filters, tokens));

@@ -59,7 +59,7 @@ std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers, 
     const uint64_t domain = MakeTokenDomain(name, *service.tokens).id();
     for (const MeshPort& port : service.ports) {
       rollouts.push_back(RolloutOf(name, port, domain, enforcers, patient));
-      rollouts.back().keys_refused = service.tokens->keeps_keys() && rollouts.back().endpoints > 1;
+      rollouts.back().keys_refused = service.tokens->keys_of_one_process() && rollouts.back().endpoints > 1;
     }
   }
   return rollouts;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "control-plane/snapshot/parts.h"
+#include "control-plane/snapshot/token_store.h"
 #include "sidecar/base/serialize_in_order.h"
 
 namespace pillion::control {
@@ -41,7 +42,16 @@ void SetKeys(TokenDomain& domain, const ObjectName& service, const TokenRule& ru
   for (const std::string& method : rule.methods) domain.add_methods(method);
   for (const std::string& method : rule.grpc_methods) domain.add_grpc_methods(method);
   // Of the Service alone: what was promised of a key holds though the policy changes.
-  domain.set_keys(HashOf(service.ToString() + "|local keys"));
+  domain.set_keys(HashOf(service.ToString() + (rule.store.has_value() ? "|shared keys" : "|local keys")));
+}
+
+// Of all that `domain` says but who one is to the server: whoever that is, the records are the same.
+uint64_t IdOf(const TokenDomain& domain, const ObjectName& service, const TokenRule& rule) {
+  if (!rule.store.has_value()) return HashOf(service.ToString() + "|local|" + SerializeInOrder(domain));
+  TokenDomain said = domain;
+  said.mutable_store()->clear_user();
+  said.mutable_store()->clear_password();
+  return HashOf(service.ToString() + "|shared|" + StoreIdentity(*rule.store) + '|' + SerializeInOrder(said));
 }
 
 }  // namespace
@@ -60,7 +70,8 @@ TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule) {
   if (rule.records.has_value()) domain.mutable_max_records()->set_value(*rule.records);
   if (rule.bytes.has_value()) domain.mutable_max_bytes()->set_value(*rule.bytes);
   SetKeys(domain, service, rule);
-  domain.set_id(HashOf(service.ToString() + "|local|" + SerializeInOrder(domain)));
+  if (rule.store.has_value()) *domain.mutable_store() = MakeTokenStore(service, *rule.store);
+  domain.set_id(IdOf(domain, service, rule));
   return domain;
 }
 
@@ -83,6 +94,7 @@ void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service) 
   const TokenRule& rule = *service.tokens;
   sidecar::v1::TokenPolicy policy;
   policy.set_key_source(KeySourceOf(rule));
+  policy.set_shared(rule.store.has_value());
   if (rule.has_domain()) policy.set_domain(MakeTokenDomain(service.name, rule).id());
   for (const std::string& method : rule.methods) policy.add_methods(method);
   for (const std::string& method : rule.grpc_methods) policy.add_grpc_methods(method);

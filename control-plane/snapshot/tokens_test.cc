@@ -109,11 +109,12 @@ TEST(Tokens, WhoHasSeveralEndpointsIsToldThatKeysAreRefused) {
   EXPECT_EQ(ProblemsOf(policy + Slice({"10.0.0.1"})), Lines{});
   const Lines problems = ProblemsOf(policy + Slice({"10.0.0.1", "10.0.0.2"}));
   ASSERT_EQ(problems.size(), 1u);
-  EXPECT_NE(problems[0].find(
-                "spec.keySource: expected Mint or Passthrough, or a Service with one endpoint: keys are "
-                "known to one process, and shop/orders:80 has 2 that are ready; until it has one its "
-                "requests with keys are refused (503)"),
-            std::string::npos)
+  EXPECT_NE(
+      problems[0].find(
+          "spec.keySource: expected Mint or Passthrough, mode: Shared, or a Service with one endpoint: keys "
+          "are known to one process, and shop/orders:80 has 2 that are ready; until it has one its "
+          "requests with keys are refused (503)"),
+      std::string::npos)
       << problems[0];
   EXPECT_EQ(ProblemsOf(KeysYaml("retries: 1") + Slice({"10.0.0.1", "10.0.0.2"})), Lines{});
   EXPECT_EQ(ProblemsOf(KeysYaml("keySource: Passthrough") + Slice({"10.0.0.1", "10.0.0.2"})), Lines{});

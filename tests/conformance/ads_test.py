@@ -3,6 +3,10 @@
 
 Usage: ads_test.py <pillion-control-plane> <pillionctl> <mesh directory> <protos directory>
 """
+import base64
+import hashlib
+import hmac
+import io
 import os
 import queue
 import re
@@ -36,15 +40,17 @@ METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregate
 
 class ControlPlane:
     def __init__(self, directory):
-        self.directory, self.port = directory, 0
+        self.directory, self.port, self.flags = directory, 0, []
         self.start()
 
     def start(self):
         self.process = subprocess.Popen(
-            [CONTROL_PLANE, "--config-dir", self.directory, "--listen", "%s:%d" % (xds_peer.HOST, self.port)],
-            stderr=subprocess.PIPE, text=True)
+            [CONTROL_PLANE, "--config-dir", self.directory, "--listen", "%s:%d" % (xds_peer.HOST, self.port)] + self.flags,
+            stderr=subprocess.PIPE)
+        # A character is a byte, whatever is written there.
+        lines = io.TextIOWrapper(self.process.stderr, encoding="latin-1", newline="\n")
         self.log = []
-        for line in self.process.stderr:
+        for line in lines:
             self.log.append(line)
             found = re.search(r"listening on .* \(port (\d+)\)", line)
             if found:
@@ -52,7 +58,7 @@ class ControlPlane:
                 break
         else:
             raise AssertionError("did not start: " + "".join(self.log))
-        self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
+        self.reader = threading.Thread(target=lambda: self.log.extend(lines), daemon=True)
         self.reader.start()
 
     def stop(self):
@@ -140,6 +146,18 @@ class Client:
 def status(port):
     return subprocess.run([PILLIONCTL, "status", "--address", "%s:%d" % (xds_peer.HOST, port)], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
+
+
+def derived(master, info):
+    """The first 32 bytes that HKDF-SHA256 (RFC 5869) makes, without salt."""
+    secret = hmac.new(bytes(32), master, hashlib.sha256).digest()
+    return hmac.new(secret, info + b"\x01", hashlib.sha256).digest()
+
+
+def spellings(secret):
+    """As logs and pages write bytes."""
+    return [secret, secret.hex().encode(), secret.hex().upper().encode(), base64.b64encode(secret)[:-2], repr(secret)[2:-1].encode(),
+            "".join("\\%03o" % byte for byte in secret).encode()]
 
 
 class AdsTest(unittest.TestCase):
@@ -323,6 +341,56 @@ class AdsTest(unittest.TestCase):
             os.unlink(os.path.join(self.directory, "slice.yaml"))
             self.assertIn("no endpoint is ready", self.shows("no endpoint is ready"))
 
+    def test_the_key_of_a_store_is_told_to_the_sidecars_of_the_service_and_shown_to_nobody(self):
+        def pod():
+            held = self.client(node="pod", service="stored", inbound_listener="127.0.9.1:15006", app="127.0.9.1:8080").settle()
+            return held["lds"]["inbound"].SerializeToString(), held
+
+        self.write("stored.yaml", """
+--- {apiVersion: v1, kind: Service, metadata: {name: stored}, spec: {ports: [{port: 80}]}}
+--- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: t, labels: {kubernetes.io/service-name: stored, pillion/sidecar: "true"}}, addressType: IPv4, endpoints: [{addresses: [127.0.9.1]}], ports: [{port: 15006}]}
+--- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: t}, spec: {targetRefs: [{kind: Service, name: stored}], mode: Shared, store: {addresses: ["redis-0.redis:6379"]}}}
+""")
+        # This control plane has no key.
+        shown = self.shows("spec.store")
+        self.assertRegex(shown, r"stored\.yaml:\d+:\d+: spec\.store: expected keyFile, or a control plane with --token-key-file")
+        self.assertNotIn("tokens of default/stored", shown)
+        listener, held = pod()
+        self.assertNotIn(b"pillion.idempotency", listener)
+        self.assertFalse([name for name in held["cds"] if name.startswith("token-store")])
+        valid = subprocess.run([PILLIONCTL, "validate", self.directory], stdout=subprocess.PIPE, text=True)
+        self.assertEqual((valid.returncode, valid.stdout), (0, ""), "whether there is one is not in the files")
+        self.assertEqual(self.plane.stop(), 0)
+        master = os.urandom(32)
+        self.write("master.key", master.hex() + "\n")
+        self.plane.flags = ["--token-key-file", os.path.join(self.directory, "master.key")]
+        self.plane.start()
+        listener, held = pod()
+        key = derived(master, b"pillion token records|default/stored")
+        self.assertEqual(listener.count(key), 1)
+        self.assertEqual(listener.count(master), 0)
+        cluster = held["cds"]["token-store|stored.default.svc.cluster.local"]
+        self.assertEqual(cluster.type, cluster_pb2.Cluster.STRICT_DNS)
+        caller = self.client(node="caller").settle()
+        self.assertFalse([name for name in caller["cds"] if name.startswith("token-store")])
+        self.assertNotIn(key, b"".join(one.SerializeToString() for kind in caller.values() for one in kind.values()))
+        self.assertIn("tokens of default/stored:80", self.shows(": stamping"))
+        # Also where a sidecar rejects it.
+        other = self.client(node="other", service="stored", inbound_listener="127.0.9.2:15006", app="127.0.9.2:8080")
+        other.send("cds", [])
+        other.send("eds", sorted(n for n, c in other.take("cds")[1].items() if c.type == cluster_pb2.Cluster.EDS))
+        other.take("eds")
+        other.send("lds", [])
+        other.send("lds", None, other.next("lds")[0], error="no thanks")
+        self.assertIn("no thanks", self.shows("no thanks"))
+        shown = subprocess.run([PILLIONCTL, "status", "--address", "%s:%d" % (xds_peer.HOST, self.plane.port)], check=True,
+                               stdout=subprocess.PIPE).stdout
+        self.assertEqual(self.plane.stop(), 0)
+        shown += "".join(self.plane.log).encode("latin-1")
+        self.assertIn(b"no thanks", shown)
+        for secret in (key, master):
+            self.assertFalse([one for one in spellings(secret) if one in shown])
+
     def test_after_a_restart_callers_go_on_stamping_until_sidecars_have_had_time_to_come_back(self):
         self.write("tokened.yaml", """
 --- {apiVersion: v1, kind: Service, metadata: {name: tokened}, spec: {ports: [{port: 80}]}}
@@ -398,6 +466,18 @@ class AdsTest(unittest.TestCase):
                       ["--config-dir", self.directory, "--listen", "%s:%d" % (xds_peer.HOST, self.plane.port)]):
             done = subprocess.run([CONTROL_PLANE] + flags, stderr=subprocess.PIPE, stdout=subprocess.PIPE, timeout=20)
             self.assertEqual(done.returncode, 1, flags)
+
+    def test_a_file_that_is_no_key_is_said_at_the_start(self):
+        path = os.path.join(self.directory, "master.key")
+        for text, why in ((None, "cannot be read: No such file or directory"), ("k" * 31, "expected 32 bytes, or 64 hexadecimal digits, found 31 bytes"),
+                          ("xy" * 32, "expected 32 bytes, or 64 hexadecimal digits, found 64 bytes")):
+            if text is not None:
+                self.write("master.key", text)
+            done = subprocess.run([CONTROL_PLANE, "--config-dir", self.directory, "--token-key-file", path], stderr=subprocess.PIPE, text=True, timeout=20)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("--token-key-file: " + path, done.stderr)
+            self.assertIn(why, done.stderr)
+            self.assertNotIn(text or "kkk", done.stderr)
 
     def test_validate_lists_everything_and_exits_1(self):
         good = subprocess.run([PILLIONCTL, "validate", MESH], stdout=subprocess.PIPE, text=True)

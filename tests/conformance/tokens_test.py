@@ -173,7 +173,7 @@ class Keys(gateway.Gateway):
 
             mesh.wait_until(refused, "keys are refused")
             mesh.wait_until(lambda: "keys of apps are refused (503)" in self.status(), "status says so")
-            self.assertRegex(self.status(), r"spec.keySource: expected Mint or Passthrough, or a Service with one endpoint: keys are known to one "
+            self.assertRegex(self.status(), r"spec.keySource: expected Mint or Passthrough, mode: Shared, or a Service with one endpoint: keys are known to one "
                                             r"process, and default/echo-v1:80 has 2 that are ready")
             checked = subprocess.run([PILLIONCTL, "validate", self.config], capture_output=True, text=True)
             self.assertNotEqual(checked.returncode, 0)

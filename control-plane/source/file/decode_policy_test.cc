@@ -385,6 +385,96 @@ TEST(DecodePolicyTest, KeysOfAnIdempotencyPolicyAreChecked) {
   }
 }
 
+TEST(DecodePolicyTest, TheStoreOfAnIdempotencyPolicyIsChecked) {
+  const auto problems = [](const std::string& spec) { return PolicyProblems("IdempotencyPolicy", spec); };
+  const auto of_store = [&](const std::string& more) {
+    return problems("mode: Shared, store: {addresses: ['redis:6379'], " + more + "}");
+  };
+  EXPECT_EQ(problems("mode: Shared, keySource: App, limits: {requestBytes: 1, responseBytes: 1, waiters: 1}, "
+                     "store: {addresses: ['redis-0.redis:6379', '10.0.0.7:6379', '[fd00::7]:6379', "
+                     "'Redis.example.com.:1'], tls: {caFile: /ca, certificateFile: /c, privateKeyFile: /k, "
+                     "serverName: redis}, user: pillion, passwordFile: /p, keyFile: /k, lease: 1m, replicas: "
+                     "8, replicaWait: 1s, onDown: Bypass, trustUnseenSettings: true}"),
+            Lines{});
+  EXPECT_EQ(of_store("lease: 1s, replicas: 0, replicaWait: 1ms, unconfirmedDoubt: 0s, onDown: Refuse"),
+            Lines{});
+  EXPECT_EQ(problems("mode: Local"), Lines{});
+  EXPECT_EQ(problems("mode: Theirs").size(), 1u);
+  EXPECT_EQ(problems("mode: Shared"), Lines{"spec: expected store with mode: Shared"});
+  const Lines only_shared = {"spec.store: expected only with mode: Shared"};
+  EXPECT_EQ(problems("store: {addresses: ['redis:6379']}"), only_shared);
+  EXPECT_EQ(problems("mode: Local, store: {addresses: ['redis:6379']}"), only_shared);
+  EXPECT_EQ(of_store("lease: 999ms"), Lines{"spec.store.lease: expected a duration from 1s to 60s"});
+  EXPECT_EQ(of_store("lease: 61s"), Lines{"spec.store.lease: expected a duration from 1s to 60s"});
+  EXPECT_EQ(of_store("lease: 10x"), Lines{"spec.store.lease: expected a duration from 1s to 60s"});
+  EXPECT_EQ(of_store("replicas: 9"), Lines{"spec.store.replicas: expected 0 to 8"});
+  EXPECT_EQ(of_store("replicas: -1"), Lines{"spec.store.replicas: expected 0 to 8"});
+  const Lines wait = {"spec.store.replicaWait: expected a duration from 1ms to 1s"};
+  EXPECT_EQ(of_store("replicaWait: 0ms"), wait);
+  EXPECT_EQ(of_store("replicaWait: 1001ms"), wait);
+  EXPECT_EQ(of_store("replicas: 0, unconfirmedDoubt: 61s"),
+            Lines{"spec.store.unconfirmedDoubt: expected a duration from 0s to 60s"});
+  for (const char* const more : {"", "replicas: 1, "}) {
+    EXPECT_EQ(of_store(std::string(more) + "unconfirmedDoubt: 1s"),
+              Lines{"spec.store.unconfirmedDoubt: expected only with replicas: 0, where records may be lost "
+                    "that no replica has confirmed"})
+        << more;
+  }
+  EXPECT_EQ(of_store("onDown: Wait").size(), 1u);
+  EXPECT_EQ(of_store("user: pillion"),
+            Lines{"spec.store.user: expected passwordFile with it: nobody logs in without"});
+  EXPECT_EQ(of_store("user: 'a b', passwordFile: /p"),
+            Lines{"spec.store.user: expected a name without spaces"});
+  EXPECT_EQ(of_store("keyFile: \"a\\0b\""),
+            Lines{"spec.store.keyFile: expected the path of a file at the sidecars"});
+  EXPECT_EQ(problems("mode: Shared, store: {addresses: ['redis:6379']}, limits: {records: 5, bytes: 65536}"),
+            (Lines{"spec.limits.records: expected none with mode: Shared: how much there is room for is the "
+                   "Redis server's to say (maxmemory)",
+                   "spec.limits.bytes: expected none with mode: Shared: how much there is room for is the "
+                   "Redis server's to say (maxmemory)"}));
+  const Lines passthrough = {
+      "spec.keySource: expected nothing but methods and retries with Passthrough: no records are kept"};
+  EXPECT_EQ(problems("keySource: Passthrough, mode: Shared, store: {}"), passthrough);
+  EXPECT_EQ(problems("keySource: Passthrough, store: {}"), passthrough);
+  EXPECT_EQ(problems("keySource: Passthrough, mode: Shared"), passthrough);
+}
+
+TEST(DecodePolicyTest, WhereAStoreIsIsChecked) {
+  const auto problems = [](const std::string& store) {
+    return PolicyProblems("IdempotencyPolicy", "mode: Shared, store: {" + store + "}");
+  };
+  EXPECT_EQ(problems(""), Lines{"spec.store.addresses: expected 1 to 8 of host:port"});
+  const std::string eight = "'a:1', 'a:2', 'a:3', 'a:4', 'a:5', 'a:6', 'a:7', 'a:8'";
+  EXPECT_EQ(problems("addresses: [" + eight + "]"), Lines{});
+  EXPECT_EQ(problems("addresses: [" + eight + ", 'a:9']"),
+            Lines{"spec.store.addresses: expected 1 to 8 of host:port"});
+  for (const char* const wrong : {"", "redis", "redis:", "redis:0", "redis:65536", "redis:x", ":6379",
+                                  "a_b:6379", "10.0.0.300:6379", "10.0.0.7", "0.0.0.0:6379", "[::]:6379",
+                                  "fd00::7:6379", "[fd00::7]", "[redis]:6379", "redis:63 79"}) {
+    EXPECT_EQ(
+        problems(std::string("addresses: ['") + wrong + "']"),
+        Lines{"spec.store.addresses[0]: expected host:port, the host an IP address (IPv6 in brackets) or a "
+              "DNS name"})
+        << wrong;
+  }
+  EXPECT_EQ(problems("addresses: ['redis:6379', 'REDIS:6379', '[fd00::7]:1', '[fd00:0::7]:1']"),
+            (Lines{"spec.store.addresses[1]: expected each address once",
+                   "spec.store.addresses[3]: expected each address once"}));
+  const auto of_tls = [&](const std::string& tls) {
+    return problems("addresses: ['redis:6379'], tls: {" + tls + "}");
+  };
+  EXPECT_EQ(of_tls("caFile: ca.pem"), Lines{});
+  EXPECT_EQ(of_tls(""), Lines{"spec.store.tls: expected caFile: without it anybody could be the server"});
+  for (const char* const half : {"certificateFile: /c", "privateKeyFile: /k"}) {
+    EXPECT_EQ(of_tls(std::string("caFile: /ca, ") + half),
+              Lines{"spec.store.tls: expected both certificateFile and privateKeyFile, or neither"});
+  }
+  for (const char* const wrong : {"10.0.0.7", "a b", "redis."}) {
+    EXPECT_EQ(of_tls(std::string("caFile: /ca, serverName: ") + wrong),
+              Lines{"spec.store.tls.serverName: expected a DNS name"});
+  }
+}
+
 TEST(DecodePolicyTest, ATracingPolicyIsChecked) {
   const std::string head =
       "apiVersion: policy.pillion.dev/v1alpha1\nkind: TracingPolicy\nmetadata: {name: p}\nspec: ";
