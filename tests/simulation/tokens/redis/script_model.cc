@@ -58,12 +58,11 @@ class Running {
     const auto found = hash->fields.find(field);
     return found == hash->fields.end() ? std::nullopt : Field(found->second);
   }
-  // nil, or the error that a script without flags meets at its first write.
+  // nil, or the error that a script without flags meets, at its first write and so at each.
   Reply Set(const std::string& key, Fields fields) {
     if (Reply refusal = RefusalToWrite(circumstances_); !refusal.is(Reply::Kind::kNil)) return refusal;
-    if (circumstances_.out_of_memory && !allow_oom_ && !wrote_)
+    if (circumstances_.out_of_memory && !allow_oom_)
       return Error("OOM command not allowed when used memory > 'maxmemory'.");
-    wrote_ = true;
     Do({.kind = Effect::Kind::kSet, .key = key, .fields = std::move(fields)});
     return {};
   }
@@ -89,7 +88,6 @@ class Running {
   DataSet& data_;
   std::vector<Effect>& effects_;
   bool allow_oom_ = true;
-  bool wrote_ = false;
 };
 
 Reply Running::Claim() {
