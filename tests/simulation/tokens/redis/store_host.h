@@ -50,6 +50,8 @@ class StoreHost {
     paused_until_ = {};
   }
   void PauseUntil(time::MonotonicTime then) { paused_until_ = std::max(paused_until_, then); }
+  // In the past: it acts.
+  time::MonotonicTime paused_until() const { return paused_until_; }
   bool alive() const { return process_ != nullptr; }
   bool acts() const { return alive() && parts_.clock.Now() >= paused_until_; }
   // True: it ran.

@@ -166,6 +166,13 @@ void Drawing::DrawTroubles() {
   for (size_t i = Below(3); i > 0; --i)
     schedule_.troubles.push_back(DrawTrouble(
         kOthers[Below(3)], about + Between(milliseconds(-200), milliseconds(Percent(50) ? 300 : 3000))));
+  // Who stands still for longer than its lease finds that another has run it.
+  if (schedule_.runs_again) {
+    StoreTrouble pause = DrawTrouble(Kind::kHostPause, about + Between(milliseconds(0), milliseconds(300)));
+    pause.host = schedule_.attempts[0].host;
+    pause.lasts += seconds(1);
+    schedule_.troubles.push_back(pause);
+  }
   // When a key without a time may have been lost, and the doubt is over, it is run again: that is what the
   // specification says of them (3.4).
   static constexpr Kind kLosesNothing[] = {Kind::kReplicaDown, Kind::kServerPause, Kind::kMemory,

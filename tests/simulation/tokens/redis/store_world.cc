@@ -305,7 +305,7 @@ void StoreWorld::WorkOff(size_t number) {
       Note("attempt " + std::to_string(number) + " leaves");
       return Finish(number);
     }
-    const auto from = std::max(attempt.since, disturbed_[host]);
+    const auto from = std::max(attempt.since, hosts_[host]->paused_until());
     const bool waits = schedule_.attempts[number].waits;
     const auto bound =
         waits ? std::max({from, quiet_, tokens_[schedule_.attempts[number].token].last_end}) + kWaitBound
@@ -319,7 +319,7 @@ void StoreWorld::WorkOff(size_t number) {
   } else {
     const std::optional<SharedEnded> ended = store.HowEnded(attempt.ticket);
     if (rung_[host].erase(number) != 0 && ended) return TakeEnd(number, *ended);
-    if (now > std::max(attempt.since, disturbed_[host]) + kEndBound) {
+    if (now > std::max(attempt.since, hosts_[host]->paused_until()) + kEndBound) {
       Wrong("I9: an end is not reported");
       Finish(number);
     }
@@ -335,7 +335,6 @@ void StoreWorld::TakeAnswer(size_t number, const SharedAnswer& answer) {
   ++result_.answers[static_cast<size_t>(answer.kind)];
   Mix(number * 16 + static_cast<uint64_t>(answer.kind));
   Mix(static_cast<uint64_t>((clock_.Now() - began_).count()));
-  if (planned.other_content && answer.kind == Kind::kReplay) Wrong("I2: is told the answer of other content");
   if (answer.kind == Kind::kMismatch && !planned.other_content && token.runs == 0 &&
       std::ranges::none_of(schedule_.attempts, &StoreAttempt::other_content))
     Wrong("is told that it is another request");
@@ -348,6 +347,8 @@ void StoreWorld::CheckReplay(const SharedAnswer& answer, const Token& token, siz
   const auto found = ran_.find(answer.execution);
   if (found == ran_.end() || &tokens_[found->second.token] != &token || !found->second.ended)
     return Wrong("I2: is told the answer of an execution that has given none");
+  if (found->second.other_content != schedule_.attempts[number].other_content)
+    Wrong("I2: is told the answer of other content");
   const Ending ending = schedule_.tokens[schedule_.attempts[number].token].ending;
   if (answer.status != kStatus) Wrong("I2: is told another status");
   if (answer.kind == Kind::kTombstone ? ending != Ending::kTooLarge
@@ -365,6 +366,7 @@ void StoreWorld::Run(size_t number, const SharedAnswer& answer) {
   attempt.due = clock_.Now() + of.takes;
   Ran& ran = ran_[answer.execution];
   ran.token = planned.token;
+  ran.other_content = planned.other_content;
   ran.content = std::to_string(planned.token) + " by " + std::to_string(number);
   ran.counts = of.ending != Ending::kNeverRan || token.runs > 0;
   if (ran.counts) {
@@ -462,7 +464,6 @@ bool StoreWorld::RunAll() {
   const size_t first = random_.Next() % kHosts;
   for (size_t i = 0; i < kHosts; ++i) {
     const size_t host = (first + i) % kHosts;
-    if (!hosts_[host]->acts()) disturbed_[host] = clock_.Now();
     worked = hosts_[host]->Run() || worked;
   }
   return worked;

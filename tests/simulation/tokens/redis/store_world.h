@@ -70,6 +70,7 @@ class StoreWorld {
     size_t token = 0;
     std::string content;
     bool ended = false;  // its end was told to the store
+    bool other_content = false;
     bool counts = true;  // the app has it; else it never ran
   };
   struct Token {
@@ -127,7 +128,6 @@ class StoreWorld {
   RedisDeployment redis_;
   std::vector<std::unique_ptr<StoreHost>> hosts_;
   std::array<size_t, kHosts> target_{};
-  std::array<time::MonotonicTime, kHosts> disturbed_{};  // when it last did not act
   std::array<std::set<uint64_t>, kHosts> rung_;
   std::vector<Token> tokens_;
   std::vector<Attempt> attempts_;
