@@ -45,13 +45,11 @@ time::MonotonicTime RedisDeployment::NextDeadline() const {
   return next;
 }
 
-void RedisDeployment::Promote(size_t server, Clients clients, Before before) {
-  const size_t was = primary_;
+void RedisDeployment::Promote(size_t server, Clients clients, const std::set<size_t>& deaf) {
   primary_ = server;
   servers_[server]->Lead(clients);
   for (size_t i = 0; i < servers_.size(); ++i) {
-    if (i == server || (i == was && before == Before::kDoesNotHear)) continue;
-    Rejoin(i, clients);
+    if (!deaf.contains(i)) Rejoin(i, clients);
   }
 }
 
@@ -60,9 +58,10 @@ void RedisDeployment::Rejoin(size_t server, Clients clients) {
   servers_[server]->Follow(*servers_[primary_], clients);
 }
 
-void RedisDeployment::CutOff(size_t server) {
-  for (const auto& one : servers_) {
-    if (one.get() == servers_[server].get() || one->followed() == servers_[server].get()) one->CutLink(true);
+void RedisDeployment::CutOff(size_t server, std::optional<size_t> keeps) {
+  for (size_t i = 0; i < servers_.size(); ++i) {
+    const bool follows = servers_[i]->followed() == servers_[server].get() && keeps != i;
+    if (i == server || follows) servers_[i]->CutLink(true);
   }
 }
 

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <vector>
 
 #include "sidecar/net/loop.h"
@@ -40,13 +42,12 @@ class RedisDeployment {
   size_t primary() const { return primary_; }
   net::Address AddressOf(size_t server, size_t client) const;
 
-  // A server becomes the primary, and all others follow it, now or when they are back; but for the one before
-  // it, where it does not hear of this: then by Rejoin.
-  enum class Before : uint8_t { kFollows, kDoesNotHear };
-  void Promote(size_t server, RedisServer::Clients clients, Before before = Before::kFollows);
+  // A server becomes the primary, and all others follow it, now or when they are back; but for those that do
+  // not hear of this: they by Rejoin.
+  void Promote(size_t server, RedisServer::Clients clients, const std::set<size_t>& deaf = {});
   void Rejoin(size_t server, RedisServer::Clients clients);
-  // Nothing passes between that server and the others.
-  void CutOff(size_t server);
+  // Nothing passes between that server and those that follow it, but for one, nor whom it follows.
+  void CutOff(size_t server, std::optional<size_t> keeps = std::nullopt);
   void Join(size_t server);
   // The process of a server that was killed begins again, and those that follow it begin to follow it anew.
   void StartAgain(size_t server, time::Duration lost);

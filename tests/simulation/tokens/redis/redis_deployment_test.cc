@@ -156,7 +156,7 @@ TEST_F(RedisDeploymentTest, AReplicaThatIsPromotedHasWhatItHadAndAnotherRunId) {
 
 TEST_F(RedisDeploymentTest, TheOldPrimaryGoesOnAloneUntilItHears) {
   redis->CutOff(0);
-  redis->Promote(1, Clients::kStay, RedisDeployment::Before::kDoesNotHear);
+  redis->Promote(1, Clients::kStay, {0});
   Pass(milliseconds(200));
   EXPECT_TRUE(AskAnew(0, Open("old")).is(Reply::Kind::kInteger));
   EXPECT_TRUE(AskAnew(1, Open("new")).is(Reply::Kind::kInteger));

@@ -13,8 +13,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Kind = StoreTrouble::Kind;
 
-constexpr auto kShortUnconfirmed = DomainTime(5000);
-
 class Drawing {
  public:
   explicit Drawing(uint64_t seed) : random_(seed) { schedule_.seed = seed; }
@@ -49,16 +47,8 @@ class Drawing {
 // writes nothing when it is alone, or has none: else two primaries might write for as long as they like.
 void Drawing::DrawDeployment() {
   idempotency::SharedTerms& terms = schedule_.terms;
-  terms.service = "orders";
-  terms.domain = 7;
-  terms.key = {1, 2, 3};
-  terms.table.validity = DomainTime(Percent(80) ? 20'000 : 1500);
-  terms.table.app_validity = DomainTime(30'000);
-  terms.table.skew = kStoreSkew;
-  terms.table.max_execution = DomainTime(3000);
-  terms.lease = DomainTime(1000);
-  terms.recent = DomainTime(3000);
-  terms.unconfirmed_doubt = kShortUnconfirmed;
+  terms = ShortTerms();
+  if (Percent(20)) terms.table.validity = DomainTime(1500);
   const uint64_t kind = Below(10);
   if (kind < 6) {
     schedule_.servers = 3;
@@ -148,6 +138,7 @@ StoreTrouble Drawing::DrawTrouble(Kind kind, time::Duration after) {
   if (kind == Kind::kFailover || kind == Kind::kSplit || kind == Kind::kStall)
     trouble.lasts += trouble.detected;
   if (kind == Kind::kSplit) trouble.lasts += milliseconds(2000);
+  trouble.with_replica = schedule_.servers == 3 && Percent(30);
   return trouble;
 }
 
@@ -201,6 +192,21 @@ std::string_view Name(Kind kind) {
 }
 
 bool OfServers(Kind kind) { return kind < Kind::kHole; }
+
+idempotency::SharedTerms ShortTerms() {
+  idempotency::SharedTerms terms;
+  terms.service = "orders";
+  terms.domain = 7;
+  terms.key = {1, 2, 3};
+  terms.table.validity = DomainTime(20'000);
+  terms.table.app_validity = DomainTime(30'000);
+  terms.table.skew = kStoreSkew;
+  terms.table.max_execution = DomainTime(3000);
+  terms.lease = DomainTime(1000);
+  terms.recent = DomainTime(3000);
+  terms.unconfirmed_doubt = DomainTime(5000);
+  return terms;
+}
 
 StoreSchedule DrawStoreSchedule(uint64_t seed) { return Drawing(seed).All(); }
 

@@ -20,6 +20,7 @@ namespace pillion::simulation::tokens {
 
 inline constexpr size_t kHosts = 2;
 // Terms that are short enough for a schedule to outlive them.
+idempotency::SharedTerms ShortTerms();
 inline constexpr std::chrono::milliseconds kStoreSkew{500};
 // Of the clocks of all hosts and servers, so that no two of them differ by more than the skew.
 inline constexpr std::chrono::milliseconds kMostClockError{249};
@@ -81,6 +82,9 @@ struct StoreTrouble {
   std::array<bool, kHosts> with_old = {};     // kSplit, kStall: hosts that stay with the old primary
   std::array<time::Duration, kHosts> told{};  // behind a promotion, when a host is sent to the new primary
   RedisServer::Clients clients = RedisServer::Clients::kStay;
+  // kSplit: `server`, if it is a replica, stays with the old primary too; then each side has one of three, or
+  // of four (see store_limits_test) more.
+  bool with_replica = false;
 };
 std::string_view Name(StoreTrouble::Kind kind);
 // Of those that only one at a time is drawn of.

@@ -17,7 +17,6 @@ using idempotency::SharedEnded;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Trouble = StoreTrouble::Kind;
-using Before = RedisDeployment::Before;
 
 constexpr int kMaxRounds = 10000;  // at one moment: more is spinning
 constexpr uint16_t kStatus = 201;
@@ -70,6 +69,8 @@ StoreWorld::StoreWorld(const StoreSchedule& schedule, bool verbose)
     network_.CutLater({redis_.AddressOf(cut.server, cut.host), cut.connection, cut.answers, cut.bytes});
   for (size_t i = 0; i < schedule.tokens.size(); ++i)
     tokens_.push_back({DrawDigest(random_), DrawDigest(random_), DrawDigest(random_), 0, began_});
+  // In one shard: they share its epoch.
+  for (Token& token : tokens_) token.key.bytes[0] = 1;
   for (size_t i = 0; i < kHosts; ++i) {
     hosts_.push_back(std::make_unique<StoreHost>(ServerParts{clock_, network_, random_}, schedule_.terms,
                                                  [this, i] { Work(i); }));
@@ -141,18 +142,21 @@ void StoreWorld::StrikeServers(const StoreTrouble& trouble) {
   switch (trouble.kind) {
     case Trouble::kFailover:
       primary.Kill();
-      return After(trouble.detected, [this, &trouble] { Promote(trouble, Before::kFollows); });
+      return After(trouble.detected, [this, &trouble] { Promote(trouble); });
     case Trouble::kSplit:
-      redis_.CutOff(old_primary_);
+      deaf_ = {old_primary_};
+      if (trouble.with_replica) deaf_.insert(trouble.server);
+      redis_.CutOff(old_primary_, trouble.with_replica ? std::optional(trouble.server) : std::nullopt);
       Part(trouble, true);
-      return After(trouble.detected, [this, &trouble] { Promote(trouble, Before::kDoesNotHear); });
+      return After(trouble.detected, [this, &trouble] { Promote(trouble); });
     case Trouble::kStall:
+      deaf_ = {old_primary_};
       primary.PauseUntil(clock_.Now() + trouble.lasts);
       redis_.CutOff(old_primary_);
-      return After(trouble.detected, [this, &trouble] { Promote(trouble, Before::kDoesNotHear); });
+      return After(trouble.detected, [this, &trouble] { Promote(trouble); });
     case Trouble::kSwitch:
     case Trouble::kBackAndForth:
-      return Promote(trouble, Before::kFollows);
+      return Promote(trouble);
     case Trouble::kFlush:
       return primary.FlushAll();
     case Trouble::kPower:
@@ -180,25 +184,25 @@ void StoreWorld::StrikeServers(const StoreTrouble& trouble) {
 void StoreWorld::Part(const StoreTrouble& trouble, bool on) {
   for (size_t server = 0; server < redis_.size(); ++server) {
     for (size_t host = 0; host < kHosts; ++host) {
-      if (trouble.with_old[host] != (server == old_primary_))
+      if (trouble.with_old[host] != deaf_.contains(server))
         network_.BlackHole(redis_.AddressOf(server, host), on);
     }
   }
 }
 
-void StoreWorld::Promote(const StoreTrouble& trouble, Before before) {
+void StoreWorld::Promote(const StoreTrouble& trouble) {
   std::vector<size_t> others;
   for (size_t i = 0; i < redis_.size(); ++i) {
-    if (i != redis_.primary() && redis_.server(i).alive()) others.push_back(i);
+    if (i != redis_.primary() && redis_.server(i).alive() && !deaf_.contains(i)) others.push_back(i);
   }
-  if (!others.empty()) PromoteOne(others[random_.Next() % others.size()], trouble, before);
+  if (!others.empty()) PromoteOne(others[random_.Next() % others.size()], trouble);
 }
 
-void StoreWorld::PromoteOne(size_t server, const StoreTrouble& trouble, Before before) {
+void StoreWorld::PromoteOne(size_t server, const StoreTrouble& trouble) {
   Note("server " + std::to_string(server) + " is the primary");
-  redis_.Promote(server, trouble.clients, before);
+  redis_.Promote(server, trouble.clients, deaf_);
   for (size_t host = 0; host < kHosts; ++host) {
-    if (before == Before::kDoesNotHear && trouble.with_old[host]) continue;
+    if (!deaf_.empty() && trouble.with_old[host]) continue;
     After(trouble.told[host], [this, host] { SendTo(host, redis_.primary()); });
   }
 }
@@ -225,13 +229,13 @@ void StoreWorld::RecoverServers(const StoreTrouble& trouble) {
       Part(trouble, false);
       [[fallthrough]];
     case Trouble::kStall:
-      return After(trouble.hears, [this, &trouble, old] {
-        Note("server " + std::to_string(old) + " hears of it");
-        redis_.Rejoin(old, trouble.clients);
+      return After(trouble.hears, [this, &trouble] {
+        Note("the old primary hears of it");
+        for (const size_t server : std::exchange(deaf_, {})) redis_.Rejoin(server, trouble.clients);
         for (size_t host = 0; host < kHosts; ++host) SendTo(host, redis_.primary());
       });
     case Trouble::kBackAndForth:
-      return PromoteOne(old, trouble, Before::kFollows);
+      return PromoteOne(old, trouble);
     case Trouble::kPower:
       return redis_.StartAgain(old, trouble.lost);
     case Trouble::kReplicaDown:

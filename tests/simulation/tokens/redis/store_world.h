@@ -88,8 +88,8 @@ class StoreWorld {
   void StrikeServers(const StoreTrouble& trouble);
   void Recover(const StoreTrouble& trouble);
   void RecoverServers(const StoreTrouble& trouble);
-  void Promote(const StoreTrouble& trouble, RedisDeployment::Before before);
-  void PromoteOne(size_t server, const StoreTrouble& trouble, RedisDeployment::Before before);
+  void Promote(const StoreTrouble& trouble);
+  void PromoteOne(size_t server, const StoreTrouble& trouble);
   void Part(const StoreTrouble& trouble, bool on);
   void SendTo(size_t host, size_t server);
   void StartHost(size_t host);
@@ -135,6 +135,7 @@ class StoreWorld {
   std::set<uint64_t> released_;
   std::multimap<time::MonotonicTime, std::function<void()>> acts_;
   size_t old_primary_ = 0;       // of the trouble that goes on
+  std::set<size_t> deaf_;        // servers that do not hear of a promotion
   time::MonotonicTime quiet_{};  // nothing goes wrong any more
   StoreResult result_;
 };
