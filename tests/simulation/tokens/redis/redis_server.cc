@@ -350,6 +350,13 @@ void RedisServer::LoseFollower(const RedisServer& replica) {
   CountReplicas();
 }
 
+bool RedisServer::IsBackUnseen() const {
+  return !master() && std::ranges::any_of(model_.data.all(), [&](const auto& one) {
+    const auto run = one.second.fields.find("run");
+    return run != one.second.fields.end() && run->second == run_id();
+  });
+}
+
 void RedisServer::CountReplicas() {
   Standing& standing = model_.standing;
   standing.replicas = followers_.size();
