@@ -87,7 +87,9 @@ RedisServer::RedisServer(const ServerParts& parts, ServerSettings settings)
   Start({});
 }
 
+// Its primary may be gone already.
 RedisServer::~RedisServer() {
+  primary_ = nullptr;
   if (alive()) Kill();
 }
 

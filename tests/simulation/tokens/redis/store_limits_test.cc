@@ -135,5 +135,32 @@ TEST_F(StoreLimitsOfASplit, OfFourServersBothSidesGoOn) {
   EXPECT_EQ(Play(), kTwice);
 }
 
+// A primary that is alone counts the seconds since it heard of its replicas, whole ones, once a second: it
+// goes on for up to two seconds more than min-replicas-max-lag says.
+class StoreLimitsOfTheDoubt : public StoreLimits {
+ protected:
+  // Host 0 stays with a primary that is alone, host 1 comes to the other one at once. How often, of so many
+  // seconds that begin at other times, a token was run twice that was made as late as the first may grant it.
+  int Split(milliseconds doubt) {
+    schedule.terms.replicas = 0;
+    schedule.terms.unconfirmed_doubt = doubt;
+    StoreTrouble& split = Add(Kind::kSplit, seconds(6), seconds(8));
+    split.with_old = {true, false};
+    StoreTrouble& crash = Add(Kind::kHostCrash, seconds(6), milliseconds(150));
+    crash.host = 1;
+    const time::Duration made = seconds(6) + doubt + kStoreSkew + milliseconds(300);
+    schedule.tokens[0].minted = made;
+    Ask(0, made);
+    Ask(1, seconds(13));
+    int twice = 0;
+    for (schedule.seed = 1; schedule.seed <= 20; ++schedule.seed) twice += Play() == kTwice ? 1 : 0;
+    return twice;
+  }
+};
+
+TEST_F(StoreLimitsOfTheDoubt, AsLongAsTheLagIsTooShort) { EXPECT_GT(Split(seconds(2)), 0); }
+
+TEST_F(StoreLimitsOfTheDoubt, TwoSecondsMoreAreEnough) { EXPECT_EQ(Split(seconds(4)), 0); }
+
 }  // namespace
 }  // namespace pillion::simulation::tokens
