@@ -250,7 +250,7 @@ void RedisServer::StartWait(Connection& connection, std::span<const std::string>
 }
 
 bool RedisServer::EndWait(Connection& connection) {
-  const Connection::Wait& wait = *connection.wait;
+  const Connection::Wait wait = connection.wait.value_or(Connection::Wait());
   const auto have = std::ranges::count_if(
       followers_, [&](const Follower& follower) { return follower.acked >= wait.offset; });
   if (static_cast<size_t>(have) < wait.replicas && now() < wait.until) return false;
@@ -389,7 +389,8 @@ time::MonotonicTime RedisServer::NextDeadline() const {
   if (LinkWorks() && !acks_.empty()) next = std::min(next, acks_.front().arrives);
   if (synchronizes_ && LinkWorks()) next = std::min(next, std::max(*synchronizes_, now()));
   for (const auto& connection : connections_) {
-    if (connection->wait) next = std::min(next, connection->wait->until);
+    const std::optional<Connection::Wait>& wait = connection->wait;
+    if (wait) next = std::min(next, wait->until);
   }
   return next;
 }
