@@ -17,7 +17,7 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-constexpr uint64_t kUsual = 5000;
+constexpr uint64_t kUsual = 3000;
 constexpr uint64_t kEnoughToJudge = 1000;
 constexpr int kMostShown = 10;
 

@@ -26,6 +26,7 @@ constexpr auto kEndBound = milliseconds(1500);
 // Until who waits knows that the lease of somebody who has died is over: that lease, the longest between two
 // looks, and connections that are made again.
 constexpr auto kWaitBound = milliseconds(4000);
+constexpr auto kPatrols = milliseconds(500);
 // When the replicas have what there is.
 constexpr auto kHostsBegin = milliseconds(200);
 // What an end has to be told again, and how long others are kept, is over then.
@@ -79,6 +80,7 @@ StoreWorld::StoreWorld(const StoreSchedule& schedule, bool verbose)
   for (size_t i = 0; i < attempts_.size(); ++i)
     At(began_ + schedule.attempts[i].after, [this, i] { Come(i); });
   for (const StoreTrouble& trouble : schedule.troubles) Plan(trouble);
+  After(kPatrols, [this] { Patrol(); });
 }
 
 void StoreWorld::Wrong(std::string what) {
@@ -464,6 +466,11 @@ void StoreWorld::WakeDue() {
                      (attempt.state == Attempt::State::kRuns && attempt.due <= clock_.Now());
     if (due) hosts_[schedule_.attempts[i].host]->WakeGuards();
   }
+}
+
+void StoreWorld::Patrol() {
+  for (const auto& host : hosts_) host->WakeGuards();
+  if (!Done()) After(kPatrols, [this] { Patrol(); });
 }
 
 bool StoreWorld::RunAll() {

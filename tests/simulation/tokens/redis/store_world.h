@@ -101,6 +101,8 @@ class StoreWorld {
   void Work(size_t host);
   // Guards whose time has come.
   void WakeDue();
+  // All guards from time to time: one that nobody rings finds out that it waits for too long.
+  void Patrol();
   void WorkOff(size_t number);
   void TakeAnswer(size_t number, const idempotency::SharedAnswer& answer);
   void Run(size_t number, const idempotency::SharedAnswer& answer);
