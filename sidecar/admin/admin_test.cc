@@ -198,11 +198,11 @@ TEST(TokensPage, ShowsRecordsByDomainAndVerdictsByRoute) {
   route.token_verdicts[static_cast<size_t>(idempotency::Verdict::kInFlight)].Add(3);
   const uint64_t bytes = table->Count().room.bytes;
   EXPECT_EQ(
-      TokensPage(tables.All(), registry),
+      TokensPage(tables, registry),
       R"({"domains":[{"domain":"00000000000000ab","in_flight":1,"completed":0,"tombstone":0,"unknown":0,)"
       R"("waiters":0,"detached":0,"bytes":)" +
           std::to_string(bytes) +
-          R"(}],"routes":[{"listener":"in","route":"pay","cluster":"c","attempts_with_token":2,)"
+          R"(}],"stores":[],"routes":[{"listener":"in","route":"pay","cluster":"c","attempts_with_token":2,)"
           R"("verdicts":{"in-flight":3}}]})"
           "\n");
   table->Complete(claim.key, claimed.execution, {}, 201);
@@ -212,6 +212,26 @@ TEST(TokensPage, ShowsRecordsByDomainAndVerdictsByRoute) {
       R"([{"domain":"00000000000000ab","state":"tombstone","execution":1,"status":201,"kept_for_ms":65000}])"
       "\n");
   EXPECT_EQ(TokenPage(tables.All(), {}, 0), "[]\n");
+}
+
+TEST(TokensPage, ShowsStoresThatAreSharedAndWhatIsWrongWithThem) {
+  idempotency::Tables tables({});
+  const auto tally = tables.FindTally(0xcd);
+  const auto one = tally->Begin();
+  const auto two = tally->Begin();
+  one->ready = 1;
+  ++one->claims;
+  two->claims += 2;
+  tally->detached().Begin();
+  tally->NoteTrouble("nobody is there");
+  const std::string page = TokensPage(tables, telemetry::Registry());
+  EXPECT_NE(page.find(R"("stores":[{"domain":"00000000000000cd","workers":2,"ready":1,"held":0,"waiting":0,)"
+                      R"("claims":3,"claimed":0,)"),
+            std::string::npos)
+      << page;
+  EXPECT_NE(page.find(R"("refused_full":0,"detached":1,"trouble":"nobody is there"}],"routes":[]})"),
+            std::string::npos)
+      << page;
 }
 
 TEST_F(AdminTest, TooManyAtOnceAreRefused) {

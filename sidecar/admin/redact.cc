@@ -18,8 +18,9 @@ using google::protobuf::Message;
 constexpr char kRedacted[] = "[redacted]";
 
 bool IsSecret(const FieldDescriptor& field) {
+  const std::string& name = field.name();
   return field.message_type() == DataSource::descriptor() &&
-         (field.name() == "private_key" || field.name() == "password" || field.name() == "keys");
+         (name == "private_key" || name == "password" || name == "keys" || name == "key");
 }
 
 void RedactAny(google::protobuf::Any& any) {

@@ -211,15 +211,34 @@ bool AnyTokens(const std::vector<const telemetry::RouteStats*>& shards) {
   });
 }
 
+// Of domains whose records are shared.
+void WriteStores(const idempotency::Tables& tables, JsonWriter& json) {
+  json.Key("stores");
+  json.BeginArray();
+  for (const auto& [id, tally] : tables.AllTallies()) {
+    const idempotency::SharedTally::View view = tally->Look();
+    json.BeginObject();
+    json.Field("domain", idempotency::ToHex(id));
+    json.NumberField("workers", view.stores);
+    for (const auto& one : idempotency::StoreTotals::all())
+      json.NumberField(one.name, view.totals.*one.number);
+    json.NumberField("refused_full", view.refused_full);
+    json.NumberField("detached", view.detached);
+    json.Field("trouble", view.trouble);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
 }  // namespace
 
-std::string TokensPage(const Tables& tables, const telemetry::Registry& registry) {
+std::string TokensPage(const idempotency::Tables& tables, const telemetry::Registry& registry) {
   std::string page;
   JsonWriter json(page);
   json.BeginObject();
   json.Key("domains");
   json.BeginArray();
-  for (const auto& [id, table] : tables) {
+  for (const auto& [id, table] : tables.All()) {
     const idempotency::LocalTable::Counts counts = table->Count();
     json.BeginObject();
     json.Field("domain", idempotency::ToHex(id));
@@ -233,6 +252,7 @@ std::string TokensPage(const Tables& tables, const telemetry::Registry& registry
     json.EndObject();
   }
   json.EndArray();
+  WriteStores(tables, json);
   json.Key("routes");
   json.BeginArray();
   registry.ForEachRoute(

@@ -9,6 +9,8 @@
 
 #include "sidecar/admin/admin.h"
 #include "sidecar/idempotency/local_table.h"
+#include "sidecar/idempotency/shared_tally.h"
+#include "sidecar/idempotency/tables.h"
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/tls/credentials.h"
 #include "sidecar/upstream/cluster_state.h"
@@ -62,9 +64,7 @@ struct CertificateView {
 std::string CertificatesPage(const std::vector<CertificateView>& views, int64_t now_s);
 
 // Of all domains, and of the routes of `registry` that have seen tokens.
-std::string TokensPage(
-    const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
-    const telemetry::Registry& registry);
+std::string TokensPage(const idempotency::Tables& tables, const telemetry::Registry& registry);
 // The records of the token with that hash. `now_ms` since 1970.
 std::string TokenPage(const std::map<idempotency::DomainId, std::shared_ptr<idempotency::LocalTable>>& tables,
                       const TokenHash& hash, int64_t now_ms);

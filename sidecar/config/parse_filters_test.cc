@@ -302,6 +302,62 @@ TEST(ParseFilters, DomainsOfTokensAreRead) {
   EXPECT_EQ(domains.all[3].terms.app_validity, std::chrono::hours(24));
 }
 
+const char kStoreKey[] = "{inline_string: 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f}";
+
+TEST(ParseFilters, WhereRecordsAreSharedIsRead) {
+  const auto parsed = Parse(Filter(
+      "t", Tokens("{id: 7, store: {cluster: c, service: a/b, key: " + std::string(kStoreKey) +
+                  "}}, {id: 8, store: {cluster: d, service: e, user: u, password: {filename: /p}, key: "
+                  "{filename: /k}, lease: 60s, replicas: 0, replica_wait: 0.001s, unconfirmed_doubt: 0s, "
+                  "on_down: BYPASS, trust_unseen_settings: true}}, {id: 9}")));
+  ASSERT_EQ(Errors(parsed), Lines{});
+  const TokenDomains& domains = *TokenDomainsOf(parsed.value->chain(0).http->http);
+  const TokenStore& usual = *domains.all[0].store;
+  EXPECT_EQ(usual.cluster, "c");
+  EXPECT_EQ(usual.terms.service, "a/b");
+  EXPECT_EQ(usual.key.text.size(), 64u);
+  EXPECT_TRUE(usual.password.empty() && !usual.runs_when_down && !usual.trusts_unseen);
+  EXPECT_EQ(usual.terms.lease.count(), 10'000);
+  EXPECT_EQ(usual.terms.replicas, 1u);
+  EXPECT_EQ(usual.terms.replica_wait.count(), 50);
+  EXPECT_EQ(usual.terms.unconfirmed_doubt.count(), 15'000);
+  const TokenStore& other = *domains.all[1].store;
+  EXPECT_EQ(other.user, "u");
+  EXPECT_EQ(other.password.file + other.key.file, "/p/k");
+  EXPECT_TRUE(other.runs_when_down && other.trusts_unseen);
+  EXPECT_EQ(other.terms.lease.count(), 60'000);
+  EXPECT_EQ(other.terms.replicas, 0u);
+  EXPECT_EQ(other.terms.replica_wait.count() + other.terms.unconfirmed_doubt.count(), 1);
+  EXPECT_EQ(domains.all[2].store, nullptr);
+}
+
+TEST(ParseFilters, WhatIsNoStoreIsRefused) {
+  const auto errors = [](const std::string& domain) {
+    Lines lines = Errors(Parse(Filter("t", Tokens("{id: 1, " + domain + "}"))));
+    for (std::string& line : lines) {
+      const std::string common = "http_filters[0].typed_config.domains[0].";
+      if (line.starts_with(common)) line.erase(0, common.size());
+    }
+    return lines;
+  };
+  const std::string good = "cluster: c, service: s, key: " + std::string(kStoreKey);
+  EXPECT_EQ(errors("store: {" + good + "}"), Lines{});
+  EXPECT_EQ(errors("store: {}").size(), 3u);
+  EXPECT_EQ(errors("keys_elsewhere: true, store: {" + good + "}"),
+            Lines{"keys_elsewhere: expected false where records are shared"});
+  EXPECT_EQ(errors("store: {cluster: c, service: s, key: {inline_string: short}}"),
+            Lines{"store.key: expected 32 bytes, or 64 hexadecimal digits in lower case"});
+  EXPECT_EQ(errors("store: {cluster: c, service: " + std::string(254, 's') + ", key: " + kStoreKey + "}"),
+            Lines{"store.service: expected 1 to 253 bytes"});
+  EXPECT_EQ(errors("store: {user: u, " + good + "}"),
+            Lines{"store.password: expected one where there is a user"});
+  EXPECT_EQ(
+      errors("store: {lease: 0.5s, replicas: 9, replica_wait: 2s, unconfirmed_doubt: 61s, " + good + "}"),
+      (Lines{"store.lease: expected 1 to 60 seconds", "store.replica_wait: expected 1 to 1000 milliseconds",
+             "store.unconfirmed_doubt: expected 0 to 60 seconds",
+             "store.replicas: expected a number from 0 to 8"}));
+}
+
 TEST(ParseFilters, WhatIsNoDomainIsRefused) {
   const auto errors = [](const std::string& domain) {
     Lines lines = Errors(Parse(Filter("t", Tokens(domain))));

@@ -26,16 +26,6 @@ constexpr auto kMaxSessionTimeout = std::chrono::hours(12);
 constexpr size_t kTicketKeyBytes = 80;
 constexpr size_t kSha256Digits = 64;
 
-DataSource ReadSource(const core::DataSource& proto, const std::string& path, ConfigErrors& errors,
-                      bool required) {
-  DataSource source;
-  source.file = proto.filename();
-  source.text = proto.has_inline_bytes() ? proto.inline_bytes() : proto.inline_string();
-  if (proto.specifier_case() != core::DataSource::SPECIFIER_NOT_SET ? source.empty() : required)
-    Add(errors, path, "expected a filename, inline_string or inline_bytes that is not empty");
-  return source;
-}
-
 void CheckWatched(const core::WatchedDirectory& directory, const std::string& path, ConfigErrors& errors) {
   RequireText(directory.path(), FieldPath(path, "path"), errors);
 }
@@ -44,9 +34,10 @@ TlsCertificate ReadCertificate(const proto_tls::TlsCertificate& proto, const std
                                ConfigErrors& errors) {
   if (proto.has_watched_directory())
     CheckWatched(proto.watched_directory(), FieldPath(path, "watched_directory"), errors);
-  return {.chain = ReadSource(proto.certificate_chain(), FieldPath(path, "certificate_chain"), errors, true),
-          .key = ReadSource(proto.private_key(), FieldPath(path, "private_key"), errors, true),
-          .password = ReadSource(proto.password(), FieldPath(path, "password"), errors, false)};
+  return {
+      .chain = ReadDataSource(proto.certificate_chain(), FieldPath(path, "certificate_chain"), errors, true),
+      .key = ReadDataSource(proto.private_key(), FieldPath(path, "private_key"), errors, true),
+      .password = ReadDataSource(proto.password(), FieldPath(path, "password"), errors, false)};
 }
 
 std::vector<DataSource> ReadTicketKeys(const proto_tls::TlsSessionTicketKeys& proto, const std::string& path,
@@ -56,7 +47,7 @@ std::vector<DataSource> ReadTicketKeys(const proto_tls::TlsSessionTicketKeys& pr
   std::vector<DataSource> keys;
   for (int i = 0; i < proto.keys_size(); ++i) {
     const std::string key_path = ElementPath(keys_path, static_cast<size_t>(i));
-    keys.push_back(ReadSource(proto.keys(i), key_path, errors, true));
+    keys.push_back(ReadDataSource(proto.keys(i), key_path, errors, true));
     const DataSource& key = keys.back();
     if (!key.text.empty() && key.text.size() != kTicketKeyBytes) Add(errors, key_path, "expected 80 bytes");
   }
@@ -129,8 +120,8 @@ void CheckSpki(const std::string& text, const std::string& path, ConfigErrors& e
 TlsValidation ReadValidation(const proto_tls::CertificateValidationContext& proto, const std::string& path,
                              ConfigErrors& errors) {
   TlsValidation result;
-  result.trusted_ca = ReadSource(proto.trusted_ca(), FieldPath(path, "trusted_ca"), errors, false);
-  result.crl = ReadSource(proto.crl(), FieldPath(path, "crl"), errors, false);
+  result.trusted_ca = ReadDataSource(proto.trusted_ca(), FieldPath(path, "trusted_ca"), errors, false);
+  result.crl = ReadDataSource(proto.crl(), FieldPath(path, "crl"), errors, false);
   tls::Validation& settings = result.settings;
   const auto element = [&](std::string_view field, int i) {
     return ElementPath(FieldPath(path, field), static_cast<size_t>(i));
@@ -297,6 +288,17 @@ void ReadResumption(const ServerProto& proto, const std::string& path, ServerTls
 }
 
 }  // namespace
+
+DataSource ReadDataSource(const envoy::config::core::v3::DataSource& proto, const std::string& path,
+                          ConfigErrors& errors, bool required) {
+  DataSource source;
+  source.file = proto.filename();
+  source.text = proto.has_inline_bytes() ? proto.inline_bytes() : proto.inline_string();
+  if (proto.specifier_case() != envoy::config::core::v3::DataSource::SPECIFIER_NOT_SET ? source.empty()
+                                                                                       : required)
+    Add(errors, path, "expected a filename, inline_string or inline_bytes that is not empty");
+  return source;
+}
 
 std::shared_ptr<const ServerTls> ReadServerTls(const core::TransportSocket& proto, const std::string& path,
                                                ConfigErrors& errors) {

@@ -12,6 +12,10 @@
 
 namespace pillion::config {
 
+// `required`: it must say something.
+DataSource ReadDataSource(const envoy::config::core::v3::DataSource& proto, const std::string& path,
+                          ConfigErrors& errors, bool required);
+
 // Of a filter chain and of a cluster; null: plain text, or there were errors. `path` is the field's.
 std::shared_ptr<const ServerTls> ReadServerTls(const envoy::config::core::v3::TransportSocket& proto,
                                                const std::string& path, ConfigErrors& errors);

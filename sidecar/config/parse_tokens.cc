@@ -7,8 +7,10 @@
 #include "pillion/sidecar/v1/idempotency.pb.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/config/parse_tls.h"
 #include "sidecar/http/head.h"
 #include "sidecar/idempotency/hello.h"
+#include "sidecar/idempotency/shared/record_key.h"
 
 namespace pillion::config {
 namespace {
@@ -17,6 +19,8 @@ using idempotency::DomainTime;
 using Proto = sidecar::v1::TokenDomain;
 
 constexpr int kMaxReleases = 8;
+constexpr size_t kMaxServiceBytes = 253;
+constexpr uint32_t kMaxReplicas = 8;
 constexpr uint64_t kLeastBytes = uint64_t{64} * 1024;
 
 // Where it is said: within [least, most], in whole milliseconds.
@@ -26,8 +30,10 @@ void ReadTime(bool said, const google::protobuf::Duration& proto, const std::str
   const nanoseconds value = ReadDuration(proto, path, errors);
   if (value < least || value > most) {
     Add(errors, path,
-        "expected " + std::to_string(least.count() / 1000) + " to " + std::to_string(most.count() / 1000) +
-            " seconds");
+        least.count() % 1000 == 0 ? "expected " + std::to_string(least.count() / 1000) + " to " +
+                                        std::to_string(most.count() / 1000) + " seconds"
+                                  : "expected " + std::to_string(least.count()) + " to " +
+                                        std::to_string(most.count()) + " milliseconds");
     return;
   }
   time = std::chrono::ceil<DomainTime>(value);
@@ -126,6 +132,50 @@ void ReadLimits(const Proto& proto, const std::string& path, TokenDomain& result
     Add(errors, FieldPath(path, "max_bytes"), "expected at least " + std::to_string(kLeastBytes));
 }
 
+void ReadStoreTimes(const sidecar::v1::TokenStore& proto, const std::string& path,
+                    idempotency::SharedTerms& terms, ConfigErrors& errors) {
+  using std::chrono::seconds;
+  ReadTime(proto.has_lease(), proto.lease(), FieldPath(path, "lease"), seconds(1), seconds(60), terms.lease,
+           errors);
+  ReadTime(proto.has_replica_wait(), proto.replica_wait(), FieldPath(path, "replica_wait"), DomainTime(1),
+           seconds(1), terms.replica_wait, errors);
+  ReadTime(proto.has_unconfirmed_doubt(), proto.unconfirmed_doubt(), FieldPath(path, "unconfirmed_doubt"),
+           seconds(0), seconds(60), terms.unconfirmed_doubt, errors);
+  if (proto.has_replicas())
+    terms.replicas = ReadNumber(proto.replicas(), FieldPath(path, "replicas"), errors, 0, kMaxReplicas);
+}
+
+// Null: there is none.
+std::shared_ptr<const config::TokenStore> ReadStore(const Proto& domain, const std::string& domain_path,
+                                                    ConfigErrors& errors) {
+  if (!domain.has_store()) return nullptr;
+  const sidecar::v1::TokenStore& proto = domain.store();
+  const std::string path = FieldPath(domain_path, "store");
+  auto result = std::make_shared<config::TokenStore>();
+  if (domain.keys_elsewhere())
+    Add(errors, FieldPath(domain_path, "keys_elsewhere"), "expected false where records are shared");
+  RequireText(proto.cluster(), FieldPath(path, "cluster"), errors);
+  result->cluster = proto.cluster();
+  if (proto.service().empty() || proto.service().size() > kMaxServiceBytes)
+    Add(errors, FieldPath(path, "service"), "expected 1 to " + std::to_string(kMaxServiceBytes) + " bytes");
+  result->terms.service = proto.service();
+  result->user = proto.user();
+  result->password = ReadDataSource(proto.password(), FieldPath(path, "password"), errors, false);
+  if (!result->user.empty() && result->password.empty())
+    Add(errors, FieldPath(path, "password"), "expected one where there is a user");
+  const std::string key_path = FieldPath(path, "key");
+  result->key = ReadDataSource(proto.key(), key_path, errors, true);
+  if (!result->key.text.empty() && !idempotency::ParseRecordKey(result->key.text))
+    Add(errors, key_path, "expected 32 bytes, or 64 hexadecimal digits in lower case");
+  ReadStoreTimes(proto, path, result->terms, errors);
+  using sidecar::v1::TokenStore;
+  if (!TokenStore::OnDown_IsValid(proto.on_down()))
+    Add(errors, FieldPath(path, "on_down"), "expected a value of OnDown");
+  result->runs_when_down = proto.on_down() == TokenStore::BYPASS;
+  result->trusts_unseen = proto.trust_unseen_settings();
+  return result;
+}
+
 TokenDomain ReadDomain(const Proto& proto, const std::string& path, ConfigErrors& errors) {
   TokenDomain result;
   result.id = proto.id();
@@ -133,6 +183,7 @@ TokenDomain ReadDomain(const Proto& proto, const std::string& path, ConfigErrors
   ReadTimes(proto, path, result.terms, errors);
   ReadLimits(proto, path, result, errors);
   ReadKeys(proto, path, result, errors);
+  result.store = ReadStore(proto, path, errors);
   if (!Proto::Concurrent_IsValid(proto.on_concurrent()))
     Add(errors, FieldPath(path, "on_concurrent"), "expected a value of Concurrent");
   result.conflict = proto.on_concurrent() == Proto::CONFLICT;
@@ -181,11 +232,13 @@ TokenPolicy ReadTokenPolicy(const google::protobuf::Any& any, const std::string&
   if (proto == nullptr) return result;
   result.domain = proto->domain();
   result.paused = proto->paused();
+  result.shared = proto->shared();
   result.source = ReadKeySource(proto->key_source(), path, errors);
   if (result.passes_through()) {
     result.retry.on = kRetryReset | kRetryConnectFailure | kRetryRefusedStream;
-    if (proto->domain() != 0 || proto->paused())
-      Add(errors, FieldPath(path, "key_source"), "expected no domain, and not paused, with PASSTHROUGH");
+    if (proto->domain() != 0 || proto->paused() || proto->shared())
+      Add(errors, FieldPath(path, "key_source"),
+          "expected no domain, and neither paused nor shared, with PASSTHROUGH");
   } else if (proto->domain() == 0) {
     Add(errors, FieldPath(path, "domain"), "expected a number other than 0");
   }

@@ -5,6 +5,7 @@
 #define PILLION_SIDECAR_CONFIG_TOKENS_H_
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,18 +15,44 @@
 #include <vector>
 
 #include "sidecar/config/route_table.h"
+#include "sidecar/config/tls.h"
 #include "sidecar/http/head.h"
+#include "sidecar/idempotency/shared/terms.h"
 #include "sidecar/idempotency/terms.h"
 
 namespace pillion::idempotency {
 class LocalTable;
-}
+class SharedTally;
+}  // namespace pillion::idempotency
 
 namespace pillion::config {
 
 struct TableHolder {
-  std::shared_ptr<idempotency::LocalTable> table;
-  idempotency::Incarnation incarnation{};  // of the process that has it
+  std::shared_ptr<idempotency::LocalTable> table;   // null where records are shared
+  std::shared_ptr<idempotency::SharedTally> tally;  // where they are
+  idempotency::Incarnation incarnation{};           // of the process that has it
+  bool found() const { return table != nullptr || tally != nullptr; }
+};
+
+// What opens a store, and the answers in it.
+struct StoreSecrets {
+  std::string password;
+  std::array<uint8_t, 32> key{};
+  bool operator==(const StoreSecrets&) const = default;
+};
+
+// Where the records of a domain are that several processes share.
+struct TokenStore {
+  std::string cluster;
+  std::string user;
+  DataSource password;
+  DataSource key;
+  // But for their domain, and the table's, which are the domain's own.
+  idempotency::SharedTerms terms;
+  bool runs_when_down = false;
+  bool trusts_unseen = false;
+  // As TLS credentials: filled by the main loop, and changed when a file is.
+  std::shared_ptr<tls::Holder<StoreSecrets>> secrets = std::make_shared<tls::Holder<StoreSecrets>>();
 };
 
 // Who names a request, so that all that is sent with that name is one.
@@ -61,6 +88,7 @@ struct TokenDomain {
   size_t max_request_bytes = size_t{64} * 1024;
   size_t max_response_bytes = size_t{256} * 1024;
   uint32_t max_detached = 1000;
+  std::shared_ptr<const TokenStore> store;  // null: in this process
   std::shared_ptr<TableHolder> holder = std::make_shared<TableHolder>();
   KeyTerms keys;
 };
@@ -80,6 +108,7 @@ struct TokenPolicy {
   bool passes_through() const { return source == KeySource::kPassthrough; }
   idempotency::DomainId domain = 0;
   bool paused = false;
+  bool shared = false;  // tokens may go to any process that enforces the domain
   KeySource source = KeySource::kMint;
   TokenedMethods of;
   size_t max_request_bytes = size_t{64} * 1024;

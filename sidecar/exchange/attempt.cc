@@ -279,7 +279,8 @@ const idempotency::Hello::Domain* AssumedDomain() {
 }  // namespace
 
 // A token goes only to a process that has said that it makes sure of it; all attempts that carry it go there,
-// and once one has gone without, or may have run elsewhere, there is none.
+// or, where records are shared, to others that have said so, and once one has gone without, or may have run
+// elsewhere, there is none.
 Next Attempt::StampToken() {
   filter::TokenState& token = *order_.filter_state.token;
   if (token.policy == nullptr || token.policy->passes_through()) return Next::kMore;
@@ -292,10 +293,10 @@ Next Attempt::StampToken() {
   const idempotency::Hello::Domain* domain = to_sidecar_ ? heard->hello.Find(token.policy->domain) : nullptr;
   if (Mutated(Mutant::kAcrossPolicyVersions) && domain == nullptr && !heard->hello.domains.empty())
     domain = heard->hello.domains.data();
-  if (token.may_run && (domain == nullptr || (heard->hello.incarnation != token.process &&
-                                              !Mutated(Mutant::kIncarnationNotCompared)))) {
+  const bool of_another = heard->hello.incarnation != token.process && !token.policy->shared;
+  if (token.may_run && (domain == nullptr || (of_another && !Mutated(Mutant::kIncarnationNotCompared)))) {
     return End({ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
-                "the process that may have run the request is gone"});
+                "what may have run the request, and knows of it, is gone"});
   }
   if (domain == nullptr && Mutated(Mutant::kStampWithoutHello)) domain = AssumedDomain();
   if (domain == nullptr) {

@@ -257,17 +257,6 @@ filter::RequestView Exchange::FilterView(const filter::Caller* caller) {
           caller};
 }
 
-void Exchange::EnterDoorbell() {
-  if (env_.doorbell != nullptr) Awaited()->waiter = env_.doorbell->Enter(*this);
-}
-
-void Exchange::LeaveDoorbell() {
-  filter::Await* const await = Awaited();
-  if (await == nullptr) return;
-  if (await->waiter) env_.doorbell->Leave(await->waiter->number);
-  filter_state_.token->await.reset();
-}
-
 std::optional<time::MonotonicTime> Exchange::GoesOnUntil() const {
   if (filter_state_.chain == nullptr || env_.aborted) return std::nullopt;
   return filter_state_.chain->goes_on_until();
@@ -518,37 +507,6 @@ bool Exchange::ResponseHasNoMore(const http::ResponseHead& head) {
   if (local_answer_) return local_body_.empty();
   const stream::Inbox& in = attempt_->stream()->in();
   return in.ended && in.content.empty() && !in.trailers_present && head.content.kind != Kind::kUnsized;
-}
-
-std::optional<Next> Exchange::HeadThroughFilters(http::ResponseHead& head) {
-  filter::Chain& chain = *filter_state_.chain;
-  if (!local_answer_) {
-    if (ClientLost()) return AnswerLocally(std::exchange(client_->in().error, {}));
-    if (chain.request_answered()) return AnswerFromFilter();
-    if (attempt_->Advance() == Next::kDone && attempt_->error()) return AnswerLocally(attempt_->error());
-  }
-  filter::Passage passage = filter::Passage::kHeld;
-  if (!chain.response_begun()) {
-    const stream::Inbox* const in = local_answer_ ? nullptr : &attempt_->stream()->in();
-    const bool end =
-        in == nullptr ? local_body_.empty() : in->ended && in->content.empty() && !in->trailers_present;
-    const RequestError failure = ForTheWhole(local_answer_ ? error_ : attempt_->told());
-    passage = chain.BeginResponse({head, end, local_answer_ ? local_status_ : uint16_t{0}, failure});
-  }
-  // Also when nobody holds: whether more comes decides on the framing of the head.
-  if (passage == filter::Passage::kHeld || passage == filter::Passage::kFlows) passage = FilterResponse();
-  if (passage == filter::Passage::kHeld) return Next::kWait;
-  if (passage != filter::Passage::kFlows) {
-    const RequestError error{
-        passage == filter::Passage::kTooLarge ? ErrorKind::kBodyTooLarge : ErrorKind::kMalformed,
-        Side::kUpstream, Outcome::kAnswered, "a filter cannot carry the response"};
-    return local_answer_ ? Abandon(error) : AnswerLocally(error);
-  }
-  using Kind = http::ContentLength::Kind;
-  const bool no_content = http::ResponseHasNoContent(client_->request().method, head.status);
-  if (!no_content && head.content.kind == Kind::kNone && !ResponseHasNoMore(head))
-    head.content.kind = Kind::kUnsized;
-  return std::nullopt;
 }
 
 // What a sidecar said of its app's HTTP/1 response is taken off and restored; from anybody else only taken

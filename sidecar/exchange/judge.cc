@@ -251,7 +251,8 @@ const config::RetryPolicy* Exchange::RetryTerms() const {
   return again ? &token->policy->retry : nullptr;
 }
 
-// For the attempts to come: at the process that may have run it, or anywhere, with another token or the key.
+// For the attempts to come: at the process that may have run it, or anywhere, where records are shared, or
+// with another token or the key.
 void Exchange::KeepToken(bool may_run) {
   filter::TokenState& token = *filter_state_.token;
   if (Mutated(Mutant::kNewTokenAfterAmbiguous)) may_run = false;
@@ -260,8 +261,8 @@ void Exchange::KeepToken(bool may_run) {
     token.process.reset();
     return;
   }
+  if (Mutated(Mutant::kUnpinnedRetry) || token.policy->shared) return;
   if (leads_ == nullptr) leads_ = std::make_unique<Leads>();
-  if (Mutated(Mutant::kUnpinnedRetry)) return;
   if (!leads_->pinned) leads_->pinned = LocalRef<upstream::EndpointState>(attempt_->endpoint());
 }
 

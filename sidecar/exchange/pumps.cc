@@ -40,7 +40,10 @@ filter::Passage Exchange::FilterResponse() {
   while (!chain.yielded() && !chain.response_over() &&
          (chain.response_held() || chain.response_out().empty())) {
     const size_t before = content.bytes();
-    const filter::Passage passage = chain.FeedResponse(content, in == nullptr || in->ended, trailers, head);
+    const auto holder =
+        Awaited() == nullptr ? filter::Chain::Holder::kGetsContent : filter::Chain::Holder::kIsAskedAgain;
+    const filter::Passage passage =
+        chain.FeedResponse(content, in == nullptr || in->ended, trailers, head, holder);
     if (in != nullptr && content.bytes() < before) {
       attempt_->stream()->ReleaseCredit(before - content.bytes());
       last_activity_ = env_.turn.now();
@@ -50,6 +53,54 @@ filter::Passage Exchange::FilterResponse() {
   }
   if (chain.yielded()) env_.turn.WakeNextTurn(*this);
   return chain.response_held() ? filter::Passage::kHeld : filter::Passage::kFlows;
+}
+
+void Exchange::EnterDoorbell() {
+  if (env_.doorbell != nullptr) Awaited()->waiter = env_.doorbell->Enter(*this);
+}
+
+void Exchange::LeaveDoorbell() {
+  filter::Await* const await = Awaited();
+  if (await == nullptr) return;
+  if (await->waiter) env_.doorbell->Leave(await->waiter->number);
+  filter_state_.token->await.reset();
+}
+
+// What goes to the client begins here: no head that a filter holds.
+std::optional<Next> Exchange::HeadThroughFilters(http::ResponseHead& head) {
+  filter::Chain& chain = *filter_state_.chain;
+  if (!local_answer_) {
+    if (ClientLost()) return AnswerLocally(std::exchange(client_->in().error, {}));
+    if (chain.request_answered()) return AnswerFromFilter();
+    if (attempt_->Advance() == Next::kDone && attempt_->error()) return AnswerLocally(attempt_->error());
+  }
+  filter::Passage passage = filter::Passage::kHeld;
+  if (!chain.response_begun()) {
+    const stream::Inbox* const in = local_answer_ ? nullptr : &attempt_->stream()->in();
+    const bool end =
+        in == nullptr ? local_body_.empty() : in->ended && in->content.empty() && !in->trailers_present;
+    const RequestError failure = ForTheWhole(local_answer_ ? error_ : attempt_->told());
+    passage = chain.BeginResponse({head, end, local_answer_ ? local_status_ : uint16_t{0}, failure});
+  }
+  // Also when nobody holds: whether more comes decides on the framing of the head.
+  if (passage == filter::Passage::kHeld || passage == filter::Passage::kFlows) passage = FilterResponse();
+  if (passage == filter::Passage::kHeld && Awaited() != nullptr && !Awaited()->waiter) {
+    EnterDoorbell();
+    if (Awaited()->waiter) passage = FilterResponse();
+  }
+  if (passage == filter::Passage::kHeld) return Next::kWait;
+  LeaveDoorbell();
+  if (passage != filter::Passage::kFlows) {
+    const RequestError error{
+        passage == filter::Passage::kTooLarge ? ErrorKind::kBodyTooLarge : ErrorKind::kMalformed,
+        Side::kUpstream, Outcome::kAnswered, "a filter cannot carry the response"};
+    return local_answer_ ? Abandon(error) : AnswerLocally(error);
+  }
+  using Kind = http::ContentLength::Kind;
+  const bool no_content = http::ResponseHasNoContent(client_->request().method, head.status);
+  if (!no_content && head.content.kind == Kind::kNone && !ResponseHasNoMore(head))
+    head.content.kind = Kind::kUnsized;
+  return std::nullopt;
 }
 
 // client -> [filters] -> [replay_] -> attempt's pending -> upstream

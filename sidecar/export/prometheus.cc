@@ -256,7 +256,8 @@ void TokenPart(Page& page, const std::vector<Row>& rows, const telemetry::Regist
 using idempotency::LocalTable;
 
 // What records of tokens there are, and what became of some.
-void TablePart(Page& page, const TokenTables& tables) {
+void TablePart(Page& page, const TokenRecords& tokens) {
+  const auto& tables = tokens.tables;
   const struct {
     std::string_view state;
     uint64_t LocalTable::Counts::* value;
@@ -279,6 +280,7 @@ void TablePart(Page& page, const TokenTables& tables) {
   for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.room.waiters);
   page.Family("pillion_token_detached", "gauge", "Executions that go on though their client is gone.");
   for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.detached);
+  for (const auto& [id, view] : tokens.stores) page.Sample(domain(id), view.detached);
   const struct {
     std::string_view what;
     uint64_t LocalTable::Counts::* value;
@@ -297,6 +299,32 @@ void TablePart(Page& page, const TokenTables& tables) {
       "pillion_token_double_execution_suspected_total", "counter",
       "Executions that ended when another one of their token had begun or ended. More than 0 is a bug.");
   for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.fenced);
+  for (const auto& [id, view] : tokens.stores) page.Sample(domain(id), view.totals.fenced);
+}
+
+// Records that are shared with other processes: what this one does with their store.
+void StorePart(Page& page, const TokenRecords& tokens) {
+  if (tokens.stores.empty()) return;
+  const auto domain = [](idempotency::DomainId id) { return "domain=\"" + idempotency::ToHex(id) + "\""; };
+  const auto& numbers = idempotency::StoreTotals::all();
+  constexpr size_t kGauges = idempotency::StoreTotals::kGauges;
+  constexpr std::array<std::string_view, kGauges> kHelp = {
+      "Workers whose store of tokens can be asked.",
+      "Claims and executions under way in it, and ends that are kept to be told to another server.",
+      "Requests that wait for an execution of another process."};
+  page.Family("pillion_token_store_workers", "gauge", "Workers that have a store of tokens.");
+  for (const auto& [id, view] : tokens.stores) page.Sample(domain(id), view.stores);
+  for (size_t i = 0; i < kGauges; ++i) {
+    page.Family("pillion_token_store_" + std::string(numbers[i].name), "gauge", kHelp[i]);
+    for (const auto& [id, view] : tokens.stores) page.Sample(domain(id), view.totals.*numbers[i].number);
+  }
+  page.Family("pillion_token_store_events_total", "counter", "What has become of tokens at their store.");
+  for (const auto& [id, view] : tokens.stores) {
+    for (size_t i = kGauges; i < numbers.size(); ++i)
+      page.Sample(domain(id) + ",what=\"" + std::string(numbers[i].name) + "\"",
+                  view.totals.*numbers[i].number);
+    page.Sample(domain(id) + ",what=\"refused_full\"", view.refused_full);
+  }
 }
 
 using Clusters = std::map<std::string, ledger::ClusterCounts>;
@@ -645,13 +673,14 @@ void TlsPart(Page& page, const telemetry::Registry& registry) {
 }  // namespace
 
 std::string PrometheusText(const telemetry::Registry& registry, const Clusters& clusters,
-                           const TokenTables& tables) {
+                           const TokenRecords& tokens) {
   Page page;
   const std::vector<Row> rows = CollectRows(registry);
   RoutePart(page, rows);
   RetryPart(page, rows);
   TokenPart(page, rows, registry);
-  TablePart(page, tables);
+  TablePart(page, tokens);
+  StorePart(page, tokens);
   HealthPart(page, clusters);
   CircuitPart(page, clusters);
   TcpPart(page, registry);

@@ -192,7 +192,7 @@ TEST(PrometheusText, TokensAreCountedByVerdictAndTheirRecordsByState) {
   counts.fenced = 10;
   counts.full = 11;
   counts.quota = 12;
-  const Scrape scrape(PrometheusText(registry, {}, {{0xab, counts}}));
+  const Scrape scrape(PrometheusText(registry, {}, {.tables = {{0xab, counts}}, .stores = {}}));
   const std::string labels = "{listener=\"in\",route=\"pay\",cluster=\"c\"";
   EXPECT_EQ(scrape.Find("pillion_token_attempts_total" + labels + "}"), 7);
   EXPECT_EQ(scrape.Find("pillion_token_verdicts_total" + labels + ",verdict=\"replayed\"}"), 3);
@@ -212,6 +212,29 @@ TEST(PrometheusText, TokensAreCountedByVerdictAndTheirRecordsByState) {
   EXPECT_EQ(scrape.Find("pillion_token_double_execution_suspected_total" + domain + "}"), 10);
   EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"refused_full\"}"), 11);
   EXPECT_EQ(scrape.Find("pillion_token_events_total" + domain + ",what=\"refused_quota\"}"), 12);
+  for (const auto& [series, value] : scrape.samples())
+    EXPECT_EQ(series.find("token_store"), std::string::npos) << value;
+}
+
+TEST(PrometheusText, StoresThatAreSharedAreCounted) {
+  telemetry::Registry registry;
+  idempotency::SharedTally::View view;
+  view.stores = 4;
+  view.detached = 5;
+  view.refused_full = 6;
+  uint64_t value = 100;
+  for (const auto& one : idempotency::StoreTotals::all()) view.totals.*one.number = value++;
+  const Scrape scrape(PrometheusText(registry, {}, {.tables = {}, .stores = {{0xcd, view}}}));
+  const std::string domain = "{domain=\"00000000000000cd\"";
+  EXPECT_EQ(scrape.Find("pillion_token_store_workers" + domain + "}"), 4);
+  EXPECT_EQ(scrape.Find("pillion_token_detached" + domain + "}"), 5);
+  EXPECT_EQ(scrape.Find("pillion_token_store_ready" + domain + "}"), 100);
+  EXPECT_EQ(scrape.Find("pillion_token_store_held" + domain + "}"), 101);
+  EXPECT_EQ(scrape.Find("pillion_token_store_waiting" + domain + "}"), 102);
+  EXPECT_EQ(scrape.Find("pillion_token_store_events_total" + domain + ",what=\"claims\"}"), 103);
+  EXPECT_EQ(scrape.Find("pillion_token_store_events_total" + domain + ",what=\"refused_full\"}"), 6);
+  EXPECT_EQ(scrape.Find("pillion_token_double_execution_suspected_total" + domain + "}"),
+            static_cast<double>(view.totals.fenced));
 }
 
 TEST(PrometheusText, CodesBeyondTheSlotsAreOther) {

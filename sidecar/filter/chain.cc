@@ -182,8 +182,9 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
   const bool stopped = decision == Decision::kReset || decision == Decision::kYield;
   if (!stopped && end && (in.empty() || out.bytes() < body.budget)) {
     decision = link.transform->OnResponseTrailers(body, trailers);
-    in.Clear();
-    link.response.over = true;
+    // As with requests.
+    link.response.over = decision != Decision::kHold;
+    if (link.response.over) in.Clear();
   }
   if (decision == Decision::kReset) return Passage::kBroken;
   const bool stuck = !link.response.over && in.bytes() == before && out.bytes() == out_before;
@@ -193,13 +194,14 @@ Passage Chain::FeedLink(Link& link, SliceQueue& out, bool end, http::HeaderList&
 }
 
 Passage Chain::FeedResponse(SliceQueue& content, bool ended, http::HeaderList& trailers,
-                            http::ResponseHead& head) {
-  progressed_ = links_.back().response.in.MoveFrom(content, kStepBytes) > 0;
+                            http::ResponseHead& head, Holder holder) {
+  const bool asks = holder == Holder::kIsAskedAgain;
+  progressed_ = !asks && links_.back().response.in.MoveFrom(content, kStepBytes) > 0;
   bool end = ended && content.empty();
   for (size_t i = links_.size(); i-- > 0;) {
     Link& link = links_[i];
     const bool holds = response_held_ && i == response_at_;
-    if (!link.response.over && (end || !link.response.in.empty())) {
+    if (!link.response.over && (end || !link.response.in.empty() || (holds && asks))) {
       const Passage passage =
           FeedLink(link, i == 0 ? response_out_ : links_[i - 1].response.in, end, trailers, head);
       if (passage == Passage::kBroken || passage == Passage::kTooLarge) return passage;

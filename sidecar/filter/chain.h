@@ -61,7 +61,11 @@ class Chain : public Recycled<Chain> {
 
   // A response begins, also a second one after ForgetResponse.
   Passage BeginResponse(const ResponseHeadView& response);
-  Passage FeedResponse(SliceQueue& content, bool ended, http::HeaderList& trailers, http::ResponseHead& head);
+  // kIsAskedAgain: who holds the head waits for something else than content (Await), and may have been rung:
+  // it gets no more of that, also where there is none.
+  enum class Holder : bool { kGetsContent, kIsAskedAgain };
+  Passage FeedResponse(SliceQueue& content, bool ended, http::HeaderList& trailers, http::ResponseHead& head,
+                       Holder holder = Holder::kGetsContent);
   bool response_begun() const { return response_begun_; }
   bool response_held() const { return response_held_; }
   void ForgetResponse();

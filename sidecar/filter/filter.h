@@ -63,9 +63,11 @@ class Wait {
   const std::shared_ptr<std::atomic<uint32_t>> counter_;
 };
 
-// Of a request that is held until another one, at whatever worker, has come to its end, but no longer than
-// that. A body hook sets it, and is called again at once, with a waiter to be rung; then whenever it was
-// rung, or the time has come. It is no wait any more when the hook has answered something else than kHold.
+// Of a request, or an answer, whose head is held until something has happened elsewhere, at another worker or
+// at a store, but no longer than that. A body or trailer hook sets it (of an answer OnResponseHead may too),
+// and is called again at once, with a waiter to be rung; then whenever it was rung, or the time has come.
+// Meanwhile it gets no more content of an answer. It is no wait any more when the hook has answered something
+// else than kHold.
 struct Await {
   time::MonotonicTime until;
   std::optional<idempotency::Waiter> waiter;

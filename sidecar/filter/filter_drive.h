@@ -105,7 +105,7 @@ class FilterDrive {
       content.AppendCopy(next);
       do {
         passage = state.chain->FeedRequest(content, body.empty(), request_trailers, view);
-        if (passage == Passage::kHeld && state.token != nullptr && state.token->await != nullptr) return;
+        if (passage == Passage::kHeld && awaits()) return;
         NoteHeld();
         if (passage == Passage::kRematch) {
           rematched = true;
@@ -137,14 +137,32 @@ class FilterDrive {
     state.chain->ForgetResponse();
     const bool end = body.empty() && trailers.empty();
     passage = state.chain->BeginResponse({response, end, local_status, failure});
+    FeedResponse(body, piece);
+  }
+  bool awaits() const { return state.token != nullptr && state.token->await != nullptr; }
+  // Who holds the answer awaits something, and was woken; or has been given a waiter. What is left of the
+  // answer follows where that is what it has waited for.
+  void ResponseAgain(std::string_view rest = {}) {
+    SliceQueue nothing;
+    passage =
+        state.chain->FeedResponse(nothing, rest.empty(), trailers, response, Chain::Holder::kIsAskedAgain);
+    if (passage == Passage::kHeld) return;
+    state.token->await.reset();
+    received += state.chain->response_out().ToString();
+    state.chain->response_out().Clear();
+    if (!state.chain->response_over()) FeedResponse(rest, 0);
+  }
+  void FeedResponse(std::string_view body, size_t piece) {
     SliceQueue content;
     while (!state.chain->response_over()) {
       const std::string_view next = body.substr(0, piece == 0 ? body.size() : piece);
       body.remove_prefix(next.size());
       content.AppendCopy(next);
       do {
+        if (passage == Passage::kHeld && awaits()) return;
         passage = state.chain->FeedResponse(content, body.empty(), trailers, response);
         NoteHeld();
+        if (passage == Passage::kHeld && awaits()) return;
         if (passage != Passage::kFlows && passage != Passage::kHeld) return;
         if (state.chain->response_held()) continue;
         received += state.chain->response_out().ToString();

@@ -14,7 +14,7 @@
 
 namespace pillion::filter {
 
-FilterList MakeFilters() {
+FilterList MakeFilters(const idempotency::WorkerStores& stores) {
   FilterList list;
   auto& filters = list.all;
   // First: everything after it, and every log line, names the request by this id.
@@ -39,7 +39,7 @@ FilterList MakeFilters() {
   // needs no endpoint.
   filters.push_back(std::make_unique<filters::StatefulSession>());
   // Behind all that may refuse, wait or change the request: what it lets pass runs, and its record says so.
-  filters.push_back(std::make_unique<filters::Idempotency>());
+  filters.push_back(std::make_unique<filters::Idempotency>(stores));
   // Last: it takes gRPC apart, also what the others have made, for a server that speaks none.
   filters.push_back(std::make_unique<filters::GrpcHttp1ReverseBridge>());
   return list;

@@ -3,10 +3,12 @@
 #define PILLION_SIDECAR_FILTER_ORDER_H_
 
 #include "sidecar/filter/filter.h"
+#include "sidecar/idempotency/store.h"
 
 namespace pillion::filter {
 
-FilterList MakeFilters();
+// `stores`: of the worker whose filters they are; outlive them.
+FilterList MakeFilters(const idempotency::WorkerStores& stores);
 
 }  // namespace pillion::filter
 

@@ -177,6 +177,22 @@ void LocalTable::Put(Shard& shard, uint32_t place, State state) const {
   now = state;
 }
 
+ClaimAnswer LocalTable::Claim(Held& held, const idempotency::Claim& claim) {
+  if (held.waiter) StopWaiting(held.key, *held.waiter);  // it may have been rung already
+  held.waiter.reset();
+  held.key = claim.key;
+  ClaimAnswer answer = Claim(claim);
+  if (answer.kind == ClaimAnswer::Kind::kClaimed) held.number = answer.execution;
+  if (answer.kind == ClaimAnswer::Kind::kWaits) held.waiter = claim.waiter;
+  return answer;
+}
+
+void LocalTable::Leave(Held& held) {
+  if (held.waiter) StopWaiting(held.key, *held.waiter);
+  held.waiter.reset();
+  if (held.number != 0) Abandon(held);
+}
+
 void LocalTable::StopWaiting(const TokenKey& key, const Waiter& waiter) {
   Shard& shard = ShardOf(key.Hash());
   const Lock lock(shard.mutex);
@@ -393,12 +409,12 @@ LocalTable::Counts LocalTable::Count() const {
     counts.unknown += in(State::kUnknown);
     counts.answer_bytes += shard.kept_bytes;
   }
-  counts.detached = detached();
+  counts.detached = detached_.now();
   counts.room = room_.use();
   counts.shed = shed_.load(std::memory_order_relaxed);
   counts.late = late_.load(std::memory_order_relaxed);
   counts.fenced = fenced_.load(std::memory_order_relaxed);
-  counts.full = full_.load(std::memory_order_relaxed);
+  counts.full = full_.load(std::memory_order_relaxed) + detached_.refused();
   counts.quota = quota_.load(std::memory_order_relaxed);
   return counts;
 }

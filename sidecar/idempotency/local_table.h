@@ -21,6 +21,7 @@
 #include <mutex>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sidecar/idempotency/answer_sizes.h"
@@ -29,53 +30,19 @@
 #include "sidecar/idempotency/record_slab.h"
 #include "sidecar/idempotency/room.h"
 #include "sidecar/idempotency/saved_answer.h"
+#include "sidecar/idempotency/store.h"
 #include "sidecar/idempotency/terms.h"
 #include "sidecar/idempotency/token_key.h"
 
 namespace pillion::idempotency {
 
-struct Claim {
-  TokenKey key;
-  Digest fingerprint;
-  DomainTime now;
-  // nullopt: the key has no time. Such a key runs again when its record's time is over.
-  std::optional<DomainTime> minted;
-  // An attempt of this token has gone to another incarnation of this process, whose records are gone.
-  bool of_another_incarnation = false;
-  bool runs_again = false;  // what is unknown, by policy: at least once, no more at most once
-  // What answers are likely to have is reserved until it is known how much that is; at most so many bytes,
-  // and as far as there are some.
-  uint64_t most_answer_bytes = 0;
-  std::optional<Waiter> waiter;
-};
-
-struct ClaimAnswer {
-  enum class Kind : uint8_t {
-    kClaimed,    // run it, then end `execution`: Complete, Release or Abandon
-    kReplay,     // `answer`
-    kTombstone,  // it ran; `status` was the answer's
-    kWaits,      // the waiter is rung when the execution ends: claim again then, or StopWaiting
-    kInFlight,   // likewise, but nobody waits, or too many
-    kUnknown,
-    kMismatch,
-    kExpired,
-    kBadClock,  // minted in the future
-    kFull,      // no room for another token
-    kQuota,     // none for another of this caller
-  };
-  Kind kind = Kind::kFull;
-  uint64_t execution = 0;  // of kReplay: the one that was answered
-  uint16_t status = 0;
-  SavedAnswer answer = {};
-};
-
-class LocalTable {
+class LocalTable final : public Store {
  public:
   // What a record costs beside its answer.
   static constexpr uint32_t kRecordBytes = 144;
 
   explicit LocalTable(const TableTerms& terms);
-  ~LocalTable();
+  ~LocalTable() override;
   LocalTable(const LocalTable&) = delete;
   LocalTable& operator=(const LocalTable&) = delete;
 
@@ -87,12 +54,7 @@ class LocalTable {
   // Its waiter is rung no more; it may have been rung before.
   void StopWaiting(const TokenKey& key, const Waiter& waiter);
 
-  enum class Ended : uint8_t {
-    kDone,
-    kGone,     // its record's time is over
-    kFenced,   // policy has let another execution begin meanwhile
-    kAlready,  // it has been completed before
-  };
+  using Ended = idempotency::Ended;  // never kLater
   // The execution was answered. `written` (WriteAnswer) empty, or too large for the room that is left: only
   // `status` is kept. What memory is short of is taken from the largest answers first.
   Ended Complete(const TokenKey& key, uint64_t execution, std::string_view written, uint16_t status);
@@ -106,12 +68,17 @@ class LocalTable {
   // Memory is short: so many bytes of answers are let go of, the largest first, or all there are.
   void Shed(uint64_t bytes);
 
-  // An execution goes on though its client is gone, and is over.
-  void Detach() { detached_.fetch_add(1, std::memory_order_relaxed); }
-  void EndDetached() { detached_.fetch_sub(1, std::memory_order_relaxed); }
-  // A claim was given up: too many are.
-  void NoteTooManyDetached() { full_.fetch_add(1, std::memory_order_relaxed); }
-  uint32_t detached() const { return detached_.load(std::memory_order_relaxed); }
+  // Store. A claim that was rung for waits no longer.
+  ClaimAnswer Claim(Held& held, const idempotency::Claim& claim) override;
+  std::optional<Ended> Complete(Held& held, std::string_view written, uint16_t status,
+                                const std::optional<Waiter>&) override {
+    return Complete(held.key, std::exchange(held.number, 0), written, status);
+  }
+  std::optional<Ended> HowEnded(const Held&) const override { return Ended::kDone; }
+  void Release(Held& held) override { Release(held.key, std::exchange(held.number, 0)); }
+  void Abandon(Held& held) override { Abandon(held.key, std::exchange(held.number, 0)); }
+  void Leave(Held& held) override;
+  Detached& detached() override { return detached_; }
 
   // As one of them is held; for people.
   struct View {
@@ -178,7 +145,7 @@ class LocalTable {
   std::atomic<uint64_t> executions_{0};
   std::array<std::atomic<uint64_t>, kSizeClasses> answers_{};  // kept, of each class, in all shards
   std::atomic<size_t> shed_at_{0};                             // the shard to look in next
-  std::atomic<uint32_t> detached_{0};
+  Detached detached_;
   std::atomic<uint64_t> shed_{0};
   std::atomic<uint64_t> late_{0};
   std::atomic<uint64_t> fenced_{0};

@@ -503,9 +503,9 @@ TEST_F(LocalTableTest, WhatHappensIsCounted) {
   table().Shed(1);
   EXPECT_EQ(table().Count().shed, 1u);
   EXPECT_EQ(table().Count().tombstones, 1u);
-  table().Detach();
-  table().Detach();
-  table().EndDetached();
+  table().detached().Begin();
+  table().detached().Begin();
+  table().detached().End();
   EXPECT_EQ(table().Count().detached, 1u);
 }
 

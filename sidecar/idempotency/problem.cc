@@ -67,6 +67,11 @@ constexpr Row kRows[] = {
      "Keys are known to one process, and the service has several, or is about to; the request was not run, "
      "and may be sent again.",
      "5"},
+    {TokenProblem::kStoreDown, Verdict::kNotExecuted, 503, 14, "store-down",
+     "the records of tokens and keys cannot be reached", kAskAgain, "1"},
+    {TokenProblem::kDoubt, Verdict::kDoubt, 503, 14, "records-lost",
+     "records of tokens and keys may have been lost a moment ago",
+     "The request was not run now. If it was sent before, find out what has become of it.", "5"},
 };
 
 constexpr bool InOrder() {

@@ -32,8 +32,10 @@ enum class TokenProblem : uint8_t {
   kNoKey,          // policy wants an application's key, and there is none
   kBadKey,         // what stands for a key is none
   kKeysElsewhere,  // this is not the one process that knows the service's keys
+  kStoreDown,      // the records cannot be asked
+  kDoubt,          // they may have been lost: not run now, and whether it was before is not known
 };
-inline constexpr size_t kTokenProblems = static_cast<size_t>(TokenProblem::kKeysElsewhere) + 1;
+inline constexpr size_t kTokenProblems = static_cast<size_t>(TokenProblem::kDoubt) + 1;
 
 // `ran`: the status of the answer that was not kept; else 0. `unknown_status`: of kUnknown, by policy.
 struct TokenAnswer {

@@ -39,6 +39,8 @@ const Case kCases[] = {
     {TokenProblem::kNoKey, "key-required", 400, 3, "bad-token", "(none)"},
     {TokenProblem::kBadKey, "bad-key", 400, 3, "bad-token", "(none)"},
     {TokenProblem::kKeysElsewhere, "keys-elsewhere", 503, 14, "not-executed", "5"},
+    {TokenProblem::kStoreDown, "store-down", 503, 14, "not-executed", "1"},
+    {TokenProblem::kDoubt, "records-lost", 503, 14, "doubt", "5"},
 };
 static_assert(std::size(kCases) == kTokenProblems);
 

@@ -20,9 +20,22 @@ std::shared_ptr<LocalTable> Tables::FindForKeys(DomainId keys, const TableTerms&
   return table;
 }
 
+std::shared_ptr<SharedTally> Tables::FindTally(DomainId domain) {
+  const Lock lock(mutex_);
+  std::shared_ptr<SharedTally>& tally = tallies_[domain];
+  if (tally == nullptr) tally = std::make_shared<SharedTally>();
+  return tally;
+}
+
+std::map<DomainId, std::shared_ptr<SharedTally>> Tables::AllTallies() const {
+  const Lock lock(mutex_);
+  return tallies_;
+}
+
 void Tables::Sweep(DomainTime now) {
   for (const auto& [domain, table] : All()) table->Sweep(now);
   const Lock lock(mutex_);
+  std::erase_if(tallies_, [](const auto& item) { return item.second.use_count() == 1; });
   std::erase_if(tables_, [](const auto& item) {
     return item.second.use_count() == 1 && item.second->Count().room.records == 0;
   });

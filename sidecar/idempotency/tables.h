@@ -9,6 +9,7 @@
 #include <mutex>
 
 #include "sidecar/idempotency/local_table.h"
+#include "sidecar/idempotency/shared_tally.h"
 #include "sidecar/idempotency/terms.h"
 
 namespace pillion::idempotency {
@@ -21,6 +22,10 @@ class Tables {
   std::shared_ptr<LocalTable> Find(DomainId domain, const TableTerms& terms);
   // Of keys, whose records outlive a version of the policy: what is there goes on with the new terms.
   std::shared_ptr<LocalTable> FindForKeys(DomainId keys, const TableTerms& terms);
+  // Of a domain whose records are shared.
+  std::shared_ptr<SharedTally> FindTally(DomainId domain);
+  // By domain; those that no configuration names any more among them.
+  std::map<DomainId, std::shared_ptr<SharedTally>> AllTallies() const;
   // Drops records that are over, and then tables that nobody names. From time to time.
   void Sweep(DomainTime now);
   // Memory is short: of each table half of what its answers hold, the largest first.
@@ -32,6 +37,7 @@ class Tables {
   const Incarnation incarnation_;
   mutable std::mutex mutex_;
   std::map<DomainId, std::shared_ptr<LocalTable>> tables_;
+  std::map<DomainId, std::shared_ptr<SharedTally>> tallies_;
 };
 
 }  // namespace pillion::idempotency

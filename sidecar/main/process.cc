@@ -352,11 +352,12 @@ bool Process::OpenAdmin() {
   sources.not_ready = [this] { return NotReady(); };
   sources.remarks = [this] { return Remarks(); };
   sources.metrics = [this] {
-    exporting::TokenTables tables;
-    for (const auto& [domain, table] : tables_.All()) tables[domain] = table->Count();
-    return exporting::PrometheusText(registry_, ledger_.Counts(), tables);
+    exporting::TokenRecords tokens;
+    for (const auto& [domain, table] : tables_.All()) tokens.tables[domain] = table->Count();
+    for (const auto& [domain, tally] : tables_.AllTallies()) tokens.stores[domain] = tally->Look();
+    return exporting::PrometheusText(registry_, ledger_.Counts(), tokens);
   };
-  sources.tokens = [this] { return admin::TokensPage(tables_.All(), registry_); };
+  sources.tokens = [this] { return admin::TokensPage(tables_, registry_); };
   sources.token = [this](const admin::TokenHash& hash) {
     return admin::TokenPage(tables_.All(), hash, DomainNow().count());
   };

@@ -12,6 +12,10 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "sidecar/config/tokens.h"
+#include "sidecar/idempotency/hello.h"
+#include "sidecar/idempotency/shared/record_key.h"
+#include "sidecar/worker/find_tables.h"
 
 namespace pillion {
 namespace {
@@ -65,6 +69,12 @@ class Reader {
   std::string failure_;
   std::vector<std::string> files_;
 };
+
+// What editors put behind a password is not part of it.
+std::string Line(std::string text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  return text;
+}
 
 tls::Certificate Take(const config::TlsCertificate& from, Reader& reader) {
   return {
@@ -280,6 +290,38 @@ void TlsKeeper::Keep(const std::string& owner, const std::shared_ptr<const Tls>&
   kept_[owner] = std::move(kept);
 }
 
+void TlsKeeper::KeepStore(const std::string& owner, const std::shared_ptr<const config::TokenStore>& store,
+                          std::map<const void*, std::unique_ptr<Kept>>& before) {
+  if (auto known = before.extract(store.get())) {
+    known.mapped()->owner = owner;
+    kept_[owner] = std::move(known.mapped());
+    return;
+  }
+  auto kept = std::make_unique<Kept>();
+  kept->owner = owner;
+  kept->config = store.get();
+  kept->read = [store](const config::Snapshot& snapshot, std::vector<std::string>& files) {
+    Kept::Outcome outcome;
+    Reader reader(snapshot);
+    config::StoreSecrets secrets;
+    secrets.password = Line(reader.Take(store->password));
+    if (const auto key = idempotency::ParseRecordKey(reader.Take(store->key))) {
+      secrets.key = *key;
+    } else {
+      reader.Fail(store->key.file + ": expected a key of 32 bytes, or 64 hexadecimal digits in lower case");
+    }
+    files = std::move(reader.files());
+    outcome.failure = reader.failure();
+    const auto before = store->secrets->Get();
+    outcome.tried = !outcome.failure.empty() || before == nullptr || *before != secrets;
+    if (outcome.tried && outcome.failure.empty())
+      store->secrets->Set(std::make_shared<const config::StoreSecrets>(std::move(secrets)));
+    return outcome;
+  };
+  kept->in_use = [store] { return store->secrets->Get() != nullptr; };
+  kept_[owner] = std::move(kept);
+}
+
 void TlsKeeper::Update(const std::shared_ptr<const config::Snapshot>& snapshot) {
   const bool secrets_changed = snapshot_ == nullptr || snapshot_->secrets != snapshot->secrets;
   snapshot_ = snapshot;
@@ -293,6 +335,10 @@ void TlsKeeper::Update(const std::shared_ptr<const config::Snapshot>& snapshot) 
       Keep("listener " + name + ", filter chain " + std::to_string(i), entry.listener->chain(i).tls, before);
   }
   for (const auto& [name, entry] : snapshot->clusters) Keep("cluster " + name, entry.cluster->tls, before);
+  worker::ForEachTokenDomain(*snapshot, [&](const config::TokenDomain& domain) {
+    if (domain.store != nullptr)
+      KeepStore("token store of domain " + idempotency::ToHex(domain.id), domain.store, before);
+  });
   for (const auto& [owner, kept] : kept_) {
     const bool fresh = kept->stamps.empty() && kept->rotations == 0;
     if (fresh || secrets_changed) Refresh(*kept, true);
@@ -327,7 +373,7 @@ void TlsKeeper::Refresh(Kept& kept, bool also_unchanged) {
     if (outcome.failure == kept.failure) return;
     kept.failure = outcome.failure;
     ++failures_;
-    tell_(kept.owner + ": " + kept.failure + (kept.in_use() ? "; the certificates before stay in use" : ""));
+    tell_(kept.owner + ": " + kept.failure + (kept.in_use() ? "; what was there before stays in use" : ""));
     return;
   }
   kept.failure.clear();

@@ -1,5 +1,5 @@
-// Keeps the credentials of every listener and cluster in use current: reads their files and secrets, makes
-// credentials of them, and puts those into the holders that workers look into.
+// Keeps the credentials of every listener and cluster in use current, and what opens stores of tokens: reads
+// their files and secrets, makes credentials of them, and puts those into the holders that workers look into.
 //
 //   snapshot --Update--> sources read --changed--> credentials made --good--> holder
 //   files    --Poll----> (every second) ^                             --bad--> the old ones stay, told once
@@ -18,6 +18,7 @@
 
 #include "sidecar/config/bootstrap.h"
 #include "sidecar/config/snapshot.h"
+#include "sidecar/config/tokens.h"
 #include "sidecar/time/clock.h"
 #include "sidecar/tls/credentials.h"
 
@@ -40,7 +41,7 @@ class TlsKeeper {
   time::MonotonicTime next_poll() const { return next_poll_; }
 
   struct Entry {
-    std::string owner;  // "listener a, filter chain 0", "cluster b"
+    std::string owner;  // "listener a, filter chain 0", "cluster b", "token store of domain 1"
     bool in_use = false;
     std::string failure;  // of the last try; "": it was good
     uint64_t rotations = 0;
@@ -61,6 +62,9 @@ class TlsKeeper {
   template <typename Tls>
   void Keep(const std::string& owner, const std::shared_ptr<const Tls>& tls,
             std::map<const void*, std::unique_ptr<Kept>>& before);
+  // What opens a store of tokens comes and changes as certificates do.
+  void KeepStore(const std::string& owner, const std::shared_ptr<const config::TokenStore>& store,
+                 std::map<const void*, std::unique_ptr<Kept>>& before);
   void Refresh(Kept& kept, bool also_unchanged);
   void Forget();
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/config/filters.h"
 #include "sidecar/tls/test_certificates.h"
 #include "sidecar/tls/test_pair.h"
 
@@ -99,6 +100,51 @@ TEST_F(TlsKeeperTest, AChainThatIsPutInFrontLeavesTheOthersAlone) {
   EXPECT_EQ(entries[1].owner, "listener l, filter chain 1");
   EXPECT_EQ(entries[1].rotations, 1u);
   EXPECT_EQ(entries[1].failure, "");
+}
+
+TEST_F(TlsKeeperTest, WhatOpensAStoreOfTokensIsReadAndFollowed) {
+  auto store = std::make_shared<config::TokenStore>();
+  store->password = File("password");
+  store->key = File("key");
+  config::TokenDomains domains;
+  domains.all.emplace_back().id = 7;
+  domains.all[0].store = store;
+  auto http = std::make_shared<config::HttpServer>();
+  http->http.filters = std::make_shared<const std::vector<config::FilterEntry>>(
+      std::vector<config::FilterEntry>{{.name = "t",
+                                        .kind = config::FilterKind::kIdempotency,
+                                        .options = std::make_shared<const config::FilterOptions>(domains)}});
+  auto listener = std::make_shared<config::Listener>();
+  listener->chains.emplace_back().http = http;
+  auto snapshot = std::make_shared<config::Snapshot>();
+  snapshot->listeners["l"] = {listener, {}};
+  Write("password", "secret\n");
+  keeper_.Update(snapshot);
+  EXPECT_EQ(store->secrets->Get(), nullptr);
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0].find("token store of domain 0000000000000007: "), 0u) << told_[0];
+  EXPECT_NE(told_[0].find("No such file"), std::string::npos) << told_[0];
+  Write("key", "0123");
+  Poll();
+  ASSERT_EQ(told_.size(), 2u);
+  EXPECT_NE(told_[1].find("key: expected a key of 32 bytes, or 64 hexadecimal digits in lower case"),
+            std::string::npos)
+      << told_[1];
+  Write("key", std::string(63, '0') + "1\n");
+  Poll();
+  const auto first = store->secrets->Get();
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(first->password, "secret") << "without the end of its line";
+  EXPECT_EQ(first->key[31], 1);
+  Poll();
+  EXPECT_EQ(store->secrets->Get(), first);
+  Write("password", "other");
+  Poll();
+  EXPECT_EQ(store->secrets->Get()->password, "other");
+  Write("key", "");
+  Poll();
+  EXPECT_EQ(store->secrets->Get()->key[31], 1) << "what was there stays in use";
+  EXPECT_EQ(told_.size(), 3u);
 }
 
 TEST_F(TlsKeeperTest, OneIdentityHasOneContext) {
@@ -219,7 +265,7 @@ TEST_F(TlsKeeperTest, HalfOfANewPairLeavesTheOldOneInUseAndIsToldOnce) {
   EXPECT_EQ(told_[0],
             "listener l, filter chain 0: tls_certificates[0].private_key: expected the key of the first "
             "certificate of "
-            "certificate_chain; the certificates before stay in use");
+            "certificate_chain; what was there before stays in use");
   EXPECT_EQ(keeper_.failures(), 1u);
   Write("key.pem", next.key);
   Poll();

@@ -75,14 +75,16 @@ void Client::Dial() {
   written_ = appended_ = offered_ = 0;
   readable_ = writable_ = false;
   reader_ = std::make_unique<ReplyReader>(settings_.limits);
+  if (settings_.addresses.empty()) return GiveUp("the server has no address");
+  const auto credentials = settings_.credentials == nullptr ? nullptr : settings_.credentials->Get();
+  if (settings_.credentials != nullptr && credentials == nullptr)
+    return GiveUp("the certificates to call the server with are not here, or are of no use");
   int error = 0;
-  socket_ = parts_.loop.Connect(settings_.address, *this, &error);
-  if (socket_ == nullptr) {
-    GiveUp(ErrorText("cannot dial " + settings_.address.ToString(), error));
-    return;
-  }
-  if (settings_.credentials != nullptr) {
-    socket_ = tls::Dial(std::move(socket_), settings_.credentials, parts_.tls,
+  address_ = settings_.addresses[at_ % settings_.addresses.size()];
+  socket_ = parts_.loop.Connect(address_, *this, &error);
+  if (socket_ == nullptr) return GiveUp(ErrorText("cannot dial " + address_.ToString(), error));
+  if (credentials != nullptr) {
+    socket_ = tls::Dial(std::move(socket_), credentials, parts_.tls,
                         {.sni = settings_.server_name, .only_alpn = {}});
     parts_.loop.Observe(*socket_, *this);
   }
@@ -95,9 +97,9 @@ void Client::FinishDial() {
   if (error != 0) {
     const net::Security* security = socket_->security();
     const bool tls = security != nullptr && security->failure != net::TlsFailure::kNone;
-    GiveUp(tls ? "TLS with " + settings_.address.ToString() + ": " +
-                     std::string(ToString(security->failure)) + ": " + std::string(security->detail)
-               : ErrorText("cannot connect to " + settings_.address.ToString(), error));
+    GiveUp(tls ? "TLS with " + address_.ToString() + ": " + std::string(ToString(security->failure)) + ": " +
+                     std::string(security->detail)
+               : ErrorText("cannot connect to " + address_.ToString(), error));
     return;
   }
   socket_->GiveUpSilentPeerAfter(settings_.command_timeout);
@@ -250,8 +252,11 @@ void Client::GiveUp(std::string why) {
   broken_.clear();
   if (was_usable) WakeAll();
   constexpr uint32_t kMostDoublings = 16;
+  // A round over all addresses counts as one failure.
+  const auto rounds = static_cast<uint32_t>(failures_++ / std::max<size_t>(settings_.addresses.size(), 1));
   const time::Duration most =
-      std::min(settings_.backoff_cap, settings_.backoff_base * (1 << std::min(failures_++, kMostDoublings)));
+      std::min(settings_.backoff_cap, settings_.backoff_base * (1 << std::min(rounds, kMostDoublings)));
+  ++at_;
   parts_.turn.Arm(timer_, parts_.turn.now() + DrawUpTo(most, parts_.random));
 }
 
@@ -260,7 +265,7 @@ void Client::CheckDeadline() {
   if (state_ == State::kWaiting) return;
   const time::MonotonicTime now = parts_.turn.now();
   if (state_ == State::kConnecting || state_ == State::kGreeting) {
-    if (now >= timer_.deadline()) GiveUp("no greeting from " + settings_.address.ToString() + " in time");
+    if (now >= timer_.deadline()) GiveUp("no greeting from " + address_.ToString() + " in time");
     return;
   }
   if (pending_.empty()) return;

@@ -21,9 +21,9 @@
 // not be told from the next.
 //
 // Before it is kReady a server is asked who it is. One that is no master (a failover is under way), or whose
-// settings are not what `requirements` say, is left, and dialled again after the back-off (full jitter, from
-// 0 to backoff_base doubled with each failure, at most backoff_cap); trouble() says why. A new master is
-// found by dialling the same address, or what SetAddress has replaced it by.
+// settings are not what `requirements` say, is left, and after the back-off (full jitter, from 0 to
+// backoff_base doubled with each failure of all addresses, at most backoff_cap) the next address is dialled;
+// trouble() says why. A new master is found so, or by what SetAddresses has replaced them by.
 //
 // kSubscriber: RESP2's publish/subscribe, by Subscribe and Unsubscribe, nothing else. What is subscribed is
 // forgotten with the connection.
@@ -50,18 +50,21 @@
 #include "sidecar/redis/server_check.h"
 #include "sidecar/stream/turn.h"
 #include "sidecar/tls/credentials.h"
+#include "sidecar/tls/holder.h"
 #include "sidecar/tls/worker_tools.h"
 
 namespace pillion::redis {
 
 struct ClientSettings {
-  net::Address address;
-  std::string user;                                           // "": Redis's own default
-  std::string password;                                       // "": no AUTH
-  std::shared_ptr<const tls::ClientCredentials> credentials;  // null: plain text
-  std::string server_name;                                    // SNI; "": that of the credentials
-  time::Duration connect_timeout = std::chrono::seconds(2);   // from the dial until it is kReady
-  time::Duration command_timeout = std::chrono::seconds(1);   // from Send until the reply
+  // Tried one after the other, until one is what `requirements` say.
+  std::vector<net::Address> addresses;
+  std::string user;      // "": Redis's own default
+  std::string password;  // "": no AUTH
+  // Null: plain text. While there is nothing in it nothing is dialled.
+  std::shared_ptr<const tls::Holder<tls::ClientCredentials>> credentials;
+  std::string server_name;                                   // SNI; "": that of the credentials
+  time::Duration connect_timeout = std::chrono::seconds(2);  // from the dial until it is kReady
+  time::Duration command_timeout = std::chrono::seconds(1);  // from Send until the reply
   time::Duration backoff_base = std::chrono::milliseconds(50);
   time::Duration backoff_cap = std::chrono::seconds(2);
   Requirements requirements;  // kCommander
@@ -148,8 +151,15 @@ class Client final : public net::Observer, public stream::Runnable, public strea
   // server said.
   const std::string& trouble() const { return trouble_; }
   size_t pending() const { return pending_.size(); }
-  // Where it dials from the next time on.
-  void SetAddress(const net::Address& address) { settings_.address = address; }
+  // Where and as whom it dials from the next time on.
+  void SetAddresses(std::vector<net::Address> addresses) { settings_.addresses = std::move(addresses); }
+  void SetCredentials(std::shared_ptr<const tls::Holder<tls::ClientCredentials>> credentials) {
+    settings_.credentials = std::move(credentials);
+  }
+  void SetLogin(std::string user, std::string password) {
+    settings_.user = std::move(user);
+    settings_.password = std::move(password);
+  }
 
   struct Counts {
     uint64_t dials = 0;
@@ -205,6 +215,8 @@ class Client final : public net::Observer, public stream::Runnable, public strea
   std::vector<Reply> greeting_;
   ServerFacts facts_;
   std::string trouble_;
+  size_t at_ = 0;          // of the addresses, which is dialled next, or is
+  net::Address address_;   // that is
   uint32_t failures_ = 0;  // since the last command that was answered
   uint64_t generation_ = 0;
   Counts counts_;

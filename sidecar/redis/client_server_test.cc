@@ -21,7 +21,7 @@ class Owner final : public stream::Runnable {
 class ClientServerTest : public ::testing::Test {
  protected:
   void Make(const TestServer& server, Client::Use use = Client::Use::kCommander) {
-    settings.address = server.address();
+    settings.addresses = {server.address()};
     // This machine may be busy.
     settings.connect_timeout = settings.command_timeout = std::chrono::seconds(15);
     settings.backoff_base = std::chrono::milliseconds(5);
@@ -164,7 +164,9 @@ TEST_F(ClientServerTest, SpeaksTlsToTheServerThatItWasToldOf) {
     tls::ClientSettings trusted;
     trusted.common.validation.trusted_ca = ca;
     trusted.common.validation.names = {{.text = name}};
-    settings.credentials = *tls::ClientCredentials::Make(trusted);
+    auto holder = std::make_shared<tls::Holder<tls::ClientCredentials>>();
+    holder->Set(*tls::ClientCredentials::Make(trusted));
+    settings.credentials = holder;
     settings.server_name = name;
     Make(server);
   };

@@ -63,6 +63,8 @@ class PlayedServer final : public net::Observer, public stream::Runnable {
     if (said_ >= last_byte) Hang();
   }
   void Hang() { socket_.reset(); }
+  // Whoever dials it from now on is refused.
+  void Close() { listener_.reset(); }
   size_t said() const { return said_; }
 
   // What it answers to a command; "": nothing.
@@ -106,7 +108,7 @@ class Owner final : public stream::Runnable {
 class ClientTest : public ::testing::Test {
  protected:
   ClientTest() {
-    settings.address = server.address();
+    settings.addresses = {server.address()};
     settings.requirements.replicas = 0;
     settings.backoff_base = std::chrono::milliseconds(1);
     settings.backoff_cap = std::chrono::milliseconds(5);
@@ -331,11 +333,46 @@ TEST_F(ClientTest, AnInboxThatIsGoneIsToldNothing) {
 TEST_F(ClientTest, DialsElsewhereWhenItsAddressHasChanged) {
   PlayedServer other(worker);
   MakeReady();
-  client->SetAddress(other.address());
+  client->SetAddresses({other.address()});
   EXPECT_TRUE(client->ready());
   server.Hang();
   ASSERT_TRUE(worker.RunUntil([&] { return client->generation() == 2; }));
   EXPECT_EQ(other.connections, 1);
+}
+
+TEST_F(ClientTest, TriesItsAddressesOneAfterTheOtherUntilOneIsThePrimary) {
+  PlayedServer replica(worker);
+  replica.play = [](const auto& command) {
+    return command[0].text == "INFO" ? Text("run_id:r\r\nrole:slave\r\n") : PlayedServer::Usual(command);
+  };
+  PlayedServer dead(worker);
+  const net::Address nobody = dead.address();
+  dead.Close();
+  settings.addresses = {replica.address(), nobody, server.address()};
+  MakeReady();
+  EXPECT_EQ(client->server().run_id, "abc") << "the primary's";
+  EXPECT_EQ(replica.connections, 1);
+  EXPECT_EQ(client->counts().dials, 3u);
+  // When it is lost the others are tried again.
+  server.Hang();
+  ASSERT_TRUE(worker.RunUntil([&] { return client->generation() == 2; }));
+  EXPECT_EQ(client->counts().dials, 6u);
+}
+
+TEST_F(ClientTest, WithoutAnAddressOrCertificatesItDialsNobodyAndSaysSo) {
+  settings.addresses.clear();
+  Make();
+  ASSERT_TRUE(worker.RunUntil([&] { return client->counts().failures > 1; }));
+  EXPECT_EQ(client->trouble(), "the server has no address");
+  client->SetAddresses({server.address()});
+  auto credentials = std::make_shared<tls::Holder<tls::ClientCredentials>>();
+  client->SetCredentials(credentials);
+  ASSERT_TRUE(worker.RunUntil([&] {
+    return client->trouble() == "the certificates to call the server with are not here, or are of no use";
+  }));
+  EXPECT_EQ(server.connections, 0);
+  client->SetCredentials(nullptr);
+  ASSERT_TRUE(worker.RunUntil([&] { return client->ready(); }));
 }
 
 TEST_F(ClientTest, MessagesComeBesideReplies) {

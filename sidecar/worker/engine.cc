@@ -68,7 +68,9 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       forgetter_(turn_, clusters_),
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
-      environment_{turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters()},
+      token_stores_({turn_, loop_, tls_, random_}),
+      environment_{
+          turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters(token_stores_.stores())},
       side_calls_(environment_),
       mirrors_(environment_),
       doorbell_(
@@ -95,6 +97,7 @@ std::vector<std::string> Engine::Apply(std::shared_ptr<const PreparedSnapshot> p
   std::vector<std::string> failures;
   const config::Snapshot& snapshot = *prepared->snapshot;
   clusters_.Apply(snapshot);
+  token_stores_.Apply(snapshot, clusters_);
   forgetter_.Apply(snapshot);
   if (health_ != nullptr) health_->Apply(snapshot);
   for (auto it = listeners_.begin(); it != listeners_.end();) {

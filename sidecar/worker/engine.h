@@ -29,6 +29,7 @@
 #include "sidecar/telemetry/stats.h"
 #include "sidecar/upstream/cluster_state.h"
 #include "sidecar/worker/health_keeper.h"
+#include "sidecar/worker/token_stores.h"
 
 namespace pillion::worker {
 
@@ -170,6 +171,7 @@ class Engine {
   session::UpstreamPools pools_;
   Random random_;
   telemetry::RecordBuffer records_;
+  TokenStores token_stores_;
   exchange::Environment environment_;
   exchange::SideCalls side_calls_;
   std::unique_ptr<HealthKeeper> health_;  // null: another engine's

@@ -168,7 +168,7 @@ HealthKeeper::HealthKeeper(exchange::Environment& env, net::Loop& loop, telemetr
       loop_(loop),
       tls_(tls),
       clusters_({ledger_, 0}),
-      env_{env.turn, clusters_, env.source, env.random, stats, env.records, filter::MakeFilters()},
+      env_{env.turn, clusters_, env.source, env.random, stats, env.records, filter::MakeFilters(no_stores_)},
       side_calls_(env_),
       timer_(this) {}
 

@@ -17,6 +17,7 @@
 #include "sidecar/config/snapshot.h"
 #include "sidecar/exchange/environment.h"
 #include "sidecar/exchange/side_calls.h"
+#include "sidecar/idempotency/store.h"
 #include "sidecar/ledger/ledger.h"
 #include "sidecar/net/loop.h"
 #include "sidecar/stream/grpc_call.h"
@@ -115,6 +116,7 @@ class HealthKeeper final : public stream::Runnable {
   tls::WorkerTools& tls_;
   ledger::Ledger ledger_{1};  // of the checks' own clusters
   upstream::ClusterTable clusters_;
+  const idempotency::WorkerStores no_stores_;  // checks have no tokens
   exchange::Environment env_;
   exchange::SideCalls side_calls_;
   std::map<std::string, Kept> kept_;

@@ -186,12 +186,17 @@ class Sidecar:
         self._stderr.seek(0)
         return self._stderr.read()
 
+    def page(self, path):
+        """What the admin page of that path says."""
+        admin = Conversation(socket.create_connection((HOST, self.admin_port), timeout=WAIT))
+        admin.send("GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % path)
+        text = admin.rest().decode().split("\r\n\r\n", 1)[1]
+        admin.close()
+        return text
+
     def metrics(self):
         """{series: value} of the admin page."""
-        admin = Conversation(socket.create_connection((HOST, self.admin_port), timeout=WAIT))
-        admin.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        lines = admin.rest().decode().split("\r\n\r\n", 1)[1].splitlines()
-        admin.close()
+        lines = self.page("/metrics").splitlines()
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines
                 if " " in line and not line.startswith("#")}
 

@@ -49,16 +49,16 @@ class Network(lossy.Relay):
 
 
 class Replica:
-    """An app, its sidecar, and the network before them."""
+    """An app, its sidecar, and the network before them. `terms`, `clusters`: of the domain, and beside the app."""
 
-    def __init__(self, milliseconds):
+    def __init__(self, milliseconds, terms=None, clusters=()):
         self.app = load.CountingApp(milliseconds)
         self.app.wait()
         self.sidecar_port = mesh.free_port()
         self.sidecar = mesh.Sidecar(
             [mesh.listener("inbound", self.sidecar_port, "app", direction="INBOUND", peer=True,
-                           filters=[("pillion.idempotency", domain(max_execution="5s"))])],
-            [mesh.cluster("app", [self.app.address])], concurrency=2, admin=True, drain_s=1)
+                           filters=[("pillion.idempotency", domain(max_execution="5s", **(terms or {})))])],
+            [mesh.cluster("app", [self.app.address]), *clusters], concurrency=2, admin=True, drain_s=1)
         self.network = Network((HOST, self.sidecar_port))
 
     def stop(self):
@@ -74,14 +74,20 @@ def posts_of(sidecar):
 
 
 class Chaos(unittest.TestCase):
+    FAULTS = ["cut", "cut", "cut", "sidecar killed", "app killed", "sidecar stopped", "app stopped", "app resets"]
+    POLICY = {}
+
+    def make_replica(self, milliseconds):
+        return Replica(milliseconds)
+
     def start(self, replicas, milliseconds=40, **route):
-        self.replicas = [Replica(milliseconds) for _ in range(replicas)]
+        self.replicas = [self.make_replica(milliseconds) for _ in range(replicas)]
         for replica in self.replicas:
             self.addCleanup(replica.stop)
         self.outbound = mesh.free_port()
         budget = {"thresholds": [{"retry_budget": {"budget_percent": {"value": 100}, "min_retry_concurrency": 100}}]}
         self.near = mesh.Sidecar(
-            [mesh.listener("outbound", self.outbound, "pay", explain=True, route={"timeout": "15s", **route}, **stamping())],
+            [mesh.listener("outbound", self.outbound, "pay", explain=True, route={"timeout": "15s", **route}, **stamping(**self.POLICY))],
             [mesh.cluster("pay", [(HOST, one.network.port) for one in self.replicas], sidecar=True, connect_timeout="1s",
                           circuit_breakers=budget)], concurrency=2, admin=True, drain_s=1)
         self.addCleanup(self.near.stop)
@@ -141,10 +147,10 @@ class Chaos(unittest.TestCase):
         copies.join()
         self.judge(statuses, happened)
 
-    def befall(self, replica):
+    def befall(self, replica, what=None):
         """One fault, and its end; what it was."""
         chance, pause = self.chance, threading.Event().wait
-        what = chance.choice(["cut", "cut", "cut", "sidecar killed", "app killed", "sidecar stopped", "app stopped", "app resets"])
+        what = what or chance.choice(self.FAULTS)
         if what == "cut":
             replica.network.cut_at = (chance.randrange(2), chance.randrange(3000))
             replica.network.break_all()
@@ -176,8 +182,7 @@ class Chaos(unittest.TestCase):
             told = self.duplicates[path] = []
             peers = []
             try:
-                replica = self.replicas[number % len(self.replicas)]
-                peers = [Peer(replica.sidecar_port) for _ in range(2)]
+                peers = self.peers(number)
                 token = peers[0].mint()
                 streams = [(peer, peer.post(token, "copies", path=path)) for _ in range(DUPLICATES // 2) for peer in peers]
                 for peer, stream in streams:
@@ -188,6 +193,10 @@ class Chaos(unittest.TestCase):
             for peer in peers:
                 peer.close()
             number += 1
+
+    def peers(self, number):
+        replica = self.replicas[number % len(self.replicas)]
+        return [Peer(replica.sidecar_port) for _ in range(2)]
 
     def judge(self, statuses, happened):
         runs = self.executions()

@@ -115,11 +115,12 @@ class KeysAtTheService(token_rig.AtTheService):
         files = authority.issue("server", "IP:" + HOST)
         self.inbound = mesh.free_port()
         made = mesh.listener("inbound", self.inbound, "app", direction="INBOUND", peer=True,
-                             filters=[("pillion.idempotency", token_rig.domain(**KEYS))])
+                             filters=[self.filter(**KEYS)])
         self.made.append(mesh.Sidecar(
             [with_tls(made, server_tls({"tls_certificates": [files], "validation_context": authority.trusted()},
                                        require_client_certificate=True))],
-            [mesh.cluster("app", [(HOST, self.app.port)])], drain_s=1))
+            [mesh.cluster("app", [(HOST, self.app.port)]), *self.clusters()], drain_s=1, admin=True))
+        self.settle()
         order = self.order()
         bodies = collections.defaultdict(list)
         for name in ("a", "b", "a", "b"):

@@ -97,14 +97,16 @@ class Peer:
                                            0x8000 | int.from_bytes(os.urandom(2), "big") & 0x3FFF, int.from_bytes(os.urandom(6), "big"))
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
-    def post(self, token, order, *do, body=b"pay", path="/pay", method="POST", fields=(), first=None, domain=DOMAIN, finish=True):
-        """Begins a stream; its number."""
+    def post(self, token, order, *do, body=b"pay", path="/pay", method="POST", fields=(), first=None, domain=DOMAIN, finish=True,
+             is_first=False):
+        """Begins a stream; its number. `is_first`: as the first attempt of its token, which says nothing of others."""
         stream = self.h2.get_next_available_stream_id()
         head = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "pay"), ("x-order", order)]
         head += [("x-do", one) for one in do] + list(fields)
         if token:
-            head += [("pillion-token", token), ("pillion-attempt", "1"), ("pillion-first", (first or self.incarnation).hex()),
-                     ("pillion-domain", "%016x" % domain), ("pillion-h1", "2")]
+            head += [("pillion-token", token), ("pillion-domain", "%016x" % domain), ("pillion-h1", "2")]
+            if not is_first:
+                head += [("pillion-attempt", "2"), ("pillion-first", (first or self.incarnation).hex())]
         head.append(("content-length", str(len(body))))
         self.h2.send_headers(stream, head)
         while body:
@@ -177,8 +179,20 @@ class AtTheService(unittest.TestCase):
 
     def start_sidecar(self, app=None, concurrency=1, flags=(), http2=False, **terms):
         self.made.append(mesh.Sidecar(
-            [mesh.listener("inbound", self.inbound, "app", direction="INBOUND", peer=True, filters=[("pillion.idempotency", domain(**terms))])],
-            [mesh.cluster("app", [app or (HOST, self.app.port)], http2=http2)], concurrency=concurrency, drain_s=1, admin=True, flags=flags))
+            [mesh.listener("inbound", self.inbound, "app", direction="INBOUND", peer=True, filters=[self.filter(**terms)])],
+            [mesh.cluster("app", [app or (HOST, self.app.port)], http2=http2), *self.clusters()],
+            concurrency=concurrency, drain_s=1, admin=True, flags=flags))
+        self.settle(concurrency)
+
+    def filter(self, **terms):
+        return "pillion.idempotency", domain(**terms)
+
+    def clusters(self):
+        """Beside the app's."""
+        return []
+
+    def settle(self, workers=1):
+        """The sidecar that was made last serves tokens."""
 
     def connect(self):
         self.peers.append(Peer(self.inbound))

@@ -76,7 +76,8 @@ class AppKeysTest : public ::testing::Test {
   config::TokenDomain domain_;
   DomainTime now_ = kStart;
   Random random_{1};
-  Idempotency filter_;
+  idempotency::WorkerStores stores_;
+  Idempotency filter_{stores_};
 };
 
 TEST_F(AppKeysTest, AKeyCountsWhoeverBringsIt) {

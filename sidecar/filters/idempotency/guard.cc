@@ -7,6 +7,7 @@
 #include "sidecar/base/mutant.h"
 #include "sidecar/base/text.h"
 #include "sidecar/filters/idempotency/app_keys.h"
+#include "sidecar/idempotency/local_table.h"
 
 namespace pillion::filters {
 namespace {
@@ -30,29 +31,28 @@ DomainTime Now(const filter::RequestView& request) {
 
 }  // namespace
 
-Guard::Guard(const config::TokenDomain& domain, std::string& scratch, filter::TokenState& told,
+Guard::Guard(const config::TokenDomain& domain, GuardTools& tools, filter::TokenState& told,
              const Tokened& request)
-    : domain_(domain),
-      scratch_(scratch),
-      table_(request.minted ? domain.holder->table : domain.keys.holder->table),
-      told_(told),
-      request_(request) {}
+    : domain_(domain), tools_(tools), told_(told), request_(request) {}
 
 Guard::~Guard() {
-  StopWaiting();
-  Abandon();
-  if (detached_ && !Mutated(Mutant::kDetachedForEver)) table_->EndDetached();
+  if (detached_ && !Mutated(Mutant::kDetachedForEver)) store_->detached().End();
+  LeaveStore();
+}
+
+idempotency::Store* Guard::FindStore() const {
+  if (domain_.store == nullptr) return (request_.minted ? *domain_.holder : *domain_.keys.holder).table.get();
+  const auto found = tools_.stores.find(request_.minted ? domain_.id : domain_.keys.records);
+  return found == tools_.stores.end() ? nullptr : found->second;
+}
+
+void Guard::LeaveStore() {
+  if (idempotency::Store* const store = std::exchange(store_, nullptr)) store->Leave(held_);
 }
 
 void Guard::Say(Verdict verdict, http::HeaderList& headers) {
   told_.verdict = verdict;
   headers.Set(http::Known::kPillionDedup, ToString(verdict));
-}
-
-void Guard::StopWaiting() {
-  if (!waiter_) return;
-  table_->StopWaiting(key_, *waiter_);
-  waiter_.reset();
 }
 
 Decision Guard::OnRequestBody(const filter::RequestBodyView& body) {
@@ -73,53 +73,43 @@ Decision Guard::OnRequestTrailers(const filter::RequestBodyView& body, http::Hea
 
 idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   idempotency::Claim claim;
-  key_ = {told_.taken.value_or(std::array<uint8_t, 16>()), request_.caller};
-  if (Mutated(Mutant::kKeyIgnoresToken)) key_.token = {};
-  claim.key = key_;
-  claim.fingerprint = idempotency::Fingerprint(body.head, body.in);
+  claim.key = {told_.taken.value_or(std::array<uint8_t, 16>()), request_.caller};
+  if (Mutated(Mutant::kKeyIgnoresToken)) claim.key.token = {};
+  if (!fingerprint_) fingerprint_ = idempotency::Fingerprint(body.head, body.in);
+  claim.fingerprint = *fingerprint_;
   if (domain_.keeps_answers) claim.most_answer_bytes = domain_.max_response_bytes;
   claim.now = Now(body.request);
   claim.minted = request_.minted;
-  claim.of_another_incarnation = request_.of_another_incarnation;
+  claim.conflict = domain_.conflict;
+  const bool later = told_.first.has_value();
+  claim.only_if_known = later && domain_.store != nullptr && domain_.store->runs_when_down;
+  claim.of_another_incarnation = request_.of_another_incarnation && domain_.store == nullptr;
   return claim;
 }
 
 Decision Guard::Claim(const filter::RequestBodyView& body) {
   const filter::Caller& caller = *body.request.caller;
   if (caller.now >= request_.deadline) return Tell(body, {TokenProblem::kTooLate});
+  if (store_ == nullptr) store_ = FindStore();
+  if (store_ == nullptr) return TellDown(body);
   idempotency::Claim claim = MakeClaim(body);
-  std::unique_ptr<filter::Await>& await = body.request.state.token->await;
-  StopWaiting();  // it may have been rung already
+  std::unique_ptr<filter::Await>& await = told_.await;
   const bool may_wait = await != nullptr && await->waiter && caller.now < await->until;
   if (may_wait) claim.waiter = await->waiter;
-  const idempotency::ClaimAnswer answer = table_->Claim(claim);
+  const idempotency::ClaimAnswer answer = store_->Claim(held_, claim);
   switch (answer.kind) {
     case Kind::kClaimed:
-      if (table_->detached() >= domain_.max_detached && !Mutated(Mutant::kDetachedLimitIgnored)) {
-        table_->Release(key_, answer.execution);
-        table_->NoteTooManyDetached();
-        return Tell(body, {TokenProblem::kNoRoom});
-      }
-      state_ = State::kRuns;
-      number_ = answer.execution;
-      execution_.at = claim.now;
-      if (body.request.state.trace.sampled) {
-        execution_.trace = body.request.state.trace.trace;
-        execution_.span = body.request.state.trace.server_span;
-      }
-      until_ = caller.now + domain_.terms.max_execution;
-      grpc_ = GrpcTypeOf(body.head.headers);
-      body.out.MoveFrom(body.in, SIZE_MAX);
-      return Decision::kContinue;
+      return Run(body, claim.now);
     case Kind::kReplay:
       return Replay(body, answer);
     case Kind::kTombstone:
       return Tell(body, {TokenProblem::kNotKept, answer.status});
     case Kind::kWaits:
-      waiter_ = claim.waiter;
       return Decision::kHold;
     case Kind::kInFlight:
-      return Wait(body);
+      return Wait(body, WaitsFor::kAnother);
+    case Kind::kAsks:
+      return Wait(body, WaitsFor::kAnswer);
     case Kind::kUnknown:
       return Tell(body, {TokenProblem::kUnknown, 0, domain_.unknown_status});
     case Kind::kMismatch:
@@ -132,25 +122,62 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
       return Tell(body, {TokenProblem::kNoRoom});
     case Kind::kQuota:
       return Tell(body, {TokenProblem::kQuota});
+    case Kind::kDoubt:
+      return Tell(body, {TokenProblem::kDoubt});
+    case Kind::kDown:
+      return TellDown(body);
   }
   return Decision::kReset;
 }
 
-// Another attempt of the token runs. The first time the exchange is asked for a waiter; with one, there were
-// too many, or it has been long enough.
-Decision Guard::Wait(const filter::RequestBodyView& body) {
-  std::unique_ptr<filter::Await>& await = body.request.state.token->await;
+Decision Guard::Run(const filter::RequestBodyView& body, DomainTime now) {
+  if (store_->detached().now() >= domain_.max_detached && !Mutated(Mutant::kDetachedLimitIgnored)) {
+    store_->Release(held_);
+    store_->detached().NoteTooMany();
+    return Tell(body, {TokenProblem::kNoRoom});
+  }
+  state_ = State::kRuns;
+  execution_.at = now;
+  if (body.request.state.trace.sampled) {
+    execution_.trace = body.request.state.trace.trace;
+    execution_.span = body.request.state.trace.server_span;
+  }
+  until_ = body.request.caller->now + domain_.terms.max_execution;
+  grpc_ = GrpcTypeOf(body.head.headers);
+  body.out.MoveFrom(body.in, SIZE_MAX);
+  return Decision::kContinue;
+}
+
+// Policy may let run what the store cannot be asked about, unprotected. Whoever has said that it was the
+// first attempt does not send it again; of a later one, or of what an app names, nobody knows that.
+Decision Guard::TellDown(const filter::RequestBodyView& body) {
+  const bool runs = domain_.store != nullptr && domain_.store->runs_when_down;
+  if (!runs || !request_.minted || told_.first) return Tell(body, {TokenProblem::kStoreDown});
+  LeaveStore();
+  state_ = State::kBypass;
+  body.out.MoveFrom(body.in, SIZE_MAX);
+  return Decision::kContinue;
+}
+
+// The first time the exchange is asked for a waiter; with one, there were too many, or it has been long
+// enough.
+Decision Guard::Wait(const filter::RequestBodyView& body, WaitsFor what) {
+  std::unique_ptr<filter::Await>& await = told_.await;
   const time::MonotonicTime now = body.request.caller->now;
   if (await != nullptr && !await->waiter && now < await->until) return Decision::kHold;
   const time::MonotonicTime until =
       std::min<time::MonotonicTime>(now + kLongestWait, request_.deadline - kTimeToTell);
-  if (await != nullptr || domain_.conflict || until <= now) return Tell(body, {TokenProblem::kInFlight});
+  store_asks_ = store_asks_ || what == WaitsFor::kAnswer;
+  const bool late = await != nullptr || until <= now;
+  if (what == WaitsFor::kAnother && (late || domain_.conflict)) return Tell(body, {TokenProblem::kInFlight});
+  if (late) return Tell(body, {TokenProblem::kTooLate});
   waits_since_ = now;
   await = std::make_unique<filter::Await>(filter::Await{until, std::nullopt});
   return Decision::kHold;
 }
 
 Decision Guard::Tell(const filter::RequestBodyView& body, const TokenAnswer& answer) {
+  LeaveStore();
   state_ = State::kOver;
   told_.verdict = FillAnswer(answer, GrpcTypeOf(body.head.headers), body.response, body.response_body);
   return Decision::kRespond;
@@ -159,11 +186,13 @@ Decision Guard::Tell(const filter::RequestBodyView& body, const TokenAnswer& ans
 Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::ClaimAnswer& answer) {
   state_ = State::kOver;
   replay_ = answer.answer;
-  told_.verdict = waits_since_ ? Verdict::kCoalesced : Verdict::kReplayed;
+  LeaveStore();
+  const bool waited = store_asks_ ? answer.waited : waits_since_.has_value();
+  told_.verdict = waited ? Verdict::kCoalesced : Verdict::kReplayed;
   told_.linked_trace = replay_.execution().trace;
   told_.linked_span = replay_.execution().span;
   const filter::Caller& caller = *body.request.caller;
-  if (waits_since_) {
+  if (waited) {
     caller.stats.token_waits.Record(caller.now - *waits_since_);
   } else {
     caller.stats.token_replay_ages.Record(Now(body.request) - replay_.execution().at);
@@ -175,12 +204,13 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
 
 std::optional<time::MonotonicTime> Guard::goes_on_until() const {
   if (Mutated(Mutant::kClientGoneCancels)) return std::nullopt;
+  if (state_ == State::kEnds) return time::MonotonicTime::max();  // the store has a time-out of its own
   return state_ == State::kRuns ? std::optional(until_) : std::nullopt;
 }
 
 bool Guard::OnClientGone() {
   if (std::exchange(detached_, true)) return false;
-  table_->Detach();
+  store_->detached().Begin();
   return true;
 }
 
@@ -197,6 +227,10 @@ Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
   http::HeaderList& headers = response.head.headers;
   if (state_ == State::kBypass) Say(Verdict::kBypass, headers);
   if (state_ == State::kGathers) Say(Verdict::kNotExecuted, headers);
+  if (state_ == State::kEnds) {  // what had been answered is not told any more
+    ReplaceByUnknown(response.head);
+    return Decision::kContinue;
+  }
   if (state_ != State::kRuns) return Decision::kContinue;
   if (IsRelease(response) || (Mutated(Mutant::kAmbiguousAsNotExecuted) && response.failure)) {
     Release();
@@ -205,9 +239,7 @@ Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
   }
   if (response.failure) {
     Abandon();
-    told_.verdict =
-        FillAnswer({TokenProblem::kUnknown, 0, domain_.unknown_status}, grpc_, response.head, instead_);
-    state_ = State::kReplaces;
+    ReplaceByUnknown(response.head);
     return Decision::kContinue;
   }
   answered_ = true;
@@ -215,31 +247,32 @@ Decision Guard::OnResponseHead(const filter::ResponseHeadView& response) {
   // What has no end in sight is not held for it.
   const auto type = headers.Find(http::Known::kContentType);
   const bool stream = type && EqualsIgnoreCase(type->substr(0, kEventStream.size()), kEventStream);
-  if (!domain_.keeps_answers || stream) KeepStatus(response.head.status);
-  if (response.end) Save(response.head, {}, nullptr);
-  if (Mutated(Mutant::kToldBeforeSaved)) return Decision::kContinue;
-  return state_ == State::kRuns ? Decision::kHold : Decision::kContinue;
+  keeps_answer_ = domain_.keeps_answers && !stream;
+  const SliceQueue nothing;
+  bool saved = !keeps_answer_ && End(response.head, {});
+  if (keeps_answer_ && response.end) saved = End(response.head, {&nothing, nullptr});
+  return saved || Mutated(Mutant::kToldBeforeSaved) ? Decision::kContinue : Decision::kHold;
 }
 
 Decision Guard::OnResponseBody(const filter::ResponseBodyView& body) {
+  if (state_ == State::kRuns && body.in.bytes() > domain_.max_response_bytes) keeps_answer_ = false;
+  if (state_ == State::kRuns && keeps_answer_) return Decision::kHold;
+  if ((state_ == State::kRuns || state_ == State::kEnds) && !End(body.head, {})) return Decision::kHold;
   if (state_ == State::kReplaces) {
     body.in.Clear();
     body.out.MoveFrom(instead_, SIZE_MAX);
     return Decision::kContinue;
-  }
-  if (state_ == State::kRuns) {
-    if (body.in.bytes() <= domain_.max_response_bytes) return Decision::kHold;
-    KeepStatus(body.head.status);
   }
   body.out.MoveFrom(body.in, SIZE_MAX);
   return Decision::kContinue;
 }
 
 Decision Guard::OnResponseTrailers(const filter::ResponseBodyView& body, http::HeaderList& trailers) {
-  if (state_ == State::kRuns) {
-    Save(body.head, body.in, trailers.empty() ? nullptr : &trailers);
-    body.out.MoveFrom(body.in, SIZE_MAX);
-  } else if (state_ == State::kReplaces) {
+  if (state_ == State::kRuns || state_ == State::kEnds) {
+    if (!End(body.head, {&body.in, trailers.empty() ? nullptr : &trailers})) return Decision::kHold;
+    body.out.MoveFrom(state_ == State::kReplaces ? instead_ : body.in, SIZE_MAX);
+  }
+  if (state_ == State::kReplaces) {
     trailers.Clear();
   } else if (replay_ && !Mutated(Mutant::kTrailersNotReplayed)) {
     replay_.AddTrailersTo(trailers);
@@ -247,31 +280,48 @@ Decision Guard::OnResponseTrailers(const filter::ResponseBodyView& body, http::H
   return Decision::kContinue;
 }
 
-void Guard::Save(const http::ResponseHead& head, const SliceQueue& content,
-                 const http::HeaderList* trailers) {
-  if (state_ != State::kRuns) return;
-  state_ = State::kOver;
-  idempotency::WriteAnswer(head.status, head.headers, IsSaved, content, trailers, execution_, scratch_);
-  table_->Complete(key_, number_, scratch_, head.status);
-  if (scratch_.capacity() > kKeptScratch) scratch_ = {};
+void Guard::ReplaceByUnknown(http::ResponseHead& head) {
+  told_.verdict = FillAnswer({TokenProblem::kUnknown, 0, domain_.unknown_status}, grpc_, head, instead_);
+  state_ = State::kReplaces;
 }
 
-void Guard::KeepStatus(uint16_t status) {
-  if (state_ != State::kRuns) return;
+bool Guard::End(http::ResponseHead& head, Kept kept) {
+  std::optional<idempotency::Ended> ended;
+  if (state_ == State::kRuns) {
+    std::unique_ptr<filter::Await>& await = told_.await;
+    if (store_asks_ && (await == nullptr || !await->waiter)) {
+      if (await == nullptr)
+        await = std::make_unique<filter::Await>(filter::Await{time::MonotonicTime::max(), std::nullopt});
+      return false;
+    }
+    std::string& written = tools_.scratch;
+    written.clear();
+    if (kept.content != nullptr) {
+      idempotency::WriteAnswer(head.status, head.headers, IsSaved, *kept.content, kept.trailers, execution_,
+                               written);
+    }
+    state_ = State::kEnds;
+    ended = store_->Complete(held_, written, head.status, await == nullptr ? std::nullopt : await->waiter);
+    if (written.capacity() > kKeptScratch) written = {};
+  } else {
+    ended = store_->HowEnded(held_);
+  }
+  if (!ended) return false;
   state_ = State::kOver;
-  table_->Complete(key_, number_, {}, status);
+  if (*ended == idempotency::Ended::kFenced) ReplaceByUnknown(head);
+  return true;
 }
 
 void Guard::Release() {
   if (state_ != State::kRuns) return;
   state_ = State::kOver;
-  table_->Release(key_, number_);
+  store_->Release(held_);
 }
 
 void Guard::Abandon() {
   if (state_ != State::kRuns) return;
   state_ = State::kOver;
-  table_->Abandon(key_, number_);
+  store_->Abandon(held_);
 }
 
 }  // namespace pillion::filters

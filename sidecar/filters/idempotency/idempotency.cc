@@ -87,10 +87,11 @@ Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
 }  // namespace
 
 struct Idempotency::OfWorker {
+  explicit OfWorker(const idempotency::WorkerStores& stores) : tools{stores, {}} {}
   // Connections bring many requests of one caller after each other.
   std::string identity;
   idempotency::CallerId caller = 0;
-  std::string scratch;
+  GuardTools tools;
   idempotency::CallerId CallerOf(std::string_view of) {
     if (of != identity) {
       identity = of;
@@ -100,7 +101,8 @@ struct Idempotency::OfWorker {
   }
 };
 
-Idempotency::Idempotency() : worker_(std::make_unique<OfWorker>()) {}
+Idempotency::Idempotency(const idempotency::WorkerStores& stores)
+    : worker_(std::make_unique<OfWorker>(stores)) {}
 Idempotency::~Idempotency() = default;
 
 Decision Idempotency::OnRequestHead(const filter::RequestView& request) const {
@@ -156,9 +158,8 @@ Decision Idempotency::Guarded(const filter::RequestView& request, const config::
   // Beside what it keeps of a message it takes what one step brings.
   const filter::HeldLimits limits{domain.max_request_bytes + 2 * filter::kStepBytes,
                                   domain.max_response_bytes + 2 * filter::kStepBytes};
-  filter::AddTransform(request.state,
-                       std::make_unique<Guard>(domain, worker_->scratch, *request.state.token, tokened),
-                       limits);
+  filter::AddTransform(
+      request.state, std::make_unique<Guard>(domain, worker_->tools, *request.state.token, tokened), limits);
   return Decision::kHold;
 }
 

@@ -8,6 +8,7 @@
 
 #include "sidecar/config/tokens.h"
 #include "sidecar/filter/filter.h"
+#include "sidecar/idempotency/store.h"
 
 namespace pillion::filters {
 
@@ -15,7 +16,8 @@ struct Tokened;
 
 class Idempotency final : public filter::Filter {
  public:
-  Idempotency();
+  // `stores`, its worker's, outlive it.
+  explicit Idempotency(const idempotency::WorkerStores& stores);
   ~Idempotency() override;
   Idempotency(const Idempotency&) = delete;
   Idempotency& operator=(const Idempotency&) = delete;

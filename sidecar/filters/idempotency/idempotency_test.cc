@@ -81,7 +81,8 @@ class IdempotencyTest : public ::testing::Test {
   config::TokenDomain domain_;
   DomainTime now_ = kStart;
   Random random_{1};
-  Idempotency filter_;
+  idempotency::WorkerStores stores_;
+  Idempotency filter_{stores_};
 };
 
 TEST_F(IdempotencyTest, TheFirstRunsAndIsTold) {
@@ -363,11 +364,11 @@ TEST_F(IdempotencyTest, ItGoesOnWithoutItsClientForAsLongAsAnExecutionMay) {
   ASSERT_NE(drive->state.chain, nullptr);
   EXPECT_EQ(*drive->state.chain->goes_on_until() - drive->now, seconds(30));
   drive->state.chain->TellClientGone();
-  EXPECT_EQ(table().detached(), 1u);
+  EXPECT_EQ(table().detached().now(), 1u);
   Finish(*drive);
   EXPECT_FALSE(drive->state.chain->goes_on_until());
   drive.reset();
-  EXPECT_EQ(table().detached(), 0u);
+  EXPECT_EQ(table().detached().now(), 0u);
   EXPECT_EQ(Tell(token, ""), Told(201, "replayed"));
 }
 

@@ -31,6 +31,7 @@ struct SharedAnswer {
   Kind kind = Kind::kRefused;
   uint64_t execution = 0;  // the beginning of its id; for people, and to be told apart
   uint16_t status = 0;
+  bool waited = false;  // for the end of another execution
   SavedAnswer answer = {};
 };
 

@@ -26,8 +26,8 @@ class FailoverTest : public StoreFixture {
     replica->Ask({"REPLICAOF", "NO", "ONE"});
     replica->Ask({"CONFIG", "SET", "min-replicas-to-write", "0"});
     for (Sidecar* sidecar : sidecars) {
-      sidecar->commands.SetAddress(replica->address());
-      sidecar->subscriber.SetAddress(replica->address());
+      sidecar->commands.SetAddresses({replica->address()});
+      sidecar->subscriber.SetAddresses({replica->address()});
       ASSERT_TRUE(worker.RunUntil([&] {
         return sidecar->commands.ready() && sidecar->commands.generation() == 2 &&
                sidecar->commands.pending() == 0;
@@ -181,7 +181,7 @@ TEST_F(FailoverTest, APrimaryThatBecameAReplicaIsLeft) {
   replica->Ask({"REPLICAOF", "NO", "ONE"});
   replica->Ask({"CONFIG", "SET", "min-replicas-to-write", "0"});
   primary->Ask({"REPLICAOF", "127.0.0.1", std::to_string(replica->port())});
-  one->commands.SetAddress(replica->address());
+  one->commands.SetAddresses({replica->address()});
   EXPECT_EQ(Claim(*one, 2).kind, Kind::kRefused);
   ASSERT_TRUE(worker.RunUntil([&] { return one->commands.generation() == 2; }));
   EXPECT_EQ(Claim(*one, 1).kind, Kind::kReplay);

@@ -15,6 +15,8 @@ using By = ScriptCall::By;
 using How = redis::Ended::How;
 
 constexpr uint64_t kOps = 4;
+// Of a doubt: longer than any store has been there, and still a number that Lua has exactly.
+constexpr DomainTime kForEver{int64_t{1} << 50};
 
 std::string DrawExecution() {
   std::array<uint8_t, 16> bytes;
@@ -50,12 +52,13 @@ struct SharedStore::Asked {
   std::optional<SharedAnswer> answer;
 };
 
-SharedStore::SharedStore(const StoreParts& parts, SharedTerms terms)
+SharedStore::SharedStore(const StoreParts& parts, SharedTerms terms, std::shared_ptr<StoreCounts> counts)
     : parts_(parts),
       terms_(std::move(terms)),
       names_(terms_.service),
-      share_{parts_, terms_, scripts_, names_, counts_, *this},
-      cipher_(terms_.key, terms_.domain),
+      counts_(std::move(counts)),
+      share_{parts_, terms_, scripts_, names_, *counts_, *this},
+      cipher_(std::make_unique<RecordCipher>(terms_.key, terms_.domain)),
       inbox_(parts_.commands, *this),
       executions_(share_),
       look_outs_(share_, *this) {}
@@ -69,7 +72,7 @@ SharedStore::Asked* SharedStore::Find(Ticket ticket) const {
 Ticket SharedStore::Claim(const Digest& key, const idempotency::Claim& claim, Waits waits) {
   PILLION_CHECK(claim.waiter && claim.waiter->bell != nullptr);
   executions_.CatchUp();
-  ++counts_.claims;
+  ++counts_->claims;
   const Ticket ticket = ++last_ticket_;
   Asked& asked = *asked_.emplace(ticket, std::make_unique<Asked>()).first->second;
   asked.ticket = ticket;
@@ -89,6 +92,15 @@ const SharedAnswer* SharedStore::Answer(Ticket ticket) const {
   return asked == nullptr || !asked->answer ? nullptr : &*asked->answer;
 }
 
+bool SharedStore::IsWaiting(Ticket ticket) const {
+  const Asked* asked = Find(ticket);
+  return asked != nullptr && asked->state == State::kWaits;
+}
+
+void SharedStore::SetKey(const std::array<uint8_t, 32>& key) {
+  cipher_ = std::make_unique<RecordCipher>(key, terms_.domain);
+}
+
 bool SharedStore::Send(Asked& asked, Op op, By by) {
   const idempotency::Claim& claim = asked.claim;
   const bool minted = claim.minted.has_value();
@@ -97,7 +109,8 @@ bool SharedStore::Send(Asked& asked, Op op, By by) {
   call.Add(record).Add(names_.Epoch(KeyNames::ShardOf(asked.key)));
   call.Add(asked.execution).AddNumber(terms_.lease.count()).AddNumber(terms_.record_life(minted).count());
   call.AddNumber(minted ? claim.minted->count() : -1).Add(parts_.commands.server().run_id);
-  call.AddNumber(DoubtOf(claim, terms_.doubt())).AddNumber(terms_.table.skew.count());
+  call.AddNumber(claim.only_if_known ? kForEver.count() : DoubtOf(claim, terms_.doubt()));
+  call.AddNumber(terms_.table.skew.count());
   call.AddNumber(terms_.table.validity.count())
       .Add(Bytes(claim.fingerprint))
       .Add(claim.runs_again ? "1" : "0");
@@ -120,7 +133,7 @@ void SharedStore::Flush() {
   const std::array<std::string_view, 3> command = {"WAIT", replicas, wait};
   const auto tag = group * kOps + static_cast<uint64_t>(Op::kWait);
   if (parts_.commands.Send(inbox_, tag, command, terms_.replica_wait) == redis::Client::Taken::kYes) {
-    ++counts_.waits;
+    ++counts_->waits;
     groups_.emplace_back(group, std::move(tickets));
     return;
   }
@@ -146,7 +159,7 @@ void SharedStore::Take(const redis::Ended& ended) {
   Asked* asked = Find(ended.tag / kOps);
   if (asked == nullptr) return;
   if (ended.how == How::kReply && ended.reply.IsError("NOSCRIPT")) {  // it has not run
-    ++counts_.unknown_scripts;
+    ++counts_->unknown_scripts;
     if (Send(*asked, op, By::kText)) return;
   }
   if (op == Op::kClaim) return OnClaim(*asked, ended);
@@ -154,10 +167,10 @@ void SharedStore::Take(const redis::Ended& ended) {
 }
 
 SharedAnswer SharedStore::Read(const Asked& asked, const redis::Reply& reply, bool& understood) {
-  std::optional<ClaimReply> read = ReadClaimReply(reply, asked.key, cipher_);
+  std::optional<ClaimReply> read = ReadClaimReply(reply, asked.key, *cipher_);
   understood = read.has_value();
   if (!read) return {};
-  if (read->undecryptable) ++counts_.undecryptable;
+  if (read->undecryptable) ++counts_->undecryptable;
   return std::move(read->answer);
 }
 
@@ -176,7 +189,7 @@ void SharedStore::OnClaim(Asked& asked, const redis::Ended& ended) {
 }
 
 void SharedStore::Confirm(Asked& asked) {
-  ++counts_.claimed;
+  ++counts_->claimed;
   if (terms_.replicas == 0 || Mutated(Mutant::kWaitNotWaitedFor)) return Begin(asked);
   asked.state = State::kConfirms;
   if (asked.group != 0) return;
@@ -197,7 +210,7 @@ void SharedStore::OnWait(uint64_t group, const redis::Ended& ended) {
     if (enough) {
       Begin(*asked);
     } else {
-      ++counts_.unconfirmed;
+      ++counts_->unconfirmed;
       Refuse(*asked, true);
     }
   }
@@ -232,8 +245,8 @@ void SharedStore::Refuse(Asked& asked, bool may_have_claimed) {
 }
 
 void SharedStore::Settle(Asked& asked, SharedAnswer answer) {
-  if (answer.kind == Kind::kDoubt) ++counts_.doubts;
-  if (answer.kind == Kind::kRefused || answer.kind == Kind::kFull) ++counts_.refused;
+  if (answer.kind == Kind::kDoubt) ++counts_->doubts;
+  if (answer.kind == Kind::kRefused || answer.kind == Kind::kFull) ++counts_->refused;
   asked.state = State::kOver;
   if (!asked.held) {
     asked_.erase(asked.ticket);
@@ -247,7 +260,7 @@ void SharedStore::Look(const Digest& key) {
   const std::vector<Ticket> waiting = look_outs_.Waiting(key);
   Asked* asked = waiting.empty() ? nullptr : Find(waiting.front());
   if (asked != nullptr && Send(*asked, Op::kLook, By::kSha)) {
-    ++counts_.looks;
+    ++counts_->looks;
     asked->looks = true;
   } else {
     look_outs_.Looked(key);
@@ -279,7 +292,10 @@ void SharedStore::OnLook(Asked& asked, const redis::Ended& ended) {
   for (const Ticket ticket : look_outs_.Waiting(key)) {
     Asked* one = Find(ticket);
     look_outs_.Leave(key, ticket);
-    if (one != nullptr) Settle(*one, answer);
+    if (one == nullptr) continue;
+    SharedAnswer told = answer;
+    told.waited = true;
+    Settle(*one, std::move(told));
   }
 }
 
@@ -287,7 +303,7 @@ void SharedStore::Complete(Ticket ticket, const SavedAnswer* answer, uint16_t st
   Execution::End how = Execution::End::kTombstone;
   std::string sealed;
   if (const Asked* asked = Find(ticket); answer != nullptr && asked != nullptr) {
-    sealed = cipher_.Seal(asked->key, *answer);
+    sealed = cipher_->Seal(asked->key, *answer);
     if (sealed.size() <= terms_.max_stored_bytes) {
       how = Execution::End::kCompleted;
     } else {

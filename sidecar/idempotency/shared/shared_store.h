@@ -36,6 +36,7 @@
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_SHARED_SHARED_STORE_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_SHARED_SHARED_STORE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -47,7 +48,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "sidecar/idempotency/bell.h"
-#include "sidecar/idempotency/local_table.h"
 #include "sidecar/idempotency/saved_answer.h"
 #include "sidecar/idempotency/shared/claim_reply.h"
 #include "sidecar/idempotency/shared/executions.h"
@@ -56,12 +56,16 @@
 #include "sidecar/idempotency/shared/scripts.h"
 #include "sidecar/idempotency/shared/store_parts.h"
 #include "sidecar/idempotency/shared/terms.h"
+#include "sidecar/idempotency/shared_tally.h"
+#include "sidecar/idempotency/store.h"
 
 namespace pillion::idempotency {
 
 class SharedStore final : public stream::Runnable, public stream::Flushable {
  public:
-  SharedStore(const StoreParts& parts, SharedTerms terms);
+  // `counts`: its own alone.
+  SharedStore(const StoreParts& parts, SharedTerms terms,
+              std::shared_ptr<StoreCounts> counts = std::make_shared<StoreCounts>());
   // Not from its own Run. What is under way stays as it is at the store: its leases lapse.
   ~SharedStore() override;
   SharedStore(const SharedStore&) = delete;
@@ -85,10 +89,15 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
 
   void Drop(Ticket ticket);
 
-  const StoreCounts& counts() const { return counts_; }
+  // From now on answers are sealed with it, and those of another one cannot be told.
+  void SetKey(const std::array<uint8_t, 32>& key);
+
+  const StoreCounts& counts() const { return *counts_; }
   // Tickets that are held or under way, and executions, recent ones among them.
   size_t size() const { return asked_.size() + executions_.size(); }
   size_t waiting() const { return look_outs_.waiting(); }
+  // Another execution is under way, whose end it waits for.
+  bool IsWaiting(Ticket ticket) const;
   const SharedTerms& terms() const { return terms_; }
 
   stream::Progress Run() override;
@@ -118,9 +127,9 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
   const SharedTerms terms_;
   const Scripts scripts_;
   const KeyNames names_;
-  StoreCounts counts_;
+  const std::shared_ptr<StoreCounts> counts_;
   const StoreShare share_;
-  RecordCipher cipher_;
+  std::unique_ptr<RecordCipher> cipher_;
   redis::Inbox inbox_;
   absl::flat_hash_map<Ticket, std::unique_ptr<Asked>> asked_;
   Executions executions_;

@@ -42,7 +42,7 @@ inline SavedAnswer AnswerOf(std::string_view body, uint16_t status = 201) {
 
 inline redis::ClientSettings SettingsOf(const net::Address& address, const SharedTerms& terms) {
   redis::ClientSettings settings;
-  settings.address = address;
+  settings.addresses = {address};
   // This machine may be busy.
   settings.connect_timeout = settings.command_timeout = std::chrono::seconds(15);
   settings.backoff_base = std::chrono::milliseconds(2);

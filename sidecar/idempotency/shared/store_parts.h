@@ -8,6 +8,7 @@
 #include "sidecar/idempotency/bell.h"
 #include "sidecar/idempotency/shared/scripts.h"
 #include "sidecar/idempotency/shared/terms.h"
+#include "sidecar/idempotency/shared_tally.h"
 #include "sidecar/redis/client.h"
 #include "sidecar/stream/turn.h"
 
@@ -21,25 +22,6 @@ struct StoreParts {
   Random& random;
   redis::Client& commands;    // a kCommander, whose requirements suit the terms
   redis::Client& subscriber;  // a kSubscriber of the same server
-};
-
-// Since the store was made.
-struct StoreCounts {
-  uint64_t claims = 0;
-  uint64_t claimed = 0;
-  uint64_t doubts = 0;         // answered so
-  uint64_t refused = 0;        // the store was down, or would not write
-  uint64_t unconfirmed = 0;    // of these: too few replicas had the claim in time
-  uint64_t undecryptable = 0;  // answers that were not told for that reason
-  uint64_t fenced = 0;         // executions that another one had replaced: by policy, or a bug
-  uint64_t lost = 0;           // ends that could not be told before the lease lapsed
-  uint64_t gone = 0;           // ends whose record was not there any more
-  uint64_t not_renewed = 0;    // renewals that came too late, or to no record
-  uint64_t reasserted = 0;     // told to another server, or another connection
-  uint64_t unknown_scripts = 0;
-  uint64_t forgotten = 0;  // recent ends that were let go of early, for want of room
-  uint64_t waits = 0;      // WAIT commands
-  uint64_t looks = 0;      // look-ups of who waits
 };
 
 // What all parts of a store share; all of it outlives them.

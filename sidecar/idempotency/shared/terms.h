@@ -43,6 +43,8 @@ struct SharedTerms {
   // With it, answers are encrypted at rest.
   std::array<uint8_t, 32> key{};
 
+  bool operator==(const SharedTerms&) const = default;
+
   // An absent record of a token that was minted so much after the store began to remember proves nothing
   // (specs/idempotency.md 3.4).
   DomainTime doubt() const { return replicas > 0 ? table.skew : unconfirmed_doubt + table.skew; }

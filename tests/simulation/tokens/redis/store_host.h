@@ -100,7 +100,7 @@ class StoreHost {
     Process& operator=(const Process&) = delete;
     static redis::ClientSettings Settings(const idempotency::SharedTerms& terms) {
       redis::ClientSettings settings;
-      settings.address = StoreAddress();
+      settings.addresses = {StoreAddress()};
       settings.connect_timeout = kCommandTimeout;
       settings.command_timeout = kCommandTimeout;
       settings.backoff_base = std::chrono::milliseconds(10);
