@@ -47,8 +47,12 @@ enum class Mutant : uint8_t {
   kBodyLimitIgnored,
   kNewTokenAfterAmbiguous,
   kUnknownToldAsError,
+  // Of mode shared; the first two of specs/idempotency.md 4.3.
+  kNoEpochRule,           // what is absent was never there
+  kEpochRuleSparesFirst,  // a first attempt is never in doubt
+  kWaitNotWaitedFor,      // what is claimed is run at once
 };
-inline constexpr Mutant kLastMutant = Mutant::kUnknownToldAsError;
+inline constexpr Mutant kLastMutant = Mutant::kWaitNotWaitedFor;
 
 #ifdef PILLION_MUTANTS
 inline Mutant mutant_in_force = Mutant::kNone;

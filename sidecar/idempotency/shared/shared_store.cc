@@ -5,6 +5,7 @@
 
 #include "sidecar/base/check.h"
 #include "sidecar/base/hex.h"
+#include "sidecar/base/mutant.h"
 
 namespace pillion::idempotency {
 namespace {
@@ -21,6 +22,13 @@ std::string DrawExecution() {
   std::array<uint8_t, 16> bytes;
   FillWithSecretBytes(bytes);
   return ToHex(bytes);
+}
+
+// The claim's place in the order of attempts is nothing that the epoch rule may ask for (3.4).
+int64_t DoubtOf(const idempotency::Claim& claim, DomainTime doubt) {
+  constexpr int64_t kNever = -1'000'000'000'000'000;
+  const bool spared = Mutated(Mutant::kEpochRuleSparesFirst) && !claim.of_another_incarnation;
+  return spared || Mutated(Mutant::kNoEpochRule) ? kNever : doubt.count();
 }
 
 std::string_view Bytes(const Digest& digest) {
@@ -101,7 +109,7 @@ bool SharedStore::Send(Asked& asked, Op op, By by) {
   call.Add(record).Add(names_.Epoch(KeyNames::ShardOf(asked.key)));
   call.Add(asked.execution).AddNumber(terms_.lease.count()).AddNumber(terms_.record_life(minted).count());
   call.AddNumber(minted ? claim.minted->count() : -1).Add(parts_.commands.server().run_id);
-  call.AddNumber(claim.only_if_known ? kForEver.count() : terms_.doubt().count());
+  call.AddNumber(claim.only_if_known ? kForEver.count() : DoubtOf(claim, terms_.doubt()));
   call.AddNumber(terms_.table.skew.count());
   call.AddNumber(terms_.table.validity.count())
       .Add(Bytes(claim.fingerprint))
@@ -182,7 +190,7 @@ void SharedStore::OnClaim(Asked& asked, const redis::Ended& ended) {
 
 void SharedStore::Confirm(Asked& asked) {
   ++counts_->claimed;
-  if (terms_.replicas == 0) return Begin(asked);
+  if (terms_.replicas == 0 || Mutated(Mutant::kWaitNotWaitedFor)) return Begin(asked);
   asked.state = State::kConfirms;
   if (asked.group != 0) return;
   asked.group = group_;

@@ -9,10 +9,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "sidecar/base/mutant.h"
 #include "tests/simulation/tokens/judge.h"
+#include "tests/simulation/tokens/redis/store_world.h"
 #include "tests/simulation/tokens/stories.h"
 
 namespace pillion::simulation::tokens {
@@ -23,6 +26,8 @@ struct Row {
   const char* name;
   // Why schedules cannot find it: then a story must. Null: they must.
   const char* needs_story = nullptr;
+  // Of mode shared: the schedules of redis/ must.
+  bool shared = false;
 };
 
 constexpr Row kRows[] = {
@@ -61,6 +66,10 @@ constexpr Row kRows[] = {
     {Mutant::kBodyLimitIgnored, "what was too large to be protected is sent again"},
     {Mutant::kNewTokenAfterAmbiguous, "what may have run is sent again with a new token"},
     {Mutant::kUnknownToldAsError, "what nobody knows is told as an error to try again after"},
+    {Mutant::kNoEpochRule, "what a store does not know was never there", nullptr, true},
+    {Mutant::kEpochRuleSparesFirst, "a first attempt is run though the store may have lost others", nullptr,
+     true},
+    {Mutant::kWaitNotWaitedFor, "what is claimed is run before a replica has it", nullptr, true},
 };
 static_assert(sizeof(kRows) / sizeof(kRows[0]) == static_cast<size_t>(kLastMutant));
 
@@ -71,11 +80,12 @@ struct Flags {
 };
 
 // The number of schedules that it took; 0: none has failed.
-uint64_t Hunt(const Flags& flags, std::string& how) {
+uint64_t Hunt(const Flags& flags, bool shared, std::string& how) {
   for (uint64_t i = 0; i < flags.schedules; ++i) {
-    const Result result = RunSchedule(flags.seed + i);
-    if (result.wrong.empty()) continue;
-    how = result.wrong.front();
+    const std::vector<std::string> wrong =
+        shared ? RunStoreSchedule(flags.seed + i).wrong : RunSchedule(flags.seed + i).wrong;
+    if (wrong.empty()) continue;
+    how = wrong.front();
     return i + 1;
   }
   return 0;
@@ -89,7 +99,7 @@ bool TryOne(const Row& row, const Flags& flags) {
   if (child == 0) {
     PutInForce(row.mutant);
     std::string how;
-    const uint64_t took = row.needs_story == nullptr ? Hunt(flags, how) : 0;
+    const uint64_t took = row.needs_story == nullptr ? Hunt(flags, row.shared, how) : 0;
     if (took != 0) {
       std::printf("killed by schedule %lu: %s\n", took, how.c_str());
     } else if (row.needs_story != nullptr && !TellStories(how)) {
@@ -117,7 +127,7 @@ int RunAll(const Flags& flags) {
   std::string how;
   Flags few = flags;
   few.schedules = 1000;
-  if (Hunt(few, how) != 0 || !TellStories(how)) {
+  if (Hunt(few, false, how) != 0 || Hunt(few, true, how) != 0 || !TellStories(how)) {
     std::printf("something is wrong without any seeded fault: %s\n", how.c_str());
     return 1;
   }
