@@ -61,7 +61,7 @@ class Server:
         return dict(line.split(":", 1) for line in self.ask("INFO").splitlines() if ":" in line).get(name)
 
     def records(self):
-        return [key for key in self.ask("KEYS", "p:*") if not key.endswith(":epoch")]
+        return [key for key in self.ask("KEYS", "p:*") if not key.endswith((":epoch", ":ends", ":ends-of-keys"))]
 
     def age(self):
         """As if the store had been there for long: what it does not know was never there."""
