@@ -439,5 +439,23 @@ TEST_F(SharedStoreTest, ManyClaimsAtOnceAreEachAnsweredOnce) {
     ASSERT_EQ(one->Rung(number) + two->Rung(number), 1);
 }
 
+TEST_F(SharedStoreTest, WhatIsToldToWhoWaitsForAnotherRequestOfTheSameNameIsNotToldToTheRest) {
+  // An app's key that is used for two requests: the first is released, and the other begins, before who waits
+  // for it has looked.
+  const Ticket ticket = Begin(*one, 1);
+  const Ticket first = Ask(*two, 1, Waits::kIfInFlight);
+  ASSERT_TRUE(worker.RunUntil([&] { return two->store.waiting() == 1; }));
+  const std::string record = KeyNames("orders").Record(Named(1));
+  const Digest print = Named(2);
+  server.Ask({"HSET", record, "fp",
+              std::string(reinterpret_cast<const char*>(print.bytes.data()), print.bytes.size())});
+  const Ticket second = Ask(*two, 1, Waits::kIfInFlight, 2);
+  EXPECT_EQ(Await(*two, first).kind, Kind::kMismatch);
+  worker.RunFor(std::chrono::milliseconds(300));
+  EXPECT_EQ(two->store.Answer(second), nullptr) << "it is the request that runs";
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("answer")), SharedEnded::kDone);
+  EXPECT_EQ(Await(*two, second).kind, Kind::kReplay);
+}
+
 }  // namespace
 }  // namespace pillion::idempotency
