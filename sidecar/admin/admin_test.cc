@@ -224,7 +224,8 @@ TEST(TokensPage, ShowsStoresThatAreSharedAndWhatIsWrongWithThem) {
   ++one->claims;
   two->claims += 2;
   tally->detached().Begin();
-  tally->NoteTrouble("nobody is there");
+  tally->NoteTrouble(*one, "nobody is there");
+  tally->NoteTrouble(*two, "");
   const std::string page = TokensPage(tables, telemetry::Registry());
   EXPECT_NE(page.find(R"("stores":[{"domain":"00000000000000cd","workers":2,"ready":1,"held":0,"waiting":0,)"
                       R"("claims":3,"claimed":0,)"),

@@ -40,10 +40,14 @@ filter::Passage Exchange::FilterResponse() {
   while (!chain.yielded() && !chain.response_over() &&
          (chain.response_held() || chain.response_out().empty())) {
     const size_t before = content.bytes();
-    const auto holder =
-        Awaited() == nullptr ? filter::Chain::Holder::kGetsContent : filter::Chain::Holder::kIsAskedAgain;
+    using Holder = filter::Chain::Holder;
+    const Holder holder = Awaited() == nullptr ? Holder::kGetsContent : Holder::kIsAskedAgain;
+    const size_t who = chain.response_holder();
     const filter::Passage passage =
         chain.FeedResponse(content, in == nullptr || in->ended, trailers, head, holder);
+    // Another filter may hold the head now, for content.
+    const bool passed = !chain.response_held() || chain.response_holder() != who;
+    if (holder == Holder::kIsAskedAgain && passed) LeaveDoorbell();
     if (in != nullptr && content.bytes() < before) {
       attempt_->stream()->ReleaseCredit(before - content.bytes());
       last_activity_ = env_.turn.now();

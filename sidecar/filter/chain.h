@@ -68,6 +68,8 @@ class Chain : public Recycled<Chain> {
                        Holder holder = Holder::kGetsContent);
   bool response_begun() const { return response_begun_; }
   bool response_held() const { return response_held_; }
+  // Which of the transforms holds it.
+  size_t response_holder() const { return response_at_; }
   void ForgetResponse();
   SliceQueue& response_out() { return response_out_; }
   bool response_over() const { return links_.front().response.over; }

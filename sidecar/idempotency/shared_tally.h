@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -112,14 +113,17 @@ class SharedTally {
   };
   View Look() const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    View view{past_, stores_.size(), detached_.now(), detached_.refused(), trouble_};
+    View view{past_, stores_.size(), detached_.now(), detached_.refused(), {}};
+    for (const auto& [of, trouble] : troubles_) {
+      if (!trouble.empty()) view.trouble = trouble;
+    }
     for (const auto& one : stores_) Add(*one, view.totals, 0);
     return view;
   }
-  // Any worker; "": its store can be asked again.
-  void NoteTrouble(std::string why) {
+  // Of who counts there; "": its store can be asked, and writes.
+  void NoteTrouble(const StoreCounts& of, std::string why) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    trouble_ = std::move(why);
+    troubles_[&of] = std::move(why);
   }
 
   Detached& detached() { return detached_; }
@@ -133,13 +137,14 @@ class SharedTally {
     std::erase_if(stores_, [this](const std::shared_ptr<StoreCounts>& one) {
       if (one.use_count() > 1) return false;
       Add(*one, past_, StoreTotals::kGauges);
+      troubles_.erase(one.get());
       return true;
     });
   }
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<StoreCounts>> stores_;
   StoreTotals past_;
-  std::string trouble_;
+  std::map<const StoreCounts*, std::string> troubles_;
   Detached detached_;
 };
 

@@ -1,5 +1,5 @@
 // The records of one domain's tokens, as the requests of one worker use them: in this process (LocalTable),
-// or shared with others (shared/worker_store.h), where what a call comes to is known later.
+// or shared with others (sidecar/worker/token_store.h), where what a call comes to is known later.
 //
 // One request with a token, which has a Held of its own:
 //
@@ -62,6 +62,7 @@ struct ClaimAnswer {
     kQuota,     // none for another of this caller
     kDoubt,     // it was not run now; whether an earlier attempt was is not known any more
     kDown,      // the records cannot be asked; it was not run
+    kRefused,   // they can, and were not sure to keep it; it was not run
   };
   Kind kind = Kind::kFull;
   uint64_t execution = 0;  // of kReplay: the one that was answered
@@ -95,6 +96,7 @@ class Store {
     TokenKey key;
     uint64_t number = 0;           // of its execution, or claim
     std::optional<Waiter> waiter;  // that may be rung
+    bool runs = false;             // it was told kClaimed
   };
   virtual ~Store() = default;
   virtual ClaimAnswer Claim(Held& held, const idempotency::Claim& claim) = 0;

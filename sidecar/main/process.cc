@@ -110,8 +110,8 @@ class Process {
   std::string CertificatesPage() const;
   std::vector<admin::HostNameView> HostNames() const;
   template <typename Facts>
-  void AskWorkers(Facts own, std::function<Facts(worker::Engine&)> collect,
-                  std::function<void(const std::vector<Facts>&)> use);
+  void AskWorkers(Facts own, const std::function<Facts(worker::Engine&)>& collect,
+                  const std::function<void(const std::vector<Facts>&)>& use);
   void AskClusters(const std::function<void(std::string)>& done);
   void AskForToken(const admin::TokenHash& hash, const std::function<void(std::string)>& done);
   void TakeRecords();
@@ -440,8 +440,8 @@ std::vector<admin::HostNameView> Process::HostNames() const {
 
 // Every worker collects on its own thread; with the last answer `use` is called on this one.
 template <typename Facts>
-void Process::AskWorkers(Facts own, std::function<Facts(worker::Engine&)> collect,
-                         std::function<void(const std::vector<Facts>&)> use) {
+void Process::AskWorkers(Facts own, const std::function<Facts(worker::Engine&)>& collect,
+                         const std::function<void(const std::vector<Facts>&)>& use) {
   struct Gathering {
     std::mutex mutex;
     std::vector<Facts> facts;

@@ -134,7 +134,8 @@ void Client::Judge() {
   size_t next = 0;
   if (!settings_.password.empty()) {
     const Reply& auth = greeting_[next++];
-    if (auth.is(Reply::Kind::kError)) return GiveUp("AUTH: " + auth.text);
+    // No more of it: a server that knows no AUTH says what it was sent.
+    if (auth.is(Reply::Kind::kError)) return GiveUp("AUTH: " + auth.text.substr(0, auth.text.find(' ')));
   }
   const Reply& first = greeting_[next++];
   if (first.is(Reply::Kind::kError))

@@ -124,7 +124,7 @@ TEST_F(ClientServerTest, UserAndPasswordAreNeededWhereTheServerWantsThem) {
   settings.user = "pillion";
   settings.password = "wrong";
   Make(server);
-  EXPECT_EQ(Refusal(), "AUTH: WRONGPASS invalid username-password pair or user is disabled.");
+  EXPECT_EQ(Refusal(), "AUTH: WRONGPASS");
   settings.password = "secret";
   Make(server);
   ASSERT_TRUE(BecomesReady()) << client->trouble();

@@ -124,7 +124,7 @@ bool TokenStore::Prepare() {
   const bool same =
       secrets == secrets_ || (secrets != nullptr && secrets_ != nullptr && *secrets == *secrets_);
   if (link_ != nullptr && (same || secrets == nullptr)) return true;
-  if (secrets == nullptr || target_.addresses.empty()) return false;
+  if (secrets == nullptr || (link_ == nullptr && target_.addresses.empty())) return false;
   secrets_ = std::move(secrets);
   if (link_ == nullptr) {
     link_ = std::make_unique<Link>(parts_, terms_, target_, *secrets_, counts_);
@@ -143,10 +143,16 @@ void TokenStore::TellPeople() {
   counts_->ready = ready ? 1 : 0;
   counts_->held = link_ == nullptr ? 0 : link_->store.size();
   counts_->waiting = link_ == nullptr ? 0 : link_->store.waiting();
-  if (ready) return tally_->NoteTrouble("");
-  if (link_ != nullptr) return tally_->NoteTrouble(link_->commands.trouble());
-  tally_->NoteTrouble(target_.addresses.empty() ? "its cluster has no address"
-                                                : "its password or key is not here, or of no use");
+  std::string trouble;
+  if (link_ == nullptr) {
+    trouble = target_.addresses.empty() ? "its cluster has no address"
+                                        : "its password or key is not here, or of no use";
+  } else if (!ready) {
+    trouble = link_->commands.trouble();
+  } else if (!link_->store.refusal().empty()) {
+    trouble = "it does not write: " + link_->store.refusal();
+  }
+  tally_->NoteTrouble(*counts_, std::move(trouble));
 }
 
 std::vector<idempotency::RecordView> TokenStore::Find(const std::array<uint8_t, 8>& hash) const {
@@ -175,7 +181,10 @@ ClaimAnswer TokenStore::Claim(Held& held, const idempotency::Claim& claim) {
     if (claim.waiter) return {.kind = Kind::kWaits};
     return {.kind = link_->store.IsWaiting(held.number) ? Kind::kInFlight : Kind::kAsks};
   }
-  return {.kind = KindOf(answer->kind),
+  Kind kind = KindOf(answer->kind);
+  if (kind == Kind::kDown && link_->commands.ready()) kind = Kind::kRefused;
+  held.runs = kind == Kind::kClaimed;
+  return {.kind = kind,
           .execution = answer->execution,
           .status = answer->status,
           .waited = answer->waited,
@@ -204,8 +213,14 @@ void TokenStore::Release(Held& held) { link_->store.Release(held.number, {}); }
 
 void TokenStore::Abandon(Held& held) { link_->store.Abandon(held.number, {}); }
 
+// What was granted and never told has run nothing.
 void TokenStore::Leave(Held& held) {
-  if (held.number != 0) link_->store.Drop(std::exchange(held.number, 0));
+  if (held.number == 0) return;
+  const SharedAnswer* const answer = link_->store.Answer(held.number);
+  if (!held.runs && answer != nullptr && answer->kind == SharedAnswer::Kind::kClaimed)
+    link_->store.Release(held.number, {});
+  link_->store.Drop(std::exchange(held.number, 0));
+  held.runs = false;
 }
 
 }  // namespace pillion::worker

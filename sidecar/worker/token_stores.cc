@@ -34,7 +34,8 @@ TokenStore::Target TokenStores::TargetOf(const config::TokenStore& store,
 
 void TokenStores::Name(idempotency::DomainId id, const config::TableHolder& holder, TokenStore::Terms terms,
                        const upstream::ClusterTable& clusters) {
-  if (holder.tally == nullptr) return;
+  // Two listeners may name one domain: the first has the say, or they would take it from each other.
+  if (holder.tally == nullptr || stores_.contains(id)) return;
   std::unique_ptr<TokenStore>& store = named_[id];
   if (store != nullptr && !(store->terms() == terms)) leaving_.push_back(std::exchange(store, nullptr));
   const std::shared_ptr<const config::TokenStore> config = terms.store;

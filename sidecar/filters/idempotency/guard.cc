@@ -82,7 +82,9 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   claim.minted = request_.minted;
   claim.conflict = domain_.conflict;
   const bool later = told_.first.has_value();
-  claim.only_if_known = later && domain_.store != nullptr && domain_.store->runs_when_down;
+  // A key never runs without a record.
+  claim.only_if_known =
+      later && request_.minted.has_value() && domain_.store != nullptr && domain_.store->runs_when_down;
   claim.of_another_incarnation = request_.of_another_incarnation && domain_.store == nullptr;
   return claim;
 }
@@ -126,6 +128,8 @@ Decision Guard::Claim(const filter::RequestBodyView& body) {
       return Tell(body, {TokenProblem::kDoubt});
     case Kind::kDown:
       return TellDown(body);
+    case Kind::kRefused:
+      return Tell(body, {TokenProblem::kStoreDown});
   }
   return Decision::kReset;
 }
@@ -192,7 +196,7 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
   told_.linked_trace = replay_.execution().trace;
   told_.linked_span = replay_.execution().span;
   const filter::Caller& caller = *body.request.caller;
-  if (waited) {
+  if (waited && waits_since_) {
     caller.stats.token_waits.Record(caller.now - *waits_since_);
   } else {
     caller.stats.token_replay_ages.Record(Now(body.request) - replay_.execution().at);

@@ -238,7 +238,8 @@ bool Executions::Say(Execution& execution, By by) {
   call.Add({reinterpret_cast<const char*>(execution.fingerprint.bytes.data()),
             execution.fingerprint.bytes.size()});
   call.AddNumber(execution.status).Add(execution.sealed).Add(channel);
-  if (!Call(Op::kReassert, execution.ticket, call)) return false;
+  const Op op = execution.state == State::kRuns ? Op::kReassert : Op::kSayEnd;
+  if (!Call(op, execution.ticket, call)) return false;
   execution.asked = now;
   execution.under_way = execution.state == State::kEnds;
   return true;
@@ -259,19 +260,23 @@ void Executions::Take(const redis::Ended& ended) {
   if (op == Op::kOpen && ended.reply.IsError("NOSCRIPT")) return Open(ended.tag / kOps, By::kText);
   if (op == Op::kOpen && ended.reply.is(redis::Reply::Kind::kError)) {
     unopened_.push_back(ended.tag / kOps);
+    refusal_ = ended.reply.text.substr(0, ended.reply.text.find(' '));
     opens_again_ = share_.parts.turn.now() + kShortestBetweenTimes;
     ArmBy(opens_again_);
   }
+  if (op == Op::kOpen && ended.reply.is(redis::Reply::Kind::kInteger)) refusal_.clear();
   if (op == Op::kLoad || op == Op::kOpen || execution == nullptr) return;
+  const bool of_run = op == Op::kRenew || op == Op::kReassert;
+  if (of_run && execution->state != State::kRuns) return;  // its end is on its way by itself
   if (ended.how != How::kReply) {
-    if (op != Op::kRenew && execution->state == State::kEnds) NotTold(*execution, ended.how == How::kUnknown);
+    if (!of_run && execution->state == State::kEnds) NotTold(*execution, ended.how == How::kUnknown);
     return;
   }
   if (ended.reply.IsError("NOSCRIPT")) {  // it has not run
     ++share_.counts.unknown_scripts;
     if (op == Op::kRenew) Renew(*execution, By::kText);
     if (op == Op::kEnd) TellEnd(*execution, By::kText);
-    if (op == Op::kReassert) Say(*execution, By::kText);
+    if (op == Op::kReassert || op == Op::kSayEnd) Say(*execution, By::kText);
     return;
   }
   switch (op) {
@@ -280,6 +285,7 @@ void Executions::Take(const redis::Ended& ended) {
     case Op::kEnd:
       return OnEnd(*execution, ended.reply);
     case Op::kReassert:
+    case Op::kSayEnd:
       return OnSaid(*execution, ended.reply);
     case Op::kLoad:
     case Op::kOpen:

@@ -93,13 +93,17 @@ class Executions final : public stream::Runnable {
   // One that runs ends unknown.
   void Drop(Ticket ticket);
   size_t size() const { return all_.size(); }
+  // What the server has said last when it would not begin epochs; "": it would.
+  const std::string& refusal() const { return refusal_; }
   // Of those that are under way or ended lately, whose token has this hash (ShortHash). Hashes all of them.
   std::vector<RecordView> Find(const std::array<uint8_t, 8>& hash) const;
 
   stream::Progress Run() override;
 
  private:
-  enum class Op : uint8_t { kLoad, kOpen, kRenew, kEnd, kReassert };
+  // kReassert: of one that runs; kSayEnd: with its end. What has ended meanwhile is not answered by the
+  // former.
+  enum class Op : uint8_t { kLoad, kOpen, kRenew, kEnd, kReassert, kSayEnd };
   Execution* Find(Ticket ticket) const;
   void Greet();
   void Open(size_t shard, ScriptCall::By by);
@@ -135,6 +139,7 @@ class Executions final : public stream::Runnable {
   stream::Timer timer_;
   std::array<time::MonotonicTime, KeyNames::kShards> records_until_{};  // of each shard, that were made here
   time::MonotonicTime tells_time_ = time::MonotonicTime::max();
+  std::string refusal_;
   std::vector<size_t> unopened_;  // shards whose epoch could not be begun when the connection was new
   time::MonotonicTime opens_again_;
   uint64_t generation_ = 0;

@@ -272,10 +272,12 @@ void SharedStore::Look(const Digest& key) {
 
 void SharedStore::StopWaiting(Asked& asked) { look_outs_.Leave(asked.key, asked.ticket); }
 
-// What the first of them is told is true of all: they are the same request.
+// What the first of them is told is true of all that are the same request; an app may have given its key to
+// another one too, which looks by itself then.
 void SharedStore::OnLook(Asked& asked, const redis::Ended& ended) {
   asked.looks = false;
   const Digest key = asked.key;
+  const Digest fingerprint = asked.claim.fingerprint;
   bool understood = false;
   SharedAnswer answer;
   if (ended.how == How::kReply) answer = Read(asked, ended.reply, understood);
@@ -292,14 +294,20 @@ void SharedStore::OnLook(Asked& asked, const redis::Ended& ended) {
   if (!understood || answer.kind == Kind::kInFlight || answer.kind == Kind::kRefused ||
       answer.kind == Kind::kFull)
     return look_outs_.Looked(key);
+  bool others = false;
   for (const Ticket ticket : look_outs_.Waiting(key)) {
     Asked* one = Find(ticket);
+    if (one != nullptr && one->claim.fingerprint != fingerprint) {
+      others = true;
+      continue;
+    }
     look_outs_.Leave(key, ticket);
     if (one == nullptr) continue;
     SharedAnswer told = answer;
     told.waited = true;
     Settle(*one, std::move(told));
   }
+  if (others) look_outs_.Looked(key);
 }
 
 void SharedStore::Complete(Ticket ticket, const SavedAnswer* answer, uint16_t status, Waiter waiter) {

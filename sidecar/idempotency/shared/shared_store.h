@@ -96,6 +96,7 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
   // Tickets that are held or under way, and executions, recent ones among them.
   size_t size() const { return asked_.size() + executions_.size(); }
   size_t waiting() const { return look_outs_.waiting(); }
+  const std::string& refusal() const { return executions_.refusal(); }
   // Another execution is under way, whose end it waits for.
   bool IsWaiting(Ticket ticket) const;
   std::vector<RecordView> Find(const std::array<uint8_t, 8>& hash) const { return executions_.Find(hash); }

@@ -33,7 +33,7 @@ struct SharedTerms {
   // Completions are kept for so long, and as many bytes of them, to be told to a new primary that may lack
   // them. In one store; the oldest go first.
   DomainTime recent{30'000};
-  size_t recent_bytes = size_t{16} * 1024 * 1024;
+  size_t recent_bytes = size_t{4} * 1024 * 1024;
   // Who waits for another execution looks after the first of these, then twice as late each time, up to the
   // second, also when nobody tells him anything.
   DomainTime first_look{10};
