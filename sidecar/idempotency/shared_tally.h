@@ -113,7 +113,11 @@ class SharedTally {
   View Look() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     View view{past_, stores_.size(), detached_.now(), detached_.refused(), trouble_};
-    for (const auto& one : stores_) Add(*one, view.totals, 0);
+    for (const auto& one : stores_) {
+      const bool gone = one.use_count() == 1;  // and holds nothing any more
+      Add(*one, view.totals, gone ? StoreTotals::kGauges : 0);
+      view.stores -= gone ? 1 : 0;
+    }
     return view;
   }
   // Any worker; "": its store can be asked again.
