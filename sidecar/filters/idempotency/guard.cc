@@ -47,7 +47,9 @@ idempotency::Store* Guard::FindStore() const {
 }
 
 void Guard::LeaveStore() {
-  if (idempotency::Store* const store = std::exchange(store_, nullptr)) store->Leave(held_);
+  idempotency::Store* const store = std::exchange(store_, nullptr);
+  if (store == nullptr || (Mutated(Mutant::kLeaveForgotten) && state_ == State::kGathers)) return;
+  store->Leave(held_);
 }
 
 void Guard::Say(Verdict verdict, http::HeaderList& headers) {
@@ -82,7 +84,8 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   claim.minted = request_.minted;
   claim.conflict = domain_.conflict;
   const bool later = told_.first.has_value();
-  claim.only_if_known = later && domain_.store != nullptr && domain_.store->runs_when_down;
+  claim.only_if_known = later && domain_.store != nullptr && domain_.store->runs_when_down &&
+                        !Mutated(Mutant::kBypassClaimsLater);
   claim.of_another_incarnation = request_.of_another_incarnation && domain_.store == nullptr;
   return claim;
 }
@@ -152,7 +155,8 @@ Decision Guard::Run(const filter::RequestBodyView& body, DomainTime now) {
 // first attempt does not send it again; of a later one, or of what an app names, nobody knows that.
 Decision Guard::TellDown(const filter::RequestBodyView& body) {
   const bool runs = domain_.store != nullptr && domain_.store->runs_when_down;
-  if (!runs || !request_.minted || told_.first) return Tell(body, {TokenProblem::kStoreDown});
+  const bool later = told_.first && !Mutated(Mutant::kBypassRunsLater);
+  if (!runs || !request_.minted || later) return Tell(body, {TokenProblem::kStoreDown});
   LeaveStore();
   state_ = State::kBypass;
   body.out.MoveFrom(body.in, SIZE_MAX);
@@ -306,9 +310,10 @@ bool Guard::End(http::ResponseHead& head, Kept kept) {
   } else {
     ended = store_->HowEnded(held_);
   }
-  if (!ended) return false;
+  if (!ended && !Mutated(Mutant::kToldBeforeStored)) return false;
   state_ = State::kOver;
-  if (*ended == idempotency::Ended::kFenced) ReplaceByUnknown(head);
+  const bool fenced = ended == idempotency::Ended::kFenced;
+  if (fenced && !Mutated(Mutant::kFencedToldAsExecuted)) ReplaceByUnknown(head);
   return true;
 }
 

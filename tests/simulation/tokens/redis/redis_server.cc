@@ -133,6 +133,13 @@ void RedisServer::Kill() {
   }
 }
 
+void RedisServer::Set(const std::string& key, const Fields& fields) {
+  if (!master()) return;
+  std::vector<Effect> effects = {{.kind = Effect::Kind::kSet, .key = key, .fields = fields}};
+  model_.data.Apply(effects[0]);
+  Change(std::move(effects));
+}
+
 void RedisServer::FlushAll() {
   if (!master()) return;
   std::vector<Effect> effects = {{.kind = Effect::Kind::kFlush}};
