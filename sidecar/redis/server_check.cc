@@ -57,6 +57,11 @@ void CheckReplicas(const ServerFacts& facts, const Requirements& requirements, F
   const std::string least = "at least " + std::to_string(requirements.replicas);
   if (facts.replicas < requirements.replicas)
     faults.Add("replicas that are connected and up to date", std::to_string(facts.replicas), least);
+  // Else two halves of the servers could each confirm what the other does not know.
+  if (facts.replicas > 2 * requirements.replicas)
+    faults.Add("replicas that are connected and up to date", std::to_string(facts.replicas),
+               "at most " + std::to_string(2 * requirements.replicas) + ", of which " +
+                   std::to_string(requirements.replicas) + " and the primary are more than half");
   if (!facts.min_replicas_to_write) {
     faults.Unseen("min-replicas-to-write", requirements, least);
   } else if (*facts.min_replicas_to_write < requirements.replicas) {

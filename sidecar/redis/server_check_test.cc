@@ -59,6 +59,18 @@ TEST(ServerCheck, ALagOfZeroSwitchesTheOtherSettingOff) {
   ServerFacts facts = Good();
   facts.min_replicas_max_lag = 0;
   EXPECT_EQ(FindFaults(facts, {}), "min-replicas-max-lag: found 0, expected 1 to 2");
+  facts.min_replicas_max_lag = 2;
+  facts.replicas = 2;
+  EXPECT_EQ(FindFaults(facts, {}), "");
+  facts.replicas = 3;
+  EXPECT_EQ(FindFaults(facts, {}),
+            "replicas that are connected and up to date: found 3, expected at most 2, of which 1 and the "
+            "primary are more than half");
+  facts.min_replicas_to_write = 2;
+  EXPECT_EQ(FindFaults(facts, {.replicas = 2}), "");
+  facts.min_replicas_to_write = 1;
+  facts.replicas = 1;
+  facts.min_replicas_max_lag = 0;
 }
 
 TEST(ServerCheck, AsksForNoReplicaWhereNoneIsWaitedFor) {

@@ -123,6 +123,7 @@ void Executions::Greet() {
     const std::array<std::string_view, 3> load = {"SCRIPT", "LOAD", script.text};
     commands.Send(inbox_, 0, load);
   }
+  unopened_.clear();
   for (size_t shard = 0; shard < KeyNames::kShards; ++shard) Open(shard, By::kSha);
   to_say_.clear();
   Reassert(alive_);
@@ -136,6 +137,13 @@ void Executions::Open(size_t shard, By by) {
        ScriptCall(share_.scripts[ScriptName::kOpen], by, 1)
            .Add(share_.names.Epoch(shard))
            .Add(share_.parts.commands.server().run_id));
+}
+
+// A primary that has lost its replicas for a moment writes nothing, also no epoch.
+void Executions::OpenAgain() {
+  if (unopened_.empty()) return;
+  if (share_.parts.turn.now() < opens_again_) return ArmBy(opens_again_);
+  for (const size_t shard : std::exchange(unopened_, {})) Open(shard, By::kSha);
 }
 
 // Between the refusal of a token and the end of its record there is more than the skew and the longest
@@ -235,6 +243,7 @@ stream::Progress Executions::Run() {
   CatchUp();
   for (const redis::Ended& ended : inbox_.TakeEnded()) Take(ended);
   WorkOffDue();
+  OpenAgain();
   PumpReasserts();
   return stream::Progress::kIdle;
 }
@@ -243,6 +252,11 @@ void Executions::Take(const redis::Ended& ended) {
   const Op op = static_cast<Op>(ended.tag % kOps);
   Execution* execution = Find(ended.tag / kOps);
   if (op == Op::kOpen && ended.reply.IsError("NOSCRIPT")) return Open(ended.tag / kOps, By::kText);
+  if (op == Op::kOpen && ended.reply.is(redis::Reply::Kind::kError)) {
+    unopened_.push_back(ended.tag / kOps);
+    opens_again_ = share_.parts.turn.now() + kShortestBetweenTimes;
+    ArmBy(opens_again_);
+  }
   if (op == Op::kLoad || op == Op::kOpen || execution == nullptr) return;
   if (ended.how != How::kReply) {
     if (op != Op::kRenew && execution->state == State::kEnds) NotTold(*execution, ended.how == How::kUnknown);

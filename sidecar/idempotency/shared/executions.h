@@ -103,6 +103,7 @@ class Executions final : public stream::Runnable {
   void Greet();
   void Open(size_t shard, ScriptCall::By by);
   time::Duration BetweenTimes() const;
+  void OpenAgain();
   void KeepTime(const Execution& execution);
   void TellTime();
   void Reassert(const IntrusiveList<Execution, AgeTag>& list);
@@ -133,6 +134,8 @@ class Executions final : public stream::Runnable {
   stream::Timer timer_;
   std::array<time::MonotonicTime, KeyNames::kShards> records_until_{};  // of each shard, that were made here
   time::MonotonicTime tells_time_ = time::MonotonicTime::max();
+  std::vector<size_t> unopened_;  // shards whose epoch could not be begun when the connection was new
+  time::MonotonicTime opens_again_;
   uint64_t generation_ = 0;
   std::string run_id_;  // of the server that knew all that was said
 };

@@ -10,6 +10,9 @@
 namespace pillion::idempotency {
 namespace {
 
+// Who a server is, to an epoch: its process, and the history of its data, which is another one each time that
+// it becomes the primary: it may lack then what another had meanwhile.
+//
 // Each script that compares times takes, for its present time, the later of the clock and the epoch's mark,
 // which it raises in steps of a second. Without a line of flags a script may read while the server is out of
 // memory, and only its first write fails: so a duplicate is told its answer then. Writes by pcall are of use,
@@ -20,9 +23,10 @@ local now=t[1]*1000+math.floor(t[2]/1000)
 local e=redis.call('HMGET',KEYS[2],'run','start','high')
 local high=tonumber(e[3] or 0)
 if now<high then now=high end
-if e[1]~=ARGV[5] then
+local id=ARGV[5]..':'..(string.match(redis.call('INFO','replication'),'master_replid:(%x+)') or '')
+if e[1]~=id then
   e[2]=now
-  redis.pcall('HSET',KEYS[2],'run',ARGV[5],'start',now,'high',now)
+  redis.pcall('HSET',KEYS[2],'run',id,'start',now,'high',now)
 elseif now>=high+1000 then
   redis.pcall('HSET',KEYS[2],'high',now)
 end
@@ -88,7 +92,8 @@ local t=redis.call('TIME')
 local now=t[1]*1000+math.floor(t[2]/1000)
 local e=redis.call('HMGET',KEYS[2],'run','high')
 if now<tonumber(e[2] or 0) then now=tonumber(e[2]) end
-if e[1]~=ARGV[5] then redis.call('HSET',KEYS[2],'run',ARGV[5],'start',now,'high',now) end
+local id=ARGV[5]..':'..(string.match(redis.call('INFO','replication'),'master_replid:(%x+)') or '')
+if e[1]~=id then redis.call('HSET',KEYS[2],'run',id,'start',now,'high',now) end
 local r=redis.call('HMGET',KEYS[1],'s','x')
 if not r[1] then
   redis.call('HSET',KEYS[1],'s',ARGV[2],'x',ARGV[1],'l',now+tonumber(ARGV[3]),'fp',ARGV[6],'st',ARGV[7],'a',ARGV[8])
@@ -114,8 +119,9 @@ local now=t[1]*1000+math.floor(t[2]/1000)
 local e=redis.call('HMGET',KEYS[1],'run','start','high')
 local high=tonumber(e[3] or 0)
 if now<high then now=high end
-if e[1]~=ARGV[1] then
-  redis.call('HSET',KEYS[1],'run',ARGV[1],'start',now,'high',now)
+local id=ARGV[1]..':'..(string.match(redis.call('INFO','replication'),'master_replid:(%x+)') or '')
+if e[1]~=id then
+  redis.call('HSET',KEYS[1],'run',id,'start',now,'high',now)
   return now
 end
 if now>=high+1000 then redis.call('HSET',KEYS[1],'high',now) end

@@ -9,7 +9,8 @@
 //       st  C, T: the answer's status
 //       a   C: the answer, encrypted (record_cipher.h)
 //   p:{service:shard}:epoch          hash of
-//       run    the run id of the server that the records have been on since
+//       run    the server that the records have been on since: its run id, and which history of data it has
+//              (master_replid): a primary that is one again may lack what another had meanwhile
 //       start  when that began: an absent token that is not younger may have had a record (3.4)
 //       high   the latest time that was seen, to the second: the clock is taken for no earlier (2.11)
 //   n:{service:shard}:<lookup key>   channel: its execution has ended

@@ -131,6 +131,14 @@ TEST_F(ScriptsTest, T2AnotherServerBeginsAnotherEpochAndKeepsTheRecordsThatItHas
   EXPECT_EQ(Claim({.run = "run2", .doubt = 5000, .record = "p:{s:0}:r2"}), "[DOUBT]");
 }
 
+TEST_F(ScriptsTest, T2AServerThatIsThePrimaryAgainMayLackWhatAnotherHadMeanwhile) {
+  EXPECT_EQ(Claim({.mint = -1, .doubt = 5000}), "[CLAIMED]");
+  line.Ask({"REPLICAOF", "127.0.0.1", "1"});
+  line.Ask({"REPLICAOF", "NO", "ONE"});
+  EXPECT_EQ(Claim({.mint = -1, .doubt = 5000, .record = "p:{s:0}:r2"}), "[DOUBT]") << "the same process";
+  EXPECT_EQ(Claim({.execution = "x2"}), "[INFLIGHT, x1]") << "what it has is true";
+}
+
 TEST_F(ScriptsTest, T3AnExpiredTokenIsRefusedWhateverItsRecordSays) {
   EXPECT_EQ(Claim({.mint = -125'100}), "[EXPIRED]");
   EXPECT_EQ(Claim({.mint = -124'000}), "[CLAIMED]");

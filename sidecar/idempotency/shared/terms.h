@@ -27,7 +27,8 @@ struct SharedTerms {
   // skew.
   uint32_t replicas = 1;
   DomainTime replica_wait{50};
-  // At least min-replicas-max-lag, and in a cluster cluster-node-timeout.
+  // At least two seconds more than min-replicas-max-lag (a primary that is alone counts whole seconds, once a
+  // second), and in a cluster than cluster-node-timeout.
   DomainTime unconfirmed_doubt{15'000};
   // Completions are kept for so long, and as many bytes of them, to be told to a new primary that may lack
   // them. In one store; the oldest go first.

@@ -30,6 +30,7 @@ Circumstances RedisModel::CircumstancesAt(ServerTime now) const {
              standing.good_replicas < standing.min_replicas) {
     circumstances.writes = Circumstances::Writes::kTooFewReplicas;
   }
+  circumstances.replid = standing.replid;
   return circumstances;
 }
 
@@ -37,6 +38,7 @@ std::string RedisModel::Info() const {
   std::string info = "# Server\r\nredis_version:7.0.15\r\nrun_id:" + standing.run_id +
                      "\r\n\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n\r\n# Persistence\r\naof_enabled:1" +
                      "\r\n\r\n# Replication\r\nrole:" + (standing.master ? "master" : "slave") + "\r\n";
+  info += "master_replid:" + standing.replid + "\r\n";
   if (!standing.master) return info;
   info += "connected_slaves:" + std::to_string(standing.replicas) + "\r\n";
   for (size_t i = 0; i < standing.replicas; ++i)

@@ -24,6 +24,7 @@ namespace pillion::simulation::tokens {
 // What a server says of itself, and is configured to.
 struct Standing {
   std::string run_id;
+  std::string replid = "0";
   bool master = true;
   size_t replicas = 0;       // that are connected and up to date
   size_t good_replicas = 0;  // of these, heard of not longer ago than max_lag_s, when it looked last

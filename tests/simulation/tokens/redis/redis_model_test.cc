@@ -41,10 +41,12 @@ constexpr std::string_view kChannel = "n:{s:0}:r1";
 // was expected behind each step.
 class Sequence {
  public:
-  Sequence(uint64_t seed, Clock clock, const std::array<std::string, idempotency::kScripts>& shas)
+  Sequence(uint64_t seed, Clock clock, const std::array<std::string, idempotency::kScripts>& shas,
+           const std::string& replid)
       : random_(seed), clock_(clock), shas_(shas) {
     // The real server has run long before.
     model_.standing.run_id = "real";
+    model_.standing.replid = replid;
     for (const idempotency::Script& script : scripts_.all()) {
       std::vector<Effect> none;
       model_.Execute(Command{"SCRIPT", "LOAD", std::string(script.text)}, ServerTime(now_), none);
@@ -316,13 +318,15 @@ class RedisModelTest : public ::testing::Test {
       EXPECT_EQ(shas[i].size(), 40u);
     }
     EXPECT_EQ(read, 4u) << "these read the clock";
+    const std::string info = line.Ask({"INFO", "replication"}).text;
+    replid = info.substr(info.find("master_replid:") + 14, 40);
   }
   void RunAll(Clock clock) {
     for (uint64_t seed = 1; seed <= kSequences && !HasFailure(); ++seed) {
       SCOPED_TRACE(seed);
       redis::TestConnection listener(server.port());
       ASSERT_EQ(listener.Ask({"SUBSCRIBE", std::string(kChannel)}).parts.size(), 3u);
-      Sequence sequence(seed, clock, shas);
+      Sequence sequence(seed, clock, shas, replid);
       sequence.Make();
       sequence.Compare(line, listener);
       sequence.CountInto(words);
@@ -337,6 +341,7 @@ class RedisModelTest : public ::testing::Test {
   redis::TestConnection line;
   idempotency::Scripts scripts;
   std::array<std::string, idempotency::kScripts> shas;
+  std::string replid;
   std::map<std::string, int> words;
 };
 

@@ -165,6 +165,7 @@ void RedisServer::Lead(Clients clients) {
   primary_ = nullptr;
   synchronizes_.reset();
   model_.standing.master = true;
+  model_.standing.replid = std::to_string(parts_.random.Next());
   CountReplicas();
   if (clients == Clients::kAreClosed) CloseAll();
 }
@@ -357,13 +358,6 @@ void RedisServer::TakeAck(const RedisServer& replica, uint64_t offset) {
 void RedisServer::LoseFollower(const RedisServer& replica) {
   std::erase_if(followers_, [&](const Follower& one) { return one.server == &replica; });
   CountReplicas();
-}
-
-bool RedisServer::IsBackUnseen() const {
-  return !master() && std::ranges::any_of(model_.data.all(), [&](const auto& one) {
-    const auto run = one.second.fields.find("run");
-    return run != one.second.fields.end() && run->second == run_id();
-  });
 }
 
 void RedisServer::CountReplicas() {

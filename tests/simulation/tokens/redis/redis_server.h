@@ -89,8 +89,6 @@ class RedisServer final : public net::Observer {
   ServerTime Now() const;
   const DataSet& data() const { return model_.data; }
   const std::string& run_id() const { return model_.standing.run_id; }
-  // A replica's: it has epochs that began when it was the primary, as the process that it is.
-  bool IsBackUnseen() const;
   // Of an execution: whether its claim has been here at any time.
   bool HasSeen(uint64_t execution) const { return seen_.contains(execution); }
 

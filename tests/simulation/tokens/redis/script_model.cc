@@ -39,6 +39,8 @@ class Running {
  private:
   const std::string& Key(size_t number) const { return keys_[number - 1]; }
   const std::string& Argument(size_t number) const { return arguments_[number - 1]; }
+  // Who the server is, to an epoch.
+  std::string Identity(size_t run) const { return Argument(run) + ":" + circumstances_.replid; }
   int64_t NumberAt(size_t number) const { return Number(Argument(number)); }
 
   void Do(Effect effect) {
@@ -97,9 +99,9 @@ Reply Running::Claim() {
   const Field high = Get(epoch, "high");
   int64_t start = Number(Get(epoch, "start"));
   const int64_t now = NowBy(high);
-  if (run != Argument(5)) {
+  if (run != Identity(5)) {
     start = now;
-    BeginEpoch(epoch, Argument(5), now);
+    BeginEpoch(epoch, Identity(5), now);
   } else if (now >= Number(high) + 1000) {
     Set(epoch, {{"high", std::to_string(now)}});
   }
@@ -172,7 +174,7 @@ Reply Running::Reassert() {
   const std::string& record = Key(1);
   const std::string& state = Argument(2);
   const int64_t now = NowBy(Get(Key(2), "high"));
-  if (Get(Key(2), "run") != Argument(5)) BeginEpoch(Key(2), Argument(5), now);
+  if (Get(Key(2), "run") != Identity(5)) BeginEpoch(Key(2), Identity(5), now);
   const Field found = Get(record, "s");
   const std::string lease = std::to_string(now + NumberAt(3));
   if (!found) {
@@ -201,8 +203,8 @@ Reply Running::Reassert() {
 Reply Running::Open() {
   const Field high = Get(Key(1), "high");
   const int64_t now = NowBy(high);
-  if (Get(Key(1), "run") != Argument(1)) {
-    BeginEpoch(Key(1), Argument(1), now);
+  if (Get(Key(1), "run") != Identity(1)) {
+    BeginEpoch(Key(1), Identity(1), now);
     return Integer(now);
   }
   const int64_t start = Number(Get(Key(1), "start"));

@@ -20,6 +20,7 @@ struct Circumstances {
   enum class Writes : uint8_t { kTaken, kReadOnly, kTooFewReplicas };
   Writes writes = Writes::kTaken;
   bool out_of_memory = false;
+  std::string replid = {};  // which history of data it has, as INFO says
 };
 
 // Changes `data`, and adds each change to `effects`.

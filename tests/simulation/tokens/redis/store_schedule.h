@@ -100,9 +100,6 @@ struct StoreSchedule {
   testing::SimFaults network;
   std::array<time::Duration, kHosts> host_errors{};
   std::vector<time::Duration> server_errors;
-  // A server may become the primary again, still the same process, of records that nobody has seen at another
-  // meanwhile; not drawn (see store_limits_test).
-  bool back_unseen = false;
   std::vector<StoreToken> tokens;
   std::vector<StoreAttempt> attempts;
   std::vector<StoreTrouble> troubles;

@@ -201,10 +201,6 @@ void StoreWorld::Promote(const StoreTrouble& trouble) {
 }
 
 void StoreWorld::PromoteOne(size_t server, const StoreTrouble& trouble) {
-  if (redis_.server(server).IsBackUnseen() && !schedule_.back_unseen) {
-    redis_.server(server).Kill();
-    redis_.StartAgain(server, {});
-  }
   Note("server " + std::to_string(server) + " is the primary");
   redis_.Promote(server, trouble.clients, deaf_);
   for (size_t host = 0; host < kHosts; ++host) {
