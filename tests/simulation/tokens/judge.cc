@@ -120,6 +120,7 @@ class Judgement {
     bool may_have_run = false;  // of one attempt nothing is known
     bool broke_off = false;     // the answer had begun to come from the replica: it is not asked for again
     bool executed = false;      // one attempt was told so
+    bool unprotected = false;   // one attempt that may have run had no token, or was told that it did without
   };
   Tried JudgeAttempts(uint64_t id) {
     Tried tried;
@@ -146,6 +147,7 @@ class Judgement {
         Wrong("verdict", id, "is unknown for no reason");
       const auto verdict = idempotency::ParseVerdict(attempt.verdict);
       tried.executed = tried.executed || verdict == Verdict::kExecuted;
+      tried.unprotected = tried.unprotected || (!not_run && !has_token);
       if (verdict && IsDefinitive(*verdict)) JudgeClaim(id);
       if (!attempt.token.empty() && !Enforces(attempt.endpoint))
         Wrong("domain", id, "went with a token to who enforces nothing");
@@ -176,10 +178,17 @@ class Judgement {
                   : JudgeLocalAnswer(ask, told, tried);
       if (told.by_app && tried.executed) JudgeStored(ask.id, false, told.ended);
     }
+    if (!tried.unprotected) JudgeGivenBack(ask.id, false);
     JudgeWait(ask, told);
     const bool began = tried.broke_off || (told.end == Told::End::kBroken && told.status != 0);
     if (schedule_.gentle && !began && !(told.end == Told::End::kAnswered && told.by_app))
       Wrong("gentle", ask.id, "is not answered: " + std::to_string(told.status) + told.grpc_status);
+  }
+
+  // I5. Where what cannot be asked about runs, it may have run though its claim was granted, unheard of.
+  void JudgeGivenBack(uint64_t id, bool other) {
+    if (shared_ && !schedule_.settings.shared->runs_when_down && world_.store()->IsGivenBack(id, other))
+      Wrong("I5", id, "has run, and its claim was given back");
   }
 
   // I6.
@@ -289,6 +298,7 @@ class Judgement {
     const SentToken& sent = world_.resender().tokens()[number];
     const uint64_t id = schedule_.tokens[number].id;
     if (!sent.token) return;
+    for (const bool other : {false, true}) JudgeGivenBack(id, other);
     bool may_have_run = false;
     std::vector<const Reply*> told;
     uint32_t coalesced = 0;

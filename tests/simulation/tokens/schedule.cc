@@ -280,9 +280,9 @@ class Drawing {
     static constexpr Kind kAlone[] = {Kind::kFlush, Kind::kPower, Kind::kStorePause, Kind::kMemory,
                                       Kind::kStoreClock};
     static constexpr Kind kServers[] = {
-        Kind::kFailover, Kind::kFailover,   Kind::kSplit, Kind::kSplit,        Kind::kStall,
-        Kind::kSwitch,   Kind::kFlush,      Kind::kPower, Kind::kStoreReplica, Kind::kStorePause,
-        Kind::kMemory,   Kind::kStoreClock, Kind::kLag,   Kind::kSlowLinks};
+        Kind::kFailover,   Kind::kFailover,     Kind::kSplit,      Kind::kSplit, Kind::kStall,
+        Kind::kSwitch,     Kind::kBackAndForth, Kind::kFlush,      Kind::kPower, Kind::kStoreReplica,
+        Kind::kStorePause, Kind::kMemory,       Kind::kStoreClock, Kind::kLag,   Kind::kSlowLinks};
     if (Up(5) < 3) return kOfAll[Up(std::size(kOfAll))];
     if (schedule_.settings.shared->servers == 1) return kAlone[Up(std::size(kAlone))];
     return kServers[Up(std::size(kServers))];
@@ -382,6 +382,7 @@ std::string Tell(const Trouble& trouble) {
                                         "the primary is parted",
                                         "the primary stands still",
                                         "a replica is promoted",
+                                        "a replica is promoted, and then the first again",
                                         "FLUSHALL",
                                         "the primary loses its power",
                                         "a server that is a replica dies",

@@ -96,6 +96,7 @@ struct Trouble {
     kSplit,         // the primary is parted from its replicas, and some sidecars with it; one is promoted
     kStall,         // the primary stands still, a replica is promoted, the old one goes on as if nothing were
     kSwitch,        // a replica is promoted though nothing is wrong
+    kBackAndForth,  // and a while later the first one again
     kFlush,         // FLUSHALL
     kPower,         // the primary dies and comes back without the last part
     kStoreReplica,  // one is down

@@ -110,8 +110,7 @@ void StoreSide::See(const RedisModel::Ran& ran) {
   const auto found = claimed_.find(execution);
   if (ran.name == ScriptName::kRelease && ran.reply.integer == 1 && found != claimed_.end()) {
     found->second.released = true;
-    if (found->second.runs && !found->second.others && !settings_.runs_when_down)
-      wrong_.push_back("I5: is given back, and has run");
+    if (found->second.runs && !found->second.others) given_back_.insert(found->second.of);
   }
   const bool ends = ran.name == ScriptName::kEnd || ran.name == ScriptName::kReassert;
   if (!ends || ran.reply.text != "OK" || (ran.arguments[1] != "C" && ran.arguments[1] != "T")) return;
@@ -171,6 +170,7 @@ void StoreSide::Strike(const Trouble& trouble) {
       redis_.CutOff(old_primary_);
       break;
     case Kind::kSwitch:
+    case Kind::kBackAndForth:
       return Promote(trouble);
     case Kind::kFlush:
       return primary.FlushAll();
@@ -197,6 +197,8 @@ void StoreSide::Recover(const Trouble& trouble) {
     case Kind::kStoreReplica:
       if (!redis_.server(of.server).alive()) redis_.StartAgain(of.server, of.lost);
       return;
+    case Kind::kBackAndForth:
+      return PromoteOne(old_primary_, trouble);
     case Kind::kFailover:
     case Kind::kPower:
       return redis_.StartAgain(old_primary_, of.lost);
@@ -245,11 +247,10 @@ void StoreSide::Promote(const Trouble& trouble) {
   }
   if (others.empty()) return;
   const size_t server = others[machine_.random.Next() % others.size()];
-  // As in StoreWorld: a failover and back that nobody has seen is not stood yet.
-  if (redis_.server(server).IsBackUnseen()) {
-    redis_.server(server).Kill();
-    redis_.StartAgain(server, {});
-  }
+  PromoteOne(server, trouble);
+}
+
+void StoreSide::PromoteOne(size_t server, const Trouble& trouble) {
   redis_.Promote(server, ClientsOf(trouble), deaf_);
   for (size_t i = 0; i < schedule_.settings.replicas; ++i) {
     if (!deaf_.empty() && trouble.store.with_old.at(i)) continue;

@@ -48,6 +48,8 @@ class StoreSide {
   std::optional<time::MonotonicTime> StoredAt(uint64_t id, bool other) const;
   // Records at the primary that are not over.
   size_t CountRecords();
+  // The only claim of that request that was held when it ran was given back later.
+  bool IsGivenBack(uint64_t id, bool other) const { return given_back_.contains({id, other}); }
   const std::vector<std::string>& wrong() const { return wrong_; }
 
  private:
@@ -69,6 +71,7 @@ class StoreSide {
   static void TakeOver(RedisServer& primary);
   void Part(const Trouble& trouble, bool on);
   void Promote(const Trouble& trouble);
+  void PromoteOne(size_t server, const Trouble& trouble);
 
   const Machine& machine_;
   const SharedSettings& settings_;
@@ -80,6 +83,7 @@ class StoreSide {
   std::map<uint64_t, Claimed> claimed_;  // by ExecutionNumber
   size_t old_primary_ = 0;               // of the trouble that goes on
   std::set<size_t> deaf_;                // servers that do not hear of a promotion
+  std::set<Of> given_back_;
   std::vector<std::string> wrong_;
 };
 
