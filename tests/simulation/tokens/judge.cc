@@ -244,7 +244,8 @@ class Judgement {
   // Who waits for an attempt that turns out not to have run runs itself then.
   time::Duration LongestReply() const {
     if (shared_ && schedule_.StoreFails()) return kLongestWait + kMaxExecution + kStoreBack;
-    if (shared_) return 2 * kMaxExecution + kLease + kLook + seconds(1);
+    const bool dies = shared_ && Has({Kind::kCrash, Kind::kDrain, Kind::kPause, Kind::kDies});
+    if (dies) return 2 * kMaxExecution + kLease + kLook + seconds(1);
     return (schedule_.Has(Kind::kClock) ? kLongestWait : 2 * kMaxExecution) + seconds(1);
   }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -80,8 +81,27 @@ constexpr Row kRows[] = {
      Row::By::kShared},
     {Mutant::kLaterToWhoeverThereIs, "later attempts go to who enforces nothing", nullptr, Row::By::kShared},
     {Mutant::kDoubtIsNotRun, "doubt is not run, whatever was sent before", nullptr, Row::By::kShared},
+    // Once more, where records are shared.
+    {Mutant::kNoEpochRule, "engines: what a store does not know was never there", nullptr, Row::By::kShared},
+    {Mutant::kWaitNotWaitedFor, "engines: what is claimed is run before a replica has it", nullptr,
+     Row::By::kShared},
+    {Mutant::kAmbiguousAsNotExecuted, "engines: what broke under way is told as not executed", nullptr,
+     Row::By::kShared},
+    {Mutant::kReleaseAfter5xx, "engines: an app's 5xx frees the token", nullptr, Row::By::kShared},
+    {Mutant::kNewTokenAfterAmbiguous, "engines: what may have run is sent again with a new token", nullptr,
+     Row::By::kShared},
 };
-static_assert(sizeof(kRows) / sizeof(kRows[0]) == static_cast<size_t>(kLastMutant));
+
+constexpr size_t CountSeeded() {
+  size_t different = 0;
+  for (size_t i = 0; i < std::size(kRows); ++i) {
+    bool known = false;
+    for (size_t j = 0; j < i; ++j) known = known || kRows[j].mutant == kRows[i].mutant;
+    different += known ? 0 : 1;
+  }
+  return different;
+}
+static_assert(CountSeeded() == static_cast<size_t>(kLastMutant));
 
 struct Flags {
   uint64_t seed = 1;
