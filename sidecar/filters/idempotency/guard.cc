@@ -197,7 +197,7 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
   told_.linked_span = replay_.execution().span;
   const filter::Caller& caller = *body.request.caller;
   if (waited) {
-    caller.stats.token_waits.Record(caller.now - *waits_since_);
+    caller.stats.token_waits.Record(caller.now - waits_since_.value_or(caller.now));
   } else {
     caller.stats.token_replay_ages.Record(Now(body.request) - replay_.execution().at);
   }

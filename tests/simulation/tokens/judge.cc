@@ -38,7 +38,7 @@ class Judgement {
         ledger_(ledger),
         world_(world),
         result_(result),
-        shared_(schedule.settings.shared.has_value()) {
+        shared_(schedule.settings.is_shared()) {
     for (const Trouble& one : schedule.troubles) {
       if (one.kind == Kind::kPause || one.kind == Kind::kHole) slack_ += one.lasts;
     }
@@ -187,7 +187,7 @@ class Judgement {
 
   // I5. Where what cannot be asked about runs, it may have run though its claim was granted, unheard of.
   void JudgeGivenBack(uint64_t id, bool other) {
-    if (shared_ && !schedule_.settings.shared->runs_when_down && world_.store()->IsGivenBack(id, other))
+    if (shared_ && !schedule_.settings.shared.runs_when_down && world_.store()->IsGivenBack(id, other))
       Wrong("I5", id, "has run, and its claim was given back");
   }
 

@@ -98,7 +98,8 @@ http::RequestHead Resender::MakeHead(const Send& send, size_t bytes, bool first)
   head.headers.Add("pillion-h1", "2");
   head.headers.Add("pillion-token", sent.token.value_or(idempotency::Token()).ToString());
   head.headers.Add("pillion-attempt", "1");
-  if (!first || !schedule_.settings.shared) head.headers.Add("pillion-first", idempotency::ToHex(sent.first));
+  if (!first || !schedule_.settings.is_shared())
+    head.headers.Add("pillion-first", idempotency::ToHex(sent.first));
   head.headers.Add("pillion-domain", idempotency::ToHex(sent.domain));
   if (send.deadline.count() >= 0)
     head.headers.Add("x-pillion-deadline", std::to_string(send.deadline / std::chrono::milliseconds(1)));

@@ -236,7 +236,7 @@ class Drawing {
         }
         return;
       case Kind::kSlowLinks:
-        settings.shared->link_delay = milliseconds(60);
+        settings.shared.link_delay = milliseconds(60);
         return;
       case Kind::kDies:
         schedule_.troubles.back().lasts = Within(milliseconds(3000));
@@ -255,7 +255,8 @@ class Drawing {
 
   // What a deployment is allowed to be (sidecar/redis/server_check.h).
   void DrawStore() {
-    SharedSettings& store = schedule_.settings.shared.emplace();
+    schedule_.settings.mode = Mode::kShared;
+    SharedSettings& store = schedule_.settings.shared;
     const uint64_t kind = Up(10);
     if (kind == 6) store.servers = 2;
     if (kind > 6) {
@@ -284,12 +285,12 @@ class Drawing {
         Kind::kSwitch,     Kind::kBackAndForth, Kind::kFlush,      Kind::kPower, Kind::kStoreReplica,
         Kind::kStorePause, Kind::kMemory,       Kind::kStoreClock, Kind::kLag,   Kind::kSlowLinks};
     if (Up(5) < 3) return kOfAll[Up(std::size(kOfAll))];
-    if (schedule_.settings.shared->servers == 1) return kAlone[Up(std::size(kAlone))];
+    if (schedule_.settings.shared.servers == 1) return kAlone[Up(std::size(kAlone))];
     return kServers[Up(std::size(kServers))];
   }
   void CutStore() {
     testing::SimNetwork::Cut cut;
-    cut.to = ServerAddress(Up(schedule_.settings.shared->servers), Replica());
+    cut.to = ServerAddress(Up(schedule_.settings.shared.servers), Replica());
     cut.connection = static_cast<uint32_t>(Up(4));
     cut.answers = Up(2) == 0;
     // What is said at the beginning of a connection is about 6000 bytes.
@@ -299,7 +300,7 @@ class Drawing {
   }
   // One thing at a time happens to the servers.
   void StrikeStore(Kind kind) {
-    const SharedSettings& store = *schedule_.settings.shared;
+    const SharedSettings& store = schedule_.settings.shared;
     Trouble trouble{.kind = kind, .host = Replica()};
     trouble.after = Within(milliseconds(1200)) - milliseconds(400);
     trouble.lasts = milliseconds(10) + Within(milliseconds(Up(2) == 0 ? 500 : 4000));
@@ -407,8 +408,8 @@ bool IsOfStore(Trouble::Kind kind) {
 }
 
 bool Schedule::StoreFails() const {
-  if (!settings.shared) return false;
-  const bool slow = settings.shared->link_delay > milliseconds(20);
+  if (!settings.is_shared()) return false;
+  const bool slow = settings.shared.link_delay > milliseconds(20);
   return slow || std::ranges::any_of(troubles, [](const Trouble& one) { return IsOfStore(one.kind); }) ||
          std::ranges::any_of(cuts, [](const auto& cut) { return cut.to.port() < kOutboundPort; });
 }

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -156,9 +155,11 @@ struct Settings {
   bool own_retry = false;  // of the route; else the tokens' own
   time::Duration per_try{};
   bool tells_timeout = false;
-  bool poor = false;                     // few retries may be made
-  size_t enforcing = SIZE_MAX;           // replicas before this one enforce the domain
-  std::optional<SharedSettings> shared;  // mode shared
+  bool poor = false;            // few retries may be made
+  size_t enforcing = SIZE_MAX;  // replicas before this one enforce the domain
+  Mode mode = Mode::kLocal;
+  SharedSettings shared;  // of kShared
+  bool is_shared() const { return mode == Mode::kShared; }
 };
 
 struct Schedule {
@@ -173,7 +174,7 @@ struct Schedule {
   // Nothing happens but what tokens are made for: connections between sidecars break, twice at most. Then
   // every request is answered by its app.
   bool gentle = false;
-  time::Duration lead() const { return settings.shared ? settings.shared->lead() : time::Duration{0}; }
+  time::Duration lead() const { return settings.is_shared() ? settings.shared.lead() : time::Duration{0}; }
   // Something happens to the store.
   bool StoreFails() const;
   bool Has(Trouble::Kind kind) const;

@@ -107,7 +107,7 @@ config::TokenDomain MakeDomain(const Settings& settings, uint64_t version) {
                        .bytes = settings.bytes,
                        .caller_percent = 10,
                        .waiters = settings.max_waiters};
-  if (settings.shared) domain.store = MakeStore(*settings.shared);
+  if (settings.is_shared()) domain.store = MakeStore(settings.shared);
   return domain;
 }
 
@@ -119,7 +119,7 @@ std::shared_ptr<const config::Snapshot> InboundConfig(const Settings& settings, 
   snapshot->clusters["app"] = OneEndpoint("app", config::UpstreamProtocol::kHttp1, At(kAppPort, replica));
   snapshot->clusters["grpc"] =
       OneEndpoint("grpc", config::UpstreamProtocol::kHttp2, At(kGrpcAppPort, replica));
-  if (settings.shared) AddStoreCluster(*snapshot, *settings.shared, replica, configured);
+  if (settings.is_shared()) AddStoreCluster(*snapshot, settings.shared, replica, configured);
   auto server = MakeServer(config::Direction::kInbound);
   server->http.accept_peer_headers = true;
   config::TokenDomains domains;
@@ -158,7 +158,7 @@ std::shared_ptr<const config::Snapshot> OutboundConfig(const Settings& settings,
   policy.domain = kDomain + configured.version;
   policy.of.grpc_methods = {"/shop.Orders/Place"};
   policy.max_request_bytes = kMaxRequestBytes;
-  policy.shared = settings.shared.has_value();
+  policy.shared = settings.is_shared();
   if (settings.own_retry) {
     route.retry = config::TokenPolicy::TwoRetries();
     route.retry->per_try_timeout = settings.per_try;

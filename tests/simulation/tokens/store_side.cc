@@ -21,10 +21,10 @@ constexpr milliseconds kUntilReplicasCount{1500};
 
 DeploymentSettings SettingsOf(const Settings& settings, std::function<void(const RedisModel::Ran&)> ran) {
   DeploymentSettings of;
-  of.servers = settings.shared->servers;
+  of.servers = settings.shared.servers;
   of.clients = settings.replicas;
-  of.min_replicas = settings.shared->min_replicas;
-  of.link_delay = settings.shared->link_delay;
+  of.min_replicas = settings.shared.min_replicas;
+  of.link_delay = settings.shared.link_delay;
   of.ran = std::move(ran);
   return of;
 }
@@ -37,7 +37,7 @@ Clients ClientsOf(const Trouble& trouble) {
 
 StoreSide::StoreSide(const Machine& machine, const Schedule& schedule, Ledger& ledger, World world)
     : machine_(machine),
-      settings_(*schedule.settings.shared),
+      settings_(schedule.settings.shared),
       schedule_(schedule),
       ledger_(ledger),
       world_(std::move(world)),

@@ -75,7 +75,8 @@ bool WhoComesWhenTooManyGoOnIsRefused() {
 bool AnOwnerWhoseRecordIsTakenTellsNothing(bool taken) {
   Ledger ledger;
   Schedule schedule;
-  schedule.settings.shared.emplace().server_errors.assign(3, {});
+  schedule.settings.mode = Mode::kShared;
+  schedule.settings.shared.server_errors.assign(3, {});
   schedule.network.cut_percent = 0;
   ledger.items.emplace_back().work.takes = milliseconds(300);
   schedule.tokens.push_back({.id = 0});

@@ -46,13 +46,13 @@ World::World(const Schedule& schedule, Ledger& ledger)
 }
 
 std::unique_ptr<StoreSide> World::MakeStore(Ledger& ledger) {
-  if (!schedule_.settings.shared) return nullptr;
+  if (!schedule_.settings.is_shared()) return nullptr;
   StoreSide::World hooks;
   hooks.after = [this](time::Duration after, std::function<void()> act) { After(after, std::move(act)); };
   hooks.stored = [this](size_t replica) { OnStored(replica); };
   hooks.point = [this](size_t replica, size_t server) {
     replicas_[replica]->configured.primary = server;
-    if (schedule_.settings.shared->told_primary) replicas_[replica]->Apply();
+    if (schedule_.settings.shared.told_primary) replicas_[replica]->Apply();
   };
   return std::make_unique<StoreSide>(machine_, schedule_, ledger, std::move(hooks));
 }
