@@ -138,8 +138,13 @@ std::optional<time::MonotonicTime> StoreSide::StoredAt(uint64_t id, bool other) 
 size_t StoreSide::CountRecords() {
   const RedisServer& primary = redis_.server(redis_.primary());
   size_t records = 0;
-  for (const auto& [key, hash] : primary.data().all())
-    records += key.ends_with(":epoch") || hash.ExpiredBy(primary.Now()) ? 0 : 1;
+  for (const auto& [key, hash] : primary.data().all()) {
+    // Where scripts end records, `e` says when; the server forgets them later.
+    const auto end = hash.fields.find("e");
+    const bool over = end == hash.fields.end() ? hash.ExpiredBy(primary.Now())
+                                               : std::stoll(end->second) <= primary.Now().count();
+    records += hash.fields.contains("s") && !over ? 1 : 0;
+  }
   return records;
 }
 
