@@ -64,6 +64,15 @@ TEST_F(ClientServerTest, SpeaksToARealServer) {
   EXPECT_EQ(Ask({"GET", "none"}), "nil");
 }
 
+TEST_F(ClientServerTest, WhatItTellsPeopleOfAServerThatRepeatsWhatItWasToldHasNoPassword) {
+  TestServer server({"--rename-command", "AUTH", ""});
+  settings.requirements.replicas = 0;
+  settings.user = "somebody";
+  settings.password = "not-for-people";
+  Make(server);
+  EXPECT_EQ(Refusal().find(settings.password), std::string::npos) << client->trouble();
+}
+
 TEST_F(ClientServerTest, AServerWithoutReplicasIsRefusedUnlessNoneIsAskedFor) {
   TestServer server(PrimaryArguments());
   Make(server);

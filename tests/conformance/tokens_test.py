@@ -13,6 +13,7 @@ import urllib.request
 
 import gateway
 import mesh
+import token_redis
 from gateway import policy, route
 from mesh import HOST
 
@@ -196,6 +197,66 @@ class Keys(gateway.Gateway):
         other = self.fresh()
         self.assertEqual(self.ask("/pay", "POST", x_reset=f"1 {other}")[0], 502)
         self.assertEqual(self.apps["v1"].server.counts[other], 1)
+
+
+class SharedRecords(gateway.Gateway):
+    """mode: Shared, with a real Redis server and its replica, and keys that the control plane makes."""
+
+    behind_sidecars = True
+    clients = {"explain": True}
+    post, status = Keys.post, Keys.status
+
+    @classmethod
+    def setUpClass(cls):
+        cls.servers = token_redis.Servers(1)
+        cls.addClassCleanup(cls.servers.stop)
+        super().setUpClass()
+
+    @classmethod
+    def spawn(cls, *command):
+        if command[0] == gateway.CONTROL_PLANE:
+            path = os.path.join(cls.directory, "token-key")
+            with open(path, "w", encoding="ascii") as file:
+                file.write("0f" * 32 + "\n")
+            command += ("--token-key-file", path)
+        super().spawn(*command)
+
+    @classmethod
+    def sidecar(cls, name, namespace, **more):
+        super().sidecar(name, namespace, **more, **({"service": "echo"} if name.startswith("echo") else {}))
+
+    def page(self, of, path):
+        with urllib.request.urlopen(f"http://{HOST}:{self.admin[of]}{path}", timeout=mesh.WAIT) as page:
+            return page.read().decode()
+
+    def test_a_key_is_known_to_all_replicas_of_the_service(self):
+        addresses = [f"{HOST}:{one.port}" for one in self.servers.all]
+        self.apply(route("r", ["{backendRefs: [{name: echo, port: 80}]}"]), policy("IdempotencyPolicy", "echo", keySource="AppOrMint", mode="Shared", store={"addresses": addresses}))
+        mesh.wait_until(lambda: re.search(r"tokens of default/echo:80 \(domain [0-9a-f]{16}\): stamping, all 2 endpoints enforce them", self.status()),
+                        "they are enforced")
+        self.servers.age("default/echo")
+
+        def stamped():
+            status, _, _ = self.post("/warm", self.fresh())
+            return status == 200 and "token=" in (self.answer.getheader("x-pillion-explain") or "")
+
+        mesh.wait_until(stamped, "requests with keys are stamped, and the store knows what there was")
+        for _ in range(4):  # whichever process they come to
+            key, path = self.fresh(), "/" + self.fresh()
+            status, seen, replayed = self.post(path, key)
+            self.assertEqual((status, replayed), (200, False))
+            for _ in range(4):
+                self.assertEqual(self.post(path, key), (200, seen, True))
+            self.assertEqual(sum(self.seen_by(one, path) for one in self.names), 1)
+        # What opens the answers is nowhere to be read.
+        for of in ("echo-v1", "echo-v2"):
+            dump = self.page(of, "/config_dump")
+            self.assertIn("token-store|echo.default.svc.cluster.local", dump)
+            self.assertIn("[redacted]", dump)
+            mesh.wait_until(lambda of=of: [(one["workers"], one["ready"], one["trouble"]) for one in json.loads(self.page(of, "/tokens"))["stores"]] ==
+                            [(1, 1, "")] * 2, "it says so: of tokens, and of keys")
+            self.assertIn("STORE OF", Tokens.tokens(self, of))
+        self.assertGreater(sum(one["claims"] for of in ("echo-v1", "echo-v2") for one in json.loads(self.page(of, "/tokens"))["stores"]), 20)
 
 
 if __name__ == "__main__":

@@ -61,12 +61,12 @@ class Server:
         return dict(line.split(":", 1) for line in self.ask("INFO").splitlines() if ":" in line).get(name)
 
     def records(self):
-        return [key for key in self.ask("KEYS", "p:*") if not key.endswith(":epoch")]
+        return [key for key in self.ask("KEYS", "p:*") if not key.endswith((":epoch", ":ends", ":ends-of-keys"))]
 
-    def age(self):
+    def age(self, service=SERVICE):
         """As if the store had been there for long: what it does not know was never there."""
         for shard in range(SHARDS):
-            self.ask("HSET", "p:{%s:%d}:epoch" % (SERVICE, shard), "start", "1")
+            self.ask("HSET", "p:{%s:%d}:epoch" % (service, shard), "start", "1")
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -114,6 +114,9 @@ class Servers:
         old.start()
         self.replicas.append(old)
         self.in_step()
+
+    def age(self, service=SERVICE):
+        self.primary.age(service)
 
     def addresses(self):
         return [(HOST, one.port) for one in self.all]

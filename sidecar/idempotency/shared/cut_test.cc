@@ -271,5 +271,27 @@ TEST_F(Storm, NothingRunsTwiceAndAllAreToldOfTheOneRun) {
   EXPECT_EQ(fenced, 0U);
 }
 
+TEST_F(CutTest, TheReplyToWhatWasSaidOfARunningExecutionIsNotTakenForThatToItsEnd) {
+  const Ticket ticket = Begin(*one, 1);
+  proxy.CutBefore(1);
+  const Ticket other = Ask(*one, 2);
+  EXPECT_EQ(Await(*one, other).kind, Kind::kRefused);
+  one->store.Drop(other);
+  // At the new connection it is said that it still runs; before the reply it ends, and that gets lost.
+  ASSERT_TRUE(worker.RunUntil([&] { return one->commands.ready(); }));
+  server.Pause();
+  worker.RunFor(std::chrono::milliseconds(100));  // all of that is on its way
+  proxy.CutBefore(1);
+  server.Resume();
+  while (server.Ask({"PING"}).text != "PONG") {
+  }
+  const SavedAnswer answer = AnswerOf("answer");
+  one->store.Complete(ticket, &answer, 201, {one->bell, ++last_number});
+  EXPECT_NE(AwaitEnd(*one, ticket), SharedEnded::kDone) << "the server has heard nothing of it";
+  worker.RunFor(std::chrono::seconds(1));
+  EXPECT_EQ(server.Ask({"HGET", KeyNames("orders").Record(Named(1)), "s"}).text, "C");
+  one->store.Drop(ticket);
+}
+
 }  // namespace
 }  // namespace pillion::idempotency

@@ -134,8 +134,10 @@ void Executions::Greet() {
 
 void Executions::Open(size_t shard, By by) {
   Call(Op::kOpen, shard,
-       ScriptCall(share_.scripts[ScriptName::kOpen], by, 1)
+       ScriptCall(share_.scripts[ScriptName::kOpen], by, 3)
            .Add(share_.names.Epoch(shard))
+           .Add(share_.names.Ends(shard, true))
+           .Add(share_.names.Ends(shard, false))
            .Add(share_.parts.commands.server().run_id));
 }
 
@@ -155,7 +157,8 @@ time::Duration Executions::BetweenTimes() const {
 
 void Executions::KeepTime(const Execution& execution) {
   time::MonotonicTime& until = records_until_[KeyNames::ShardOf(execution.key)];
-  until = std::max<time::MonotonicTime>(until, share_.parts.turn.now() + execution.life);
+  // And somewhat later, so that it is ended.
+  until = std::max<time::MonotonicTime>(until, share_.parts.turn.now() + execution.life + BetweenTimes());
   if (tells_time_ != time::MonotonicTime::max()) return;
   tells_time_ = share_.parts.turn.now() + BetweenTimes();
   ArmBy(tells_time_);
@@ -209,7 +212,7 @@ void Executions::TellEnd(Execution& execution, By by) {
     call.Add(channel);
   } else {
     call.Add({&letter, 1}).AddNumber(execution.status).Add(execution.sealed);
-    call.AddNumber(execution.life.count()).Add(channel);
+    call.Add(channel);
   }
   execution.under_way = Call(Op::kEnd, execution.ticket, call);
   if (!execution.under_way) NotTold(execution, false);
@@ -226,8 +229,10 @@ bool Executions::Say(Execution& execution, By by) {
   const auto life = std::chrono::ceil<DomainTime>(execution.record_ends - now);
   const std::string channel = share_.names.Channel(execution.key);
   const char letter = Letter(execution.end);
-  ScriptCall call(share_.scripts[ScriptName::kReassert], by, 2);
-  call.Add(execution.record).Add(share_.names.Epoch(KeyNames::ShardOf(execution.key))).Add(execution.id);
+  const size_t shard = KeyNames::ShardOf(execution.key);
+  ScriptCall call(share_.scripts[ScriptName::kReassert], by, 3);
+  call.Add(execution.record).Add(share_.names.Epoch(shard)).Add(share_.names.Ends(shard, execution.minted));
+  call.Add(execution.id);
   call.Add({&letter, 1}).AddNumber(share_.terms.lease.count()).AddNumber(life.count());
   call.Add(share_.parts.commands.server().run_id);
   call.Add({reinterpret_cast<const char*>(execution.fingerprint.bytes.data()),

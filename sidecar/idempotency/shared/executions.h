@@ -50,6 +50,7 @@ struct Execution : ListNode<AgeTag> {
   Digest fingerprint;
   std::string id;  // 32 hexadecimal digits
   std::array<uint8_t, 16> token{};
+  bool minted = true;         // it has a token, not an app's key
   DomainTime life{};          // of its record
   time::MonotonicTime asked;  // when the claim, and later the renewal, was sent that grants its lease
   // The rest is for Executions.

@@ -8,16 +8,18 @@
 //       fp  the request's fingerprint
 //       st  C, T: the answer's status
 //       a   C: the answer, encrypted (record_cipher.h)
+//       e   when it ends, by the same clock
 //   p:{service:shard}:epoch          hash of
 //       run    the server that the records have been on since: its run id, and which history of data it has
 //              (master_replid): a primary that is one again may lack what another had meanwhile
 //       start  when that began: an absent token that is not younger may have had a record (3.4)
 //       high   the latest time that was seen, to the second: the clock is taken for no earlier (2.11)
+//   p:{service:shard}:ends           list of "<end> <lookup key>" of records of tokens, in that order; and
+//   p:{service:shard}:ends-of-keys   of those of keys of apps, which live longer
 //   n:{service:shard}:<lookup key>   channel: its execution has ended
 //
-// The clock's mark is raised when a script runs, and by who made records while they may be there
-// (executions.h): only of a shard whose sidecars are all gone when its last record expires, a clock that is
-// then set back by more than that is believed.
+// No record ends before the clock's mark has come to its end: whatever the clock does, a token whose record
+// is gone is refused for its age. A clock that goes ahead by more than a week loses records all the same.
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_SHARED_SCRIPTS_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_SHARED_SCRIPTS_H_
 
@@ -36,12 +38,13 @@ namespace pillion::idempotency {
 enum class ScriptName : uint8_t { kClaim, kEnd, kRenew, kRelease, kReassert, kOpen };
 inline constexpr size_t kScripts = 6;
 
-// keys: record, epoch. arguments: execution, lease in ms, record's life in ms, time of minting in ms or -1,
-// run id, doubt in ms, skew in ms, validity in ms, fingerprint, 1 where policy runs again what is unknown.
-// Answers [CLAIMED], [REPLAY, status, x, a], [TOMBSTONE, status, x], [INFLIGHT, ms left, x], [UNKNOWN, x],
-// [MISMATCH], [EXPIRED], [BAD_CLOCK] or [DOUBT]; an error where it would write and the server must not.
+// keys: record, epoch, ends. arguments: execution, lease in ms, record's life in ms, time of minting in ms or
+// -1, run id, doubt in ms, skew in ms, validity in ms, fingerprint, 1 where policy runs again what is
+// unknown. Answers [CLAIMED], [REPLAY, status, x, a], [TOMBSTONE, status, x], [INFLIGHT, ms left, x],
+// [UNKNOWN, x], [MISMATCH], [EXPIRED], [BAD_CLOCK] or [DOUBT]; an error where it would write and the server
+// must not.
 //
-// keys: record. arguments: execution, C, T or U, status, a, record's life in ms, channel. Of kEnd: OK, GONE,
+// keys: record. arguments: execution, C, T or U, status, a, channel. Of kEnd: OK, GONE,
 // FENCED (another execution's) or ALREADY. Also of what is unknown: it was the only execution, and tells the
 // truth late. Works while the server is out of memory.
 //
@@ -51,13 +54,14 @@ inline constexpr size_t kScripts = 6;
 // keys: record. arguments: execution, channel. Of kRelease: 1 or 0. Only with proof that no byte of the
 // request reached the app.
 //
-// keys: record, epoch. arguments: execution, I, C, T or U, lease in ms, record's life that is left in ms, run
-// id, fingerprint, status, a, channel. Of kReassert, by an execution's owner, to a server that may lack what
-// another had: OK, FENCED or ALREADY. Never changes another execution's record.
+// keys: record, epoch, ends. arguments: execution, I, C, T or U, lease in ms, record's life that is left in
+// ms, run id, fingerprint, status, a, channel. Of kReassert, by an execution's owner, to a server that may
+// lack what another had: OK, FENCED or ALREADY. Never changes another execution's record.
 //
-// keys: epoch. arguments: run id. Of kOpen: when the epoch began. Begins one where the server is another.
+// keys: epoch, both lists of ends. arguments: run id. Of kOpen: when the epoch began. Begins one where the
+// server is another; ends some hundred records whose time is over.
 struct Script {
-  std::string_view text;
+  std::string text;
   std::string sha;  // SHA-1, in hexadecimal: how EVALSHA names it
 };
 
@@ -99,6 +103,8 @@ class KeyNames {
   explicit KeyNames(std::string_view service);
   static size_t ShardOf(const Digest& key) { return key.bytes[0] % kShards; }
   const std::string& Epoch(size_t shard) const { return epochs_[shard]; }
+  // `minted`: of records of tokens, not of keys of apps.
+  const std::string& Ends(size_t shard, bool minted) const { return ends_[minted ? 0 : 1][shard]; }
   std::string Record(const Digest& key) const { return "p" + tags_[ShardOf(key)] + key.ToHex(); }
   std::string Channel(const Digest& key) const { return "n" + tags_[ShardOf(key)] + key.ToHex(); }
   // Of a channel's name; nullopt: it is none.
@@ -107,6 +113,7 @@ class KeyNames {
  private:
   std::array<std::string, kShards> tags_;    // ":{service:shard}:"
   std::array<std::string, kShards> epochs_;  // whole names
+  std::array<std::array<std::string, kShards>, 2> ends_;
 };
 
 }  // namespace pillion::idempotency

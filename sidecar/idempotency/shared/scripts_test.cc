@@ -15,6 +15,7 @@ namespace {
 using redis::Reply;
 
 constexpr int64_t kLife = 185'000;
+constexpr int64_t kWeek = 604'800'000;
 
 struct Asks {
   std::string execution = "x1";
@@ -26,6 +27,7 @@ struct Asks {
   std::string print = "f1";
   bool again = false;
   std::string record = "p:{s:0}:r1";
+  int64_t life = kLife;
 };
 
 class ScriptsTest : public ::testing::Test {
@@ -36,7 +38,7 @@ class ScriptsTest : public ::testing::Test {
     line.Ask({"FLUSHALL"});
     line.Ask({"CONFIG", "SET", "maxmemory", "0"});
     // Time has gone on since the records began.
-    Run(ScriptName::kOpen, {kEpoch}, {"run1"});
+    Run(ScriptName::kOpen, {kEpoch, kEnds, kEnds + "-of-keys"}, {"run1"});
     line.Ask({"HSET", kEpoch, "start", "1"});
   }
   std::vector<std::string> CommandOf(ScriptName name, const std::vector<std::string>& keys,
@@ -55,8 +57,8 @@ class ScriptsTest : public ::testing::Test {
     return std::stoll(time.parts[0].text) * 1000 + std::stoll(time.parts[1].text) / 1000;
   }
   std::vector<std::string> ClaimCommand(const Asks& asks) {
-    return CommandOf(ScriptName::kClaim, {asks.record, kEpoch},
-                     {asks.execution, std::to_string(asks.lease), std::to_string(kLife),
+    return CommandOf(ScriptName::kClaim, {asks.record, kEpoch, kEnds},
+                     {asks.execution, std::to_string(asks.lease), std::to_string(asks.life),
                       asks.timeless ? "-1" : std::to_string(Now() + asks.mint), asks.run,
                       std::to_string(asks.doubt), "5000", "120000", asks.print, asks.again ? "1" : "0"});
   }
@@ -68,8 +70,7 @@ class ScriptsTest : public ::testing::Test {
   }
   std::string End(const std::string& execution, const std::string& state,
                   const std::string& answer = "sealed") {
-    return ToString(
-        Run(ScriptName::kEnd, {kRecord}, {execution, state, "201", answer, std::to_string(kLife), kChannel}));
+    return ToString(Run(ScriptName::kEnd, {kRecord}, {execution, state, "201", answer, kChannel}));
   }
   int64_t Renew(const std::string& execution, int64_t lease = 10'000) {
     return Run(ScriptName::kRenew, {kRecord, kEpoch}, {execution, std::to_string(lease)}).integer;
@@ -79,15 +80,20 @@ class ScriptsTest : public ::testing::Test {
   }
   std::string Reassert(const std::string& execution, const std::string& state,
                        const std::string& run = "run2") {
-    return ToString(Run(ScriptName::kReassert, {kRecord, kEpoch},
+    return ToString(Run(ScriptName::kReassert, {kRecord, kEpoch, kEnds},
                         {execution, state, "10000", "60000", run, "f1", "201", "sealed", kChannel}));
   }
   std::string Field(const std::string& name) { return ToString(line.Ask({"HGET", kRecord, name})); }
-  int64_t Life() { return line.Ask({"PTTL", kRecord}).integer; }
+  // Until it ends; by the server's own clock it goes a week later.
+  int64_t Life() {
+    EXPECT_GT(line.Ask({"PTTL", kRecord}).integer, kWeek);
+    return std::stoll(Field("e")) - Now();
+  }
 
   inline static std::unique_ptr<redis::TestServer> server;
   const std::string kRecord = "p:{s:0}:r1";
   const std::string kEpoch = "p:{s:0}:epoch";
+  const std::string kEnds = "p:{s:0}:ends";
   const std::string kChannel = "n:{s:0}:r1";
   Scripts scripts;
   redis::TestConnection line;
@@ -154,7 +160,7 @@ TEST_F(ScriptsTest, T3ATokenOfTheFutureIsRefused) {
 TEST_F(ScriptsTest, T4AFullStoreRefusesClaimsAndStillReplaysRenewsAndCompletes) {
   EXPECT_EQ(Claim(), "[CLAIMED]");
   EXPECT_EQ(Claim({.record = "p:{s:0}:done"}), "[CLAIMED]");
-  Run(ScriptName::kEnd, {"p:{s:0}:done"}, {"x1", "C", "200", "sealed", "60000", "n"});
+  Run(ScriptName::kEnd, {"p:{s:0}:done"}, {"x1", "C", "200", "sealed", "n"});
   line.Ask({"CONFIG", "SET", "maxmemory", "1"});
   EXPECT_EQ(Claim({.record = "p:{s:0}:new"}).substr(0, 4), "-OOM");
   // Also where the epoch or its mark would be written.
@@ -287,11 +293,50 @@ TEST_F(ScriptsTest, TheClocksMarkIsRaisedByUse) {
   EXPECT_LE(mark, Now());
 }
 
+TEST_F(ScriptsTest, ARecordEndsWhenTheMarkHasComeToItsEndAndNotBefore) {
+  for (int i = 1; i <= 3; ++i)
+    EXPECT_EQ(Claim({.record = "p:{s:0}:r" + std::to_string(i), .life = 60'000 + i}), "[CLAIMED]");
+  EXPECT_EQ(Release("x1"), 1) << "it stands in the list still";
+  const auto there = [&](int i) { return line.Ask({"EXISTS", "p:{s:0}:r" + std::to_string(i)}).integer; };
+  const auto mark = [&] { return std::stoll(ToString(line.Ask({"HGET", kEpoch, "high"}))); };
+  const auto open = [&] { Run(ScriptName::kOpen, {kEpoch, kEnds, kEnds + "-of-keys"}, {"run1"}); };
+  open();
+  EXPECT_EQ(there(2) + there(3), 2);
+  const int64_t last = std::stoll(ToString(line.Ask({"HGET", "p:{s:0}:r3", "e"})));
+  line.Ask({"HSET", kEpoch, "high", std::to_string(last - 1)});
+  open();
+  EXPECT_EQ(there(2) + there(3), 1);
+  EXPECT_EQ(there(3), 1);
+  line.Ask({"HSET", kEpoch, "high", std::to_string(last)});
+  open();
+  EXPECT_EQ(there(3), 0);
+  EXPECT_EQ(line.Ask({"EXISTS", kEnds}).integer, 0);
+  EXPECT_GE(mark(), last) << "so that a clock that is back before it makes no difference";
+}
+
+TEST_F(ScriptsTest, ClaimsEndSomeOfThoseWhoseTimeIsOver) {
+  for (int i = 1; i <= 3; ++i)
+    EXPECT_EQ(Claim({.record = "p:{s:0}:r" + std::to_string(i), .life = -i}), "[CLAIMED]");
+  EXPECT_EQ(Claim({.mint = -200'000}), "[EXPIRED]") << "of one that is refused nothing is done";
+  EXPECT_EQ(line.Ask({"LLEN", kEnds}).integer, 1) << "each has ended the one before";
+  EXPECT_EQ(Claim({.record = "p:{s:0}:new"}), "[CLAIMED]");
+  EXPECT_EQ(line.Ask({"EXISTS", "p:{s:0}:r1", "p:{s:0}:r2", "p:{s:0}:r3", "p:{s:0}:new"}).integer, 1);
+}
+
+TEST_F(ScriptsTest, AKeyWhoseTimeIsOverIsNewThoughItsRecordIsThere) {
+  EXPECT_EQ(Claim({.timeless = true, .life = -5}), "[CLAIMED]");
+  line.Ask({"DEL", kEnds});
+  EXPECT_EQ(End("x1", "C"), "OK");
+  EXPECT_EQ(Claim({.execution = "x2", .timeless = true, .print = "f2"}), "[CLAIMED]");
+  EXPECT_EQ(Field("x"), "x2");
+  EXPECT_EQ(Field("a"), "nil");
+}
+
 TEST_F(ScriptsTest, OpeningAnEpochTwiceBeginsItOnce) {
-  const int64_t began = Run(ScriptName::kOpen, {kEpoch}, {"run2"}).integer;
+  const int64_t began = Run(ScriptName::kOpen, {kEpoch, kEnds, kEnds + "-of-keys"}, {"run2"}).integer;
   EXPECT_LE(began, Now());
   EXPECT_GT(began, Now() - 60'000);
-  EXPECT_EQ(Run(ScriptName::kOpen, {kEpoch}, {"run2"}).integer, began);
+  EXPECT_EQ(Run(ScriptName::kOpen, {kEpoch, kEnds, kEnds + "-of-keys"}, {"run2"}).integer, began);
 }
 
 TEST_F(ScriptsTest, WhatAnotherServerHadIsToldAgain) {

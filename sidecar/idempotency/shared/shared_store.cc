@@ -105,8 +105,9 @@ bool SharedStore::Send(Asked& asked, Op op, By by) {
   const idempotency::Claim& claim = asked.claim;
   const bool minted = claim.minted.has_value();
   const std::string record = names_.Record(asked.key);
-  ScriptCall call(scripts_[ScriptName::kClaim], by, 2);
-  call.Add(record).Add(names_.Epoch(KeyNames::ShardOf(asked.key)));
+  const size_t shard = KeyNames::ShardOf(asked.key);
+  ScriptCall call(scripts_[ScriptName::kClaim], by, 3);
+  call.Add(record).Add(names_.Epoch(shard)).Add(names_.Ends(shard, minted));
   call.Add(asked.execution).AddNumber(terms_.lease.count()).AddNumber(terms_.record_life(minted).count());
   call.AddNumber(minted ? claim.minted->count() : -1).Add(parts_.commands.server().run_id);
   call.AddNumber(claim.only_if_known ? kForEver.count() : DoubtOf(claim, terms_.doubt()));
@@ -223,7 +224,8 @@ std::unique_ptr<Execution> SharedStore::ExecutionOf(const Asked& asked) const {
   execution->fingerprint = asked.claim.fingerprint;
   execution->id = asked.execution;
   execution->token = asked.claim.key.token;
-  execution->life = terms_.record_life(asked.claim.minted.has_value());
+  execution->minted = asked.claim.minted.has_value();
+  execution->life = terms_.record_life(execution->minted);
   execution->asked = asked.sent;
   execution->held = asked.held;
   return execution;

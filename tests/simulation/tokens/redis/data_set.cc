@@ -7,6 +7,16 @@ void DataSet::Apply(const Effect& effect) {
     case Effect::Kind::kSet:
       for (const auto& [name, value] : effect.fields) all_[effect.key].fields[name] = value;
       return;
+    case Effect::Kind::kPush:
+      all_[effect.key].list.push_back(effect.text);
+      return;
+    case Effect::Kind::kPop: {
+      const auto found = all_.find(effect.key);
+      if (found == all_.end()) return;
+      found->second.list.pop_front();
+      if (found->second.list.empty()) all_.erase(found);
+      return;
+    }
     case Effect::Kind::kExpireAt:
       if (const auto found = all_.find(effect.key); found != all_.end()) found->second.expires = effect.at;
       return;

@@ -79,12 +79,18 @@ class RedisDeploymentTest : public ::testing::Test {
   }
   Reply AskAnew(size_t server, const std::vector<std::string>& command) { return Ask(Dial(server), command); }
   std::vector<std::string> Open(const std::string& run = "run") const {
-    return {"EVAL", std::string(scripts[idempotency::ScriptName::kOpen].text), "1", "epoch", run};
+    return {"EVAL", std::string(scripts[idempotency::ScriptName::kOpen].text),
+            "3",    "epoch",
+            "ends", "ends-of-keys",
+            run};
   }
   // Whose epoch a server has.
   static std::string RunOf(const RedisServer& server) {
     const std::string& run = server.data().Find("epoch")->fields.at("run");
     return run.substr(0, run.find(':'));
+  }
+  bool Holds(size_t server, const std::string& key) {
+    return redis->server(server).data().Find(key) != nullptr;
   }
   bool Knows(size_t server) { return redis->server(server).data().Find("epoch") != nullptr; }
 
@@ -204,14 +210,18 @@ TEST_F(RedisDeploymentTest, WhatEndsIsToldToWhoListensAlsoAtAReplica) {
   Talker& there = Dial(1);
   EXPECT_EQ(ToString(Ask(here, {"SUBSCRIBE", "n"})), "[subscribe, n, 1]");
   EXPECT_EQ(ToString(Ask(there, {"SUBSCRIBE", "n"})), "[subscribe, n, 1]");
-  AskAnew(0, {"EVAL", std::string(scripts[idempotency::ScriptName::kReassert].text), "2", "r", "e", "x", "C",
-              "1000", "1000", "run", "f", "200", "a", "n"});
+  AskAnew(0, {"EVAL", std::string(scripts[idempotency::ScriptName::kReassert].text), "3", "p:r", "p:epoch",
+              "p:ends", "x", "C", "1000", "1000", "run", "f", "200", "a", "n"});
   Pass(milliseconds(20));
   EXPECT_EQ(ToString(here.Hear().back()), "[message, n, C]");
   EXPECT_EQ(ToString(there.Hear().back()), "[message, n, C]");
+  EXPECT_TRUE(Holds(0, "p:r") && Holds(1, "p:r"));
   Pass(seconds(3));
-  EXPECT_EQ(redis->server(0).data().Find("r"), nullptr) << "its time is over";
-  EXPECT_EQ(redis->server(1).data().Find("r"), nullptr);
+  AskAnew(0, {"EVAL", std::string(scripts[idempotency::ScriptName::kOpen].text), "3", "p:epoch", "p:ends",
+              "p:others", "run"});
+  Pass(milliseconds(20));
+  EXPECT_FALSE(Holds(0, "p:r") || Holds(1, "p:r")) << "its time is over";
+  EXPECT_FALSE(Holds(0, "p:ends") || Holds(1, "p:ends"));
   EXPECT_EQ(ToString(Ask(here, {"UNSUBSCRIBE", "n"})), "[unsubscribe, n, 0]");
 }
 
@@ -231,14 +241,15 @@ TEST_F(RedisDeploymentTest, FlushingForgetsEverywhereAndMemoryMayBeShort) {
   Pass(milliseconds(20));
   EXPECT_FALSE(Knows(0) || Knows(1));
   redis->server(0).SetOutOfMemory(true);
-  const std::vector<std::string> claim = {"EVAL",  std::string(scripts[idempotency::ScriptName::kClaim].text),
-                                          "2",     "r",
-                                          "e",     "x",
-                                          "1000",  "60000",
-                                          "-1",    "run",
-                                          "-5000", "0",
-                                          "1000",  "f",
-                                          "0"};
+  const std::vector<std::string> claim = {
+      "EVAL",    std::string(scripts[idempotency::ScriptName::kClaim].text),
+      "3",       "p:r",
+      "p:epoch", "p:ends",
+      "x",       "1000",
+      "60000",   "-1",
+      "run",     "-5000",
+      "0",       "1000",
+      "f",       "0"};
   EXPECT_TRUE(Ask(talker, claim).IsError("OOM"));
   redis->server(0).SetOutOfMemory(false);
   EXPECT_EQ(ToString(Ask(talker, claim)), "[CLAIMED]");

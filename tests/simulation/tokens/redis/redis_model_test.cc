@@ -26,15 +26,17 @@ constexpr int kSequences = 3000;  // of each of the two kinds
 constexpr int kSteps = 40;
 constexpr int64_t kStart = 1'600'000'000'000;
 constexpr int64_t kFarAhead = 4'000'000'000'000;  // of the clock of the machine that runs this
-constexpr int64_t kLeastLife = 3'600'000;         // of a record: the real server's clock goes on meanwhile
+constexpr int64_t kLife = 100'000;                // of a record, at most
 
 enum class Clock : uint8_t { kArguments, kMark };
 using Command = std::vector<std::string>;
 
 const std::vector<std::string>& Keys() {
-  static const std::vector<std::string> keys = {"p:{s:0}:r1", "p:{s:0}:r2", "p:{s:0}:epoch"};
+  static const std::vector<std::string> keys = {"p:{s:0}:r1", "p:{s:0}:r2", "p:{s:0}:epoch", "p:{s:0}:ends",
+                                                "p:{s:0}:ends-of-keys"};
   return keys;
 }
+bool IsList(const std::string& key) { return key.find(":ends") != std::string::npos; }
 constexpr std::string_view kChannel = "n:{s:0}:r1";
 
 // The sequence is made, and done at the model, first; then it is sent to the real server at once, with what
@@ -83,7 +85,7 @@ class Sequence {
   }
   std::string Life() {
     if (Draw(20) == 0) return Of({-1, 0});
-    return std::to_string(kLeastLife + static_cast<int64_t>(Draw(100'000)));
+    return std::to_string(Draw(kLife));
   }
   // What scripts take for the present.
   int64_t Present() const {
@@ -196,8 +198,7 @@ Command Sequence::ArgumentsOf(ScriptName name) {
               Of({"f1", "f1", "f1", "f2"}),
               Of({"0", "0", "1"})};
     case ScriptName::kEnd:
-      return {execution, Of({"C", "T", "U"}),  Of({"200", "0"}), Of({"sealed", ""}),
-              Life(),    std::string(kChannel)};
+      return {execution, Of({"C", "T", "U"}), Of({"200", "0"}), Of({"sealed", ""}), std::string(kChannel)};
     case ScriptName::kRenew:
       return {execution, lease};
     case ScriptName::kRelease:
@@ -213,9 +214,10 @@ Command Sequence::ArgumentsOf(ScriptName name) {
 
 void Sequence::RunScriptAtBoth(ScriptName name) {
   Command keys = {Keys()[Draw(2)]};
-  if (name == ScriptName::kOpen) keys = {Keys()[2]};
+  if (name == ScriptName::kOpen) keys = {Keys()[2], Keys()[3], Keys()[4]};
   if (name == ScriptName::kClaim || name == ScriptName::kRenew || name == ScriptName::kReassert)
     keys.push_back(Keys()[2]);
+  if (name == ScriptName::kClaim || name == ScriptName::kReassert) keys.push_back(Keys()[3 + Draw(2)]);
   Command command = {"EVALSHA", scripts_[name].sha, std::to_string(keys.size())};
   command.insert(command.end(), keys.begin(), keys.end());
   const Command arguments = ArgumentsOf(name);
@@ -233,7 +235,9 @@ void Sequence::RunScriptAtBoth(ScriptName name) {
   }
   commands_.insert(commands_.end(), {{"TIME"}, command, {"TIME"}});
   for (const std::string& key : Keys())
-    commands_.insert(commands_.end(), {{"HGETALL", key}, {"PEXPIRETIME", key}});
+    commands_.insert(commands_.end(),
+                     {IsList(key) ? Command{"LRANGE", key, "0", "-1"} : Command{"HGETALL", key},
+                      Command{"PEXPIRETIME", key}});
   checks_.push_back(std::move(check));
 }
 
@@ -254,10 +258,18 @@ std::string Sequence::FirstWord(const Reply& reply) {
 void Sequence::CompareKey(const Check& check, const std::string& key, const Reply& fields,
                           const Reply& expires) {
   const auto found = check.holds.find(key);
-  std::map<std::string, std::string> real;
-  for (size_t i = 0; i + 1 < fields.parts.size(); i += 2)
-    real[fields.parts[i].text] = fields.parts[i + 1].text;
-  EXPECT_EQ(real, found == check.holds.end() ? decltype(real)() : found->second.fields) << key << check.what;
+  const Hash none;
+  const Hash& modelled = found == check.holds.end() ? none : found->second;
+  Hash real;
+  for (size_t i = 0; i < fields.parts.size(); ++i) {
+    if (IsList(key)) {
+      real.list.push_back(fields.parts[i].text);
+    } else if (i % 2 == 1) {
+      real.fields[fields.parts[i - 1].text] = fields.parts[i].text;
+    }
+  }
+  EXPECT_EQ(real.fields, modelled.fields) << key << check.what;
+  EXPECT_EQ(real.list, modelled.list) << key << check.what;
   std::optional<int64_t> life;
   for (const Effect& effect : check.effects) {
     if (effect.key != key) continue;
@@ -352,12 +364,12 @@ TEST_F(RedisModelTest, DoesWhatARealServerDoesWhoseClockIsBehindTheMark) { RunAl
 // At replicas scripts without flags may read.
 TEST_F(RedisModelTest, RefusesAsAReplicaDoes) {
   const std::vector<Command> commands = {
-      {"EVALSHA", scripts[ScriptName::kOpen].sha, "1", "e", "run1"},
-      {"EVALSHA", scripts[ScriptName::kEnd].sha, "1", "r", "x1", "C", "200", "a", "60000", "n"},
-      {"EVALSHA", scripts[ScriptName::kClaim].sha, "2", "r", "e", "x1", "1000", "60000", "-1", "run1",
-       "-100000000", "5000", "120000", "f1", "0"},
-      {"EVALSHA", scripts[ScriptName::kClaim].sha, "2", "r", "e", "x1", "1000", "60000", "-1", "run2", "5000",
-       "5000", "120000", "f1", "0"},
+      {"EVALSHA", scripts[ScriptName::kOpen].sha, "3", "p:e:epoch", "l", "m", "run1"},
+      {"EVALSHA", scripts[ScriptName::kEnd].sha, "1", "p:e:r", "x1", "C", "200", "a", "n"},
+      {"EVALSHA", scripts[ScriptName::kClaim].sha, "3", "p:e:r", "p:e:epoch", "l", "x1", "1000", "60000",
+       "-1", "run1", "-100000000", "5000", "120000", "f1", "0"},
+      {"EVALSHA", scripts[ScriptName::kClaim].sha, "3", "p:e:r", "p:e:epoch", "l", "x1", "1000", "60000",
+       "-1", "run2", "5000", "5000", "120000", "f1", "0"},
       {"EVALSHA", scripts[ScriptName::kRelease].sha, "1", "r", "x1", "n"}};
   RedisModel model;
   model.standing.master = false;
@@ -390,7 +402,7 @@ TEST_F(RedisModelTest, SaysOfItselfWhatTheClientAsks) {
 }
 
 TEST_F(RedisModelTest, KnowsNoScriptBeforeItWasTaughtAndNoOtherCommands) {
-  const Command open = {"EVALSHA", scripts[ScriptName::kOpen].sha, "1", "e", "run1"};
+  const Command open = {"EVALSHA", scripts[ScriptName::kOpen].sha, "3", "p:e:epoch", "l", "m", "run1"};
   RedisModel model;
   std::vector<Effect> effects;
   EXPECT_TRUE(model.Execute(open, ServerTime(kStart), effects).IsError("NOSCRIPT"));

@@ -23,6 +23,9 @@ Reply List(std::vector<Reply> parts) { return {Reply::Kind::kArray, 0, {}, std::
 int64_t Number(const std::string& text) { return std::strtoll(text.c_str(), nullptr, 10); }
 int64_t Number(const Field& text) { return text ? Number(*text) : 0; }
 
+// How long the server waits until it forgets by itself.
+constexpr int64_t kWeek = 604'800'000;
+
 // One script while it runs. Keys and arguments are counted from 1, as the scripts do.
 class Running {
  public:
@@ -44,6 +47,7 @@ class Running {
   int64_t NumberAt(size_t number) const { return Number(Argument(number)); }
 
   void Do(Effect effect) {
+    has_written_ = true;
     data_.Apply(effect);
     effects_.push_back(std::move(effect));
   }
@@ -51,7 +55,10 @@ class Running {
   const Hash* Look(const std::string& key) {
     const Hash* hash = data_.Find(key);
     if (hash == nullptr || !hash->ExpiredBy(circumstances_.now)) return hash;
-    if (circumstances_.writes != Writes::kReadOnly) Do({.kind = Effect::Kind::kDelete, .key = key});
+    if (circumstances_.writes == Writes::kReadOnly) return nullptr;
+    const bool before = has_written_;
+    Do({.kind = Effect::Kind::kDelete, .key = key});
+    has_written_ = before;
     return nullptr;
   }
   Field Get(const std::string& key, const std::string& field) {
@@ -60,10 +67,12 @@ class Running {
     const auto found = hash->fields.find(field);
     return found == hash->fields.end() ? std::nullopt : Field(found->second);
   }
-  // nil, or the error that a script without flags meets, at its first write and so at each.
+  // nil, or the error that a script without flags meets, at its first write, and so at each: one that has
+  // changed something is not stopped half-way.
+  Reply Refusal() const { return has_written_ ? Reply() : RefusalToWrite(circumstances_); }
   Reply Set(const std::string& key, Fields fields) {
-    if (Reply refusal = RefusalToWrite(circumstances_); !refusal.is(Reply::Kind::kNil)) return refusal;
-    if (circumstances_.out_of_memory && !allow_oom_)
+    if (Reply refusal = Refusal(); !refusal.is(Reply::Kind::kNil)) return refusal;
+    if (circumstances_.out_of_memory && !allow_oom_ && !has_written_)
       return Error("OOM command not allowed when used memory > 'maxmemory'.");
     Do({.kind = Effect::Kind::kSet, .key = key, .fields = std::move(fields)});
     return {};
@@ -82,7 +91,8 @@ class Running {
     Set(epoch, {{"run", run}, {"start", std::to_string(now)}, {"high", std::to_string(now)}});
   }
   Reply ClaimRecord(int64_t now, int64_t mint, int64_t start);
-  Reply Grant(Fields fields);
+  void Drop(const std::string& ends, const std::string& epoch, int64_t now, int64_t high, int most);
+  void Keep(int64_t end, int64_t life);
 
   std::span<const std::string> keys_;
   std::span<const std::string> arguments_;
@@ -90,6 +100,7 @@ class Running {
   DataSet& data_;
   std::vector<Effect>& effects_;
   bool allow_oom_ = true;
+  bool has_written_ = false;
 };
 
 Reply Running::Claim() {
@@ -112,19 +123,50 @@ Reply Running::Claim() {
   return ClaimRecord(now, mint, start);
 }
 
-Reply Running::Grant(Fields fields) {
-  if (Reply error = Set(Key(1), std::move(fields)); error.is(Reply::Kind::kError)) return error;
-  ExpireAfter(Key(1), NumberAt(3));
-  return List({Text("CLAIMED")});
+// Ends records whose time is over.
+void Running::Drop(const std::string& ends, const std::string& epoch, int64_t now, int64_t high, int most) {
+  for (int i = 0; i < most; ++i) {
+    const Hash* list = Look(ends);
+    if (list == nullptr) return;
+    const std::string head = list->list.front();
+    const std::string end = head.substr(0, head.find(' '));
+    if (now < Number(end)) return;
+    if (high < now && Set(epoch, {{"high", std::to_string(now)}}).is(Reply::Kind::kError)) return;
+    high = std::max(high, now);
+    if (Refusal().is(Reply::Kind::kError)) return;
+    Do({.kind = Effect::Kind::kPop, .key = ends});
+    const std::string key = epoch.substr(0, epoch.size() - 5) + head.substr(end.size() + 1);
+    if (Get(key, "e") == end) Do({.kind = Effect::Kind::kDelete, .key = key});
+  }
+}
+
+void Running::Keep(int64_t end, int64_t life) {
+  const std::string& ends = Key(3);
+  ExpireAfter(Key(1), life + kWeek);
+  Do({.kind = Effect::Kind::kPush,
+      .key = ends,
+      .text = std::to_string(end) + ' ' + Key(1).substr(Key(2).size() - 5)});
+  ExpireAfter(ends, life + kWeek);
 }
 
 Reply Running::ClaimRecord(int64_t now, int64_t mint, int64_t start) {
   const std::string& record = Key(1);
+  Drop(Key(3), Key(2), now, Number(Get(Key(2), "high")), 2);
   const Field state = Get(record, "s");
   const std::string lease = std::to_string(now + NumberAt(2));
-  if (!state) {
+  if (!state || now >= Number(Get(record, "e"))) {
     if ((mint >= 0 ? mint : now) < start + NumberAt(6)) return List({Text("DOUBT")});
-    return Grant({{"s", "I"}, {"x", Argument(1)}, {"l", lease}, {"fp", Argument(9)}});
+    if (state) {
+      if (Reply error = Refusal(); error.is(Reply::Kind::kError)) return error;
+      Do({.kind = Effect::Kind::kDelete, .key = record});
+    }
+    const int64_t end = now + NumberAt(3);
+    Reply error =
+        Set(record,
+            {{"s", "I"}, {"x", Argument(1)}, {"l", lease}, {"fp", Argument(9)}, {"e", std::to_string(end)}});
+    if (error.is(Reply::Kind::kError)) return error;
+    Keep(end, NumberAt(3));
+    return List({Text("CLAIMED")});
   }
   const Field execution = Get(record, "x");
   const Field status = Get(record, "st");
@@ -137,8 +179,9 @@ Reply Running::ClaimRecord(int64_t now, int64_t mint, int64_t start) {
     if (now <= lapses) return List({Text("INFLIGHT"), Integer(lapses - now), TextOrNil(execution)});
     Set(record, {{"s", "U"}});
   }
-  if (Argument(10) == "1") return Grant({{"s", "I"}, {"x", Argument(1)}, {"l", lease}});
-  return List({Text("UNKNOWN"), TextOrNil(execution)});
+  if (Argument(10) != "1") return List({Text("UNKNOWN"), TextOrNil(execution)});
+  Reply error = Set(record, {{"s", "I"}, {"x", Argument(1)}, {"l", lease}});
+  return error.is(Reply::Kind::kError) ? error : List({Text("CLAIMED")});
 }
 
 Reply Running::End() {
@@ -148,8 +191,7 @@ Reply Running::End() {
   if (Get(record, "x") != Argument(1)) return Text("FENCED");
   if (state == "C" || state == "T") return Text("ALREADY");
   Set(record, {{"s", Argument(2)}, {"st", Argument(3)}, {"a", Argument(4)}});
-  ExpireAfter(record, NumberAt(5));
-  Publish(Argument(6), Argument(2));
+  Publish(Argument(5), Argument(2));
   return Text("OK");
 }
 
@@ -183,8 +225,9 @@ Reply Running::Reassert() {
                  {"l", lease},
                  {"fp", Argument(6)},
                  {"st", Argument(7)},
-                 {"a", Argument(8)}});
-    ExpireAfter(record, NumberAt(4));
+                 {"a", Argument(8)},
+                 {"e", std::to_string(now + NumberAt(4))}});
+    Keep(now + NumberAt(4), NumberAt(4));
     if (state != "I") Publish(Argument(9), state);
     return Text("OK");
   }
@@ -195,20 +238,23 @@ Reply Running::Reassert() {
     return Text("OK");
   }
   Set(record, {{"s", state}, {"st", Argument(7)}, {"a", Argument(8)}});
-  ExpireAfter(record, NumberAt(4));
   Publish(Argument(9), state);
   return Text("OK");
 }
 
 Reply Running::Open() {
-  const Field high = Get(Key(1), "high");
-  const int64_t now = NowBy(high);
+  int64_t high = Number(Get(Key(1), "high"));
+  const int64_t now = NowBy(Get(Key(1), "high"));
+  int64_t start = Number(Get(Key(1), "start"));
   if (Get(Key(1), "run") != Identity(1)) {
+    start = high = now;
     BeginEpoch(Key(1), Identity(1), now);
-    return Integer(now);
+  } else if (now >= high + 1000) {
+    high = now;
+    Set(Key(1), {{"high", std::to_string(now)}});
   }
-  const int64_t start = Number(Get(Key(1), "start"));
-  if (now >= Number(high) + 1000) Set(Key(1), {{"high", std::to_string(now)}});
+  Drop(Key(2), Key(1), now, high, 200);
+  Drop(Key(3), Key(1), now, high, 200);
   return Integer(start);
 }
 
