@@ -51,8 +51,15 @@ enum class Mutant : uint8_t {
   kNoEpochRule,           // what is absent was never there
   kEpochRuleSparesFirst,  // a first attempt is never in doubt
   kWaitNotWaitedFor,      // what is claimed is run at once
+  kToldBeforeStored,
+  kLeaveForgotten,  // who is told something else goes on claiming
+  kFencedToldAsExecuted,
+  kBypassRunsLater,        // not the first attempt alone, when the store cannot be asked
+  kBypassClaimsLater,      // what may have run unprotected before
+  kLaterToWhoeverThereIs,  // an attempt after one that may have run, without its token
+  kDoubtIsNotRun,          // whatever was sent before
 };
-inline constexpr Mutant kLastMutant = Mutant::kWaitNotWaitedFor;
+inline constexpr Mutant kLastMutant = Mutant::kDoubtIsNotRun;
 
 #ifdef PILLION_MUTANTS
 inline Mutant mutant_in_force = Mutant::kNone;

@@ -294,7 +294,8 @@ Next Attempt::StampToken() {
   if (Mutated(Mutant::kAcrossPolicyVersions) && domain == nullptr && !heard->hello.domains.empty())
     domain = heard->hello.domains.data();
   const bool of_another = heard->hello.incarnation != token.process && !token.policy->shared;
-  if (token.may_run && (domain == nullptr || (of_another && !Mutated(Mutant::kIncarnationNotCompared)))) {
+  const bool unknown = domain == nullptr && !Mutated(Mutant::kLaterToWhoeverThereIs);
+  if (token.may_run && (unknown || (of_another && !Mutated(Mutant::kIncarnationNotCompared)))) {
     return End({ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,
                 "what may have run the request, and knows of it, is gone"});
   }

@@ -154,7 +154,8 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
   const filter::TokenState* const token = filter_state_.token.get();
   if (token != nullptr && (token->stamped || token->may_run)) {
     facts.stamped = true;
-    facts.may_run = token->may_run;
+    const bool doubted = token->verdict == idempotency::Verdict::kDoubt;
+    facts.may_run = token->may_run && !(doubted && Mutated(Mutant::kDoubtIsNotRun));
     facts.verdict = token->verdict;
     facts.has_key = token->key.has_value();
     // What is larger is not protected at the other side.

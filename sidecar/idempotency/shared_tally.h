@@ -114,10 +114,13 @@ class SharedTally {
   View Look() const {
     const std::lock_guard<std::mutex> lock(mutex_);
     View view{past_, stores_.size(), detached_.now(), detached_.refused(), {}};
-    for (const auto& [of, trouble] : troubles_) {
-      if (!trouble.empty()) view.trouble = trouble;
+    for (const auto& one : stores_) {
+      const bool gone = one.use_count() == 1;  // and holds nothing any more
+      Add(*one, view.totals, gone ? StoreTotals::kGauges : 0);
+      view.stores -= gone ? 1 : 0;
+      const auto trouble = troubles_.find(one.get());
+      if (!gone && trouble != troubles_.end() && !trouble->second.empty()) view.trouble = trouble->second;
     }
-    for (const auto& one : stores_) Add(*one, view.totals, 0);
     return view;
   }
   // Of who counts there; "": its store can be asked, and writes.

@@ -18,9 +18,12 @@ TEST(SharedTally, WhatAStoreHasCountedIsRememberedWhenItIsGone) {
   EXPECT_EQ(tally.Look().totals.claims, 3u);
   EXPECT_EQ(tally.Look().totals.held, 7u);
   one.reset();
-  const auto three = tally.Begin();
   EXPECT_EQ(tally.Look().totals.claims, 3u);
   EXPECT_EQ(tally.Look().totals.held, 0u) << "what it held is not held any more";
+  EXPECT_EQ(tally.Look().stores, 1u);
+  const auto three = tally.Begin();
+  EXPECT_EQ(tally.Look().totals.claims, 3u);
+  EXPECT_EQ(tally.Look().totals.held, 0u);
   EXPECT_EQ(tally.Look().stores, 2u);
 }
 

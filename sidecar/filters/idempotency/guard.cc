@@ -47,7 +47,9 @@ idempotency::Store* Guard::FindStore() const {
 }
 
 void Guard::LeaveStore() {
-  if (idempotency::Store* const store = std::exchange(store_, nullptr)) store->Leave(held_);
+  idempotency::Store* const store = std::exchange(store_, nullptr);
+  if (store == nullptr || (Mutated(Mutant::kLeaveForgotten) && state_ == State::kGathers)) return;
+  store->Leave(held_);
 }
 
 void Guard::Say(Verdict verdict, http::HeaderList& headers) {
@@ -83,8 +85,8 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   claim.conflict = domain_.conflict;
   const bool later = told_.first.has_value();
   // A key never runs without a record.
-  claim.only_if_known =
-      later && request_.minted.has_value() && domain_.store != nullptr && domain_.store->runs_when_down;
+  claim.only_if_known = later && request_.minted.has_value() && domain_.store != nullptr &&
+                        domain_.store->runs_when_down && !Mutated(Mutant::kBypassClaimsLater);
   claim.of_another_incarnation = request_.of_another_incarnation && domain_.store == nullptr;
   return claim;
 }
@@ -156,7 +158,8 @@ Decision Guard::Run(const filter::RequestBodyView& body, DomainTime now) {
 // first attempt does not send it again; of a later one, or of what an app names, nobody knows that.
 Decision Guard::TellDown(const filter::RequestBodyView& body) {
   const bool runs = domain_.store != nullptr && domain_.store->runs_when_down;
-  if (!runs || !request_.minted || told_.first) return Tell(body, {TokenProblem::kStoreDown});
+  const bool later = told_.first && !Mutated(Mutant::kBypassRunsLater);
+  if (!runs || !request_.minted || later) return Tell(body, {TokenProblem::kStoreDown});
   LeaveStore();
   state_ = State::kBypass;
   body.out.MoveFrom(body.in, SIZE_MAX);
@@ -196,8 +199,8 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
   told_.linked_trace = replay_.execution().trace;
   told_.linked_span = replay_.execution().span;
   const filter::Caller& caller = *body.request.caller;
-  if (waited && waits_since_) {
-    caller.stats.token_waits.Record(caller.now - *waits_since_);
+  if (waited) {
+    caller.stats.token_waits.Record(caller.now - waits_since_.value_or(caller.now));
   } else {
     caller.stats.token_replay_ages.Record(Now(body.request) - replay_.execution().at);
   }
@@ -310,9 +313,10 @@ bool Guard::End(http::ResponseHead& head, Kept kept) {
   } else {
     ended = store_->HowEnded(held_);
   }
-  if (!ended) return false;
+  if (!ended && !Mutated(Mutant::kToldBeforeStored)) return false;
   state_ = State::kOver;
-  if (*ended == idempotency::Ended::kFenced) ReplaceByUnknown(head);
+  const bool fenced = ended == idempotency::Ended::kFenced;
+  if (fenced && !Mutated(Mutant::kFencedToldAsExecuted)) ReplaceByUnknown(head);
   return true;
 }
 

@@ -97,7 +97,10 @@ App::Begun App::Begin(std::string_view agent, bool other) {
     begun.not_run = true;
     return begun;
   }
-  begun.run = {.number = ++ledger_.runs, .other = other};
+  begun.run = {.number = ++ledger_.runs,
+               .other = other,
+               .replica = number_,
+               .confirmed = ledger_.confirmed && ledger_.confirmed(begun.id, other)};
   item.runs.push_back(begun.run);
   return begun;
 }

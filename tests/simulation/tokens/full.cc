@@ -2,6 +2,7 @@
 //   bazel run -c opt //tests/simulation/tokens:full -- --schedules=1000000 --seed=1 --jobs=2
 // One, with what happened:
 //   bazel run -c opt //tests/simulation/tokens:full -- --seed=17 --verbose
+// Of mode shared: with --shared.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ struct Flags {
   uint64_t schedules = 1;
   uint64_t jobs = 1;
   bool verbose = false;
+  Mode mode = Mode::kLocal;
 };
 
 bool Parse(int argc, char** argv, Flags& flags) {
@@ -37,6 +39,8 @@ bool Parse(int argc, char** argv, Flags& flags) {
     };
     if (flag == "--verbose") {
       flags.verbose = true;
+    } else if (flag == "--shared") {
+      flags.mode = Mode::kShared;
     } else if (!number("--seed=", flags.seed) && !number("--schedules=", flags.schedules) &&
                !number("--jobs=", flags.jobs)) {
       return false;
@@ -56,7 +60,7 @@ struct Share {
 Share RunShare(const Flags& flags, uint64_t first, uint64_t step) {
   Share share;
   for (uint64_t i = first; i < flags.schedules && share.failed < kMostFailures; i += step) {
-    const Result result = RunSchedule(flags.seed + i, flags.verbose);
+    const Result result = RunSchedule(flags.seed + i, flags.verbose, flags.mode);
     ++share.ran;
     share.states.insert(result.state);
     share.sum.Add(result);
@@ -135,7 +139,7 @@ int main(int argc, char** argv) {
   namespace tokens = pillion::simulation::tokens;
   tokens::Flags flags;
   if (!tokens::Parse(argc, argv, flags)) {
-    std::fprintf(stderr, "usage: full [--schedules=N] [--seed=N] [--jobs=N] [--verbose]\n");
+    std::fprintf(stderr, "usage: full [--schedules=N] [--seed=N] [--jobs=N] [--shared] [--verbose]\n");
     return 2;
   }
   const tokens::Share all = flags.jobs == 1 ? tokens::RunShare(flags, 0, 1) : tokens::RunJobs(flags);

@@ -22,6 +22,10 @@ using Kind = Trouble::Kind;
 
 // Of who waits for another attempt whose record is over before it has ended, because its clock has jumped.
 constexpr milliseconds kLongestWait{10'000};
+// Until a command to a server that does not answer is given up, and another server was found.
+constexpr milliseconds kStoreBack{3000};
+// Between two looks of who waits for an execution of another process.
+constexpr milliseconds kLook{250};
 
 bool IsDefinitive(Verdict verdict) {
   return verdict == Verdict::kExecuted || verdict == Verdict::kReplayed || verdict == Verdict::kCoalesced;
@@ -30,7 +34,11 @@ bool IsDefinitive(Verdict verdict) {
 class Judgement {
  public:
   Judgement(const Schedule& schedule, const Ledger& ledger, World& world, Result& result)
-      : schedule_(schedule), ledger_(ledger), world_(world), result_(result) {
+      : schedule_(schedule),
+        ledger_(ledger),
+        world_(world),
+        result_(result),
+        shared_(schedule.settings.is_shared()) {
     for (const Trouble& one : schedule.troubles) {
       if (one.kind == Kind::kPause || one.kind == Kind::kHole) slack_ += one.lasts;
     }
@@ -51,7 +59,8 @@ class Judgement {
     for (size_t i = 0; i < schedule_.asks.size(); ++i) JudgeAsk(i);
     for (size_t i = 0; i < schedule_.sends.size(); ++i) JudgeReply(i);
     for (size_t i = 0; i < schedule_.tokens.size(); ++i) JudgeToken(i);
-    for (const auto& replica : world_.replicas()) JudgeTable(*replica);
+    for (const auto& replica : world_.replicas()) shared_ ? JudgeTallies(*replica) : JudgeTable(*replica);
+    if (shared_) JudgeStore();
     result_.history = result_.state;
     for (const Told& told : world_.told()) MixTime(told.ended);
     for (const Reply& reply : world_.resender().replies()) MixTime(reply.ended);
@@ -82,6 +91,7 @@ class Judgement {
         for (const telemetry::RequestRecord& record : seen.records) {
           const uint64_t id = std::strtoull(record.user_agent.c_str(), nullptr, 10);
           if (record.token.empty() || id >= schedule_.asks.size()) continue;
+          if (shared_) continue;
           const auto [known, fresh] = at.emplace(record.token, seen.incarnation);
           if (!fresh && known->second != seen.incarnation)
             Wrong("pinned", id, "went to a second process with its token");
@@ -109,6 +119,8 @@ class Judgement {
     bool stamped = false;       // those attempts that may have run were protected by a token
     bool may_have_run = false;  // of one attempt nothing is known
     bool broke_off = false;     // the answer had begun to come from the replica: it is not asked for again
+    bool executed = false;      // one attempt was told so
+    bool unprotected = false;   // one attempt that may have run had no token, or was told that it did without
   };
   Tried JudgeAttempts(uint64_t id) {
     Tried tried;
@@ -123,8 +135,8 @@ class Judgement {
       tried.broke_off =
           attempt.outcome == Outcome::kAmbiguous &&
           (attempt.verdict == "executed" || attempt.verdict == "replayed" || attempt.verdict == "coalesced");
-      const bool not_run = attempt.verdict == "not-executed" || attempt.outcome == Outcome::kNotSent ||
-                           attempt.outcome == Outcome::kRefused;
+      const bool not_run = attempt.verdict == "not-executed" || attempt.verdict == "doubt" ||
+                           attempt.outcome == Outcome::kNotSent || attempt.outcome == Outcome::kRefused;
       const bool has_token = !attempt.token.empty() && attempt.verdict != "bypass";
       if (!not_run) tried.stamped = has_token && (tried.stamped || !tried.may_have_run);
       tried.may_have_run = tried.may_have_run || !not_run;
@@ -133,6 +145,10 @@ class Judgement {
         Wrong("verdict", id, "was told that its token is none");
       if (attempt.verdict == "unknown" && NothingIsUnknown())
         Wrong("verdict", id, "is unknown for no reason");
+      const auto verdict = idempotency::ParseVerdict(attempt.verdict);
+      tried.executed = tried.executed || verdict == Verdict::kExecuted;
+      tried.unprotected = tried.unprotected || (!not_run && !has_token);
+      if (verdict && IsDefinitive(*verdict)) JudgeClaim(id);
       if (!attempt.token.empty() && !Enforces(attempt.endpoint))
         Wrong("domain", id, "went with a token to who enforces nothing");
     }
@@ -145,7 +161,8 @@ class Judgement {
     return true;
   }
   bool NothingIsUnknown() const {
-    return !apps_fail_ && !Has({Kind::kCrash, Kind::kDrain, Kind::kPause, Kind::kPressure});
+    return !apps_fail_ && !schedule_.StoreFails() &&
+           !Has({Kind::kCrash, Kind::kDrain, Kind::kPause, Kind::kPressure, Kind::kDies});
   }
 
   void JudgeAsk(size_t number) {
@@ -159,11 +176,30 @@ class Judgement {
     if (told.end == Told::End::kAnswered) {
       told.by_app ? JudgeAnswer(ask.id, item.work.grpc, told.body, told.run, false)
                   : JudgeLocalAnswer(ask, told, tried);
+      if (told.by_app && tried.executed) JudgeStored(ask.id, false, told.ended);
     }
+    if (!tried.unprotected) JudgeGivenBack(ask.id, false);
     JudgeWait(ask, told);
     const bool began = tried.broke_off || (told.end == Told::End::kBroken && told.status != 0);
     if (schedule_.gentle && !began && !(told.end == Told::End::kAnswered && told.by_app))
       Wrong("gentle", ask.id, "is not answered: " + std::to_string(told.status) + told.grpc_status);
+  }
+
+  // I5. Where what cannot be asked about runs, it may have run though its claim was granted, unheard of.
+  void JudgeGivenBack(uint64_t id, bool other) {
+    if (shared_ && !schedule_.settings.shared.runs_when_down && world_.store()->IsGivenBack(id, other))
+      Wrong("I5", id, "has run, and its claim was given back");
+  }
+
+  // I6.
+  void JudgeClaim(uint64_t id) {
+    if (!shared_ || Runs(id) != 1 || ledger_.items[id].runs.front().confirmed) return;
+    Wrong("I6", id, "is told as executed, and too few servers had its claim when it ran");
+  }
+  void JudgeStored(uint64_t id, bool other, time::MonotonicTime told) {
+    if (!shared_ || schedule_.StoreFails() || schedule_.Has(Kind::kRefuse)) return;
+    const auto stored = world_.store()->StoredAt(id, other);
+    if (!stored || *stored > told) Wrong("I6", id, "is told before the store has it");
   }
 
   // I2.
@@ -207,6 +243,9 @@ class Judgement {
 
   // Who waits for an attempt that turns out not to have run runs itself then.
   time::Duration LongestReply() const {
+    if (shared_ && schedule_.StoreFails()) return kLongestWait + kMaxExecution + kStoreBack;
+    const bool dies = shared_ && Has({Kind::kCrash, Kind::kDrain, Kind::kPause, Kind::kDies});
+    if (dies) return 2 * kMaxExecution + kLease + kLook + seconds(1);
     return (schedule_.Has(Kind::kClock) ? kLongestWait : 2 * kMaxExecution) + seconds(1);
   }
 
@@ -226,15 +265,18 @@ class Judgement {
       Wrong("I9", id, "is answered late");
     if (!reply.verdict) return;
     result_.replayed += *reply.verdict == Verdict::kReplayed || *reply.verdict == Verdict::kCoalesced ? 1 : 0;
+    if (*reply.verdict == Verdict::kExecuted) JudgeStored(id, send.other, reply.told);
     if (IsDefinitive(*reply.verdict)) {
+      JudgeClaim(id);
       if (Runs(id) == 0) Wrong("I2", id, "is told an answer and has not run");
       if (reply.end == Reply::End::kAnswered)
         JudgeAnswer(id, ledger_.items[id].work.grpc, reply.body, reply.run, send.other);
     }
-    if (*reply.verdict == Verdict::kUnknown && reply.to == sent.first && NothingIsUnknown() &&
+    if (*reply.verdict == Verdict::kUnknown && (shared_ || reply.to == sent.first) && NothingIsUnknown() &&
         !Has({Kind::kLeaves}))
       Wrong("verdict", id, "is unknown for no reason");
-    if (reply.to != sent.first && *reply.verdict != Verdict::kUnknown && IsDefinitive(*reply.verdict))
+    if (!shared_ && reply.to != sent.first && *reply.verdict != Verdict::kUnknown &&
+        IsDefinitive(*reply.verdict))
       Wrong("pinned", id, "is answered by another process");
     JudgeTimes(id, *sent.token, reply);
     if (send.deadline == time::Duration(0) && *reply.verdict == Verdict::kExecuted)
@@ -247,8 +289,9 @@ class Judgement {
   // 2.11: where no clock is wrong. A millisecond is lost by rounding.
   void JudgeTimes(uint64_t id, const idempotency::Token& token, const Reply& reply) {
     if (schedule_.Has(Kind::kClock) || reply.end == Reply::End::kReset) return;
-    const bool early = token.minted() > Wall(reply.told) + kSkew + milliseconds(1);
-    const bool late = token.minted() + kValidity + kSkew + milliseconds(1) < Wall(reply.sent);
+    const milliseconds error = milliseconds(1) + (shared_ ? kMostServerError : milliseconds(0));
+    const bool early = token.minted() > Wall(reply.told) + kSkew + error;
+    const bool late = token.minted() + kValidity + kSkew + error < Wall(reply.sent);
     if ((early || late) && IsDefinitive(*reply.verdict)) Wrong("I4", id, "is answered outside its validity");
   }
 
@@ -256,6 +299,7 @@ class Judgement {
     const SentToken& sent = world_.resender().tokens()[number];
     const uint64_t id = schedule_.tokens[number].id;
     if (!sent.token) return;
+    for (const bool other : {false, true}) JudgeGivenBack(id, other);
     bool may_have_run = false;
     std::vector<const Reply*> told;
     uint32_t coalesced = 0;
@@ -264,20 +308,23 @@ class Judgement {
       if (schedule_.sends[i].token != number || reply.end == Reply::End::kNotSent) continue;
       if (reply.sent == time::MonotonicTime()) continue;
       told.push_back(&reply);
-      const bool elsewhere = reply.verdict == Verdict::kUnknown && reply.to != sent.first;
+      const bool elsewhere = !shared_ && reply.verdict == Verdict::kUnknown && reply.to != sent.first;
       const bool not_run = elsewhere || reply.verdict == Verdict::kNotExecuted ||
-                           reply.verdict == Verdict::kBadToken || reply.verdict == Verdict::kExpired;
+                           reply.verdict == Verdict::kBadToken || reply.verdict == Verdict::kExpired ||
+                           reply.verdict == Verdict::kDoubt;
       may_have_run = may_have_run || !not_run;
       coalesced += reply.verdict == Verdict::kCoalesced ? 1 : 0;
     }
     if (!may_have_run && Runs(id) > 0) Wrong("I3", id, "ran though no attempt may have");
-    if (coalesced > kWaiters) Wrong("I8", id, "was waited for by too many");
+    if (coalesced > kWaiters * (shared_ ? schedule_.settings.replicas : 1))
+      Wrong("I8", id, "was waited for by too many");
     // What is known once is known.
+    if (shared_ && (schedule_.StoreFails() || schedule_.Has(Kind::kRefuse))) return;
     for (const Reply* first : told) {
       const bool known =
           first->verdict && (IsDefinitive(*first->verdict) || *first->verdict == Verdict::kTombstone);
       for (const Reply* next : told) {
-        if (!known || next->to != first->to || next->sent <= first->told) continue;
+        if (!known || (!shared_ && next->to != first->to) || next->sent <= first->told) continue;
         if (next->verdict == Verdict::kUnknown || next->verdict == Verdict::kInFlight)
           Wrong("I4", id, "has an answer that is not known any more");
       }
@@ -306,10 +353,30 @@ class Judgement {
     }
   }
 
+  // I5 and I9, of a replica that shares its records.
+  void JudgeTallies(Sidecar& replica) {
+    if (!replica.alive()) return;
+    for (const auto& [id, tally] : replica.tables().AllTallies()) {
+      const idempotency::SharedTally::View view = tally->Look();
+      Mix(view.totals.claimed + view.totals.doubts * 10 + view.totals.lost * 100 + view.totals.gone * 1000);
+      if (view.totals.fenced != 0)
+        result_.wrong.emplace_back("I5: an execution was replaced, and no policy lets another run");
+      if (view.totals.held != 0 || view.totals.waiting != 0)
+        result_.wrong.emplace_back("I9: something is left over in a process");
+      if (view.detached != 0) result_.wrong.emplace_back("I9: an execution never ends");
+    }
+  }
+  void JudgeStore() {
+    StoreSide& store = *world_.store();
+    if (store.CountRecords() != 0) result_.wrong.emplace_back("I9: a record is left over in the store");
+    result_.wrong.insert(result_.wrong.end(), store.wrong().begin(), store.wrong().end());
+  }
+
   const Schedule& schedule_;
   const Ledger& ledger_;
   World& world_;
   Result& result_;
+  const bool shared_;
   std::map<uint64_t, const telemetry::RequestRecord*> asked_;  // by who asked
   time::Duration slack_{};                                     // for those who are not there, or not reached
   bool apps_fail_ = false;
@@ -338,10 +405,10 @@ std::string Result::Tell() const {
          std::to_string(replayed) + " replayed";
 }
 
-Result RunSchedule(uint64_t seed, bool verbose) {
+Result RunSchedule(uint64_t seed, bool verbose, Mode mode) {
   Result result;
   Ledger ledger;
-  const Schedule schedule = Draw(seed, ledger);
+  const Schedule schedule = Draw(seed, ledger, mode);
   World world(schedule, ledger);
   world.Play(result.wrong);
   Judge(schedule, ledger, world, result);

@@ -1,5 +1,5 @@
-// What must be true of a schedule when it is over: the invariants of specs/idempotency.md 4.2, as far as mode
-// local has them, and what follows from them for those who ask.
+// What must be true of a schedule when it is over: the invariants of specs/idempotency.md 4.2, as far as its
+// mode has them, and what follows from them for those who ask.
 //
 //   I1  each logical request, and so each token, is run at most once
 //   I2  what is told as the app's answer is that of the execution, byte for byte
@@ -10,8 +10,18 @@
 //   I8  tables stay within their limits and keep what is alive: while it goes on, and at the end
 //   I9  everybody is told in time, unless who would tell is not there
 //
-// Not of mode local: I6 (a table has no replicas to wait for) and I10 (no policy runs what is unknown again;
-// that the table fences is a story of its own).
+// Of mode shared:
+//
+//   I4  what was told as an answer is told again, by whom it is asked, unless the store has lost it
+//   I5  a record is completed by what has run, and given back by what has not (store_side.h)
+//   I6  what is told as executed began when as many servers had its claim as must; nothing is told before the
+//       store has it, as far as that can be reached
+//   I9  who waits for an execution is told when it is over, or its lease, if nobody is left who runs it; and
+//       when all is over nothing is held by any process, and no record is left in the store
+//
+// Not of mode local: I6 (a table has no replicas to wait for). Of neither: I10 (no policy runs what is
+// unknown again; that owners who come late are fenced is a story of its own), and I8 of a store, whose room
+// is Redis's.
 #ifndef PILLION_TESTS_SIMULATION_TOKENS_JUDGE_H_
 #define PILLION_TESTS_SIMULATION_TOKENS_JUDGE_H_
 
@@ -44,7 +54,7 @@ struct Result {
 void Judge(const Schedule& schedule, const Ledger& ledger, World& world, Result& outcome);
 
 // Draws, plays and judges. `verbose`: also prints what happened.
-Result RunSchedule(uint64_t seed, bool verbose = false);
+Result RunSchedule(uint64_t seed, bool verbose = false, Mode mode = Mode::kLocal);
 
 }  // namespace pillion::simulation::tokens
 

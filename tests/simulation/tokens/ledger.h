@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,9 @@ struct Work {
 struct Execution {
   uint32_t number = 0;  // of all in the schedule
   bool other = false;   // the request had the other content (Send::other)
+  size_t replica = 0;   // whose app ran it
+  // Mode shared: as many servers had its claim when it began as must have. False: it had none, or too few.
+  bool confirmed = false;
 };
 
 // One logical request, of a client app or of the peer that sends again: its number is its place in the
@@ -46,6 +50,8 @@ struct Item {
 struct Ledger {
   std::vector<Item> items;
   uint32_t runs = 0;
+  // Mode shared: of a request that is about to be run, and whether it has the other content.
+  std::function<bool(uint64_t id, bool other)> confirmed = nullptr;
 };
 
 // Of that run: no two are alike.

@@ -78,7 +78,7 @@ void Resender::End(size_t number, Reply::End end, time::MonotonicTime now) {
   reply.ended = now;
 }
 
-http::RequestHead Resender::MakeHead(const Send& send, size_t bytes) const {
+http::RequestHead Resender::MakeHead(const Send& send, size_t bytes, bool first) const {
   const SentToken& sent = tokens_[send.token];
   const PeerToken& plan = schedule_.tokens[send.token];
   http::RequestHead head;
@@ -98,7 +98,8 @@ http::RequestHead Resender::MakeHead(const Send& send, size_t bytes) const {
   head.headers.Add("pillion-h1", "2");
   head.headers.Add("pillion-token", sent.token.value_or(idempotency::Token()).ToString());
   head.headers.Add("pillion-attempt", "1");
-  head.headers.Add("pillion-first", idempotency::ToHex(sent.first));
+  if (!first || !schedule_.settings.is_shared())
+    head.headers.Add("pillion-first", idempotency::ToHex(sent.first));
   head.headers.Add("pillion-domain", idempotency::ToHex(sent.domain));
   if (send.deadline.count() >= 0)
     head.headers.Add("x-pillion-deadline", std::to_string(send.deadline / std::chrono::milliseconds(1)));
@@ -109,7 +110,8 @@ void Resender::Submit(Way& way, size_t number, time::MonotonicTime now) {
   const Send& send = schedule_.sends[number];
   SentToken& sent = tokens_[send.token];
   const idempotency::Hello& hello = way.heard.hello;
-  if (!sent.token) {
+  const bool first = !sent.token;
+  if (first) {
     if (hello.domains.empty()) return End(number, Reply::End::kNotSent, now);
     const auto& domain = hello.domains.front();
     const auto beside = std::chrono::floor<idempotency::DomainTime>(schedule_.tokens[send.token].minted);
@@ -120,7 +122,7 @@ void Resender::Submit(Way& way, size_t number, time::MonotonicTime now) {
   const std::string body = RequestBody(schedule_.tokens[send.token].id, send.other, 0);
   bool too_large = false;
   http2::Codec& codec = way.line->codec;
-  const http2::StreamId stream = codec.SubmitRequest(MakeHead(send, body.size()), false, &too_large);
+  const http2::StreamId stream = codec.SubmitRequest(MakeHead(send, body.size(), first), false, &too_large);
   if (stream == 0) return End(number, Reply::End::kNotSent, now);
   SliceQueue content;
   content.AppendCopy(body);

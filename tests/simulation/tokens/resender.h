@@ -65,7 +65,8 @@ class Resender {
   };
   void Move(Way& way, time::MonotonicTime now);
   void Submit(Way& way, size_t number, time::MonotonicTime now);
-  http::RequestHead MakeHead(const Send& send, size_t bytes) const;
+  // `first`: of its token. It says so by saying nothing, but in mode local, which does not ask.
+  http::RequestHead MakeHead(const Send& send, size_t bytes, bool first) const;
   void Take(Way& way, const http2::Event& event, time::MonotonicTime now);
   void End(size_t number, Reply::End end, time::MonotonicTime now);
   void Lose(Way& way, time::MonotonicTime now);

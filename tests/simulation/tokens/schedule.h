@@ -2,6 +2,7 @@
 #ifndef PILLION_TESTS_SIMULATION_TOKENS_SCHEDULE_H_
 #define PILLION_TESTS_SIMULATION_TOKENS_SCHEDULE_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -17,6 +18,8 @@ inline constexpr uint16_t kOutboundPort = 15001;
 inline constexpr uint16_t kInboundPort = 16001;
 inline constexpr uint16_t kAppPort = 17001;
 inline constexpr uint16_t kGrpcAppPort = 18001;
+enum class Mode : bool { kLocal, kShared };
+inline constexpr size_t kMostReplicas = 3;
 // The first of those ports and the number of a host. The network has one machine.
 const net::Address& At(uint16_t first, size_t number);
 
@@ -29,6 +32,13 @@ inline constexpr std::chrono::milliseconds kRouteTimeout{2000};
 inline constexpr size_t kMaxRequestBytes = 400;
 inline constexpr size_t kMaxResponseBytes = 900;
 inline constexpr uint32_t kWaiters = 2;
+// Of mode shared. Of clocks of servers and of replicas, where a store may lose records, so that no two of
+// them differ by more than the skew.
+inline constexpr std::chrono::milliseconds kLease{1000};
+inline constexpr std::chrono::milliseconds kRecent{2000};
+inline constexpr std::chrono::milliseconds kUnconfirmedDoubt{5000};
+inline constexpr std::chrono::milliseconds kMostServerError{70};
+inline constexpr std::chrono::milliseconds kMostReplicaError{220};
 
 // A request of a client app; its number is its place in the ledger.
 struct Ask {
@@ -80,15 +90,57 @@ struct Trouble {
     kSends,         // a peer sends again
     kApp,           // an app that fails
     kLarge,         // messages larger than what is held of them
+    // Of mode shared alone.
+    kFailover,      // the primary dies, a replica follows it, the dead comes back as a replica
+    kSplit,         // the primary is parted from its replicas, and some sidecars with it; one is promoted
+    kStall,         // the primary stands still, a replica is promoted, the old one goes on as if nothing were
+    kSwitch,        // a replica is promoted though nothing is wrong
+    kBackAndForth,  // and a while later the first one again
+    kFlush,         // FLUSHALL
+    kPower,         // the primary dies and comes back without the last part
+    kStoreReplica,  // one is down
+    kStorePause,    // any server stands still
+    kMemory,        // the primary has none left
+    kStoreClock,    // a server's clock steps, within the skew
+    kLag,           // between servers everything is late
+    kStoreHole,     // between one sidecar and one server
+    kTakenOver,     // a process whose policy runs what is unknown takes over what is in flight; not drawn
+    kSlowLinks,     // between servers, so that replicas are too late now and then
+    kDies,          // a replica's sidecar, when its first answer has been stored and not been told
   };
   Kind kind = Kind::kCut;
   size_t host = 0;  // of replicas, else of clients' sidecars
   time::Duration after{};
   time::Duration lasts{};
   net::Address at = {};   // kHole
-  time::Duration step{};  // kClock
+  time::Duration step{};  // kClock, kStoreClock
+  struct OfStore {
+    size_t server = 0;
+    time::Duration detected{};  // when a replica is promoted
+    time::Duration hears{};     // behind its end, when the old primary hears of it
+    time::Duration lost{};      // of the file of who comes back
+    bool closes = false;        // connections, when a server's part changes
+    bool with_replica = false;  // kSplit: `server`, if it is a replica, stays with the old primary
+    // By replica.
+    std::array<bool, kMostReplicas> with_old = {};        // kSplit, kStall: it stays with the old primary
+    std::array<time::Duration, kMostReplicas> told = {};  // behind a promotion, when it is told the address
+  };
+  OfStore store = {};
 };
 std::string Tell(const Trouble& trouble);
+
+// Of the store.
+struct SharedSettings {
+  size_t servers = 3;
+  uint32_t replicas = 1;  // that must have a claim
+  uint32_t min_replicas = 1;
+  time::Duration link_delay{};
+  bool runs_when_down = false;
+  bool told_primary = false;  // the configuration names the primary alone, else all servers
+  std::vector<time::Duration> server_errors;
+  // Until the first records may be made: tokens that are older are in doubt.
+  time::Duration lead() const { return std::chrono::milliseconds(replicas > 0 ? 2500 : 8000); }
+};
 
 // Of the sidecars' configurations.
 struct Settings {
@@ -105,6 +157,9 @@ struct Settings {
   bool tells_timeout = false;
   bool poor = false;            // few retries may be made
   size_t enforcing = SIZE_MAX;  // replicas before this one enforce the domain
+  Mode mode = Mode::kLocal;
+  SharedSettings shared;  // of kShared
+  bool is_shared() const { return mode == Mode::kShared; }
 };
 
 struct Schedule {
@@ -119,11 +174,16 @@ struct Schedule {
   // Nothing happens but what tokens are made for: connections between sidecars break, twice at most. Then
   // every request is answered by its app.
   bool gentle = false;
+  time::Duration lead() const { return settings.is_shared() ? settings.shared.lead() : time::Duration{0}; }
+  // Something happens to the store.
+  bool StoreFails() const;
   bool Has(Trouble::Kind kind) const;
 };
 
+// From kFailover to kTakenOver.
+bool IsOfStore(Trouble::Kind kind);
 // Fills the ledger's items.
-Schedule Draw(uint64_t seed, Ledger& ledger);
+Schedule Draw(uint64_t seed, Ledger& ledger, Mode mode = Mode::kLocal);
 
 }  // namespace pillion::simulation::tokens
 

@@ -1,6 +1,6 @@
 // The processes of one schedule that run the sidecar's own engine, each with its clock and, where it enforces
-// a domain, its table. Mode `shared` will add a model of its store beside them: another host of the network,
-// which Sidecars name in their configuration as they name their apps.
+// a domain of mode local, its table. In mode `shared` they name the servers of its store (store_side.h),
+// which are other hosts of the network, in their configuration as they name their apps.
 #ifndef PILLION_TESTS_SIMULATION_TOKENS_SIDECAR_H_
 #define PILLION_TESTS_SIMULATION_TOKENS_SIDECAR_H_
 
@@ -49,6 +49,7 @@ struct Configured {
   uint64_t version = 0;       // of the policy
   bool enforces = true;       // of a replica
   std::set<size_t> unlisted;  // of a client's: replicas that are no endpoints
+  size_t primary = 0;         // of a replica's, where the configuration names it alone
 };
 
 // Of a replica's sidecar, at the end of one of its processes.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "sidecar/config/filters.h"
+#include "tests/simulation/tokens/redis/redis_deployment.h"
 
 namespace pillion::simulation::tokens {
 namespace {
@@ -64,6 +65,32 @@ void AddListener(config::Snapshot& snapshot, const net::Address& at,
   snapshot.listeners["l"] = {listener, {table}};
 }
 
+std::shared_ptr<const config::TokenStore> MakeStore(const SharedSettings& shared) {
+  auto store = std::make_shared<config::TokenStore>();
+  store->cluster = "store";
+  store->runs_when_down = shared.runs_when_down;
+  store->terms.service = "orders";
+  store->terms.replicas = shared.replicas;
+  store->terms.lease = kLease;
+  store->terms.recent = kRecent;
+  store->terms.unconfirmed_doubt = kUnconfirmedDoubt;
+  // As the main loop does when it has read them.
+  store->secrets->Set(std::make_shared<const config::StoreSecrets>(config::StoreSecrets{"", {1, 2, 3}}));
+  return store;
+}
+
+void AddStoreCluster(config::Snapshot& snapshot, const SharedSettings& shared, size_t replica,
+                     const Configured& configured) {
+  config::ClusterEntry& entry = snapshot.clusters["store"] =
+      MakeCluster("store", config::UpstreamProtocol::kHttp1);
+  auto assignment = std::make_shared<config::Assignment>();
+  for (size_t i = 0; i < shared.servers; ++i) {
+    if (shared.told_primary && i != configured.primary) continue;
+    assignment->endpoints.emplace_back().address = ServerAddress(i, replica);
+  }
+  entry.endpoints = assignment;
+}
+
 config::TokenDomain MakeDomain(const Settings& settings, uint64_t version) {
   config::TokenDomain domain;
   domain.id = kDomain + version;
@@ -80,6 +107,7 @@ config::TokenDomain MakeDomain(const Settings& settings, uint64_t version) {
                        .bytes = settings.bytes,
                        .caller_percent = 10,
                        .waiters = settings.max_waiters};
+  if (settings.is_shared()) domain.store = MakeStore(settings.shared);
   return domain;
 }
 
@@ -91,6 +119,7 @@ std::shared_ptr<const config::Snapshot> InboundConfig(const Settings& settings, 
   snapshot->clusters["app"] = OneEndpoint("app", config::UpstreamProtocol::kHttp1, At(kAppPort, replica));
   snapshot->clusters["grpc"] =
       OneEndpoint("grpc", config::UpstreamProtocol::kHttp2, At(kGrpcAppPort, replica));
+  if (settings.is_shared()) AddStoreCluster(*snapshot, settings.shared, replica, configured);
   auto server = MakeServer(config::Direction::kInbound);
   server->http.accept_peer_headers = true;
   config::TokenDomains domains;
@@ -129,6 +158,7 @@ std::shared_ptr<const config::Snapshot> OutboundConfig(const Settings& settings,
   policy.domain = kDomain + configured.version;
   policy.of.grpc_methods = {"/shop.Orders/Place"};
   policy.max_request_bytes = kMaxRequestBytes;
+  policy.shared = settings.is_shared();
   if (settings.own_retry) {
     route.retry = config::TokenPolicy::TwoRetries();
     route.retry->per_try_timeout = settings.per_try;

@@ -70,12 +70,36 @@ bool WhoComesWhenTooManyGoOnIsRefused() {
          ledger.items[1].runs.empty() && replies[2].verdict == Verdict::kExecuted;
 }
 
+// Another process, whose policy runs again what is unknown, takes over the record of a replica that it has
+// not heard of for too long: what that replica was answered is not told as executed.
+bool AnOwnerWhoseRecordIsTakenTellsNothing(bool taken) {
+  Ledger ledger;
+  Schedule schedule;
+  schedule.settings.mode = Mode::kShared;
+  schedule.settings.shared.server_errors.assign(3, {});
+  schedule.network.cut_percent = 0;
+  ledger.items.emplace_back().work.takes = milliseconds(300);
+  schedule.tokens.push_back({.id = 0});
+  schedule.sends.push_back({.token = 0, .after = milliseconds(1)});
+  if (taken) schedule.troubles.push_back({.kind = Trouble::Kind::kTakenOver, .after = milliseconds(200)});
+  World world(schedule, ledger);
+  std::vector<std::string> wrong;
+  world.Play(wrong);
+  const Reply& reply = world.resender().replies()[0];
+  return wrong.empty() && ledger.items[0].runs.size() == 1 && reply.end == Reply::End::kAnswered &&
+         reply.verdict == (taken ? Verdict::kUnknown : Verdict::kExecuted);
+}
+bool AFencedOwnerTellsNothing() {
+  return AnOwnerWhoseRecordIsTakenTellsNothing(false) && AnOwnerWhoseRecordIsTakenTellsNothing(true);
+}
+
 }  // namespace
 
 bool TellStories(std::string& how) {
   constexpr std::pair<bool (*)(), const char*> kStories[] = {
       {ALateOwnerIsFenced, "an owner that comes late ends the record of another"},
       {WhoComesWhenTooManyGoOnIsRefused, "more executions go on without a client than may"},
+      {AFencedOwnerTellsNothing, "an owner whose record was taken over tells its answer as executed"},
   };
   for (const auto& [story, failure] : kStories) {
     if (story()) continue;

@@ -32,6 +32,10 @@ void TellAll(const Schedule& schedule, const Ledger& ledger, World& world) {
   std::printf("seed %lu: %zu replicas, %zu clients%s%s\n", schedule.seed, schedule.settings.replicas,
               schedule.settings.outbounds, schedule.gentle ? ", gentle" : "",
               schedule.settings.own_retry ? ", a retry policy of the route" : "");
+  if (const SharedSettings& shared = schedule.settings.shared; schedule.settings.is_shared())
+    std::printf("  %zu servers, %u waited for%s%s\n", shared.servers, shared.replicas,
+                shared.runs_when_down ? ", what cannot be asked about runs" : "",
+                shared.told_primary ? ", sidecars are told the primary" : "");
   for (const Trouble& trouble : schedule.troubles) std::printf("  %s\n", Tell(trouble).c_str());
   for (const auto& cut : schedule.cuts)
     std::printf("  connection %u to %s breaks after %lu bytes %s\n", cut.connection,

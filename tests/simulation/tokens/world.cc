@@ -13,7 +13,10 @@ using Kind = Trouble::Kind;
 constexpr auto kLimit = seconds(30);  // of a schedule: what is not over then waits for ever
 constexpr auto kWatchEvery = milliseconds(100);
 constexpr auto kLast = kMaxExecution + seconds(1);  // when all are told: what runs without them
-constexpr int kMaxRounds = 10000;                   // at one moment: more is spinning
+// In mode shared also what is still to be told to the store, what is kept of ends, and what records are
+// there.
+constexpr auto kLastOfShared = seconds(9);
+constexpr int kMaxRounds = 10000;  // at one moment: more is spinning
 
 }  // namespace
 
@@ -24,9 +27,11 @@ World::World(const Schedule& schedule, Ledger& ledger)
       machine_{clock_, network_, registry_, schedule.settings, random_},
       began_(clock_.Now()),
       loop_(network_.NewLoop()),
+      store_(MakeStore(ledger)),
       callers_(*loop_, ledger, schedule.asks),
       resender_(*loop_, ledger, schedule, random_.Next()) {
   for (const auto& cut : schedule.cuts) network_.CutLater(cut);
+  if (store_ != nullptr) store_->Settle();
   for (size_t i = 0; i < schedule.settings.replicas; ++i) {
     apps_.push_back(std::make_unique<App>(*loop_, ledger, i));
     replicas_.push_back(std::make_unique<Sidecar>(machine_, Sidecar::Of::kReplica, i));
@@ -40,7 +45,30 @@ World::World(const Schedule& schedule, Ledger& ledger)
   for (const Trouble& trouble : schedule.troubles) Plan(trouble);
 }
 
+std::unique_ptr<StoreSide> World::MakeStore(Ledger& ledger) {
+  if (!schedule_.settings.is_shared()) return nullptr;
+  StoreSide::World hooks;
+  hooks.after = [this](time::Duration after, std::function<void()> act) { After(after, std::move(act)); };
+  hooks.stored = [this](size_t replica) { OnStored(replica); };
+  hooks.point = [this](size_t replica, size_t server) {
+    replicas_[replica]->configured.primary = server;
+    if (schedule_.settings.shared.told_primary) replicas_[replica]->Apply();
+  };
+  return std::make_unique<StoreSide>(machine_, schedule_, ledger, std::move(hooks));
+}
+
+void World::OnStored(size_t replica) {
+  const auto dies = std::ranges::find(schedule_.troubles, Kind::kDies, &Trouble::kind);
+  if (dies == schedule_.troubles.end() || std::exchange(died_, true)) return;
+  Sidecar* const sidecar = replicas_[replica].get();
+  After({}, [sidecar] {
+    if (sidecar->alive()) sidecar->Kill();
+  });
+  After(dies->lasts, [this, sidecar] { Restart(*sidecar); });
+}
+
 void World::Plan(const Trouble& trouble) {
+  if (trouble.kind == Kind::kDies) return;
   if (trouble.lasts.count() == 0 && trouble.after.count() == 0) return;  // it is in the settings
   At(trouble.after, [this, &trouble] { Strike(trouble); });
   At(trouble.after + trouble.lasts, [this, &trouble] { Recover(trouble); });
@@ -57,6 +85,7 @@ void World::Restart(Sidecar& sidecar) const {
 }
 
 void World::Strike(const Trouble& trouble) {
+  if (IsOfStore(trouble.kind)) return store_->Strike(trouble);
   Sidecar& host = HostOf(trouble);
   switch (trouble.kind) {
     case Kind::kHole:
@@ -73,7 +102,7 @@ void World::Strike(const Trouble& trouble) {
     case Kind::kAppDown:
       return apps_[trouble.host]->GoDown();
     case Kind::kClock:
-      host.clock().error += trouble.step;
+      host.clock().error = store_ == nullptr ? host.clock().error + trouble.step : trouble.step;
       return;
     case Kind::kDomain:
     case Kind::kClientDomain:
@@ -98,6 +127,7 @@ void World::Strike(const Trouble& trouble) {
 }
 
 void World::Recover(const Trouble& trouble) {
+  if (IsOfStore(trouble.kind)) return store_->Recover(trouble);
   Sidecar& host = HostOf(trouble);
   switch (trouble.kind) {
     case Kind::kHole:
@@ -135,6 +165,7 @@ bool World::Act() {
 
 bool World::RunAll() {
   bool worked = callers_.Run(clock_.Now());
+  if (store_ != nullptr) worked = store_->Run() || worked;
   worked = resender_.Run(clock_.Now()) || worked;
   for (const auto& app : apps_) worked = app->Run(clock_.Now()) || worked;
   const size_t all = replicas_.size() + clients_.size();
@@ -158,6 +189,7 @@ bool World::Done() const {
 time::MonotonicTime World::Next() const {
   time::MonotonicTime next = std::min(network_.NextEvent(), callers_.NextDeadline());
   next = std::min(next, resender_.NextDeadline());
+  if (store_ != nullptr) next = std::min(next, store_->NextDeadline());
   if (!acts_.empty()) next = std::min(next, acts_.begin()->first);
   for (const auto& app : apps_) next = std::min(next, app->NextDeadline());
   for (const auto& one : replicas_) next = std::min(next, one->NextDeadline());
@@ -166,7 +198,8 @@ time::MonotonicTime World::Next() const {
 }
 
 void World::Play(std::vector<std::string>& wrong) {
-  time::MonotonicTime end = began_ + kLimit;
+  const auto last = store_ == nullptr ? time::Duration(kLast) : time::Duration(kLastOfShared);
+  time::MonotonicTime end = began_ + kLimit + schedule_.lead();
   for (bool done = false;;) {
     network_.Deliver();
     Act();
@@ -177,7 +210,7 @@ void World::Play(std::vector<std::string>& wrong) {
     if (clock_.Now() >= watched_ + kWatchEvery) Watch(wrong);
     if (!done && Done()) {
       done = true;
-      end = std::min<time::MonotonicTime>(end, clock_.Now() + kLast);
+      end = std::min<time::MonotonicTime>(end, clock_.Now() + last);
     }
     const time::MonotonicTime next = Next();
     if (next > end) break;

@@ -1,7 +1,8 @@
 // One schedule from its beginning to its end, on virtual time.
 //
 //   Callers --HTTP/1.1, gRPC--> clients' sidecars ==HTTP/2==> replicas' sidecars --HTTP/1.1, gRPC--> Apps
-//                                 Resender ==HTTP/2==============^
+//                                 Resender ==HTTP/2==============^            |
+//                                            mode shared: StoreSide <--RESP2--+
 #ifndef PILLION_TESTS_SIMULATION_TOKENS_WORLD_H_
 #define PILLION_TESTS_SIMULATION_TOKENS_WORLD_H_
 
@@ -18,6 +19,7 @@
 #include "tests/simulation/tokens/resender.h"
 #include "tests/simulation/tokens/schedule.h"
 #include "tests/simulation/tokens/sidecar.h"
+#include "tests/simulation/tokens/store_side.h"
 
 namespace pillion::simulation::tokens {
 
@@ -34,11 +36,21 @@ class World {
   const Resender& resender() const { return resender_; }
   std::vector<std::unique_ptr<Sidecar>>& replicas() { return replicas_; }
   std::vector<std::unique_ptr<Sidecar>>& clients() { return clients_; }
+  // Null: mode local.
+  StoreSide* store() { return store_.get(); }
   testing::VirtualClock& clock() { return clock_; }
   time::MonotonicTime began() const { return began_; }
 
  private:
-  void At(time::Duration after, std::function<void()> act) { acts_.emplace(began_ + after, std::move(act)); }
+  void At(time::Duration after, std::function<void()> act) {
+    acts_.emplace(began_ + schedule_.lead() + after, std::move(act));
+  }
+  void After(time::Duration after, std::function<void()> act) {
+    acts_.emplace(clock_.Now() + after, std::move(act));
+  }
+  std::unique_ptr<StoreSide> MakeStore(Ledger& ledger);
+  // A replica's answer is stored: in some schedules the first that has one dies of it.
+  void OnStored(size_t replica);
   void Plan(const Trouble& trouble);
   void Strike(const Trouble& trouble);
   void Recover(const Trouble& trouble);
@@ -60,6 +72,7 @@ class World {
   const Machine machine_;
   const time::MonotonicTime began_;
   std::unique_ptr<net::Loop> loop_;  // of all who are not sidecars
+  std::unique_ptr<StoreSide> store_;
   std::vector<std::unique_ptr<App>> apps_;
   std::vector<std::unique_ptr<Sidecar>> replicas_;
   std::vector<std::unique_ptr<Sidecar>> clients_;
@@ -67,6 +80,7 @@ class World {
   Resender resender_;
   std::multimap<time::MonotonicTime, std::function<void()>> acts_;
   time::MonotonicTime watched_{};
+  bool died_ = false;  // kDies
 };
 
 }  // namespace pillion::simulation::tokens

@@ -14,6 +14,11 @@ constexpr size_t kMostClients = 10;
 
 }  // namespace
 
+net::Address ServerAddress(size_t server, size_t client) {
+  const auto port = static_cast<uint16_t>(kFirstPort + kMostClients * server + client);
+  return net::Address::Parse("127.0.0.1", port).value_or(net::Address());
+}
+
 RedisDeployment::RedisDeployment(const ServerParts& parts, const DeploymentSettings& settings) {
   PILLION_CHECK(settings.clients <= kMostClients);
   for (size_t i = 0; i < settings.servers; ++i) {
@@ -26,11 +31,6 @@ RedisDeployment::RedisDeployment(const ServerParts& parts, const DeploymentSetti
     servers_.push_back(std::make_unique<RedisServer>(parts, std::move(one)));
   }
   for (size_t i = 1; i < servers_.size(); ++i) servers_[i]->Follow(*servers_[0], Clients::kStay);
-}
-
-net::Address RedisDeployment::AddressOf(size_t server, size_t client) const {
-  const auto port = static_cast<uint16_t>(kFirstPort + kMostClients * server + client);
-  return net::Address::Parse("127.0.0.1", port).value_or(net::Address());
 }
 
 bool RedisDeployment::Run() {

@@ -26,6 +26,9 @@ struct DeploymentSettings {
   std::function<void(const RedisModel::Ran&)> ran = nullptr;
 };
 
+// Where that client reaches that server.
+net::Address ServerAddress(size_t server, size_t client);
+
 class RedisDeployment {
  public:
   // The first server is the primary of the others.
@@ -40,7 +43,7 @@ class RedisDeployment {
   RedisServer& server(size_t number) { return *servers_[number]; }
   // Whom clients are told to use.
   size_t primary() const { return primary_; }
-  net::Address AddressOf(size_t server, size_t client) const;
+  net::Address AddressOf(size_t server, size_t client) const { return ServerAddress(server, client); }
 
   // A server becomes the primary, and all others follow it, now or when they are back; but for those that do
   // not hear of this: they by Rejoin.

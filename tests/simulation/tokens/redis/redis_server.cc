@@ -133,6 +133,13 @@ void RedisServer::Kill() {
   }
 }
 
+void RedisServer::Set(const std::string& key, const Fields& fields) {
+  if (!master()) return;
+  std::vector<Effect> effects = {{.kind = Effect::Kind::kSet, .key = key, .fields = fields}};
+  model_.data.Apply(effects[0]);
+  Change(std::move(effects));
+}
+
 void RedisServer::FlushAll() {
   if (!master()) return;
   std::vector<Effect> effects = {{.kind = Effect::Kind::kFlush}};
@@ -268,10 +275,16 @@ void RedisServer::Tell(const Effect& message) {
 }
 
 // It was made here: to the file, and to all who follow.
+// What a script has changed replicas have whole, or not at all: it comes to them in MULTI.
 void RedisServer::Change(std::vector<Effect> effects) {
   for (Effect& effect : effects) {
     Keep(effect);
-    for (const Follower& follower : followers_) SendTo(*follower.server, effect);
+    for (const Follower& follower : followers_) {
+      std::deque<Sent>& stream = follower.server->stream_;
+      const time::MonotonicTime before = stream.empty() ? now() : stream.back().arrives;
+      SendTo(*follower.server, effect);
+      if (&effect != effects.data() && follower.server->primary_ == this) stream.back().arrives = before;
+    }
   }
 }
 

@@ -74,6 +74,8 @@ class RedisServer final : public net::Observer {
   void SetOutOfMemory(bool out) { model_.standing.out_of_memory = out; }
   void SetLinkDelay(time::Duration most) { settings_.link_delay = most; }
   void FlushAll();
+  // Of a primary: as HSET by somebody.
+  void Set(const std::string& key, const Fields& fields);
 
   enum class Clients : bool { kStay, kAreClosed };
   void Lead(Clients clients);
