@@ -148,7 +148,8 @@ TEST_F(RedisDeploymentTest, AReplicaThatIsPromotedHasWhatItHadAndAnotherRunId) {
   Ask(talker, Open("a"));
   Pass(milliseconds(20));
   redis->CutOff(0);
-  Ask(talker, {"EVAL", std::string(scripts[idempotency::ScriptName::kOpen].text), "1", "lost", "a"});
+  Ask(talker, {"EVAL", std::string(scripts[idempotency::ScriptName::kOpen].text), "3", "lost", "ends",
+               "ends-of-keys", "a"});
   redis->server(0).Kill();
   redis->Promote(1, Clients::kAreClosed);
   Pass(milliseconds(200));
@@ -188,7 +189,8 @@ TEST_F(RedisDeploymentTest, AProcessThatStartsAgainLacksTheLastPartAndGivesThatT
   Talker& talker = Dial(0);
   Ask(talker, Open());
   Pass(seconds(2));
-  Ask(talker, {"EVAL", std::string(scripts[idempotency::ScriptName::kOpen].text), "1", "lost", "a"});
+  Ask(talker, {"EVAL", std::string(scripts[idempotency::ScriptName::kOpen].text), "3", "lost", "ends",
+               "ends-of-keys", "a"});
   Pass(milliseconds(100));
   const std::string before = redis->server(0).run_id();
   redis->server(0).Kill();
@@ -197,7 +199,8 @@ TEST_F(RedisDeploymentTest, AProcessThatStartsAgainLacksTheLastPartAndGivesThatT
   redis->StartAgain(0, seconds(1));
   EXPECT_NE(redis->server(0).run_id(), before);
   Pass(milliseconds(200));
-  EXPECT_TRUE(AskAnew(0, {"EVALSHA", scripts[idempotency::ScriptName::kOpen].sha, "1", "epoch", "run"})
+  EXPECT_TRUE(AskAnew(0, {"EVALSHA", scripts[idempotency::ScriptName::kOpen].sha, "3", "epoch", "ends",
+                          "ends-of-keys", "run"})
                   .IsError("NOSCRIPT"));
   for (const size_t server : {0u, 1u, 2u}) {
     EXPECT_TRUE(Knows(server));
