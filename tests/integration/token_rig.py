@@ -198,6 +198,19 @@ class AtTheService(unittest.TestCase):
         self.peers.append(Peer(self.inbound))
         return self.peers[-1]
 
+    def taker_of_none(self):
+        """The address of an app that takes no connection: its backlog is full."""
+        full = socket.socket()
+        full.bind((HOST, 0))
+        full.listen(0)
+        made = [full]
+        for _ in range(4):
+            made.append(socket.socket())
+            made[-1].setblocking(False)
+            made[-1].connect_ex(full.getsockname())
+        self.addCleanup(lambda: [one.close() for one in made])
+        return full.getsockname()
+
     def order(self):
         AtTheService.orders += 1
         return "order-%d" % self.orders
