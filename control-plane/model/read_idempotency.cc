@@ -15,6 +15,8 @@ using config::ElementPath;
 using kube::policy::v1alpha1::IdempotencyPolicySpec;
 
 constexpr int kMaxReleases = 8;
+// As sidecars have it (sidecar/idempotency/shared/terms.h).
+constexpr uint32_t kMaxStoredBytes = 3 * 1024 * 1024;
 // Methods that change nothing (RFC 9110 section 9.2.1), and the one that makes a tunnel.
 constexpr std::array<std::string_view, 5> kOthers = {"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"};
 
@@ -120,6 +122,9 @@ void ReadMode(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& report
   };
   refuse(spec.limits().has_records(), "records");
   refuse(spec.limits().has_bytes(), "bytes");
+  if (rule.response_bytes.value_or(0) > kMaxStoredBytes)
+    report.Add("spec.limits.response_bytes", "expected at most " + std::to_string(kMaxStoredBytes) +
+                                                 " with mode: Shared: no larger answer is kept in the store");
   if (!spec.has_store()) return report.Add("spec", "expected store with mode: Shared");
   rule.store = ReadTokenStore(spec.store(), report);
 }

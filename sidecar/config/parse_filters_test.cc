@@ -341,7 +341,9 @@ TEST(ParseFilters, WhatIsNoStoreIsRefused) {
     return lines;
   };
   const std::string good = "cluster: c, service: s, key: " + std::string(kStoreKey);
-  EXPECT_EQ(errors("store: {" + good + "}"), Lines{});
+  EXPECT_EQ(errors("store: {" + good + "}, max_response_bytes: 3145728"), Lines{});
+  EXPECT_EQ(errors("store: {" + good + "}, max_response_bytes: 3145729"),
+            Lines{"max_response_bytes: expected at most 3145728 with a store"});
   EXPECT_EQ(errors("store: {}").size(), 3u);
   EXPECT_EQ(errors("keys_elsewhere: true, store: {" + good + "}"),
             Lines{"keys_elsewhere: expected false where records are shared"});

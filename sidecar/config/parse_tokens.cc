@@ -184,6 +184,9 @@ TokenDomain ReadDomain(const Proto& proto, const std::string& path, ConfigErrors
   ReadLimits(proto, path, result, errors);
   ReadKeys(proto, path, result, errors);
   result.store = ReadStore(proto, path, errors);
+  if (result.store != nullptr && result.max_response_bytes > result.store->terms.max_stored_bytes)
+    Add(errors, FieldPath(path, "max_response_bytes"),
+        "expected at most " + std::to_string(result.store->terms.max_stored_bytes) + " with a store");
   if (!Proto::Concurrent_IsValid(proto.on_concurrent()))
     Add(errors, FieldPath(path, "on_concurrent"), "expected a value of Concurrent");
   result.conflict = proto.on_concurrent() == Proto::CONFLICT;

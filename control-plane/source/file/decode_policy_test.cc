@@ -432,6 +432,12 @@ TEST(DecodePolicyTest, TheStoreOfAnIdempotencyPolicyIsChecked) {
                    "Redis server's to say (maxmemory)",
                    "spec.limits.bytes: expected none with mode: Shared: how much there is room for is the "
                    "Redis server's to say (maxmemory)"}));
+  EXPECT_EQ(problems("mode: Shared, store: {addresses: ['redis:6379']}, limits: {responseBytes: 3145728}"),
+            Lines{});
+  EXPECT_EQ(
+      problems("mode: Shared, store: {addresses: ['redis:6379']}, limits: {responseBytes: 3145729}"),
+      Lines{"spec.limits.responseBytes: expected at most 3145728 with mode: Shared: no larger answer is "
+            "kept in the store"});
   const Lines passthrough = {
       "spec.keySource: expected nothing but methods and retries with Passthrough: no records are kept"};
   EXPECT_EQ(problems("keySource: Passthrough, mode: Shared, store: {}"), passthrough);
