@@ -13,6 +13,7 @@
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_STORE_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_STORE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -64,6 +65,7 @@ struct ClaimAnswer {
     kDown,      // the records cannot be asked; it was not run
     kRefused,   // they can, and were not sure to keep it; it was not run
   };
+  static constexpr size_t kKinds = static_cast<size_t>(Kind::kRefused) + 1;
   Kind kind = Kind::kFull;
   uint64_t execution = 0;  // of kReplay: the one that was answered
   uint16_t status = 0;

@@ -11,56 +11,8 @@ namespace {
 
 using idempotency::ClaimAnswer;
 using idempotency::Ended;
-using idempotency::SharedAnswer;
-using idempotency::SharedEnded;
 using idempotency::SharedStore;
 using idempotency::Waiter;
-
-ClaimAnswer::Kind KindOf(SharedAnswer::Kind kind) {
-  using From = SharedAnswer::Kind;
-  using To = ClaimAnswer::Kind;
-  switch (kind) {
-    case From::kClaimed:
-      return To::kClaimed;
-    case From::kReplay:
-      return To::kReplay;
-    case From::kTombstone:
-      return To::kTombstone;
-    case From::kInFlight:
-      return To::kInFlight;
-    case From::kUnknown:
-      return To::kUnknown;
-    case From::kMismatch:
-      return To::kMismatch;
-    case From::kExpired:
-      return To::kExpired;
-    case From::kBadClock:
-      return To::kBadClock;
-    case From::kDoubt:
-      return To::kDoubt;
-    case From::kFull:
-      return To::kFull;
-    case From::kRefused:
-      return To::kDown;
-  }
-  return To::kDown;
-}
-
-Ended EndedOf(SharedEnded ended) {
-  switch (ended) {
-    case SharedEnded::kDone:
-      return Ended::kDone;
-    case SharedEnded::kGone:
-      return Ended::kGone;
-    case SharedEnded::kFenced:
-      return Ended::kFenced;
-    case SharedEnded::kAlready:
-      return Ended::kAlready;
-    case SharedEnded::kLater:
-      return Ended::kLater;
-  }
-  return Ended::kLater;
-}
 
 redis::ClientSettings SettingsOf(const TokenStore::Terms& terms, const TokenStore::Target& target,
                                  const config::StoreSecrets& secrets) {
@@ -176,19 +128,15 @@ ClaimAnswer TokenStore::Claim(Held& held, const idempotency::Claim& claim) {
     const auto waits = claim.conflict ? SharedStore::Waits::kNever : SharedStore::Waits::kIfInFlight;
     held.number = link_->store.Claim(LookupKeyOf(claim.key), claim, waits);
   }
-  const SharedAnswer* const answer = link_->store.Answer(held.number);
-  if (answer == nullptr) {
+  const ClaimAnswer* const found = link_->store.Answer(held.number);
+  if (found == nullptr) {
     if (claim.waiter) return {.kind = Kind::kWaits};
     return {.kind = link_->store.IsWaiting(held.number) ? Kind::kInFlight : Kind::kAsks};
   }
-  Kind kind = KindOf(answer->kind);
-  if (kind == Kind::kDown && link_->commands.ready()) kind = Kind::kRefused;
-  held.runs = kind == Kind::kClaimed;
-  return {.kind = kind,
-          .execution = answer->execution,
-          .status = answer->status,
-          .waited = answer->waited,
-          .answer = answer->answer};
+  ClaimAnswer answer = *found;
+  if (answer.kind == Kind::kRefused && !link_->commands.ready()) answer.kind = Kind::kDown;
+  held.runs = answer.kind == Kind::kClaimed;
+  return answer;
 }
 
 std::optional<Ended> TokenStore::Complete(Held& held, std::string_view written, uint16_t status,
@@ -204,9 +152,7 @@ std::optional<Ended> TokenStore::Complete(Held& held, std::string_view written, 
 }
 
 std::optional<Ended> TokenStore::HowEnded(const Held& held) const {
-  const std::optional<SharedEnded> ended = link_->store.HowEnded(held.number);
-  if (!ended) return std::nullopt;
-  return EndedOf(*ended);
+  return link_->store.HowEnded(held.number);
 }
 
 void TokenStore::Release(Held& held) { link_->store.Release(held.number, {}); }
@@ -216,8 +162,8 @@ void TokenStore::Abandon(Held& held) { link_->store.Abandon(held.number, {}); }
 // What was granted and never told has run nothing.
 void TokenStore::Leave(Held& held) {
   if (held.number == 0) return;
-  const SharedAnswer* const answer = link_->store.Answer(held.number);
-  if (!held.runs && answer != nullptr && answer->kind == SharedAnswer::Kind::kClaimed)
+  const ClaimAnswer* const answer = link_->store.Answer(held.number);
+  if (!held.runs && answer != nullptr && answer->kind == ClaimAnswer::Kind::kClaimed)
     link_->store.Release(held.number, {});
   link_->store.Drop(std::exchange(held.number, 0));
   held.runs = false;

@@ -296,6 +296,28 @@ TEST_F(LaterStoreTest, ALaterAttemptDoesNotRunWhereThoseBeforeItMayHaveRunUnprot
   EXPECT_FALSE(store_.claims.back().of_another_incarnation) << "any process will do";
 }
 
+TEST_F(LaterStoreTest, WhatTheStoreRefusesThoughItIsThereDoesNotRunUnprotected) {
+  store_config_->runs_when_down = true;
+  EXPECT_EQ(TellIn(Kind::kRefused), "503 not-executed");
+}
+
+TEST_F(LaterStoreTest, AKeyNeverRunsUnprotectedAndSoALaterAttemptOfItMay) {
+  store_config_->runs_when_down = later_ = true;
+  domain_.keys.source = config::KeySource::kApp;
+  domain_.keys.records = kDomain + 1;
+  stores_[kDomain + 1] = &store_;
+  auto drive = Attempt();
+  drive->state.token->says = filter::TokenState::Says::kAppKey;
+  drive->head.headers.Add("idempotency-key", "\"k\"");
+  drive->Request("body", 0);
+  GiveWaiter(*drive);
+  drive->Again();
+  EXPECT_FALSE(store_.claims.back().only_if_known);
+  store_.answer = ClaimAnswer{.kind = Kind::kDown};
+  drive->Again();
+  EXPECT_EQ(Told(*drive), "503 not-executed");
+}
+
 TEST_F(LaterStoreTest, TooManyThatGoOnWithoutTheirClientsLetNoneBegin) {
   domain_.max_detached = 1;
   auto first = Running();

@@ -9,7 +9,7 @@
 namespace pillion::idempotency {
 namespace {
 
-using Kind = SharedAnswer::Kind;
+using Kind = ClaimAnswer::Kind;
 using redis::Reply;
 
 constexpr std::array<std::pair<std::string_view, Kind>, 9> kWords = {{
@@ -45,7 +45,7 @@ uint64_t ExecutionNumber(std::string_view id) {
 
 std::optional<ClaimReply> ReadClaimReply(const Reply& reply, const Digest& key, RecordCipher& cipher) {
   ClaimReply read;
-  SharedAnswer& answer = read.answer;
+  ClaimAnswer& answer = read.answer;
   if (reply.is(Reply::Kind::kError)) {
     answer.kind = reply.IsError("OOM") ? Kind::kFull : Kind::kRefused;
     return read;

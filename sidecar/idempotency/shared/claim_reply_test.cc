@@ -10,7 +10,7 @@
 namespace pillion::idempotency {
 namespace {
 
-using Kind = SharedAnswer::Kind;
+using Kind = ClaimAnswer::Kind;
 using redis::Reply;
 
 constexpr Digest kRecord = {{9, 8, 7}};

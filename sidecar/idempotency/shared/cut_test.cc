@@ -83,9 +83,9 @@ TEST_F(CutTest, AnEndThatIsCutAtAnyByteOfItsReplyIsToldAgainAndDone) {
     Settle(*one);
     const Ticket ticket = Begin(*one, token);
     proxy.CutAfter(cut);
-    EXPECT_EQ(Complete(*one, ticket, AnswerOf("kept")), SharedEnded::kLater);
+    EXPECT_EQ(Complete(*one, ticket, AnswerOf("kept")), Ended::kLater);
     EXPECT_EQ(one->Rung(last_number), 1);
-    ASSERT_TRUE(worker.RunUntil([&] { return one->store.HowEnded(ticket) == SharedEnded::kDone; }));
+    ASSERT_TRUE(worker.RunUntil([&] { return one->store.HowEnded(ticket) == Ended::kDone; }));
     EXPECT_EQ(Claim(*two, token).answer.content(), "kept");
     one->store.Drop(ticket);
   }
@@ -96,7 +96,7 @@ TEST_F(CutTest, AReleaseThatIsCutIsToldAgain) {
     const Ticket ticket = Begin(*one, token);
     proxy.CutAfter(token);
     one->store.Release(ticket, {});
-    ASSERT_TRUE(worker.RunUntil([&] { return one->store.HowEnded(ticket) == SharedEnded::kDone; }));
+    ASSERT_TRUE(worker.RunUntil([&] { return one->store.HowEnded(ticket) == Ended::kDone; }));
     RunOne(*two, token);
     one->store.Drop(ticket);
     Settle(*one);
@@ -176,7 +176,7 @@ class Storm : public StoreFixture {
   // True: it is over.
   bool ServeOne(Try& one, Random& random) {
     SharedStore& store = one.sidecar->store;
-    const SharedAnswer* answer = store.Answer(one.ticket);
+    const ClaimAnswer* answer = store.Answer(one.ticket);
     const bool gone = Below(random.Next(), 100) == 0;
     if (answer == nullptr) {
       if (gone) store.Drop(one.ticket);
@@ -287,7 +287,7 @@ TEST_F(CutTest, TheReplyToWhatWasSaidOfARunningExecutionIsNotTakenForThatToItsEn
   }
   const SavedAnswer answer = AnswerOf("answer");
   one->store.Complete(ticket, &answer, 201, {one->bell, ++last_number});
-  EXPECT_NE(AwaitEnd(*one, ticket), SharedEnded::kDone) << "the server has heard nothing of it";
+  EXPECT_NE(AwaitEnd(*one, ticket), Ended::kDone) << "the server has heard nothing of it";
   worker.RunFor(std::chrono::seconds(1));
   EXPECT_EQ(server.Ask({"HGET", KeyNames("orders").Record(Named(1)), "s"}).text, "C");
   one->store.Drop(ticket);

@@ -75,7 +75,7 @@ void Executions::End(Ticket ticket, Ending ending) {
   TellEnd(*execution, By::kSha);
 }
 
-std::optional<SharedEnded> Executions::HowEnded(Ticket ticket) const {
+std::optional<Ended> Executions::HowEnded(Ticket ticket) const {
   const Execution* execution = Find(ticket);
   return execution == nullptr ? std::nullopt : execution->ended;
 }
@@ -307,19 +307,18 @@ void Executions::OnEnd(Execution& execution, const redis::Reply& reply) {
   execution.under_way = false;
   if (execution.end == End::kReleased) {
     if (!reply.is(redis::Reply::Kind::kInteger)) return NotTold(execution, false);
-    return Finish(execution,
-                  reply.integer == 1 || execution.maybe_told ? SharedEnded::kDone : SharedEnded::kGone);
+    return Finish(execution, reply.integer == 1 || execution.maybe_told ? Ended::kDone : Ended::kGone);
   }
-  if (reply.text == "OK") return Finish(execution, SharedEnded::kDone);
-  if (reply.text == "FENCED") return Finish(execution, SharedEnded::kFenced);
+  if (reply.text == "OK") return Finish(execution, Ended::kDone);
+  if (reply.text == "FENCED") return Finish(execution, Ended::kFenced);
   if (reply.text == "ALREADY")
-    return Finish(execution, execution.maybe_told ? SharedEnded::kDone : SharedEnded::kAlready);
+    return Finish(execution, execution.maybe_told ? Ended::kDone : Ended::kAlready);
   if (reply.text != "GONE") return NotTold(execution, false);  // the server would not write
   ++share_.counts.gone;
-  Report(execution, SharedEnded::kGone);
+  Report(execution, Ended::kGone);
   // Its time is not over, so that the server has lost it: it is told anew.
   if (share_.parts.turn.now() >= execution.record_ends || !Say(execution, By::kSha))
-    Finish(execution, SharedEnded::kGone);
+    Finish(execution, Ended::kGone);
 }
 
 void Executions::OnSaid(Execution& execution, const redis::Reply& reply) {
@@ -328,11 +327,11 @@ void Executions::OnSaid(Execution& execution, const redis::Reply& reply) {
   if (reply.text == "OK") {
     ++share_.counts.reasserted;
     execution.lease_ends = std::max(execution.lease_ends, execution.asked + share_.terms.lease);
-    if (ends) Finish(execution, SharedEnded::kDone);
+    if (ends) Finish(execution, Ended::kDone);
   } else if (reply.text == "FENCED") {
-    if (ends) Finish(execution, SharedEnded::kFenced);
+    if (ends) Finish(execution, Ended::kFenced);
   } else if (reply.text == "ALREADY") {
-    if (ends) Finish(execution, execution.maybe_told ? SharedEnded::kDone : SharedEnded::kAlready);
+    if (ends) Finish(execution, execution.maybe_told ? Ended::kDone : Ended::kAlready);
   } else if (ends) {
     NotTold(execution, false);
   }
@@ -342,20 +341,20 @@ void Executions::OnSaid(Execution& execution, const redis::Reply& reply) {
 void Executions::NotTold(Execution& execution, bool maybe) {
   execution.under_way = false;
   execution.maybe_told = execution.maybe_told || maybe;
-  Report(execution, SharedEnded::kLater);
+  Report(execution, Ended::kLater);
 }
 
-void Executions::Report(Execution& execution, SharedEnded ended) {
+void Executions::Report(Execution& execution, Ended ended) {
   execution.ended = ended;
   RingOnce(execution.waiter);
 }
 
-void Executions::Finish(Execution& execution, SharedEnded ended) {
-  if (ended == SharedEnded::kFenced) ++share_.counts.fenced;
+void Executions::Finish(Execution& execution, Ended ended) {
+  if (ended == Ended::kFenced) ++share_.counts.fenced;
   Report(execution, ended);
   execution.state = State::kOver;
   execution.Unlink();
-  const bool tells = execution.end != End::kReleased && ended == SharedEnded::kDone;
+  const bool tells = execution.end != End::kReleased && ended == Ended::kDone;
   if (!tells) {
     if (!execution.held) all_.erase(execution.ticket);
     return;
@@ -383,7 +382,7 @@ void Executions::WorkOffDue() {
     Execution& execution = *alive_.front();
     if (execution.state == State::kEnds && !execution.under_way && now >= execution.lease_ends) {
       ++share_.counts.lost;
-      Finish(execution, SharedEnded::kLater);
+      Finish(execution, Ended::kLater);
       continue;
     }
     PutDue(execution);

@@ -31,15 +31,6 @@
 
 namespace pillion::idempotency {
 
-// How an end was taken by the store.
-enum class SharedEnded : uint8_t {
-  kDone,
-  kGone,     // its record was not there any more: its time is over, or the store has lost it
-  kFenced,   // policy has let another execution begin meanwhile
-  kAlready,  // it has been ended before
-  kLater,    // the store cannot be reached; it is told when it can, unless the lease is over before
-};
-
 struct AgeTag;
 
 struct Execution : ListNode<AgeTag> {
@@ -63,7 +54,7 @@ struct Execution : ListNode<AgeTag> {
   std::string record;  // key
   std::string sealed;
   Waiter waiter;
-  std::optional<SharedEnded> ended;
+  std::optional<Ended> ended;
   time::MonotonicTime lease_ends;
   time::MonotonicTime record_ends;  // about
   time::MonotonicTime due;          // next renewal or trial; kOver: when it is forgotten
@@ -89,7 +80,7 @@ class Executions final : public stream::Runnable {
   };
   // Once, of one that runs; nothing else happens to others.
   void End(Ticket ticket, Ending ending);
-  std::optional<SharedEnded> HowEnded(Ticket ticket) const;
+  std::optional<Ended> HowEnded(Ticket ticket) const;
   // One that runs ends unknown.
   void Drop(Ticket ticket);
   size_t size() const { return all_.size(); }
@@ -123,8 +114,8 @@ class Executions final : public stream::Runnable {
   void OnEnd(Execution& execution, const redis::Reply& reply);
   void OnSaid(Execution& execution, const redis::Reply& reply);
   void NotTold(Execution& execution, bool maybe);
-  void Report(Execution& execution, SharedEnded ended);
-  void Finish(Execution& execution, SharedEnded ended);
+  void Report(Execution& execution, Ended ended);
+  void Finish(Execution& execution, Ended ended);
   void WorkOffDue();
   void Forget(Execution& execution);
   bool Call(Op op, Ticket ticket, const ScriptCall& call);

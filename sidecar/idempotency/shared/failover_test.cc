@@ -137,7 +137,7 @@ TEST_F(FailoverTest, WhatWasLostIsSaidAgainByItsOwner) {
   EXPECT_EQ(Claim(*two, 3).kind, Kind::kUnknown);
   // What the replica had heard of, and not that it was given back: until its lease lapses.
   EXPECT_EQ(Claim(*two, 4).kind, Kind::kInFlight);
-  EXPECT_EQ(Complete(*one, runs, AnswerOf("on the new primary")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, runs, AnswerOf("on the new primary")), Ended::kDone);
   EXPECT_EQ(Claim(*two, 1).answer.content(), "on the new primary");
 }
 
@@ -149,7 +149,7 @@ TEST_F(FailoverTest, ACompletionThatWasLostIsSaidAgainThoughTheClaimWasNot) {
   const Ticket ticket = Begin(*one, 1);
   ASSERT_TRUE(primary->AwaitReplicas(1));
   replica->Ask({"REPLICAOF", "NO", "ONE"});
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("x")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("x")), Ended::kDone);
   FailOver({two.get()});
   EXPECT_EQ(Claim(*two, 1).kind, Kind::kInFlight) << "as far as the new primary knows";
   FailOver({one.get()});
@@ -166,7 +166,7 @@ TEST_F(FailoverTest, WhoWaitsGoesOnWaitingAtTheNewPrimary) {
   ASSERT_TRUE(worker.RunUntil([&] { return two->store.counts().looks >= 2; }));
   ASSERT_TRUE(primary->AwaitReplicas(1));
   FailOver({one.get(), two.get()});
-  EXPECT_EQ(Complete(*one, runs, AnswerOf("x")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, runs, AnswerOf("x")), Ended::kDone);
   const Kind kind = Await(*two, waits).kind;
   // A look that was under way when the connection broke may have been a claim: it is refused, to be sure.
   EXPECT_TRUE(kind == Kind::kReplay || kind == Kind::kRefused) << static_cast<int>(kind);

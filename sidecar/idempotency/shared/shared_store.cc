@@ -10,7 +10,7 @@
 namespace pillion::idempotency {
 namespace {
 
-using Kind = SharedAnswer::Kind;
+using Kind = ClaimAnswer::Kind;
 using By = ScriptCall::By;
 using How = redis::Ended::How;
 
@@ -49,7 +49,7 @@ struct SharedStore::Asked {
   std::string execution;  // its own, if it is granted
   time::MonotonicTime sent;
   uint64_t group = 0;  // whose WAIT confirms it; 0: none yet
-  std::optional<SharedAnswer> answer;
+  std::optional<ClaimAnswer> answer;
 };
 
 SharedStore::SharedStore(const StoreParts& parts, SharedTerms terms, std::shared_ptr<StoreCounts> counts)
@@ -87,7 +87,7 @@ Ticket SharedStore::Claim(const Digest& key, const idempotency::Claim& claim, Wa
   return ticket;
 }
 
-const SharedAnswer* SharedStore::Answer(Ticket ticket) const {
+const ClaimAnswer* SharedStore::Answer(Ticket ticket) const {
   const Asked* asked = Find(ticket);
   return asked == nullptr || !asked->answer ? nullptr : &*asked->answer;
 }
@@ -167,7 +167,7 @@ void SharedStore::Take(const redis::Ended& ended) {
   OnLook(*asked, ended);
 }
 
-SharedAnswer SharedStore::Read(const Asked& asked, const redis::Reply& reply, bool& understood) {
+ClaimAnswer SharedStore::Read(const Asked& asked, const redis::Reply& reply, bool& understood) {
   std::optional<ClaimReply> read = ReadClaimReply(reply, asked.key, *cipher_);
   understood = read.has_value();
   if (!read) return {};
@@ -177,8 +177,10 @@ SharedAnswer SharedStore::Read(const Asked& asked, const redis::Reply& reply, bo
 
 void SharedStore::OnClaim(Asked& asked, const redis::Ended& ended) {
   if (ended.how != How::kReply) return Refuse(asked, ended.how == How::kUnknown);
+  if (ended.reply.is(redis::Reply::Kind::kError))
+    refusal_ = ended.reply.text.substr(0, ended.reply.text.find(' '));
   bool understood = false;
-  SharedAnswer answer = Read(asked, ended.reply, understood);
+  ClaimAnswer answer = Read(asked, ended.reply, understood);
   if (!understood) return Refuse(asked, true);
   if (answer.kind == Kind::kClaimed) return Confirm(asked);
   if (answer.kind == Kind::kInFlight && asked.may_wait && asked.held &&
@@ -212,6 +214,7 @@ void SharedStore::OnWait(uint64_t group, const redis::Ended& ended) {
       Begin(*asked);
     } else {
       ++counts_->unconfirmed;
+      refusal_ = "too few replicas have confirmed";
       Refuse(*asked, true);
     }
   }
@@ -233,6 +236,7 @@ std::unique_ptr<Execution> SharedStore::ExecutionOf(const Asked& asked) const {
 
 // Whoever has dropped it was not told, and runs nothing.
 void SharedStore::Begin(Asked& asked) {
+  refusal_.clear();
   executions_.Begin(ExecutionOf(asked));
   if (!asked.held) executions_.End(asked.ticket, {.how = Execution::End::kReleased});
   Settle(asked, {.kind = Kind::kClaimed, .execution = ExecutionNumber(asked.execution)});
@@ -247,7 +251,7 @@ void SharedStore::Refuse(Asked& asked, bool may_have_claimed) {
   Settle(asked, {.kind = Kind::kRefused});
 }
 
-void SharedStore::Settle(Asked& asked, SharedAnswer answer) {
+void SharedStore::Settle(Asked& asked, ClaimAnswer answer) {
   if (answer.kind == Kind::kDoubt) ++counts_->doubts;
   if (answer.kind == Kind::kRefused || answer.kind == Kind::kFull) ++counts_->refused;
   asked.state = State::kOver;
@@ -279,7 +283,7 @@ void SharedStore::OnLook(Asked& asked, const redis::Ended& ended) {
   const Digest key = asked.key;
   const Digest fingerprint = asked.claim.fingerprint;
   bool understood = false;
-  SharedAnswer answer;
+  ClaimAnswer answer;
   if (ended.how == How::kReply) answer = Read(asked, ended.reply, understood);
   if (answer.kind == Kind::kClaimed) {
     StopWaiting(asked);
@@ -303,7 +307,7 @@ void SharedStore::OnLook(Asked& asked, const redis::Ended& ended) {
     }
     look_outs_.Leave(key, ticket);
     if (one == nullptr) continue;
-    SharedAnswer told = answer;
+    ClaimAnswer told = answer;
     told.waited = true;
     Settle(*one, std::move(told));
   }

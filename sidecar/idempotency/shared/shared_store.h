@@ -77,7 +77,7 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
   // do, and the store is not divided among callers.
   Ticket Claim(const Digest& key, const idempotency::Claim& claim, Waits waits);
   // Null: not yet. Valid until Drop.
-  const SharedAnswer* Answer(Ticket ticket) const;
+  const ClaimAnswer* Answer(Ticket ticket) const;
 
   // Of a ticket that was answered kClaimed, once. `answer` null, or larger than may be stored: only its
   // status is kept.
@@ -85,7 +85,7 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
   void Release(Ticket ticket, Waiter waiter);
   void Abandon(Ticket ticket, Waiter waiter);
   // nullopt: not yet. Valid until Drop; kLater may become another.
-  std::optional<SharedEnded> HowEnded(Ticket ticket) const { return executions_.HowEnded(ticket); }
+  std::optional<Ended> HowEnded(Ticket ticket) const { return executions_.HowEnded(ticket); }
 
   void Drop(Ticket ticket);
 
@@ -96,7 +96,8 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
   // Tickets that are held or under way, and executions, recent ones among them.
   size_t size() const { return asked_.size() + executions_.size(); }
   size_t waiting() const { return look_outs_.waiting(); }
-  const std::string& refusal() const { return executions_.refusal(); }
+  // Why the server, which can be asked, did not take the last claim, or would not begin epochs; "": it did.
+  const std::string& refusal() const { return refusal_.empty() ? executions_.refusal() : refusal_; }
   // Another execution is under way, whose end it waits for.
   bool IsWaiting(Ticket ticket) const;
   std::vector<RecordView> Find(const std::array<uint8_t, 8>& hash) const { return executions_.Find(hash); }
@@ -116,11 +117,11 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
   void OnClaim(Asked& asked, const redis::Ended& ended);
   void OnLook(Asked& asked, const redis::Ended& ended);
   void OnWait(uint64_t group, const redis::Ended& ended);
-  SharedAnswer Read(const Asked& asked, const redis::Reply& reply, bool& understood);
+  ClaimAnswer Read(const Asked& asked, const redis::Reply& reply, bool& understood);
   void Confirm(Asked& asked);
   void Begin(Asked& asked);
   void Refuse(Asked& asked, bool may_have_claimed);
-  void Settle(Asked& asked, SharedAnswer answer);
+  void Settle(Asked& asked, ClaimAnswer answer);
   void StopWaiting(Asked& asked);
   void Look(const Digest& key);
   std::unique_ptr<Execution> ExecutionOf(const Asked& asked) const;
@@ -136,6 +137,7 @@ class SharedStore final : public stream::Runnable, public stream::Flushable {
   absl::flat_hash_map<Ticket, std::unique_ptr<Asked>> asked_;
   Executions executions_;
   LookOuts look_outs_;
+  std::string refusal_;
   Ticket last_ticket_ = 0;
   uint64_t group_ = 1;                                           // of the claims of this turn
   std::vector<Ticket> in_group_;                                 // these claims

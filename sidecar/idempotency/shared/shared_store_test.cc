@@ -39,10 +39,10 @@ TEST_F(SharedStoreTest, WhatOneSidecarRanTheOtherIsToldAgain) {
   const Ticket ticket = Begin(*one, 1);
   const uint64_t execution = one->store.Answer(ticket)->execution;
   EXPECT_EQ(one->Rung(1), 1);
-  EXPECT_EQ(Complete(*one, ticket, answer), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, answer), Ended::kDone);
   EXPECT_EQ(one->Rung(2), 1);
   one->store.Drop(ticket);
-  const SharedAnswer told = Claim(*two, 1);
+  const ClaimAnswer told = Claim(*two, 1);
   ASSERT_EQ(told.kind, Kind::kReplay);
   EXPECT_EQ(told.status, 201);
   EXPECT_EQ(told.execution, execution);
@@ -70,7 +70,7 @@ TEST_F(SharedStoreTest, WhatCannotBeDecryptedIsATombstone) {
   RunOne(*one, 1);
   terms.key = {9};
   const auto other = Start(server);
-  const SharedAnswer told = Claim(*other, 1);
+  const ClaimAnswer told = Claim(*other, 1);
   EXPECT_EQ(told.kind, Kind::kTombstone);
   EXPECT_EQ(told.status, 201);
   EXPECT_EQ(other->store.counts().undecryptable, 1U);
@@ -80,12 +80,12 @@ TEST_F(SharedStoreTest, OfAnAnswerThatIsTooLargeTheStatusIsKept) {
   terms.max_stored_bytes = 1000;
   const auto small = Start(server);
   RunOne(*small, 1, AnswerOf(std::string(2000, 'x'), 503));
-  const SharedAnswer told = Claim(*two, 1);
+  const ClaimAnswer told = Claim(*two, 1);
   EXPECT_EQ(told.kind, Kind::kTombstone);
   EXPECT_EQ(told.status, 503);
   const Ticket ticket = Begin(*one, 2);
   one->store.Complete(ticket, nullptr, 404, {one->bell, 50});
-  EXPECT_EQ(AwaitEnd(*one, ticket), SharedEnded::kDone);
+  EXPECT_EQ(AwaitEnd(*one, ticket), Ended::kDone);
   EXPECT_EQ(one->Rung(50), 1);
   EXPECT_EQ(Claim(*two, 2).status, 404);
 }
@@ -100,14 +100,14 @@ TEST_F(SharedStoreTest, EachWordOfTheStoreIsPassedOn) {
   old.minted = *old.minted + std::chrono::minutes(20);
   EXPECT_EQ(Await(*two, two->store.Claim(Named(2), old, Waits::kNever)).kind, Kind::kBadClock);
   one->store.Abandon(ticket, {one->bell, 60});
-  EXPECT_EQ(AwaitEnd(*one, ticket), SharedEnded::kDone);
+  EXPECT_EQ(AwaitEnd(*one, ticket), Ended::kDone);
   EXPECT_EQ(Claim(*two, 1).kind, Kind::kUnknown);
 }
 
 TEST_F(SharedStoreTest, AReleasedTokenIsFree) {
   const Ticket ticket = Begin(*one, 1);
   one->store.Release(ticket, {one->bell, 60});
-  EXPECT_EQ(AwaitEnd(*one, ticket), SharedEnded::kDone);
+  EXPECT_EQ(AwaitEnd(*one, ticket), Ended::kDone);
   EXPECT_EQ(one->Rung(60), 1);
   RunOne(*two, 1);
 }
@@ -126,9 +126,9 @@ TEST_F(SharedStoreTest, PolicyMayRunAgainWhatIsUnknownAndTheFirstIsFenced) {
   server.Ask({"HSET", KeyNames("orders").Record(Named(1)), "l", "1"});
   runs_again = true;
   const Ticket second = Begin(*two, 1);
-  EXPECT_EQ(Complete(*one, first, AnswerOf("first")), SharedEnded::kFenced);
+  EXPECT_EQ(Complete(*one, first, AnswerOf("first")), Ended::kFenced);
   EXPECT_EQ(one->store.counts().fenced, 1U);
-  EXPECT_EQ(Complete(*two, second, AnswerOf("second")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*two, second, AnswerOf("second")), Ended::kDone);
   EXPECT_EQ(Claim(*one, 1).answer.content(), "second");
 }
 
@@ -142,7 +142,7 @@ TEST_F(SharedStoreTest, AFlushedStoreIsInDoubt) {
 TEST_F(SharedStoreTest, AnExecutionWhoseRecordWasLostIsToldAnew) {
   const Ticket ticket = Begin(*one, 1);
   server.Ask({"FLUSHALL"});
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("healed")), SharedEnded::kGone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("healed")), Ended::kGone);
   ASSERT_TRUE(worker.RunUntil([&] { return one->store.counts().reasserted == 1; }));
   EXPECT_EQ(Claim(*two, 1).answer.content(), "healed");
 }
@@ -162,7 +162,7 @@ TEST_F(SharedStoreTest, LeasesAreRenewedWhileTheirOwnerLives) {
   worker.RunFor(std::chrono::milliseconds(1800));
   EXPECT_EQ(Claim(*two, 1).kind, Kind::kInFlight);
   EXPECT_EQ(Claim(*two, 2).kind, Kind::kInFlight);
-  EXPECT_EQ(Complete(*owner, ticket, AnswerOf("a")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*owner, ticket, AnswerOf("a")), Ended::kDone);
   static_cast<void>(other);
   owner.reset();
   worker.RunFor(std::chrono::milliseconds(1100));
@@ -176,8 +176,8 @@ TEST_F(SharedStoreTest, WhoWaitsIsToldWhenTheOtherHasEnded) {
   ASSERT_TRUE(worker.RunUntil([&] { return two->store.counts().looks >= 2; }));
   EXPECT_EQ(two->store.Answer(waits), nullptr);
   EXPECT_EQ(two->Rung(number), 0);
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("waited for")), SharedEnded::kDone);
-  const SharedAnswer told = Await(*two, waits);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("waited for")), Ended::kDone);
+  const ClaimAnswer told = Await(*two, waits);
   EXPECT_EQ(told.kind, Kind::kReplay);
   EXPECT_EQ(told.answer.content(), "waited for");
   EXPECT_EQ(two->Rung(number), 1);
@@ -190,7 +190,7 @@ TEST_F(SharedStoreTest, WhoWaitsFindsOutByLookingWhereNoMessageComes) {
   const Ticket ticket = Begin(*one, 1);
   const Ticket waits = Ask(*third, 1, Waits::kIfInFlight);
   worker.RunFor(std::chrono::milliseconds(30));
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("found")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("found")), Ended::kDone);
   EXPECT_EQ(Await(*third, waits).answer.content(), "found");
 }
 
@@ -200,7 +200,7 @@ TEST_F(SharedStoreTest, AMessageIsEnough) {
   const Ticket ticket = Begin(*one, 1);
   const Ticket waits = Ask(*third, 1, Waits::kIfInFlight);
   ASSERT_TRUE(worker.RunUntil([&] { return third->store.counts().looks == 1; }));
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("told")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("told")), Ended::kDone);
   EXPECT_EQ(Await(*third, waits).answer.content(), "told");
 }
 
@@ -227,7 +227,7 @@ TEST_F(SharedStoreTest, ListensAgainWhenTheConnectionWasLost) {
   ASSERT_TRUE(worker.RunUntil([&] { return third->store.counts().looks == 1; }));
   server.Ask({"CLIENT", "KILL", "TYPE", "pubsub"});
   ASSERT_TRUE(worker.RunUntil([&] { return third->store.counts().looks == 2; }));
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("told")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("told")), Ended::kDone);
   EXPECT_EQ(Await(*third, waits).answer.content(), "told");
 }
 
@@ -253,7 +253,7 @@ TEST_F(SharedStoreTest, AllWhoWaitAtOneSidecarShareOneLookOut) {
   EXPECT_EQ(two->store.waiting(), 4U);
   EXPECT_EQ(ToString(server.Ask({"PUBSUB", "NUMSUB", KeyNames("orders").Channel(Named(1))})).back(), ']');
   EXPECT_EQ(server.Ask({"PUBSUB", "NUMSUB", KeyNames("orders").Channel(Named(1))}).parts[1].integer, 1);
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("for all")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("for all")), Ended::kDone);
   for (int i = 0; i < 4; ++i)
     EXPECT_EQ(Await(*two, waits[static_cast<size_t>(i)]).answer.content(), "for all");
   EXPECT_EQ(two->store.waiting(), 0U);
@@ -269,7 +269,7 @@ TEST_F(SharedStoreTest, WhenATokenIsReleasedOneOfThoseWhoWaitRunsAndTheOthersWai
   one->store.Release(ticket, {one->bell, 60});
   EXPECT_EQ(Await(*two, first).kind, Kind::kClaimed);
   EXPECT_EQ(two->store.Answer(second), nullptr);
-  EXPECT_EQ(Complete(*two, first, AnswerOf("second try")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*two, first, AnswerOf("second try")), Ended::kDone);
   EXPECT_EQ(Await(*two, second).answer.content(), "second try");
 }
 
@@ -280,7 +280,7 @@ TEST_F(SharedStoreTest, WhoIsGoneWhileHeWaitsIsNotRung) {
   const uint64_t number = last_number - 1;
   ASSERT_TRUE(worker.RunUntil([&] { return two->store.waiting() == 2; }));
   two->store.Drop(first);
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("x")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("x")), Ended::kDone);
   EXPECT_EQ(Await(*two, second).kind, Kind::kReplay);
   EXPECT_EQ(two->Rung(number), 0);
   two->store.Drop(second);
@@ -307,13 +307,13 @@ TEST_F(SharedStoreTest, ScriptsThatTheServerHasForgottenAreToldAgain) {
   ASSERT_EQ(server.Ask({"SCRIPT", "FLUSH"}).text, "OK");
   RunOne(*two, 2);
   ASSERT_EQ(server.Ask({"SCRIPT", "FLUSH"}).text, "OK");
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("x")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("x")), Ended::kDone);
   EXPECT_EQ(Claim(*two, 1).kind, Kind::kReplay);
   EXPECT_GE(two->store.counts().unknown_scripts, 2U);
   const Ticket third = Begin(*one, 3);
   ASSERT_EQ(server.Ask({"SCRIPT", "FLUSH"}).text, "OK");
   one->store.Release(third, {});
-  EXPECT_EQ(AwaitEnd(*one, third), SharedEnded::kDone);
+  EXPECT_EQ(AwaitEnd(*one, third), Ended::kDone);
 }
 
 TEST_F(SharedStoreTest, AFullStoreRefusesClaimsAndTakesEnds) {
@@ -322,7 +322,7 @@ TEST_F(SharedStoreTest, AFullStoreRefusesClaimsAndTakesEnds) {
   server.Ask({"CONFIG", "SET", "maxmemory", "1"});
   EXPECT_EQ(Claim(*two, 3).kind, Kind::kFull);
   EXPECT_EQ(Claim(*two, 1).kind, Kind::kReplay);
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("x")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("x")), Ended::kDone);
   EXPECT_EQ(Claim(*two, 2).kind, Kind::kReplay);
 }
 
@@ -345,20 +345,20 @@ TEST_F(SharedStoreTest, AnEndWhileTheStoreIsDownIsToldWhenItIsBack) {
   const Ticket runs = Begin(*one, 4);
   server.Kill();
   ASSERT_TRUE(worker.RunUntil([&] { return !one->commands.ready(); }));
-  EXPECT_EQ(Complete(*one, completes, AnswerOf("kept")), SharedEnded::kLater);
+  EXPECT_EQ(Complete(*one, completes, AnswerOf("kept")), Ended::kLater);
   EXPECT_EQ(one->Rung(last_number), 1);
   one->store.Release(releases, {});
   one->store.Abandon(abandons, {});
-  EXPECT_EQ(AwaitEnd(*one, releases), SharedEnded::kLater);
+  EXPECT_EQ(AwaitEnd(*one, releases), Ended::kLater);
   server.StartAgain();
   for (const Ticket ticket : {completes, releases, abandons})
-    ASSERT_TRUE(worker.RunUntil([&] { return one->store.HowEnded(ticket) == SharedEnded::kDone; }));
+    ASSERT_TRUE(worker.RunUntil([&] { return one->store.HowEnded(ticket) == Ended::kDone; }));
   EXPECT_EQ(one->Rung(last_number), 1) << "who waited was told already";
   ASSERT_TRUE(worker.RunUntil([&] { return two->commands.ready(); }));
   EXPECT_EQ(Claim(*two, 1).answer.content(), "kept");
   EXPECT_EQ(Claim(*two, 3).kind, Kind::kUnknown);
   EXPECT_EQ(Claim(*two, 4).kind, Kind::kInFlight);
-  EXPECT_EQ(Complete(*one, runs, AnswerOf("went on")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, runs, AnswerOf("went on")), Ended::kDone);
   EXPECT_EQ(Claim(*two, 2).kind, Kind::kDoubt) << "free, and minted before the server came back";
 }
 
@@ -368,7 +368,7 @@ TEST_F(SharedStoreTest, AnEndThatCannotBeToldIsGivenUpWhenTheLeaseIsOver) {
   const Ticket ticket = Begin(*owner, 1);
   server.Kill();
   ASSERT_TRUE(worker.RunUntil([&] { return !owner->commands.ready(); }));
-  EXPECT_EQ(Complete(*owner, ticket, AnswerOf("x")), SharedEnded::kLater);
+  EXPECT_EQ(Complete(*owner, ticket, AnswerOf("x")), Ended::kLater);
   ASSERT_TRUE(worker.RunUntil([&] { return owner->store.counts().lost == 1; }));
   owner->store.Drop(ticket);
   EXPECT_EQ(owner->store.size(), 0U);
@@ -400,13 +400,13 @@ TEST_F(SharedStoreTest, NeedsOnlyTheRightsThatAreNamedHere) {
   const SavedAnswer answer = AnswerOf("x");
   store.Complete(waits, &answer, 200, {});
   ASSERT_TRUE(worker.RunUntil([&] { return store.HowEnded(waits).has_value(); }));
-  EXPECT_EQ(store.HowEnded(waits), SharedEnded::kDone);
+  EXPECT_EQ(store.HowEnded(waits), Ended::kDone);
   const Ticket next = store.Claim(Named(2), ClaimOf(*one), Waits::kNever);
   ASSERT_TRUE(worker.RunUntil([&] { return store.Answer(next) != nullptr; }));
   ASSERT_EQ(store.Answer(next)->kind, Kind::kClaimed);
   store.Release(next, {});
   ASSERT_TRUE(worker.RunUntil([&] { return store.HowEnded(next).has_value(); }));
-  EXPECT_EQ(store.HowEnded(next), SharedEnded::kDone);
+  EXPECT_EQ(store.HowEnded(next), Ended::kDone);
   EXPECT_NE(ToString(server.Ask({"ACL", "LOG"})).find("config"), std::string::npos)
       << "asked for, and not needed";
 }
@@ -453,7 +453,7 @@ TEST_F(SharedStoreTest, WhatIsToldToWhoWaitsForAnotherRequestOfTheSameNameIsNotT
   EXPECT_EQ(Await(*two, first).kind, Kind::kMismatch);
   worker.RunFor(std::chrono::milliseconds(300));
   EXPECT_EQ(two->store.Answer(second), nullptr) << "it is the request that runs";
-  EXPECT_EQ(Complete(*one, ticket, AnswerOf("answer")), SharedEnded::kDone);
+  EXPECT_EQ(Complete(*one, ticket, AnswerOf("answer")), Ended::kDone);
   EXPECT_EQ(Await(*two, second).kind, Kind::kReplay);
 }
 

@@ -19,7 +19,7 @@
 
 namespace pillion::idempotency {
 
-using Kind = SharedAnswer::Kind;
+using Kind = ClaimAnswer::Kind;
 using Waits = SharedStore::Waits;
 
 inline Digest Named(uint64_t number) {
@@ -108,15 +108,15 @@ class StoreFixture : public ::testing::Test {
   Ticket Ask(Sidecar& sidecar, uint64_t token, Waits waits = Waits::kNever, uint64_t print = 1) {
     return sidecar.store.Claim(Named(token), ClaimOf(sidecar, print), waits);
   }
-  SharedAnswer Await(Sidecar& sidecar, Ticket ticket) {
+  ClaimAnswer Await(Sidecar& sidecar, Ticket ticket) {
     EXPECT_TRUE(worker.RunUntil([&] { return sidecar.store.Answer(ticket) != nullptr; }));
-    const SharedAnswer* answer = sidecar.store.Answer(ticket);
-    return answer == nullptr ? SharedAnswer() : *answer;
+    const ClaimAnswer* answer = sidecar.store.Answer(ticket);
+    return answer == nullptr ? ClaimAnswer() : *answer;
   }
   // Asks, and lets go of it again.
-  SharedAnswer Claim(Sidecar& sidecar, uint64_t token, uint64_t print = 1) {
+  ClaimAnswer Claim(Sidecar& sidecar, uint64_t token, uint64_t print = 1) {
     const Ticket ticket = Ask(sidecar, token, Waits::kNever, print);
-    SharedAnswer answer = Await(sidecar, ticket);
+    ClaimAnswer answer = Await(sidecar, ticket);
     EXPECT_NE(answer.kind, Kind::kClaimed);
     sidecar.store.Drop(ticket);
     return answer;
@@ -126,18 +126,18 @@ class StoreFixture : public ::testing::Test {
     EXPECT_EQ(Await(sidecar, ticket).kind, Kind::kClaimed);
     return ticket;
   }
-  std::optional<SharedEnded> AwaitEnd(Sidecar& sidecar, Ticket ticket) {
+  std::optional<Ended> AwaitEnd(Sidecar& sidecar, Ticket ticket) {
     EXPECT_TRUE(worker.RunUntil([&] { return sidecar.store.HowEnded(ticket).has_value(); }));
     return sidecar.store.HowEnded(ticket);
   }
-  std::optional<SharedEnded> Complete(Sidecar& sidecar, Ticket ticket, const SavedAnswer& answer) {
+  std::optional<Ended> Complete(Sidecar& sidecar, Ticket ticket, const SavedAnswer& answer) {
     sidecar.store.Complete(ticket, &answer, answer.status(), {sidecar.bell, ++last_number});
     return AwaitEnd(sidecar, ticket);
   }
   // Claimed, answered, let go of.
   void RunOne(Sidecar& sidecar, uint64_t token, const SavedAnswer& answer = AnswerOf("answer")) {
     const Ticket ticket = Begin(sidecar, token);
-    EXPECT_EQ(Complete(sidecar, ticket, answer), SharedEnded::kDone);
+    EXPECT_EQ(Complete(sidecar, ticket, answer), Ended::kDone);
     sidecar.store.Drop(ticket);
   }
 

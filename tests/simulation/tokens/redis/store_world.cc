@@ -10,10 +10,10 @@
 namespace pillion::simulation::tokens {
 namespace {
 
+using idempotency::ClaimAnswer;
 using idempotency::DomainTime;
+using idempotency::Ended;
 using idempotency::ScriptName;
-using idempotency::SharedAnswer;
-using idempotency::SharedEnded;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Trouble = StoreTrouble::Kind;
@@ -32,8 +32,10 @@ constexpr auto kHostsBegin = milliseconds(200);
 // What an end has to be told again, and how long others are kept, is over then.
 constexpr auto kRest = seconds(8);
 
-constexpr const char* kAnswers[] = {"claimed", "replay",    "tombstone", "in flight", "unknown", "mismatch",
-                                    "expired", "bad clock", "doubt",     "full",      "refused"};
+// "": no store says so.
+constexpr std::array<const char*, idempotency::ClaimAnswer::kKinds> kAnswers = {
+    "claimed", "replay",    "tombstone", "", "in flight", "", "unknown", "mismatch",
+    "expired", "bad clock", "full",      "", "doubt",     "", "refused"};
 constexpr const char* kEnds[] = {"done", "gone", "fenced", "already", "later"};
 
 idempotency::Digest DrawDigest(Random& random) {
@@ -305,7 +307,7 @@ void StoreWorld::WorkOff(size_t number) {
   idempotency::SharedStore& store = hosts_[host]->store();
   const time::MonotonicTime now = clock_.Now();
   if (attempt.state == Attempt::State::kClaims) {
-    const SharedAnswer* answer = store.Answer(attempt.ticket);
+    const ClaimAnswer* answer = store.Answer(attempt.ticket);
     if (rung_[host].erase(number) != 0 && answer != nullptr) return TakeAnswer(number, *answer);
     if (now >= attempt.leaves) {
       Note("attempt " + std::to_string(number) + " leaves");
@@ -323,7 +325,7 @@ void StoreWorld::WorkOff(size_t number) {
   } else if (attempt.state == Attempt::State::kRuns) {
     if (now >= attempt.due) End(number);
   } else {
-    const std::optional<SharedEnded> ended = store.HowEnded(attempt.ticket);
+    const std::optional<Ended> ended = store.HowEnded(attempt.ticket);
     if (rung_[host].erase(number) != 0 && ended) return TakeEnd(number, *ended);
     if (now > std::max(attempt.since, hosts_[host]->paused_until()) + kEndBound) {
       Wrong("I9: an end is not reported");
@@ -332,7 +334,7 @@ void StoreWorld::WorkOff(size_t number) {
   }
 }
 
-void StoreWorld::TakeAnswer(size_t number, const SharedAnswer& answer) {
+void StoreWorld::TakeAnswer(size_t number, const ClaimAnswer& answer) {
   const StoreAttempt& planned = schedule_.attempts[number];
   Token& token = tokens_[planned.token];
   Note("attempt " + std::to_string(number) + ": " + kAnswers[static_cast<size_t>(answer.kind)] +
@@ -349,7 +351,7 @@ void StoreWorld::TakeAnswer(size_t number, const SharedAnswer& answer) {
   Finish(number);
 }
 
-void StoreWorld::CheckReplay(const SharedAnswer& answer, const Token& token, size_t number) {
+void StoreWorld::CheckReplay(const ClaimAnswer& answer, const Token& token, size_t number) {
   const auto found = ran_.find(answer.execution);
   if (found == ran_.end() || &tokens_[found->second.token] != &token || !found->second.ended)
     return Wrong("I2: is told the answer of an execution that has given none");
@@ -362,7 +364,7 @@ void StoreWorld::CheckReplay(const SharedAnswer& answer, const Token& token, siz
     Wrong("I2: is told another answer");
 }
 
-void StoreWorld::Run(size_t number, const SharedAnswer& answer) {
+void StoreWorld::Run(size_t number, const ClaimAnswer& answer) {
   const StoreAttempt& planned = schedule_.attempts[number];
   const StoreToken& of = schedule_.tokens[planned.token];
   Token& token = tokens_[planned.token];
@@ -414,13 +416,13 @@ void StoreWorld::End(size_t number) {
   Note("attempt " + std::to_string(number) + " has run");
 }
 
-void StoreWorld::TakeEnd(size_t number, SharedEnded ended) {
+void StoreWorld::TakeEnd(size_t number, Ended ended) {
   Note("attempt " + std::to_string(number) + " ends: " + kEnds[static_cast<size_t>(ended)]);
   ++result_.ends[static_cast<size_t>(ended)];
   Mix(number * 16 + 11 + static_cast<uint64_t>(ended));
-  if (ended == SharedEnded::kFenced && !schedule_.runs_again && ran_[attempts_[number].execution].counts)
+  if (ended == Ended::kFenced && !schedule_.runs_again && ran_[attempts_[number].execution].counts)
     Wrong("I5: fenced, and no policy lets another run");
-  if (ended == SharedEnded::kAlready) Wrong("I5: somebody else has ended it");
+  if (ended == Ended::kAlready) Wrong("I5: somebody else has ended it");
   Finish(number);
 }
 
@@ -546,7 +548,9 @@ void StoreResult::Add(const StoreResult& other) {
 
 std::string StoreResult::Tell() const {
   std::string text = std::to_string(executions) + " executions, " + std::to_string(claims) + " claims (";
-  for (size_t i = 0; i < answers.size(); ++i) text += std::to_string(answers[i]) + " " + kAnswers[i] + ", ";
+  for (size_t i = 0; i < answers.size(); ++i) {
+    if (*kAnswers[i] != '\0') text += std::to_string(answers[i]) + " " + kAnswers[i] + ", ";
+  }
   text.resize(text.size() - 2);
   text += "), ends (";
   for (size_t i = 0; i < ends.size(); ++i) text += std::to_string(ends[i]) + " " + kEnds[i] + ", ";

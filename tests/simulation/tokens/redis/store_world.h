@@ -36,10 +36,10 @@ namespace pillion::simulation::tokens {
 struct StoreResult {
   std::vector<std::string> wrong;  // empty: a good schedule
   uint64_t executions = 0;
-  uint64_t claims = 0;                    // answered
-  std::array<uint64_t, 11> answers = {};  // by SharedAnswer::Kind
-  std::array<uint64_t, 5> ends = {};      // by SharedEnded
-  uint64_t history = 0;                   // of what was told, and when: equal for two runs of one schedule
+  uint64_t claims = 0;  // answered
+  std::array<uint64_t, idempotency::ClaimAnswer::kKinds> answers = {};
+  std::array<uint64_t, 5> ends = {};  // by Ended
+  uint64_t history = 0;               // of what was told, and when: equal for two runs of one schedule
   void Add(const StoreResult& other);
   std::string Tell() const;
 };
@@ -54,7 +54,7 @@ class StoreWorld {
   StoreResult Play();
 
  private:
-  using Kind = idempotency::SharedAnswer::Kind;
+  using Kind = idempotency::ClaimAnswer::Kind;
   // The guard of one request, which lives and dies with its host's process.
   struct Attempt {
     enum class State : uint8_t { kPlanned, kComes, kClaims, kRuns, kEnds, kOver };
@@ -104,13 +104,13 @@ class StoreWorld {
   // All guards from time to time: one that nobody rings finds out that it waits for too long.
   void Patrol();
   void WorkOff(size_t number);
-  void TakeAnswer(size_t number, const idempotency::SharedAnswer& answer);
-  void Run(size_t number, const idempotency::SharedAnswer& answer);
+  void TakeAnswer(size_t number, const idempotency::ClaimAnswer& answer);
+  void Run(size_t number, const idempotency::ClaimAnswer& answer);
   void End(size_t number);
-  void TakeEnd(size_t number, idempotency::SharedEnded ended);
+  void TakeEnd(size_t number, idempotency::Ended ended);
   void Finish(size_t number);
   void SeeScript(const RedisModel::Ran& ran);
-  void CheckReplay(const idempotency::SharedAnswer& answer, const Token& token, size_t number);
+  void CheckReplay(const idempotency::ClaimAnswer& answer, const Token& token, size_t number);
   void CheckEnd();
   void Wrong(std::string what);
   void Note(const std::string& what);
