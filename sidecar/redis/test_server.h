@@ -60,7 +60,6 @@ class TestServer {
   void Resume();
   // Until so many replicas are connected, and have what it has, a key of its own among it.
   bool AwaitReplicas(int count);
-  const std::string& folder() const { return folder_; }
 
  private:
   bool Start();
