@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,11 +14,17 @@ namespace pillion {
 
 inline constexpr std::string_view kHexDigits = "0123456789abcdef";
 
+inline constexpr std::array<std::array<char, 2>, 256> kHexPairs = [] {
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (size_t i = 0; i < pairs.size(); ++i) pairs[i] = {kHexDigits[i >> 4], kHexDigits[i & 15]};
+  return pairs;
+}();
+
 // Two digits of each byte; what stands behind them.
 inline char* WriteHex(std::span<const uint8_t> bytes, char* out) {
   for (const uint8_t byte : bytes) {
-    *out++ = kHexDigits[byte >> 4];
-    *out++ = kHexDigits[byte & 15];
+    std::memcpy(out, kHexPairs[byte].data(), 2);
+    out += 2;
   }
   return out;
 }
@@ -35,36 +42,44 @@ inline std::string ToHex(std::span<const uint8_t> bytes) {
   return text;
 }
 
-// What digits of either case stand for; else kNoHexDigit, whose upper half no digit has.
+// What digits stand for; else kNoHexDigit, whose upper half no digit has.
 inline constexpr uint8_t kNoHexDigit = 0xFF;
-inline constexpr std::array<uint8_t, 256> kHexValues = [] {
-  std::array<uint8_t, 256> values{};
+using HexValues = std::array<uint8_t, 256>;
+constexpr HexValues MakeHexValues(bool upper_too) {
+  HexValues values{};
   values.fill(kNoHexDigit);
   for (size_t i = 0; i < kHexDigits.size(); ++i) {
     const auto digit = static_cast<unsigned char>(kHexDigits[i]);
     values[digit] = static_cast<uint8_t>(i);
-    if (digit >= 'a') values[digit - 'a' + 'A'] = static_cast<uint8_t>(i);
+    if (upper_too && digit >= 'a') values[digit - 'a' + 'A'] = static_cast<uint8_t>(i);
   }
   return values;
-}();
+}
+inline constexpr HexValues kHexValues = MakeHexValues(true);  // of either case
+inline constexpr HexValues kLowerHexValues = MakeHexValues(false);
+
 // Of two digits; above 255: they are none.
-inline unsigned HexByte(const char* digits) {
-  const unsigned high = kHexValues[static_cast<unsigned char>(digits[0])];
-  const unsigned low = kHexValues[static_cast<unsigned char>(digits[1])];
+inline unsigned HexByte(const char* digits, const HexValues& values = kHexValues) {
+  const unsigned high = values[static_cast<unsigned char>(digits[0])];
+  const unsigned low = values[static_cast<unsigned char>(digits[1])];
   return high << 4 | low | (low & 0x80) << 1;
+}
+
+// As many bytes as there is room for, of twice as many digits. False: there are others among these; the bytes
+// are undefined then.
+inline bool ReadHex(const char* digits, std::span<uint8_t> bytes, const HexValues& values = kHexValues) {
+  unsigned all = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const unsigned byte = HexByte(digits + 2 * i, values);
+    all |= byte;
+    bytes[i] = static_cast<uint8_t>(byte);
+  }
+  return all <= 0xFF;
 }
 
 // False: it is not exactly as many digits, in lower case, as `bytes` has. They are undefined then.
 inline bool ParseHex(std::string_view text, std::span<uint8_t> bytes) {
-  if (text.size() != 2 * bytes.size()) return false;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    const char* const digits = text.data() + 2 * i;
-    const unsigned byte = HexByte(digits);
-    const auto upper = [](char c) { return c >= 'A' && c <= 'F'; };
-    if (byte > 0xFF || upper(digits[0]) || upper(digits[1])) return false;
-    bytes[i] = static_cast<uint8_t>(byte);
-  }
-  return true;
+  return text.size() == 2 * bytes.size() && ReadHex(text.data(), bytes, kLowerHexValues);
 }
 
 }  // namespace pillion

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "sidecar/base/recycled.h"
 
@@ -87,6 +88,13 @@ void SliceQueue::AppendCopy(std::string_view bytes) {
 }
 
 size_t SliceQueue::MoveFrom(SliceQueue& from, size_t max_bytes) {
+  // The usual case: one piece, and nobody has any before it.
+  if (empty() && from.bytes_ <= max_bytes && from.slice_count() == 1) {
+    slices_.push_back(std::move(from.slices_[from.head_]));
+    bytes_ = std::exchange(from.bytes_, 0);
+    from.DropEmptyHead();
+    return bytes_;
+  }
   size_t moved = 0;
   while (moved < max_bytes && !from.empty()) {
     Slice& front = from.slices_[from.head_];

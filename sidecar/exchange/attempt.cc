@@ -227,7 +227,7 @@ Next Attempt::SendHead() {
   for (size_t i = 0; i < order_.env.filters.always; ++i) {
     http::ResponseHead unused;
     SliceQueue no_body;
-    order_.env.filters.all[i]->OnAttemptHead({order_.listener.config->http, nullptr, head,
+    order_.env.filters.all[i].filter->OnAttemptHead({order_.listener.config->http, nullptr, head,
                                               order_.filter_state, order_.env.random, unused, no_body});
   }
   if (order_.deadline != time::MonotonicTime()) TellDeadline();

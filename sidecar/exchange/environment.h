@@ -81,15 +81,17 @@ class RouteScope : public LocalCounted {
 class ListenerScope : public LocalCounted {
  public:
   ListenerScope(std::shared_ptr<const config::HttpServer> listener, LocalRef<RouteScope> routes,
-                telemetry::Shard& stats)
+                const Environment& env)
       : config(std::move(listener)),
         routes(std::move(routes)),
-        unrouted(stats.Route({config->name, "", ""})) {}
+        filters(filter::FiltersOf(env.filters, config->http)),
+        unrouted(env.stats.Route({config->name, "", ""})) {}
   std::shared_ptr<const config::HttpServer> config;
   LocalRef<RouteScope> routes;
-  telemetry::RouteStats& unrouted;  // requests that matched nothing
-  bool of_side_calls = false;       // of our own, which no client has made
-  bool tried_once = false;          // no attempt follows the first, whatever it came to
+  const std::vector<const filter::Filter*> filters;  // that requests pass; the environment's
+  telemetry::RouteStats& unrouted;                   // requests that matched nothing
+  bool of_side_calls = false;                        // of our own, which no client has made
+  bool tried_once = false;                           // no attempt follows the first, whatever it came to
 };
 
 }  // namespace pillion::exchange

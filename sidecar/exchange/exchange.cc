@@ -280,7 +280,6 @@ Next Exchange::RequestFilters() {
     if (filter_state_.wait->until > env_.turn.now()) return Next::kWait;
   }
   const bool configured = listener_->config->http.filters != nullptr;
-  const size_t count = configured ? env_.filters.all.size() : env_.filters.always;
   filter::Refusal refusal;
   std::optional<filter::StickySession> session;
   std::optional<filter::Caller> caller;
@@ -289,8 +288,8 @@ Next Exchange::RequestFilters() {
                                   client_->security(), refusal, session});
   }
   const filter::RequestView view = FilterView(configured ? &*caller : nullptr);
-  while (next_filter_ < count) {
-    const filter::Decision decision = env_.filters.all[next_filter_++]->OnRequestHead(view);
+  while (next_filter_ < listener_->filters.size()) {
+    const filter::Decision decision = listener_->filters[next_filter_++]->OnRequestHead(view);
     if (session) {
       leads_ = std::make_unique<Leads>();
       leads_->session = std::exchange(session, std::nullopt);
@@ -527,8 +526,7 @@ bool Exchange::StripResponse(http::ResponseHead& head) {
     if (http::ResponseHasNoContent(client_->request().method, head.status)) local_body_.Clear();
     return true;
   }
-  head.headers.Remove(http::Known::kPillionDedup);
-  head.headers.Remove(http::Known::kPillionOther);
+  head.headers.RemoveAny({http::Known::kPillionDedup, http::Known::kPillionOther});
   TakeOrigin(head);
   // Which of the protocols that were asked for the app has chosen (RFC 9110 section 7.8).
   if (head.status == 101 && head.upgrade.empty())

@@ -228,8 +228,7 @@ void Exchange::PassInformational() {
   while (attempt_->stream()->TakeInformational(head)) {
     if (client_->request().version == http::Version::kHttp10) continue;
     DropOutcome(head.headers);
-    head.headers.Remove(http::Known::kPillionDedup);
-    head.headers.Remove(http::Known::kPillionOther);
+    head.headers.RemoveAny({http::Known::kPillionDedup, http::Known::kPillionOther});
     TakeOrigin(head);
     if (!http::RemoveHopByHop(head.headers)) continue;  // a 1xx may be left out
     if (from_peer_) head.headers.Set(http::Known::kPillionOrigin, DescribeOrigin(head));

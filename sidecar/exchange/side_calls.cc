@@ -22,7 +22,7 @@ void SideCalls::Begin(std::string_view cluster, std::unique_ptr<stream::ClientSt
     listener->http.generate_request_id = false;
     LocalRef<RouteScope> routes(
         new RouteScope(*listener, std::make_shared<route::RouteIndex>(table), env_.stats));
-    LocalRef<ListenerScope> scope(new ListenerScope(listener, routes, env_.stats));
+    LocalRef<ListenerScope> scope(new ListenerScope(listener, routes, env_));
     scope->of_side_calls = true;
     scope->tried_once = rules_.tried_once;
     found = scopes_.emplace(std::string(cluster), scope).first;

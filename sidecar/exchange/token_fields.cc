@@ -7,9 +7,18 @@
 #include "sidecar/idempotency/hello.h"
 
 namespace pillion::exchange {
+namespace {
+
+using http::Known;
+
+constexpr http::KnownSet kOfRequests = {Known::kPillionToken, Known::kPillionAttempt, Known::kPillionFirst,
+                                        Known::kPillionDomain};
+// Of answers, and of other versions.
+constexpr http::KnownSet kOfNobody = {Known::kPillionDedup, Known::kPillionOther};
+
+}  // namespace
 
 std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
-  using http::Known;
   std::unique_ptr<filter::TokenState> state;
   if (const auto token = headers.Find(Known::kPillionToken)) {
     state = std::make_unique<filter::TokenState>();
@@ -27,13 +36,11 @@ std::unique_ptr<filter::TokenState> TakeTokenFields(http::HeaderList& headers) {
     }
   }
   RemoveTokenFields(headers);
-  headers.Remove(Known::kPillionDedup);  // of answers only
-  headers.Remove(Known::kPillionOther);
+  headers.RemoveAny(kOfNobody);
   return state;
 }
 
 void WriteTokenFields(const filter::TokenState& state, uint32_t attempt, http::HeaderList& headers) {
-  using http::Known;
   if (state.minted) {
     const idempotency::Token::Text token = state.minted->text();
     headers.Add(Known::kPillionToken, {token.data(), token.size()});
@@ -48,11 +55,6 @@ void WriteTokenFields(const filter::TokenState& state, uint32_t attempt, http::H
     headers.Add(Known::kPillionFirst, idempotency::ToHex(*state.process));
 }
 
-void RemoveTokenFields(http::HeaderList& headers) {
-  using http::Known;
-  for (const Known known :
-       {Known::kPillionToken, Known::kPillionAttempt, Known::kPillionFirst, Known::kPillionDomain})
-    headers.Remove(known);
-}
+void RemoveTokenFields(http::HeaderList& headers) { headers.RemoveAny(kOfRequests); }
 
 }  // namespace pillion::exchange

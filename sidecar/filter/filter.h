@@ -27,6 +27,7 @@
 #include "sidecar/base/random.h"
 #include "sidecar/base/request_error.h"
 #include "sidecar/base/slice.h"
+#include "sidecar/config/filters.h"
 #include "sidecar/config/listener.h"
 #include "sidecar/config/tokens.h"
 #include "sidecar/filter/sticky_session.h"
@@ -225,12 +226,18 @@ class Filter {
   virtual void OnAttemptHead(const RequestView&) const {}
 };
 
-// In the order in which they run; the first `always` of them see every request, the others those of
-// listeners that have filters configured.
+// In the order in which they run; the first `always` of them see every request, the others those of listeners
+// that have a filter of their kind.
 struct FilterList {
-  std::vector<std::unique_ptr<const Filter>> all;
+  struct Entry {
+    std::optional<config::FilterKind> kind;  // none: it sees every request
+    std::unique_ptr<const Filter> filter;
+  };
+  std::vector<Entry> all;
   size_t always = 0;
 };
+// Those that requests of such a listener pass. They live as long as the list.
+std::vector<const Filter*> FiltersOf(const FilterList& list, const config::HttpOptions& http);
 
 }  // namespace pillion::filter
 

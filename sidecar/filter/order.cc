@@ -1,5 +1,10 @@
 #include "sidecar/filter/order.h"
 
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "sidecar/config/filters.h"
 #include "sidecar/filters/cors/cors.h"
 #include "sidecar/filters/fault/fault.h"
 #include "sidecar/filters/grpc_http1_bridge/grpc_http1_bridge.h"
@@ -16,32 +21,35 @@ namespace pillion::filter {
 
 FilterList MakeFilters(const idempotency::WorkerStores& stores) {
   FilterList list;
-  auto& filters = list.all;
+  using config::FilterKind;
+  const auto add = [&list](std::optional<FilterKind> kind, std::unique_ptr<const Filter> filter) {
+    list.all.push_back({kind, std::move(filter)});
+  };
   // First: everything after it, and every log line, names the request by this id.
-  filters.push_back(std::make_unique<filters::RequestId>());
+  add(std::nullopt, std::make_unique<filters::RequestId>());
   // Before anything that may answer, so that refused requests have a span too.
-  filters.push_back(std::make_unique<filters::Tracing>());
-  list.always = filters.size();
+  add(std::nullopt, std::make_unique<filters::Tracing>());
+  list.always = list.all.size();
   // Before what changes the message: a preflight is answered as it came, and every answer, of whatever filter
   // or server, gets its leave.
-  filters.push_back(std::make_unique<filters::Cors>());
+  add(FilterKind::kCors, std::make_unique<filters::Cors>());
   // Before what costs more than a look: bodies that are held, bytes that are translated.
-  filters.push_back(std::make_unique<filters::LocalRateLimit>());
+  add(FilterKind::kLocalRateLimit, std::make_unique<filters::LocalRateLimit>());
   // The next three make gRPC of what is none. No request is two of them: each goes by the content type, and
   // the transcoder leaves alone what is gRPC by then.
-  filters.push_back(std::make_unique<filters::GrpcWeb>());
-  filters.push_back(std::make_unique<filters::GrpcHttp1Bridge>());
-  filters.push_back(std::make_unique<filters::JsonTranscoder>());
+  add(FilterKind::kGrpcWeb, std::make_unique<filters::GrpcWeb>());
+  add(FilterKind::kGrpcHttp1Bridge, std::make_unique<filters::GrpcHttp1Bridge>());
+  add(FilterKind::kJsonTranscoder, std::make_unique<filters::JsonTranscoder>());
   // Behind what translates: it plays the part of what is called, and its answers are translated like the
   // other's.
-  filters.push_back(std::make_unique<filters::Fault>());
+  add(FilterKind::kFault, std::make_unique<filters::Fault>());
   // Behind what may have the route matched again, for it goes by the route, and what answers by itself, which
   // needs no endpoint.
-  filters.push_back(std::make_unique<filters::StatefulSession>());
+  add(FilterKind::kStatefulSession, std::make_unique<filters::StatefulSession>());
   // Behind all that may refuse, wait or change the request: what it lets pass runs, and its record says so.
-  filters.push_back(std::make_unique<filters::Idempotency>(stores));
+  add(FilterKind::kIdempotency, std::make_unique<filters::Idempotency>(stores));
   // Last: it takes gRPC apart, also what the others have made, for a server that speaks none.
-  filters.push_back(std::make_unique<filters::GrpcHttp1ReverseBridge>());
+  add(FilterKind::kGrpcHttp1ReverseBridge, std::make_unique<filters::GrpcHttp1ReverseBridge>());
   return list;
 }
 

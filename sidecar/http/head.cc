@@ -284,10 +284,7 @@ bool RemoveNamed(HeaderList& headers) {
 
 bool RemoveHopByHop(HeaderList& headers) {
   if (headers.Has(Known::kConnection) && !RemoveNamed(headers)) return false;
-  headers.Remove(Known::kKeepAlive);
-  headers.Remove(Known::kProxyConnection);
-  headers.Remove(Known::kUpgrade);
-  headers.Remove(Known::kHttp2Settings);
+  headers.RemoveAny({Known::kKeepAlive, Known::kProxyConnection, Known::kUpgrade, Known::kHttp2Settings});
   if (!headers.Has(Known::kTe)) return true;
   bool trailers = false;
   for (size_t i = 0; i < headers.size(); ++i) {

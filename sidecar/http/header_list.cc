@@ -181,6 +181,12 @@ size_t HeaderList::Remove(Known known) {
   return before - fields_.size();
 }
 
+void HeaderList::RemovePresent(uint64_t bits) {
+  std::erase_if(fields_,
+                [bits](const Entry& e) { return (bits >> static_cast<unsigned>(e.known) & 1) != 0; });
+  present_ &= ~bits;
+}
+
 size_t HeaderList::Remove(std::string_view name) {
   const Known known = Lookup(name);
   if (IsOne(known)) return Remove(known);

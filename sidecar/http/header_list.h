@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -64,6 +65,18 @@ enum class Known : uint8_t {
   kCount,
 };
 
+// Several of them, looked for at once. Not kOther.
+class KnownSet {
+ public:
+  constexpr KnownSet(std::initializer_list<Known> all) {
+    for (const Known known : all) bits_ |= uint64_t{1} << static_cast<unsigned>(known);
+  }
+  constexpr uint64_t bits() const { return bits_; }
+
+ private:
+  uint64_t bits_ = 0;
+};
+
 // kOther when the name is not one of them. ASCII case does not matter.
 Known Lookup(std::string_view name);
 // The lower-case name; "" for kOther, kPillionOther and kCount.
@@ -94,6 +107,10 @@ class HeaderList {
   std::optional<std::string_view> Find(Known known) const;
   std::optional<std::string_view> Find(std::string_view name) const;
   bool Has(Known known) const { return (present_ >> static_cast<unsigned>(known) & 1) != 0; }
+  bool HasAny(KnownSet set) const { return (present_ & set.bits()) != 0; }
+  void RemoveAny(KnownSet set) {
+    if (HasAny(set)) RemovePresent(set.bits());
+  }
   // Return how many were removed.
   size_t Remove(Known known);
   size_t Remove(std::string_view name);
@@ -123,6 +140,7 @@ class HeaderList {
     uint16_t name_size;
     Known known;
   };
+  void RemovePresent(uint64_t bits);
   std::string_view NameAt(const Entry& e) const { return {text_.data() + e.name_at, e.name_size}; }
   std::string_view ValueAt(const Entry& e) const { return {text_.data() + e.value_at, e.value_size}; }
   std::string text_;

@@ -54,6 +54,27 @@ TEST(HeaderList, OtherInternalFieldsAreFoundByTheirNamesAndRemovedTogether) {
   EXPECT_EQ(list.size(), 1u);
 }
 
+TEST(HeaderList, SeveralAreFoundAndRemovedAtOnceAndNoOthers) {
+  HeaderList headers;
+  headers.Add("Via", "1.1 a");
+  headers.Add("Upgrade", "h2c");
+  headers.Add("X-Other", "1");
+  headers.Add("Keep-Alive", "1");
+  headers.Add("upgrade", "websocket");
+  constexpr KnownSet kSet = {Known::kUpgrade, Known::kKeepAlive, Known::kTe};
+  EXPECT_FALSE(headers.HasAny({Known::kTe, Known::kCookie}));
+  headers.RemoveAny({Known::kTe, Known::kCookie});
+  EXPECT_EQ(headers.size(), 5U);
+  EXPECT_TRUE(headers.HasAny(kSet));
+  headers.RemoveAny(kSet);
+  EXPECT_FALSE(headers.HasAny(kSet));
+  ASSERT_EQ(headers.size(), 2U);
+  EXPECT_EQ(headers[0].value, "1.1 a");
+  EXPECT_EQ(headers[1].name, "X-Other");
+  EXPECT_TRUE(headers.Has(Known::kVia));
+  EXPECT_FALSE(headers.Find(Known::kUpgrade));
+}
+
 TEST(HeaderList, SpansAndAddedFieldsLiveTogether) {
   HeaderList list;
   const std::string_view text = "Host: a\r\nX-One:  two\r\n\r\n";

@@ -14,14 +14,14 @@ namespace pillion::idempotency {
 
 class Bell {
  public:
-  // `wake`: called on any thread, when numbers are here and none were before. It must not ring.
-  explicit Bell(std::function<void()> wake) : wake_(std::move(wake)) {}
-  void Ring(uint64_t number) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!wake_) return;
-    rung_.push_back(number);
-    if (rung_.size() == 1) wake_();
-  }
+  // `wake`: called on any thread, when numbers are here and none were before; `wake_here` in its place on the
+  // worker's own, by RingHere. Neither may ring.
+  explicit Bell(std::function<void()> wake) : Bell(wake, wake) {}
+  Bell(std::function<void()> wake, std::function<void()> wake_here)
+      : wake_(std::move(wake)), wake_here_(std::move(wake_here)) {}
+  void Ring(uint64_t number) { Ring(number, wake_); }
+  // Its worker, which need not leave its turn to hear it.
+  void RingHere(uint64_t number) { Ring(number, wake_here_); }
   // Its worker: whom to wake. A number may have been given up since.
   std::vector<uint64_t> Take() {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -30,13 +30,21 @@ class Bell {
   // Its worker is gone.
   void Silence() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    wake_ = nullptr;
+    wake_ = wake_here_ = nullptr;
     rung_.clear();
   }
 
  private:
+  void Ring(uint64_t number, const std::function<void()>& wake) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!wake) return;
+    rung_.push_back(number);
+    if (rung_.size() == 1) wake();
+  }
+
   std::mutex mutex_;
   std::function<void()> wake_;
+  std::function<void()> wake_here_;
   std::vector<uint64_t> rung_;
 };
 

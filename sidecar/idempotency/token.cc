@@ -6,8 +6,13 @@
 namespace pillion::idempotency {
 namespace {
 
-// Behind which bytes a hyphen stands.
-constexpr bool HyphenAfter(size_t byte) { return byte == 3 || byte == 5 || byte == 7 || byte == 9; }
+// Its groups of bytes, with a hyphen between each two of them (RFC 9562 section 4).
+struct Group {
+  size_t first;
+  size_t bytes;
+  size_t text;  // where it begins
+};
+constexpr std::array<Group, 5> kGroups = {{{0, 4, 0}, {4, 2, 9}, {6, 2, 14}, {8, 2, 19}, {10, 6, 24}}};
 
 }  // namespace
 
@@ -27,13 +32,9 @@ Token Token::Mint(DomainTime now, Random& random) {
 std::optional<Token> Token::Parse(std::string_view text) {
   if (text.size() != kTextBytes) return std::nullopt;
   Token token;
-  size_t at = 0;
-  for (size_t i = 0; i < token.bytes_.size(); ++i) {
-    const unsigned byte = HexByte(text.data() + at);
-    if (byte > 0xFF) return std::nullopt;
-    token.bytes_[i] = static_cast<uint8_t>(byte);
-    at += 2;
-    if (HyphenAfter(i) && text[at++] != '-') return std::nullopt;
+  for (const Group& group : kGroups) {
+    if (group.text != 0 && text[group.text - 1] != '-') return std::nullopt;
+    if (!ReadHex(text.data() + group.text, {&token.bytes_[group.first], group.bytes})) return std::nullopt;
   }
   if (token.bytes_[6] >> 4 != 7 || token.bytes_[8] >> 6 != 2) return std::nullopt;
   return token;
@@ -41,10 +42,9 @@ std::optional<Token> Token::Parse(std::string_view text) {
 
 Token::Text Token::text() const {
   Text text;
-  char* out = text.data();
-  for (size_t i = 0; i < bytes_.size(); ++i) {
-    out = WriteHex({&bytes_[i], 1}, out);
-    if (HyphenAfter(i)) *out++ = '-';
+  for (const Group& group : kGroups) {
+    if (group.text != 0) text[group.text - 1] = '-';
+    WriteHex({&bytes_[group.first], group.bytes}, text.data() + group.text);
   }
   return text;
 }

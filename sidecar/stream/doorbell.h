@@ -14,12 +14,11 @@
 
 namespace pillion::stream {
 
-class Doorbell {
+class Doorbell final : public Runnable {
  public:
-  // `wake`: called on any thread; Answer must be called then, on the worker's.
-  Doorbell(Turn& turn, std::function<void()> wake)
-      : turn_(turn), bell_(std::make_shared<idempotency::Bell>(std::move(wake))) {}
-  ~Doorbell() { bell_->Silence(); }
+  // `wake`: called on any thread; Answer must be called then, on the worker's. None: all who ring are there.
+  Doorbell(Turn& turn, std::function<void()> wake) : turn_(turn), bell_(MakeBell(std::move(wake))) {}
+  ~Doorbell() override { bell_->Silence(); }
   Doorbell(const Doorbell&) = delete;
   Doorbell& operator=(const Doorbell&) = delete;
 
@@ -34,8 +33,19 @@ class Doorbell {
       if (const auto found = waiting_.find(number); found != waiting_.end()) turn_.Wake(*found->second);
     }
   }
+  // Rung on its own thread: in the same turn, but not from within.
+  Progress Run() override {
+    Answer();
+    return Progress::kIdle;
+  }
 
  private:
+  std::shared_ptr<idempotency::Bell> MakeBell(std::function<void()> wake) {
+    const auto wake_here = [this] { turn_.Wake(*this); };
+    return wake ? std::make_shared<idempotency::Bell>(std::move(wake), wake_here)
+                : std::make_shared<idempotency::Bell>(wake_here);
+  }
+
   Turn& turn_;
   const std::shared_ptr<idempotency::Bell> bell_;
   absl::flat_hash_map<uint64_t, Runnable*> waiting_;

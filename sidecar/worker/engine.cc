@@ -73,9 +73,7 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
           turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters(token_stores_.stores())},
       side_calls_(environment_),
       mirrors_(environment_),
-      doorbell_(
-          turn_, place_.ring ? place_.ring : [this] { turn_.Wake(door_); }),
-      door_(doorbell_) {
+      doorbell_(turn_, place_.ring) {
   environment_.doorbell = &doorbell_;
   environment_.mirrors = &mirrors_;
   environment_.pressure = place_.pressure;
@@ -151,7 +149,7 @@ void Engine::ApplyListener(const std::string& name, const config::ListenerEntry&
       scopes[i]->routes = make_routes(i);
     } else {
       scopes[i] =
-          LocalRef<exchange::ListenerScope>(new exchange::ListenerScope(http, make_routes(i), stats_));
+          LocalRef<exchange::ListenerScope>(new exchange::ListenerScope(http, make_routes(i), environment_));
     }
     factories[i] = std::make_unique<exchange::ProxyFactory>(environment_, scopes[i]);
   }

@@ -83,19 +83,6 @@ class Forgetter final : public stream::Runnable {
   time::Duration interval_ = time::Duration::max();  // of the cluster that forgets first; max: none does
 };
 
-// Where all that ring are on the engine's own thread: in the same turn, but not from within.
-class Door final : public stream::Runnable {
- public:
-  explicit Door(stream::Doorbell& doorbell) : doorbell_(doorbell) {}
-  stream::Progress Run() override {
-    doorbell_.Answer();
-    return stream::Progress::kIdle;
-  }
-
- private:
-  stream::Doorbell& doorbell_;
-};
-
 class Engine {
  public:
   // All outlive the engine.
@@ -178,7 +165,6 @@ class Engine {
   std::unique_ptr<HealthKeeper> health_;  // null: another engine's
   exchange::Mirrors mirrors_;
   stream::Doorbell doorbell_;
-  Door door_;
   std::map<std::string, Active, std::less<>> listeners_;
   std::vector<Active> leaving_;  // removed from the configuration, still draining
   std::shared_ptr<const PreparedSnapshot> prepared_;

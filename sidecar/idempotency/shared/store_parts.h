@@ -41,7 +41,7 @@ struct StoreShare {
 };
 
 inline void RingOnce(Waiter& waiter) {
-  if (waiter.bell != nullptr) waiter.bell->Ring(waiter.number);
+  if (waiter.bell != nullptr) waiter.bell->RingHere(waiter.number);
   waiter = {};
 }
 
