@@ -42,39 +42,34 @@ inline std::string ToHex(std::span<const uint8_t> bytes) {
   return text;
 }
 
-// What digits stand for; else kNoHexDigit, whose upper half no digit has.
-inline constexpr uint8_t kNoHexDigit = 0xFF;
-using HexValues = std::array<uint8_t, 256>;
+// What digits stand for; less than 0: they are none.
+using HexValues = std::array<int8_t, 256>;
 constexpr HexValues MakeHexValues(bool upper_too) {
   HexValues values{};
-  values.fill(kNoHexDigit);
+  values.fill(-1);
   for (size_t i = 0; i < kHexDigits.size(); ++i) {
     const auto digit = static_cast<unsigned char>(kHexDigits[i]);
-    values[digit] = static_cast<uint8_t>(i);
-    if (upper_too && digit >= 'a') values[digit - 'a' + 'A'] = static_cast<uint8_t>(i);
+    values[digit] = static_cast<int8_t>(i);
+    if (upper_too && digit >= 'a') values[digit - 'a' + 'A'] = static_cast<int8_t>(i);
   }
   return values;
 }
 inline constexpr HexValues kHexValues = MakeHexValues(true);  // of either case
 inline constexpr HexValues kLowerHexValues = MakeHexValues(false);
 
-// Of two digits; above 255: they are none.
-inline unsigned HexByte(const char* digits, const HexValues& values = kHexValues) {
-  const unsigned high = values[static_cast<unsigned char>(digits[0])];
-  const unsigned low = values[static_cast<unsigned char>(digits[1])];
-  return high << 4 | low | (low & 0x80) << 1;
-}
-
 // As many bytes as there is room for, of twice as many digits. False: there are others among these; the bytes
 // are undefined then.
 inline bool ReadHex(const char* digits, std::span<uint8_t> bytes, const HexValues& values = kHexValues) {
-  unsigned all = 0;
-  for (size_t i = 0; i < bytes.size(); ++i) {
-    const unsigned byte = HexByte(digits + 2 * i, values);
-    all |= byte;
-    bytes[i] = static_cast<uint8_t>(byte);
+  int all = 0;
+  for (uint8_t& byte : bytes) {
+    const int high = values[static_cast<unsigned char>(digits[0])];
+    const int low = values[static_cast<unsigned char>(digits[1])];
+    const int both = high * 16 | low;
+    all |= both;
+    byte = static_cast<uint8_t>(both);
+    digits += 2;
   }
-  return all <= 0xFF;
+  return all >= 0;
 }
 
 // False: it is not exactly as many digits, in lower case, as `bytes` has. They are undefined then.
