@@ -197,7 +197,11 @@ Next Exchange::Judge() {
   judgement = MayRetry(judgement, wait);
   if (judgement.verdict != upstream::Verdict::kDeliver) {
     may_have_run_ = may_have_run_ || MayHaveRun(facts);
-    if (facts.stamped) KeepToken(facts.may_run || MayHaveRun(facts));
+    if (facts.stamped) {
+      const bool may_have_run = facts.may_run || MayHaveRun(facts);
+      KeepToken(may_have_run);
+      (may_have_run ? target_->stats.token_retries_ambiguous : target_->stats.token_retries_not_run).Add();
+    }
     return Retry(judgement.verdict, wait);
   }
   const bool bad = facts.error || judgement.reason != NoRetry::kNone;

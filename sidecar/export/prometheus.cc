@@ -48,6 +48,8 @@ struct Row {
   std::array<uint64_t, kOutcomes> outcomes{};
   std::array<uint64_t, kNoRetryReasons> not_retried{};
   uint64_t token_attempts = 0;
+  uint64_t token_retries_not_run = 0;
+  uint64_t token_retries_ambiguous = 0;
   std::array<uint64_t, idempotency::kVerdicts> token_verdicts{};
   uint64_t request_bytes = 0;
   uint64_t response_bytes = 0;
@@ -93,6 +95,8 @@ std::vector<Row> CollectRows(const telemetry::Registry& registry) {
       for (size_t i = 0; i < kOutcomes; ++i) row.outcomes[i] += stats->outcomes[i].value();
       for (size_t i = 0; i < kNoRetryReasons; ++i) row.not_retried[i] += stats->not_retried[i].value();
       row.token_attempts += stats->token_attempts.value();
+      row.token_retries_not_run += stats->token_retries_not_run.value();
+      row.token_retries_ambiguous += stats->token_retries_ambiguous.value();
       for (size_t i = 0; i < idempotency::kVerdicts; ++i)
         row.token_verdicts[i] += stats->token_verdicts[i].value();
       row.request_bytes += stats->request_bytes.value();
@@ -217,11 +221,29 @@ void RetryPart(Page& page, const std::vector<Row>& rows) {
   }
 }
 
+// A histogram of all workers.
+template <typename Of>
+void WorkersPart(Page& page, const telemetry::Registry& registry, std::string_view name,
+                 std::string_view help, Of of) {
+  Durations sum;
+  for (const auto& shard : registry.shards()) sum.Add(of(shard->worker));
+  page.Family(name, "histogram", help);
+  Bucketed(page, "", sum);
+}
+
 // Only what has happened.
 void TokenPart(Page& page, const std::vector<Row>& rows, const telemetry::Registry& registry) {
   page.Family("pillion_token_attempts_total", "counter", "Attempts that carried an idempotency token.");
   for (const Row& row : rows) {
     if (row.token_attempts > 0) page.Sample(row.labels, row.token_attempts);
+  }
+  page.Family("pillion_token_retries_total", "counter",
+              "Requests with tokens that were sent again, by what was known of the attempts before.");
+  for (const Row& row : rows) {
+    if (row.token_retries_not_run > 0)
+      page.Sample(row.labels + ",class=\"not_run\"", row.token_retries_not_run);
+    if (row.token_retries_ambiguous > 0)
+      page.Sample(row.labels + ",class=\"ambiguous\"", row.token_retries_ambiguous);
   }
   page.Family(
       "pillion_token_verdicts_total", "counter",
@@ -235,22 +257,12 @@ void TokenPart(Page& page, const std::vector<Row>& rows, const telemetry::Regist
                   row.token_verdicts[i]);
     }
   }
-  const struct {
-    std::string_view name;
-    std::string_view help;
-    Histogram WorkerStats::* histogram;
-  } times[] = {
-      {"pillion_token_wait_seconds", "Waits for an execution under way, of requests told its answer.",
-       &WorkerStats::token_waits},
-      {"pillion_token_replay_age_seconds", "Since the execution began whose answer was told again.",
-       &WorkerStats::token_replay_ages},
-  };
-  for (const auto& one : times) {
-    Durations sum;
-    for (const auto& shard : registry.shards()) sum.Add(shard->worker.*one.histogram);
-    page.Family(one.name, "histogram", one.help);
-    Bucketed(page, "", sum);
-  }
+  WorkersPart(page, registry, "pillion_token_wait_seconds",
+              "Waits for an execution under way, of requests told its answer.",
+              [](const WorkerStats& stats) -> const Histogram& { return stats.token_waits; });
+  WorkersPart(page, registry, "pillion_token_replay_age_seconds",
+              "Since the execution began whose answer was told again.",
+              [](const WorkerStats& stats) -> const Histogram& { return stats.token_replay_ages; });
 }
 
 using idempotency::LocalTable;
@@ -303,7 +315,7 @@ void TablePart(Page& page, const TokenRecords& tokens) {
 }
 
 // Records that are shared with other processes: what this one does with their store.
-void StorePart(Page& page, const TokenRecords& tokens) {
+void StorePart(Page& page, const TokenRecords& tokens, const telemetry::Registry& registry) {
   if (tokens.stores.empty()) return;
   const auto domain = [](idempotency::DomainId id) { return "domain=\"" + idempotency::ToHex(id) + "\""; };
   const auto& numbers = idempotency::StoreTotals::all();
@@ -324,6 +336,25 @@ void StorePart(Page& page, const TokenRecords& tokens) {
       page.Sample(domain(id) + ",what=\"" + std::string(numbers[i].name) + "\"",
                   view.totals.*numbers[i].number);
     page.Sample(domain(id) + ",what=\"refused_full\"", view.refused_full);
+  }
+  using Times = telemetry::TokenStoreTimes;
+  const struct {
+    std::string_view name;
+    std::string_view help;
+    Histogram Times::* histogram;
+  } times[] = {
+      {"pillion_token_store_claim_seconds",
+       "Until a claim that waits for no other execution was answered, its replicas' time with it.",
+       &Times::claims},
+      {"pillion_token_store_confirmation_seconds", "Of that, until enough replicas had a granted claim.",
+       &Times::confirmations},
+      {"pillion_token_store_end_seconds", "Until the store had the end of an execution, and its answer.",
+       &Times::ends},
+  };
+  for (const auto& one : times) {
+    WorkersPart(page, registry, one.name, one.help, [&](const WorkerStats& stats) -> const Histogram& {
+      return stats.token_store.*one.histogram;
+    });
   }
 }
 
@@ -680,7 +711,7 @@ std::string PrometheusText(const telemetry::Registry& registry, const Clusters& 
   RetryPart(page, rows);
   TokenPart(page, rows, registry);
   TablePart(page, tokens);
-  StorePart(page, tokens);
+  StorePart(page, tokens, registry);
   HealthPart(page, clusters);
   CircuitPart(page, clusters);
   TcpPart(page, registry);

@@ -176,6 +176,8 @@ TEST(PrometheusText, TokensAreCountedByVerdictAndTheirRecordsByState) {
   telemetry::RouteStats& route = shard.Route({"in", "pay", "c"});
   route.started.Add();
   route.token_attempts.Add(7);
+  route.token_retries_not_run.Add(14);
+  route.token_retries_ambiguous.Add(15);
   route.token_verdicts[static_cast<size_t>(idempotency::Verdict::kReplayed)].Add(3);
   shard.worker.token_waits.Record(std::chrono::milliseconds(3));
   idempotency::LocalTable::Counts counts;
@@ -195,6 +197,8 @@ TEST(PrometheusText, TokensAreCountedByVerdictAndTheirRecordsByState) {
   const Scrape scrape(PrometheusText(registry, {}, {.tables = {{0xab, counts}}, .stores = {}}));
   const std::string labels = "{listener=\"in\",route=\"pay\",cluster=\"c\"";
   EXPECT_EQ(scrape.Find("pillion_token_attempts_total" + labels + "}"), 7);
+  EXPECT_EQ(scrape.Find("pillion_token_retries_total" + labels + ",class=\"not_run\"}"), 14);
+  EXPECT_EQ(scrape.Find("pillion_token_retries_total" + labels + ",class=\"ambiguous\"}"), 15);
   EXPECT_EQ(scrape.Find("pillion_token_verdicts_total" + labels + ",verdict=\"replayed\"}"), 3);
   EXPECT_EQ(scrape.Find("pillion_token_wait_seconds_count"), 1);
   EXPECT_EQ(scrape.Find("pillion_token_replay_age_seconds_count"), 0);
@@ -224,6 +228,10 @@ TEST(PrometheusText, StoresThatAreSharedAreCounted) {
   view.refused_full = 6;
   uint64_t value = 100;
   for (const auto& one : idempotency::StoreTotals::all()) view.totals.*one.number = value++;
+  telemetry::TokenStoreTimes& times = registry.NewShard().worker.token_store;
+  times.confirmations.Record(milliseconds(1));
+  for (int i = 0; i < 2; ++i) times.claims.Record(milliseconds(2));
+  for (int i = 0; i < 3; ++i) times.ends.Record(milliseconds(2));
   const Scrape scrape(PrometheusText(registry, {}, {.tables = {}, .stores = {{0xcd, view}}}));
   const std::string domain = "{domain=\"00000000000000cd\"";
   EXPECT_EQ(scrape.Find("pillion_token_store_workers" + domain + "}"), 4);
@@ -235,6 +243,9 @@ TEST(PrometheusText, StoresThatAreSharedAreCounted) {
   EXPECT_EQ(scrape.Find("pillion_token_store_events_total" + domain + ",what=\"refused_full\"}"), 6);
   EXPECT_EQ(scrape.Find("pillion_token_double_execution_suspected_total" + domain + "}"),
             static_cast<double>(view.totals.fenced));
+  EXPECT_EQ(scrape.Find("pillion_token_store_confirmation_seconds_count"), 1);
+  EXPECT_EQ(scrape.Find("pillion_token_store_claim_seconds_count"), 2);
+  EXPECT_EQ(scrape.Find("pillion_token_store_end_seconds_count"), 3);
 }
 
 TEST(PrometheusText, CodesBeyondTheSlotsAreOther) {

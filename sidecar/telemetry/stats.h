@@ -100,8 +100,10 @@ struct RouteStats {
   Counter hedges_won;  // and answers that were delivered while an earlier attempt had not answered
   std::array<Counter, kOutcomes> outcomes;  // of them, by Outcome
   std::array<Counter, kNoRetryReasons>
-      not_retried;         // requests whose last attempt a retry could have followed
-  Counter token_attempts;  // that carried a token
+      not_retried;                  // requests whose last attempt a retry could have followed
+  Counter token_attempts;           // that carried a token
+  Counter token_retries_not_run;    // of those, after attempts that did not run
+  Counter token_retries_ambiguous;  // and after one that may have
   // What was said of those; at the service, of requests with a token.
   std::array<Counter, idempotency::kVerdicts> token_verdicts;
   Counter request_bytes;
@@ -162,6 +164,13 @@ struct WireStats {
   Counter bytes_read;
   Counter bytes_written;
   Counter silent;  // ended by the kernel: the peer has answered nothing for too long
+};
+
+// How long a store of tokens that processes share takes over what it is asked.
+struct TokenStoreTimes {
+  Histogram claims;         // asked .. answered; not of those that waited for another execution
+  Histogram confirmations;  // granted .. enough replicas have it
+  Histogram ends;           // told the end of an execution .. it is there
 };
 
 // Per worker, not per route.
@@ -227,6 +236,7 @@ struct WorkerStats {
   Histogram token_waits;  // for an execution that was under way, of requests that were told its answer
   Counter token_cookies_dropped;  // from answers that were told again for a key of an app's
   Histogram token_replay_ages;    // since the execution began whose answer was told again
+  TokenStoreTimes token_store;
 };
 
 class Shard {

@@ -68,7 +68,7 @@ Engine::Engine(const time::Clock& clock, net::Loop& loop, telemetry::Shard& stat
       forgetter_(turn_, clusters_),
       pools_({turn_, loop_, memory_, stats_.worker, tls_}),
       random_(seed),
-      token_stores_({turn_, loop_, tls_, random_}),
+      token_stores_({turn_, loop_, tls_, random_, stats_.worker.token_store}),
       environment_{
           turn_, clusters_, pools_, random_, stats_, records_, filter::MakeFilters(token_stores_.stores())},
       side_calls_(environment_),

@@ -45,7 +45,7 @@ struct TokenStore::Link {
                  redis::Client::Use::kCommander),
         subscriber({parts.turn, parts.loop, parts.tls, parts.random}, SettingsOf(terms, target, secrets),
                    redis::Client::Use::kSubscriber),
-        store({parts.turn, parts.random, commands, subscriber}, WithKey(terms.shared, secrets),
+        store({parts.turn, parts.random, commands, subscriber, parts.times}, WithKey(terms.shared, secrets),
               std::move(counts)) {}
   redis::Client commands;
   redis::Client subscriber;

@@ -20,6 +20,7 @@
 #include "sidecar/net/loop.h"
 #include "sidecar/redis/client.h"
 #include "sidecar/stream/turn.h"
+#include "sidecar/telemetry/stats.h"
 #include "sidecar/tls/holder.h"
 #include "sidecar/tls/worker_tools.h"
 
@@ -41,6 +42,7 @@ class TokenStore final : public idempotency::Store {
     net::Loop& loop;
     tls::WorkerTools& tls;
     Random& random;
+    telemetry::TokenStoreTimes& times;
   };
   TokenStore(const Parts& parts, Terms terms, std::shared_ptr<idempotency::SharedTally> tally);
   // Not from within its own Run.

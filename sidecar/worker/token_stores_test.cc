@@ -27,7 +27,7 @@ constexpr idempotency::DomainId kDomain = 7;
 // One worker's.
 struct Stores {
   explicit Stores(redis::TestWorker& worker, ledger::Ledger& ledger)
-      : clusters({ledger, 0}), stores({worker.turn, worker.loop, worker.tls, worker.random}) {}
+      : clusters({ledger, 0}), stores({worker.turn, worker.loop, worker.tls, worker.random, times}) {}
   void Apply(const std::shared_ptr<config::Snapshot>& snapshot) {
     clusters.Apply(*snapshot);
     stores.Apply(*snapshot, clusters);
@@ -37,6 +37,7 @@ struct Stores {
     return found == stores.stores().end() ? nullptr : found->second;
   }
   upstream::ClusterTable clusters;
+  telemetry::TokenStoreTimes times;
   TokenStores stores;
 };
 

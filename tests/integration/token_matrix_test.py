@@ -384,6 +384,8 @@ class BetweenTwo(token_rig.BetweenTwo):
         self.lose(1, 2)
         self.assertEqual(self.ask(order).status, 201)
         self.ran(order)
+        retries = {series: value for series, value in self.made[-1].metrics().items() if series.startswith("pillion_token_retries_total")}
+        self.assertEqual([(series.partition('class=')[2], value) for series, value in retries.items()], [('"ambiguous"}', 2)])
 
     def test_row_10_and_all_that_it_may_try(self):
         self.start()

@@ -66,6 +66,7 @@ void Executions::End(Ticket ticket, Ending ending) {
   if (execution == nullptr || execution->state != State::kRuns) return;
   CatchUp();
   execution->state = State::kEnds;
+  execution->ended_at = share_.parts.turn.now();
   execution->end = ending.how;
   execution->status = ending.status;
   execution->sealed = std::move(ending.sealed);
@@ -345,6 +346,8 @@ void Executions::NotTold(Execution& execution, bool maybe) {
 }
 
 void Executions::Report(Execution& execution, Ended ended) {
+  if (ended == Ended::kDone && !execution.ended)
+    share_.parts.times.ends.Record(share_.parts.turn.now() - execution.ended_at);
   execution.ended = ended;
   RingOnce(execution.waiter);
 }

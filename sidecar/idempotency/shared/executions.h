@@ -55,6 +55,7 @@ struct Execution : ListNode<AgeTag> {
   std::string sealed;
   Waiter waiter;
   std::optional<Ended> ended;
+  time::MonotonicTime ended_at;
   time::MonotonicTime lease_ends;
   time::MonotonicTime record_ends;  // about
   time::MonotonicTime due;          // next renewal or trial; kOver: when it is forgotten

@@ -45,6 +45,9 @@ TEST_F(FailoverTest, AClaimRunsWhenAReplicaHasIt) {
   Age(*primary);
   RunOne(*one, 1);
   EXPECT_EQ(one->store.counts().waits, 1U);
+  size_t confirmed = 0;
+  for (size_t i = 0; i < telemetry::Histogram::kBuckets; ++i) confirmed += one->times.confirmations.bucket(i);
+  EXPECT_EQ(confirmed, 1U);
   EXPECT_EQ(Claim(*one, 1).kind, Kind::kReplay);
 }
 

@@ -48,6 +48,8 @@ struct SharedStore::Asked {
   idempotency::Claim claim;
   std::string execution;  // its own, if it is granted
   time::MonotonicTime sent;
+  std::optional<time::MonotonicTime> timed;  // since then it has not waited for others
+  time::MonotonicTime granted;
   uint64_t group = 0;  // whose WAIT confirms it; 0: none yet
   std::optional<ClaimAnswer> answer;
 };
@@ -83,6 +85,8 @@ Ticket SharedStore::Claim(const Digest& key, const idempotency::Claim& claim, Wa
   if (!Send(asked, Op::kClaim, By::kSha)) {
     asked.claim.waiter.reset();
     Refuse(asked, false);
+  } else {
+    asked.timed = asked.sent;
   }
   return ticket;
 }
@@ -186,6 +190,7 @@ void SharedStore::OnClaim(Asked& asked, const redis::Ended& ended) {
   if (answer.kind == Kind::kInFlight && asked.may_wait && asked.held &&
       look_outs_.Join(asked.key, asked.ticket)) {
     asked.state = State::kWaits;
+    asked.timed.reset();
     return;
   }
   Settle(asked, std::move(answer));
@@ -195,6 +200,7 @@ void SharedStore::Confirm(Asked& asked) {
   ++counts_->claimed;
   if (terms_.replicas == 0 || Mutated(Mutant::kWaitNotWaitedFor)) return Begin(asked);
   asked.state = State::kConfirms;
+  asked.granted = parts_.turn.now();
   if (asked.group != 0) return;
   asked.group = group_;
   in_group_.push_back(asked.ticket);
@@ -211,6 +217,7 @@ void SharedStore::OnWait(uint64_t group, const redis::Ended& ended) {
     Asked* asked = Find(ticket);
     if (asked == nullptr || asked->state != State::kConfirms || asked->group != group) continue;
     if (enough) {
+      parts_.times.confirmations.Record(parts_.turn.now() - asked->granted);
       Begin(*asked);
     } else {
       ++counts_->unconfirmed;
@@ -255,6 +262,7 @@ void SharedStore::Settle(Asked& asked, ClaimAnswer answer) {
   if (answer.kind == Kind::kDoubt) ++counts_->doubts;
   if (answer.kind == Kind::kRefused || answer.kind == Kind::kFull) ++counts_->refused;
   asked.state = State::kOver;
+  if (asked.timed) parts_.times.claims.Record(parts_.turn.now() - *asked.timed);
   if (!asked.held) {
     asked_.erase(asked.ticket);
     return;

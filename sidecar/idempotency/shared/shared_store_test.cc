@@ -169,6 +169,22 @@ TEST_F(SharedStoreTest, LeasesAreRenewedWhileTheirOwnerLives) {
   EXPECT_EQ(Claim(*two, 2).kind, Kind::kUnknown);
 }
 
+size_t Taken(const telemetry::Histogram& times) {
+  size_t all = 0;
+  for (size_t i = 0; i < telemetry::Histogram::kBuckets; ++i) all += times.bucket(i);
+  return all;
+}
+
+TEST_F(SharedStoreTest, WhatItTakesIsKnown) {
+  RunOne(*one, 1);
+  EXPECT_EQ(Taken(one->times.claims), 1U);
+  EXPECT_EQ(Taken(one->times.ends), 1U);
+  EXPECT_EQ(Claim(*one, 1).kind, Kind::kReplay);
+  EXPECT_EQ(Taken(one->times.claims), 2U);
+  EXPECT_EQ(Taken(one->times.ends), 1U);
+  EXPECT_EQ(Taken(one->times.confirmations), 0U) << "there are no replicas";
+}
+
 TEST_F(SharedStoreTest, WhoWaitsIsToldWhenTheOtherHasEnded) {
   const Ticket ticket = Begin(*one, 1);
   const Ticket waits = Ask(*two, 1, Waits::kIfInFlight);
@@ -182,6 +198,7 @@ TEST_F(SharedStoreTest, WhoWaitsIsToldWhenTheOtherHasEnded) {
   EXPECT_EQ(told.answer.content(), "waited for");
   EXPECT_EQ(two->Rung(number), 1);
   EXPECT_EQ(two->store.waiting(), 0U);
+  EXPECT_EQ(Taken(two->times.claims), 0U) << "it was not the store that took so long";
 }
 
 TEST_F(SharedStoreTest, WhoWaitsFindsOutByLookingWhereNoMessageComes) {
@@ -389,7 +406,8 @@ TEST_F(SharedStoreTest, NeedsOnlyTheRightsThatAreNamedHere) {
   settings.password = "secret";
   redis::Client commands(worker.parts(), settings, redis::Client::Use::kCommander);
   redis::Client subscriber(worker.parts(), settings, redis::Client::Use::kSubscriber);
-  SharedStore store({worker.turn, worker.random, commands, subscriber}, terms);
+  telemetry::TokenStoreTimes times;
+  SharedStore store({worker.turn, worker.random, commands, subscriber, times}, terms);
   ASSERT_TRUE(worker.RunUntil([&] { return commands.ready() && subscriber.ready(); })) << commands.trouble();
   const Ticket other = Begin(*one, 1);
   const Ticket waits = store.Claim(Named(1), ClaimOf(*one), Waits::kIfInFlight);

@@ -16,6 +16,7 @@
 #include "sidecar/idempotency/shared/shared_store.h"
 #include "sidecar/redis/client.h"
 #include "sidecar/redis/test_server.h"
+#include "sidecar/telemetry/stats.h"
 
 namespace pillion::idempotency {
 
@@ -57,13 +58,14 @@ struct Sidecar {
       : commands(worker.parts(), SettingsOf(address, terms), redis::Client::Use::kCommander),
         subscriber(worker.parts(), SettingsOf(channels.value_or(address), terms),
                    redis::Client::Use::kSubscriber),
-        store({worker.turn, worker.random, commands, subscriber}, terms) {}
+        store({worker.turn, worker.random, commands, subscriber, times}, terms) {}
   int Rung(uint64_t number) {
     for (const uint64_t one : bell->Take()) rung.push_back(one);
     return static_cast<int>(std::count(rung.begin(), rung.end(), number));
   }
   redis::Client commands;
   redis::Client subscriber;
+  telemetry::TokenStoreTimes times;
   SharedStore store;
   std::shared_ptr<Bell> bell = std::make_shared<Bell>([] {});
   std::vector<uint64_t> rung;

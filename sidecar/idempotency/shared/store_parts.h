@@ -11,6 +11,7 @@
 #include "sidecar/idempotency/shared_tally.h"
 #include "sidecar/redis/client.h"
 #include "sidecar/stream/turn.h"
+#include "sidecar/telemetry/stats.h"
 
 namespace pillion::idempotency {
 
@@ -22,6 +23,7 @@ struct StoreParts {
   Random& random;
   redis::Client& commands;    // a kCommander, whose requirements suit the terms
   redis::Client& subscriber;  // a kSubscriber of the same server
+  telemetry::TokenStoreTimes& times;
 };
 
 // What all parts of a store share; all of it outlives them.

@@ -92,7 +92,7 @@ class StoreHost {
           random(parts.random.Next()),
           commands({turn, *loop, tls, random}, Settings(terms), redis::Client::Use::kCommander),
           subscriber({turn, *loop, tls, random}, Settings(terms), redis::Client::Use::kSubscriber),
-          store({turn, random, commands, subscriber}, terms),
+          store({turn, random, commands, subscriber, times}, terms),
           guards(work),
           bell(std::make_shared<idempotency::Bell>([this] { turn.Wake(guards); })) {}
     ~Process() { bell->Silence(); }
@@ -114,6 +114,7 @@ class StoreHost {
     Random random;
     redis::Client commands;
     redis::Client subscriber;
+    telemetry::TokenStoreTimes times;
     idempotency::SharedStore store;
     Guards guards;
     std::shared_ptr<idempotency::Bell> bell;
