@@ -265,7 +265,8 @@ TEST(ParseFilters, DomainsOfTokensAreRead) {
                   "max_request_bytes: 1, max_response_bytes: 0, max_waiters: 0, max_records: 1, "
                   "max_bytes: 65536, caller_percent: 100, max_detached: 3}, {id: 9, key_source: APP, keys: "
                   "10, require: true, app_validity: 3600s, methods: [PUT], grpc_methods: [/a.B/C], "
-                  "keys_elsewhere: true}, {id: 11, key_source: APP_OR_MINT, keys: 12}")));
+                  "keys_elsewhere: true, fingerprint: HEAD}, {id: 11, key_source: APP_OR_MINT, keys: 12, "
+                  "on_unknown: RUN_AGAIN}")));
   ASSERT_EQ(Errors(parsed), Lines{});
   const TokenDomains& domains = *TokenDomainsOf(parsed.value->chain(0).http->http);
   ASSERT_EQ(domains.all.size(), 4u);
@@ -300,6 +301,11 @@ TEST(ParseFilters, DomainsOfTokensAreRead) {
   EXPECT_TRUE(either.source == KeySource::kAppOrMint && !either.required && !either.elsewhere);
   EXPECT_EQ(either.of.methods, (std::vector<std::string>{"POST", "PATCH"}));
   EXPECT_EQ(domains.all[3].terms.app_validity, std::chrono::hours(24));
+  EXPECT_TRUE(!usual.runs_unknown_again && usual.compares_key_contents);
+  EXPECT_TRUE(!domains.all[2].runs_unknown_again && !domains.all[2].compares_key_contents);
+  EXPECT_TRUE(domains.all[3].runs_unknown_again && domains.all[3].compares_key_contents);
+  const auto minted = Parse(Filter("t", Tokens("{id: 7, fingerprint: HEAD}")));
+  EXPECT_EQ(Errors(minted).size(), 1u) << ::testing::PrintToString(Errors(minted));
 }
 
 const char kStoreKey[] = "{inline_string: 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f}";
@@ -403,7 +409,7 @@ TEST(ParseFilters, WhichRequestsGetATokenIsRead) {
   const auto parsed =
       Parse(Filter("t", Tokens("")), "", "",
             TokenPolicyYaml("domain: 7, methods: [PUT], grpc_methods: [/a.B/C], max_request_bytes: 5, "
-                            "max_retries: 0, paused: true"));
+                            "max_retries: 0, paused: true, runs_unknown_again: true"));
   ASSERT_EQ(Errors(parsed), Lines{});
   const HttpOptions& http = parsed.value->chain(0).http->http;
   const auto& policy =
@@ -413,13 +419,13 @@ TEST(ParseFilters, WhichRequestsGetATokenIsRead) {
   EXPECT_TRUE(policy.of.grpc_methods.contains("/a.B/C"));
   EXPECT_EQ(policy.max_request_bytes, 5u);
   EXPECT_EQ(policy.retry.max_retries, 0u);
-  EXPECT_TRUE(policy.paused);
+  EXPECT_TRUE(policy.paused && policy.runs_unknown_again);
   const auto usual = Parse(Filter("t", Tokens("")), "", "", TokenPolicyYaml("domain: 7"));
   const auto& defaults = std::get<TokenPolicy>(
       *OptionsOf(FilterKind::kIdempotency, usual.value->chain(0).http->http, &FirstRoute(*usual.value)));
   EXPECT_EQ(defaults.of.methods, (std::vector<std::string>{"POST", "PATCH"}));
   EXPECT_EQ(defaults.retry.max_retries, 2u);
-  EXPECT_FALSE(defaults.paused);
+  EXPECT_FALSE(defaults.paused || defaults.runs_unknown_again);
   const auto bad = Parse(Filter("t", Tokens("")), "", "",
                          TokenPolicyYaml("methods: [GET, POST], grpc_methods: [a], max_request_bytes: 0, "
                                          "max_retries: 11"));

@@ -193,6 +193,14 @@ TokenDomain ReadDomain(const Proto& proto, const std::string& path, ConfigErrors
   if (!Proto::Retain_IsValid(proto.retain()))
     Add(errors, FieldPath(path, "retain"), "expected a value of Retain");
   result.keeps_answers = proto.retain() == Proto::RESPONSE;
+  if (!Proto::Unknown_IsValid(proto.on_unknown()))
+    Add(errors, FieldPath(path, "on_unknown"), "expected a value of Unknown");
+  result.runs_unknown_again = proto.on_unknown() == Proto::RUN_AGAIN;
+  if (!Proto::Fingerprint_IsValid(proto.fingerprint()))
+    Add(errors, FieldPath(path, "fingerprint"), "expected a value of Fingerprint");
+  result.compares_key_contents = proto.fingerprint() == Proto::REQUEST;
+  if (!result.compares_key_contents && !result.keys.counts())
+    Add(errors, FieldPath(path, "fingerprint"), "expected REQUEST where keys do not count");
   const std::string releases_path = FieldPath(path, "release_on");
   if (proto.release_on_size() > kMaxReleases)
     Add(errors, releases_path, "expected at most " + std::to_string(kMaxReleases) + " elements");
@@ -236,12 +244,13 @@ TokenPolicy ReadTokenPolicy(const google::protobuf::Any& any, const std::string&
   result.domain = proto->domain();
   result.paused = proto->paused();
   result.shared = proto->shared();
+  result.runs_unknown_again = proto->runs_unknown_again();
   result.source = ReadKeySource(proto->key_source(), path, errors);
   if (result.passes_through()) {
     result.retry.on = kRetryReset | kRetryConnectFailure | kRetryRefusedStream;
-    if (proto->domain() != 0 || proto->paused() || proto->shared())
+    if (proto->domain() != 0 || proto->paused() || proto->shared() || proto->runs_unknown_again())
       Add(errors, FieldPath(path, "key_source"),
-          "expected no domain, and neither paused nor shared, with PASSTHROUGH");
+          "expected no domain, and neither paused, shared nor runs_unknown_again, with PASSTHROUGH");
   } else if (proto->domain() == 0) {
     Add(errors, FieldPath(path, "domain"), "expected a number other than 0");
   }

@@ -83,7 +83,9 @@ struct TokenDomain {
   idempotency::TableTerms terms;
   bool conflict = false;  // who comes while it runs is not kept waiting
   bool keeps_answers = true;
-  std::vector<uint16_t> release_on;  // statuses of the app's that say that it has not run it
+  bool runs_unknown_again = false;    // at least once, no more at most once
+  bool compares_key_contents = true;  // of requests with the same key
+  std::vector<uint16_t> release_on;   // statuses of the app's that say that it has not run it
   uint16_t unknown_status = 500;
   size_t max_request_bytes = size_t{64} * 1024;
   size_t max_response_bytes = size_t{256} * 1024;
@@ -109,6 +111,7 @@ struct TokenPolicy {
   idempotency::DomainId domain = 0;
   bool paused = false;
   bool shared = false;  // tokens may go to any process that enforces the domain
+  bool runs_unknown_again = false;
   KeySource source = KeySource::kMint;
   TokenedMethods of;
   size_t max_request_bytes = size_t{64} * 1024;

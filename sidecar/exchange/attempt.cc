@@ -228,7 +228,8 @@ Next Attempt::SendHead() {
     http::ResponseHead unused;
     SliceQueue no_body;
     order_.env.filters.all[i].filter->OnAttemptHead({order_.listener.config->http, nullptr, head,
-                                              order_.filter_state, order_.env.random, unused, no_body});
+                                                     order_.filter_state, order_.env.random, unused,
+                                                     no_body});
   }
   if (order_.deadline != time::MonotonicTime()) TellDeadline();
   span_ = order_.filter_state.trace.attempt;
@@ -293,7 +294,8 @@ Next Attempt::StampToken() {
   const idempotency::Hello::Domain* domain = to_sidecar_ ? heard->hello.Find(token.policy->domain) : nullptr;
   if (Mutated(Mutant::kAcrossPolicyVersions) && domain == nullptr && !heard->hello.domains.empty())
     domain = heard->hello.domains.data();
-  const bool of_another = heard->hello.incarnation != token.process && !token.policy->shared;
+  const bool of_another =
+      heard->hello.incarnation != token.process && !token.policy->shared && !token.policy->runs_unknown_again;
   const bool unknown = domain == nullptr && !Mutated(Mutant::kLaterToWhoeverThereIs);
   if (token.may_run && (unknown || (of_another && !Mutated(Mutant::kIncarnationNotCompared)))) {
     return End({ErrorKind::kNoEndpoint, Side::kLocal, Outcome::kNotSent,

@@ -158,6 +158,7 @@ upstream::AttemptFacts Exchange::Describe(const Attempt& attempt) {
     facts.may_run = token->may_run && !(doubted && Mutated(Mutant::kDoubtIsNotRun));
     facts.verdict = token->verdict;
     facts.has_key = token->key.has_value();
+    facts.runs_unknown_again = token->policy->runs_unknown_again;
     // What is larger is not protected at the other side.
     facts.body_replayable = replayable_ && (replay_.bytes() <= token->policy->max_request_bytes ||
                                             Mutated(Mutant::kBodyLimitIgnored));

@@ -92,12 +92,13 @@ Judgement JudgeToken(const AttemptFacts& facts, const config::RetryPolicy& polic
   using idempotency::Meaning;
   bool again = false;
   if (facts.verdict) {
+    const bool again_by_policy = *facts.verdict == idempotency::Verdict::kUnknown && facts.runs_unknown_again;
     const Meaning meaning = MeaningOf(*facts.verdict, !facts.may_run);
-    if (meaning == Meaning::kStop) return {Verdict::kDeliver, NoRetry::kToken};
+    if (meaning == Meaning::kStop && !again_by_policy) return {Verdict::kDeliver, NoRetry::kToken};
     // None of ours runs: it is another request of the app's, which may have meant to ask just this.
     const bool of_another = facts.has_key && !facts.may_run && meaning == Meaning::kAmbiguous;
     if (of_another) return {Verdict::kDeliver, NoRetry::kToken};
-    again = meaning == Meaning::kNotRun || meaning == Meaning::kAmbiguous;
+    again = again_by_policy || meaning == Meaning::kNotRun || meaning == Meaning::kAmbiguous;
   } else if (facts.error) {
     if (facts.error.side == Side::kClient) return {Verdict::kDeliver, NoRetry::kCannotBeSent};
     if (facts.answered) return {Verdict::kDeliver, NoRetry::kToken};

@@ -48,8 +48,9 @@ struct AttemptFacts {
   bool stamped = false;
   std::optional<idempotency::Verdict> verdict = std::nullopt;
   bool may_run = false;
-  bool has_key = false;         // the token is its app's key, which other requests may have too
-  bool body_replayable = true;  // all that was sent of the request is still held
+  bool runs_unknown_again = false;  // what is unknown there runs again, by policy
+  bool has_key = false;             // the token is its app's key, which other requests may have too
+  bool body_replayable = true;      // all that was sent of the request is still held
   bool reused_connection = false;
   bool other_endpoints = true;  // there is another than the one that failed
   uint32_t paid_retries = 0;    // made so far: all but one that was free

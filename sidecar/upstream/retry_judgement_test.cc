@@ -421,6 +421,26 @@ TEST(Judge, WhatStillRunsUnderAKeyIsAskedAgainOnlyWhereItMayBeOurs) {
   EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy) << "it has not run";
 }
 
+TEST(Judge, WhatIsUnknownIsTriedAgainOnlyWherePolicySaysSo) {
+  config::RetryPolicy policy;
+  policy.max_retries = 1;
+  AttemptFacts facts;
+  facts.method = http::Method::kPost;
+  facts.stamped = true;
+  facts.status = 500;
+  facts.verdict = idempotency::Verdict::kUnknown;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kToken);
+  facts.runs_unknown_again = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy);
+  facts.has_key = true;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).verdict, Verdict::kRetryPolicy) << "it was ours that ran";
+  facts.verdict = idempotency::Verdict::kMismatch;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kToken);
+  facts.verdict = idempotency::Verdict::kUnknown;
+  facts.paid_retries = 1;
+  EXPECT_EQ(JudgeAttempt(facts, &policy).reason, NoRetry::kUsedUp);
+}
+
 TEST(Judge, ARequestWithATokenThatMayHaveRunIsTriedAgain) {
   config::RetryPolicy policy;
   policy.max_retries = 1;

@@ -19,7 +19,6 @@ MISSING = {
     "30, 32, 34-36, 56, 57, 61": "//tests/integration:token_keys_test",
     "31": "no principal: JWT are not verified",
     "33": "no authorisation in the sidecar yet",
-    "72": "no policy asks for it yet",
     "74": "a soak of a day",
     "20, 29, 38": "told by simulated tests: //sidecar/worker:token_mesh_test, //sidecar/idempotency/...",
     "58": "//sidecar/worker:token_test, //sidecar/filters/idempotency:idempotency_test",
@@ -144,6 +143,17 @@ class AtTheService(token_rig.AtTheService):
         self.app.start()
         self.expect(peer.ask(token, order, "die"), 500, "unknown")
         self.ran(order)
+
+    def test_row_72_by_policy_what_is_unknown_runs_again(self):
+        peer, order = self.start(on_unknown="RUN_AGAIN"), self.order()
+        token = peer.mint()
+        self.expect(peer.ask(token, order, "die"), 500, "unknown")
+        self.app.process.wait()
+        self.app.start()
+        self.expect(peer.ask(token, order, "die"), 500, "unknown")
+        self.app.process.wait()
+        self.app.start()
+        self.ran(order, 2)
 
     def test_row_19_the_app_refuses_the_connection(self):
         peer, order = self.start(), self.order()

@@ -106,6 +106,30 @@ class AtTheService(Shared, rows.AtTheService):
         self.expect(other.ask(token, order), 201, "replayed")
         self.ran(order)
 
+    def test_row_72_by_policy_another_runs_it_and_who_did_before_tells_nothing(self):
+        terms = {"store": {"lease": "1s"}, "on_unknown": "RUN_AGAIN"}
+        peer, order = self.start(**terms), self.order()
+        other = self.start_another(**terms)
+        token = peer.mint()
+        stream = peer.post(token, order, "delay 0.2")
+        mesh.wait_until(lambda: self.app.executions(order) == 1, "it runs")
+        paused = self.made[0].process
+        paused.send_signal(mesh.signal.SIGSTOP)
+        self.addCleanup(lambda: paused.poll() is None and paused.send_signal(mesh.signal.SIGCONT))
+        again = self.until_not("in-flight", lambda: other.ask(token, order, "delay 0.2", fields=[("x-pillion-deadline", "900")]))
+        self.expect(again, 201, "executed")
+        self.ran(order, 2)
+        paused.send_signal(mesh.signal.SIGCONT)
+        late = peer.answer(stream)
+        self.expect(late, 500, "unknown")
+        self.assertEqual(json.loads(late.body)["type"], "urn:pillion:idempotency:outcome-unknown")
+        told = other.ask(token, order, "delay 0.2")
+        self.expect(told, 201, "replayed")
+        self.assertEqual(told.body, again.body)
+        self.ran(order, 2)
+        suspected = 'pillion_token_double_execution_suspected_total{domain="%016x"}' % DOMAIN
+        self.assertEqual(self.made[0].metrics()[suspected], 1)
+
     def test_row_40_the_stores_clock_jumps(self):
         peer, order = self.start(), self.order()
         token = peer.mint()

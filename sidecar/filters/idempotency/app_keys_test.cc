@@ -89,6 +89,13 @@ TEST_F(AppKeysTest, AKeyCountsWhoeverBringsIt) {
   EXPECT_EQ(Outcome(Request("k"), "another body"), "422 mismatch");
 }
 
+TEST_F(AppKeysTest, ByPolicyContentIsNotCompared) {
+  domain_.compares_key_contents = false;
+  EXPECT_EQ(Outcome(Request("k", "POST"), "written so"), "executed");
+  EXPECT_EQ(Outcome(Request("k", "POST"), "and written in another way"), "201 replayed");
+  EXPECT_EQ(Outcome(Request("k", "PATCH"), "written so"), "422 mismatch") << "all else is";
+}
+
 TEST_F(AppKeysTest, TheKeyIsPassedOn) {
   auto drive = Stamped("\"k\"");
   EXPECT_EQ(Outcome(*drive), "executed");

@@ -77,7 +77,11 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   idempotency::Claim claim;
   claim.key = {told_.taken.value_or(std::array<uint8_t, 16>()), request_.caller};
   if (Mutated(Mutant::kKeyIgnoresToken)) claim.key.token = {};
-  if (!fingerprint_) fingerprint_ = idempotency::Fingerprint(body.head, body.in);
+  if (!fingerprint_) {
+    const SliceQueue nothing;
+    const bool whole = request_.minted || domain_.compares_key_contents;
+    fingerprint_ = idempotency::Fingerprint(body.head, whole ? body.in : nothing);
+  }
   claim.fingerprint = *fingerprint_;
   if (domain_.keeps_answers) claim.most_answer_bytes = domain_.max_response_bytes;
   claim.now = Now(body.request);
@@ -87,7 +91,9 @@ idempotency::Claim Guard::MakeClaim(const filter::RequestBodyView& body) {
   // A key never runs without a record.
   claim.only_if_known = later && request_.minted.has_value() && domain_.store != nullptr &&
                         domain_.store->runs_when_down && !Mutated(Mutant::kBypassClaimsLater);
-  claim.of_another_incarnation = request_.of_another_incarnation && domain_.store == nullptr;
+  claim.runs_again = domain_.runs_unknown_again;
+  claim.of_another_incarnation =
+      request_.of_another_incarnation && domain_.store == nullptr && !claim.runs_again;
   return claim;
 }
 

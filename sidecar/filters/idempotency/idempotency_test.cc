@@ -340,6 +340,23 @@ TEST_F(IdempotencyTest, WhatMayHaveRunIsNeverRunAgainAndItsClientIsToldSo) {
   EXPECT_EQ(Tell(token), Told(504, "unknown"));
 }
 
+TEST_F(IdempotencyTest, ByPolicyWhatIsUnknownRunsAgain) {
+  domain_.runs_unknown_again = true;
+  const Token token = Mint();
+  auto first = Running(token);
+  first->failure = kBroken;
+  first->Response(502, {{"x", "y"}}, "upstream closed", 0, {}, 502);
+  EXPECT_EQ(first->ResponseField("pillion-dedup"), "unknown") << "of this execution nobody knows";
+  Finish(*Running(token));
+  EXPECT_EQ(Tell(token), Told(201, "replayed"));
+  const Token forgotten = Mint();
+  auto elsewhere = Attempt(forgotten);
+  elsewhere->state.token->first = idempotency::Incarnation{9};
+  elsewhere->Request("body", 0);
+  EXPECT_EQ(elsewhere->sent, "body") << "another process may have run it, and does not know any more";
+  Finish(*elsewhere);
+}
+
 TEST_F(IdempotencyTest, WhatBreaksOnceItHasBegunToAnswerMayHaveRun) {
   const Token token = Mint();
   auto first = Running(token);
