@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdlib>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <variant>
@@ -17,6 +19,23 @@
 #include "sidecar/base/random.h"
 #include "sidecar/config/filters.h"
 #include "sidecar/config/parse_listener.h"
+
+namespace {
+
+size_t allocations = 0;
+
+}  // namespace
+
+// NOLINTBEGIN(misc-new-delete-overloads): the others call these.
+void* operator new(size_t size) {
+  ++allocations;
+  void* const memory = std::malloc(size);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+// NOLINTEND(misc-new-delete-overloads)
 
 namespace pillion::filters {
 namespace {
@@ -193,6 +212,27 @@ TEST(JudgeAccess, RulesDoWhatTheyAreFor) {
   EXPECT_TRUE(allows(Action::kAllow));
   EXPECT_FALSE(allows(Action::kDeny));
   EXPECT_TRUE(allows(Action::kLog));
+}
+
+TEST(JudgeAccess, AJudgementTakesNoMemory) {
+  Asked asked;
+  asked.tls = true;
+  asked.security.has_peer_certificate = asked.security.peer_certificate.verified = true;
+  asked.security.peer_certificate.uri_names = {"spiffe://a-trust-domain/a-namespace/an-account"};
+  asked.head.path = "/a/path/that/is/longer/than/a/small/string?and=a&query";
+  asked.head.headers.Add("x-forwarded-for", "2001:db8:1111:2222:3333:4444:5555:6666, 2001:db8::1");
+  asked.policy.trusted_hops = 1;
+  access::All all;
+  all.of.push_back({access::Identity{Text(Kind::kPrefix, "spiffe://a-trust-domain/")}});
+  all.of.push_back({access::Path{Text(Kind::kSuffix, "/than/a/small/string")}});
+  all.of.push_back({access::Address{Whose::kClient, *net::CidrRange::Parse("2001:db8::/32")}});
+  all.of.push_back({config::HeaderMatch{.name = "x-forwarded-for", .value = Text(Kind::kContains, "2001")}});
+  const AccessCondition condition{std::move(all)};
+  const AccessFacts facts = asked.facts();
+  const size_t before = allocations;
+  EXPECT_GT(before, 0u) << "they are counted";
+  EXPECT_TRUE(Matches(condition, facts));
+  EXPECT_EQ(allocations, before);
 }
 
 // --- random rules, as they are written, against a plain reading of them ------------------------------------
