@@ -11,6 +11,8 @@ import threading
 import time
 import unittest
 
+import h2.exceptions
+
 import certificates
 import mesh
 import token_rig
@@ -294,9 +296,11 @@ class AtTheService(token_rig.AtTheService):
         self.start_pushed(ann, bob, certificates=authority)
 
         def is_told(name, status):
-            """The same for a request that never had a token; of a new connection."""
-            peer = self.connect(contexts[name])
-            return peer.ask(None, "probe", fields=[("pillion-h1", "2")]).status == status
+            """Is it, on a new connection, for a request without a token? Not on one that is drained as it comes."""
+            try:
+                return self.connect(contexts[name]).ask(None, "probe", fields=[("pillion-h1", "2")]).status == status
+            except (h2.exceptions.ProtocolError, OSError, AssertionError):
+                return False
 
         order, running = self.order(), self.order()
         peer = self.connect(contexts["ann"])
@@ -519,11 +523,14 @@ class BetweenTwo(token_rig.BetweenTwo):
         self.ran(denied, 0)
 
     def bare(self):
-        """The status that whoever asks the service's sidecar without a token is told, on a new connection."""
+        """The status that whoever asks the service's sidecar without a token is told, on a new connection; none where that is drained."""
         conversation = mesh.Conversation(socket.create_connection((HOST, self.inbound), timeout=mesh.WAIT))
         self.peers.append(conversation)
-        conversation.send("POST /pay HTTP/1.1\r\nHost: pay\r\nx-order: bare\r\nContent-Length: 0\r\n\r\n")
-        return conversation.head().status
+        try:
+            conversation.send("POST /pay HTTP/1.1\r\nHost: pay\r\nx-order: bare\r\nContent-Length: 0\r\n\r\n")
+            return conversation.head().status
+        except (OSError, AssertionError):
+            return None
 
     def test_row_54_a_large_request_has_no_token(self):
         self.start()
