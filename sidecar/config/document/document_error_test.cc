@@ -140,7 +140,8 @@ TEST(DocumentErrorTest, AnyNeedsAKnownType) {
 
 TEST(DocumentErrorTest, ATypeThatEnvoyHasIsUnimplemented) {
   EveryType message;
-  const auto errors = LoadDocument("any: {\"@type\": a/envoy.extensions.filters.network.rbac.v3.RBAC}", "f", message);
+  const auto errors =
+      LoadDocument("any: {\"@type\": a/envoy.extensions.filters.network.rbac.v3.RBAC}", "f", message);
   ASSERT_EQ(errors.size(), 1u);
   EXPECT_EQ(errors[0].message, "type envoy.extensions.filters.network.rbac.v3.RBAC is not implemented");
   EXPECT_TRUE(errors[0].unimplemented);

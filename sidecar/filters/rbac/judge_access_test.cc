@@ -68,7 +68,7 @@ struct Asked {
   AccessFacts facts() const {
     return {head, policy, peer, direct_peer, destination, tls ? &security : nullptr};
   }
-  bool Is(AccessCondition condition) const { return Matches(condition, facts()); }
+  bool Is(const AccessCondition& condition) const { return Matches(condition, facts()); }
   bool IsFrom(Whose whose, const char* range) const {
     return Is({access::Address{whose, *net::CidrRange::Parse(range)}});
   }
