@@ -45,6 +45,7 @@ constexpr KindNames kKindNames = [] {
   name(ErrorKind::kFault, "fault");
   name(ErrorKind::kOutcomeUnknown, "outcome_unknown");
   name(ErrorKind::kRateLimited, "rate_limited");
+  name(ErrorKind::kAccessDenied, "access_denied");
   name(ErrorKind::kInternal, "internal");
   return names;
 }();

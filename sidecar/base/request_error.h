@@ -57,6 +57,7 @@ enum class ErrorKind : uint8_t {
   kFault,               // policy makes it fail (503, or what the policy says)
   kOutcomeUnknown,      // of a request with a token: it may have run, or not, and is not run again (500)
   kRateLimited,         // more requests than policy allows (429, likewise)
+  kAccessDenied,        // policy does not let this client ask for this (403)
   kInternal,            // our own survivable bug
 };
 inline constexpr size_t kErrorKinds = static_cast<size_t>(ErrorKind::kInternal) + 1;

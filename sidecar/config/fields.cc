@@ -116,6 +116,21 @@ net::Address ReadAddress(const core::Address& address, const std::string& path, 
   return parsed.value_or(net::Address());
 }
 
+net::CidrRange ReadCidr(const core::CidrRange& proto, const std::string& path, ConfigErrors& errors) {
+  net::CidrRange result;
+  const auto base = net::Address::Parse(proto.address_prefix(), 0);
+  if (!base) {
+    Add(errors, FieldPath(path, "address_prefix"), "expected an IPv4 or IPv6 address");
+    return result;
+  }
+  result.base = *base;
+  if (proto.has_prefix_len()) {
+    const uint32_t most = base->family() == AF_INET6 ? 128 : 32;
+    result.bits = ReadNumber(proto.prefix_len(), FieldPath(path, "prefix_len"), errors, 0, most);
+  }
+  return result;
+}
+
 nanoseconds ReadAdsSource(const core::ConfigSource& source, const std::string& path, ConfigErrors& errors) {
   if (!source.has_ads()) Add(errors, FieldPath(path, "ads"), "expected ads; others are not implemented");
   RequireV3(source.resource_api_version(), FieldPath(path, "resource_api_version"), errors);

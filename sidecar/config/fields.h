@@ -9,6 +9,7 @@
 #include <google/protobuf/message.h>
 #include <google/protobuf/wrappers.pb.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "sidecar/config/unknown_fields.h"
 #include "sidecar/config/validated.h"
 #include "sidecar/net/address.h"
+#include "sidecar/net/cidr_range.h"
 
 namespace pillion::config {
 
@@ -60,6 +62,10 @@ void RequireText(const std::string& text, const std::string& path, ConfigErrors&
 // An IP literal and a port. `any_port`: 0 is allowed.
 net::Address ReadAddress(const envoy::config::core::v3::Address& address, const std::string& path,
                          ConfigErrors& errors, bool any_port);
+
+// IPv4 or IPv6; without a length all addresses of the family.
+net::CidrRange ReadCidr(const envoy::config::core::v3::CidrRange& range, const std::string& path,
+                        ConfigErrors& errors);
 
 // The initial fetch time-out of a source that must be the ADS stream.
 nanoseconds ReadAdsSource(const envoy::config::core::v3::ConfigSource& source, const std::string& path,
@@ -106,6 +112,8 @@ Validated<T> Finish(T value, ConfigErrors errors, const google::protobuf::Messag
   if (errors.empty()) result.value = std::make_shared<const T>(std::move(value));
   result.errors = std::move(errors);
   for (UnknownField& field : UnknownFields(proto)) {
+    // Some readers take none, whatever may be let through elsewhere.
+    if (std::ranges::count(result.errors, field.path, &ConfigError::path) > 0) continue;
     Add(result.unsupported, std::move(field.path), std::move(field.message));
   }
   return result;

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "sidecar/config/access_rules.h"
 #include "sidecar/config/listener.h"
 #include "sidecar/config/rate_limit.h"
 #include "sidecar/config/route_table.h"
@@ -30,6 +31,7 @@ enum class FilterKind : uint8_t {
   kJsonTranscoder,
   kGrpcHttp1ReverseBridge,
   kLocalRateLimit,
+  kRbac,
   kStatefulSession,
   kIdempotency,
 };
@@ -80,7 +82,7 @@ struct GrpcHttp1ReverseBridge {
 
 using FilterOptions =
     std::variant<Present, CorsPolicy, Fault, RateLimit, GrpcHttp1Bridge, GrpcHttp1ReverseBridge,
-                 std::shared_ptr<const Transcoding>, StickySession, TokenDomains, TokenPolicy>;
+                 std::shared_ptr<const Transcoding>, StickySession, TokenDomains, TokenPolicy, AccessControl>;
 
 // One entry of a listener's list, or what a route, virtual host or table says of the entry of that name.
 struct FilterEntry {

@@ -80,6 +80,9 @@ struct HttpPolicy {
   bool plain = true;
 };
 
+// Where requests are judged by an RBAC filter: as they come, or as a JSON transcoder has made them.
+enum class AccessJudged : uint8_t { kNowhere, kAsTheyCome, kAsTranslated };
+
 // One HTTP connection manager.
 struct HttpOptions : Reporting {
   std::string stat_prefix;
@@ -107,6 +110,7 @@ struct HttpOptions : Reporting {
   uint32_t stream_window_bytes = 256 * 1024;
   // The filters of the list that not every request passes; null: none.
   std::shared_ptr<const std::vector<FilterEntry>> filters;
+  AccessJudged access_judged = AccessJudged::kNowhere;
   // Requests that ask to switch protocols, and CONNECT, are for those that are listed; `pass_upgrades`: all
   // but CONNECT and HTTP/2 itself.
   std::vector<UpgradeRule> upgrades;

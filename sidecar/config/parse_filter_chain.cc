@@ -16,21 +16,6 @@ using ProtoMatch = envoy::config::listener::v3::FilterChainMatch;
 constexpr uint32_t kMaxPort = 65535;
 constexpr uint32_t kMaxWeightSum = 0xffff'ffff;
 
-CidrRange ReadCidr(const core::CidrRange& proto, const std::string& path, ConfigErrors& errors) {
-  CidrRange result;
-  const auto base = net::Address::Parse(proto.address_prefix(), 0);
-  if (!base) {
-    Add(errors, FieldPath(path, "address_prefix"), "expected an IPv4 or IPv6 address");
-    return result;
-  }
-  result.base = *base;
-  if (proto.has_prefix_len()) {
-    const uint32_t most = base->family() == AF_INET6 ? 128 : 32;
-    result.bits = ReadNumber(proto.prefix_len(), FieldPath(path, "prefix_len"), errors, 0, most);
-  }
-  return result;
-}
-
 std::vector<CidrRange> ReadCidrs(const google::protobuf::RepeatedPtrField<core::CidrRange>& protos,
                                  const std::string& path, ConfigErrors& errors) {
   std::vector<CidrRange> result;

@@ -15,10 +15,12 @@
 #include "envoy/extensions/filters/http/grpc_json_transcoder/v3/transcoder.pb.h"
 #include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/filters/http/stateful_session/v3/stateful_session.pb.h"
 #include "pillion/sidecar/v1/idempotency.pb.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
+#include "sidecar/config/parse_access_rules.h"
 #include "sidecar/config/parse_rate_limit.h"
 #include "sidecar/config/parse_route.h"
 #include "sidecar/config/parse_sticky_session.h"
@@ -257,8 +259,8 @@ struct Row {
   Read read;
 };
 
-const std::array<Row, 13>& Catalogue() {
-  static const auto* const rows = new std::array<Row, 13>{{
+const std::array<Row, 15>& Catalogue() {
+  static const auto* const rows = new std::array<Row, 15>{{
       {FilterKind::kCors, http::cors::v3::Cors::descriptor()->full_name(), true, false,
        ReadPresent<http::cors::v3::Cors>},
       {FilterKind::kCors, http::cors::v3::CorsPolicy::descriptor()->full_name(), false, true, ReadCorsPolicy},
@@ -266,6 +268,14 @@ const std::array<Row, 13>& Catalogue() {
       {FilterKind::kLocalRateLimit, LocalRateLimit::descriptor()->full_name(), true, true,
        [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) -> FilterOptions {
          return ReadRateLimit(any, path, errors);
+       }},
+      {FilterKind::kRbac, http::rbac::v3::RBAC::descriptor()->full_name(), true, false,
+       [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) -> FilterOptions {
+         return ReadAccessControl(any, path, errors);
+       }},
+      {FilterKind::kRbac, http::rbac::v3::RBACPerRoute::descriptor()->full_name(), false, true,
+       [](const Any& any, const std::string& path, bool& disabled, ConfigErrors& errors) -> FilterOptions {
+         return ReadAccessControlPerRoute(any, path, disabled, errors);
        }},
       {FilterKind::kGrpcWeb, http::grpc_web::v3::GrpcWeb::descriptor()->full_name(), true, true,
        ReadPresent<http::grpc_web::v3::GrpcWeb>},

@@ -195,6 +195,53 @@ TEST(ParseFilters, WhatIsWrongWithAFaultIsTold) {
             Lines{at + "headers[0].name: expected a field name, :authority, :method, :path or :scheme"});
 }
 
+const std::string kEverybody =
+    "rules: {policies: {p: {permissions: [{any: true}], principals: [{any: true}]}}}";
+
+TEST(ParseFilters, RulesOfAccessAreTheListenersOrInTheirPlaceTheRoutes) {
+  const auto control = [](const Validated<Listener>& parsed) -> const AccessControl* {
+    EXPECT_EQ(Errors(parsed), Lines{});
+    if (parsed.value == nullptr) return nullptr;
+    const auto* const options =
+        OptionsOf(FilterKind::kRbac, parsed.value->chain(0).http->http, &FirstRoute(*parsed.value));
+    return options == nullptr ? nullptr : std::get_if<AccessControl>(options);
+  };
+  const std::string rbac = Filter("r", Typed("rbac.v3.RBAC", kEverybody));
+  const auto listeners = Parse(rbac);
+  ASSERT_NE(control(listeners), nullptr);
+  EXPECT_EQ(control(listeners)->rules->policies.size(), 1u);
+  const auto per_route = [](const std::string& fields) {
+    return "r: " + Typed("rbac.v3.RBACPerRoute", fields);
+  };
+  const auto routes =
+      Parse(rbac, "", per_route("rbac: {" + kEverybody + "}"), per_route("rbac: {rules: {}}"));
+  ASSERT_NE(control(routes), nullptr);
+  EXPECT_TRUE(control(routes)->rules->policies.empty());
+  EXPECT_EQ(control(Parse(rbac, "", "", per_route(""))), nullptr) << "nothing is denied there";
+  EXPECT_EQ(Errors(Parse(rbac, "", "", "r: " + Typed("rbac.v3.RBAC", kEverybody))).size(), 1u)
+      << "of a listener";
+}
+
+TEST(ParseFilters, WhereAccessIsJudgedIsSaidByTheOrder) {
+  const auto judged = [](const std::string& filters) {
+    const auto parsed = Parse(filters);
+    EXPECT_EQ(Errors(parsed), Lines{});
+    return parsed.value == nullptr ? AccessJudged::kNowhere : parsed.value->chain(0).http->http.access_judged;
+  };
+  const std::string rbac = Filter("r", Typed("rbac.v3.RBAC"));
+  const std::string web = Filter("w", Typed("grpc_web.v3.GrpcWeb"));
+  // Of one file, which is empty.
+  const std::string transcoder =
+      Filter("t", Typed("grpc_json_transcoder.v3.GrpcJsonTranscoder", "proto_descriptor_bin: CgMKAWE="));
+  EXPECT_EQ(judged(web), AccessJudged::kNowhere);
+  EXPECT_EQ(judged(rbac), AccessJudged::kAsTheyCome);
+  EXPECT_EQ(judged(web + rbac), AccessJudged::kAsTheyCome);
+  EXPECT_EQ(judged(rbac + transcoder), AccessJudged::kAsTheyCome);
+  EXPECT_EQ(judged(transcoder + rbac), AccessJudged::kAsTranslated);
+  EXPECT_EQ(Errors(Parse(rbac + Filter("r2", Typed("rbac.v3.RBAC")))),
+            Lines{"http_filters[1].typed_config: expected each type of filter once in the list"});
+}
+
 constexpr char kBucket[] = "{max_tokens: 10, tokens_per_fill: 3, fill_interval: 1s}";
 
 TEST(ParseFilters, ARateLimitIsRead) {

@@ -247,6 +247,10 @@ void ReadOneFilter(const HttpFilter& filter, const std::string& path, bool last,
   } else if (auto entry = ReadFilter(filter.name(), filter.typed_config(), config_path, errors)) {
     if (std::ranges::count(entries, entry->kind, &FilterEntry::kind) > 0)
       Add(errors, config_path, "expected each type of filter once in the list");
+    if (entry->kind == FilterKind::kRbac) {
+      const bool behind = std::ranges::count(entries, FilterKind::kJsonTranscoder, &FilterEntry::kind) > 0;
+      result.access_judged = behind ? AccessJudged::kAsTranslated : AccessJudged::kAsTheyCome;
+    }
     entry->disabled = entry->disabled || filter.disabled();
     entries.push_back(*std::move(entry));
   } else if (!filter.is_optional()) {

@@ -64,6 +64,7 @@ constexpr Row kRows[] = {
     // A status that few send the request again for by themselves: that would be another one, and run again.
     {ErrorKind::kOutcomeUnknown, {500, 2, "UR", "the request may have run, or not\n"}},
     {ErrorKind::kRateLimited, {429, 14, "RL", "local_rate_limited\n"}},
+    {ErrorKind::kAccessDenied, {403, 7, "", "RBAC: access denied"}},
     {ErrorKind::kInternal, {500, 13, "LR", "internal error\n", true}},
 };
 

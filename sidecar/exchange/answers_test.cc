@@ -62,6 +62,7 @@ constexpr Row kRows[] = {
     {ErrorKind::kFault, Side::kLocal, 503, 14},
     {ErrorKind::kOutcomeUnknown, Side::kUpstream, 500, 2},
     {ErrorKind::kRateLimited, Side::kLocal, 429, 14},
+    {ErrorKind::kAccessDenied, Side::kLocal, 403, 7},
     {ErrorKind::kInternal, Side::kLocal, 500, 13},
 };
 

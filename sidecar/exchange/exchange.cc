@@ -283,9 +283,12 @@ Next Exchange::RequestFilters() {
   filter::Refusal refusal;
   std::optional<filter::StickySession> session;
   std::optional<filter::Caller> caller;
+  std::optional<filter::Ends> ends;
   if (configured) {
+    if (listener_->config->http.access_judged != config::AccessJudged::kNowhere)
+      ends.emplace(filter::Ends{client_->local(), client_->direct_peer()});
     caller.emplace(filter::Caller{env_.turn.now(), env_.turn.wall(), env_.stats.worker, client_->peer(),
-                                  client_->security(), refusal, session});
+                                  client_->security(), refusal, session, ends ? &*ends : nullptr});
   }
   const filter::RequestView view = FilterView(configured ? &*caller : nullptr);
   while (next_filter_ < listener_->filters.size()) {

@@ -18,6 +18,11 @@ std::string ClientAddress(const config::HttpPolicy& policy, const net::Address& 
 std::string ClientHost(const config::HttpPolicy& policy, const net::Address& peer,
                        const http::HeaderList& headers);
 
+// Likewise, as an address; what trusted proxies say and is none is the peer's. Its port says nothing. Without
+// allocation.
+net::Address ClientIp(const config::HttpPolicy& policy, const net::Address& peer,
+                      const http::HeaderList& headers);
+
 }  // namespace pillion::filter
 
 #endif  // PILLION_SIDECAR_FILTER_CLIENT_ADDRESS_H_

@@ -139,6 +139,12 @@ struct Refusal {
   http::HeaderList fields;  // that the answer has besides
 };
 
+// Of the client's connection. Unset: it is gone.
+struct Ends {
+  net::Address local;        // where the client wanted to go
+  net::Address direct_peer;  // whatever a proxy before us has said
+};
+
 // What OnRequestHead finds beside the request.
 struct Caller {
   time::MonotonicTime now;
@@ -148,6 +154,7 @@ struct Caller {
   const net::Security* security;          // of TLS that ended here; null: there was none
   Refusal& refusal;                       // kRefuse
   std::optional<StickySession>& session;  // where requests of its kind have one, with or without an endpoint
+  const Ends* ends = nullptr;             // null: the listener judges no access
 };
 
 struct RequestView {

@@ -44,6 +44,11 @@ class FilterDrive {
     head.content = {http::ContentLength::Kind::kUnsized, 0};
   }
 
+  // Where its listener judges access.
+  void JudgeAccess(config::AccessJudged place) { options_.access_judged = place; }
+  // What its listener's policy is.
+  config::HttpPolicy& policy() { return options_.policy; }
+
   // What leaves at once of a gRPC answer that has begun with these bytes and goes on.
   std::string FirstOfAnswer(std::string_view bytes) {
     http::ResponseHead answer;
@@ -188,6 +193,7 @@ class FilterDrive {
   time::MonotonicTime now{};
   time::WallTime wall{};
   net::Address peer;
+  Ends ends;
   const net::Security* security = nullptr;
   std::unique_ptr<telemetry::WorkerStats> stats = std::make_unique<telemetry::WorkerStats>();
   std::string sent;  // to the upstream
@@ -212,7 +218,7 @@ class FilterDrive {
         std::max(most_held, chain.HeldBytes() - chain.request_out().bytes() - chain.response_out().bytes());
   }
   RequestView View() {
-    caller_ = std::make_unique<Caller>(Caller{now, wall, *stats, peer, security, *refusal, *session});
+    caller_ = std::make_unique<Caller>(Caller{now, wall, *stats, peer, security, *refusal, *session, &ends});
     return {options_, nullptr, head, state, random_, local_response, response_body_, caller_.get()};
   }
   const Filter& filter_;

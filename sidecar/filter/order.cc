@@ -13,6 +13,7 @@
 #include "sidecar/filters/idempotency/idempotency.h"
 #include "sidecar/filters/json_transcoder/json_transcoder.h"
 #include "sidecar/filters/local_ratelimit/local_ratelimit.h"
+#include "sidecar/filters/rbac/rbac.h"
 #include "sidecar/filters/request_id/request_id.h"
 #include "sidecar/filters/stateful_session/stateful_session.h"
 #include "sidecar/filters/tracing/tracing.h"
@@ -33,6 +34,8 @@ FilterList MakeFilters(const idempotency::WorkerStores& stores) {
   // Before what changes the message: a preflight is answered as it came, and every answer, of whatever filter
   // or server, gets its leave.
   add(FilterKind::kCors, std::make_unique<filters::Cors>());
+  // Who may not ask takes nothing from those who may, learns nothing, and costs no more than this look.
+  add(FilterKind::kRbac, std::make_unique<filters::Rbac>(config::AccessJudged::kAsTheyCome));
   // Before what costs more than a look: bodies that are held, bytes that are translated.
   add(FilterKind::kLocalRateLimit, std::make_unique<filters::LocalRateLimit>());
   // The next three make gRPC of what is none. No request is two of them: each goes by the content type, and
@@ -40,6 +43,8 @@ FilterList MakeFilters(const idempotency::WorkerStores& stores) {
   add(FilterKind::kGrpcWeb, std::make_unique<filters::GrpcWeb>());
   add(FilterKind::kGrpcHttp1Bridge, std::make_unique<filters::GrpcHttp1Bridge>());
   add(FilterKind::kJsonTranscoder, std::make_unique<filters::JsonTranscoder>());
+  // For lists that say so: judged is what will be asked for, by the route that it takes.
+  add(FilterKind::kRbac, std::make_unique<filters::Rbac>(config::AccessJudged::kAsTranslated));
   // Behind what translates: it plays the part of what is called, and its answers are translated like the
   // other's.
   add(FilterKind::kFault, std::make_unique<filters::Fault>());

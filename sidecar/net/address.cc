@@ -8,15 +8,17 @@
 namespace pillion::net {
 
 std::optional<Address> Address::Parse(std::string_view ip, uint16_t port) {
-  const std::string text(ip);
+  std::array<char, INET6_ADDRSTRLEN> text{};  // ends with a zero
+  if (ip.size() >= text.size()) return std::nullopt;
+  ip.copy(text.data(), ip.size());
   sockaddr_in v4 = {};
-  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+  if (inet_pton(AF_INET, text.data(), &v4.sin_addr) == 1) {
     v4.sin_family = AF_INET;
     v4.sin_port = htons(port);
     return FromSockaddr(reinterpret_cast<const sockaddr*>(&v4));
   }
   sockaddr_in6 v6 = {};
-  if (inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
+  if (inet_pton(AF_INET6, text.data(), &v6.sin6_addr) == 1) {
     v6.sin6_family = AF_INET6;
     v6.sin6_port = htons(port);
     return FromSockaddr(reinterpret_cast<const sockaddr*>(&v6));

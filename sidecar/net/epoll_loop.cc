@@ -117,6 +117,7 @@ class EpollSocket : public Socket {
 
   const Address& peer() const override { return peer_; }
   void SetEnds(const Address& client, const Address& destination) override {
+    other_peer_ = other_peer_ || client != peer_;
     peer_ = client;
     local_ = destination;
     told_ = true;
@@ -124,6 +125,13 @@ class EpollSocket : public Socket {
   const Address& local() const override {
     if (local_.family() == AF_UNSPEC) local_ = own();
     return local_;
+  }
+  Address direct_peer() const override {
+    if (!other_peer_) return peer_;
+    sockaddr_storage peer = {};
+    socklen_t size = sizeof(peer);
+    if (getpeername(fd_, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return {};
+    return Address::FromSockaddr(reinterpret_cast<sockaddr*>(&peer)).Unmapped();
   }
   Address own() const override {
     if (!told_ && local_.family() != AF_UNSPEC) return local_;
@@ -151,7 +159,8 @@ class EpollSocket : public Socket {
   EpollWatch watch_;
   Address peer_;
   mutable Address local_;
-  bool told_ = false;  // peer_ and local_ are a proxy's word
+  bool other_peer_ = false;  // peer_ is another than the kernel knows
+  bool told_ = false;        // peer_ and local_ are a proxy's word
 };
 
 void SetNoDelay(int fd) {

@@ -101,6 +101,23 @@ TEST(EpollSocket, WithoutARedirectTheOriginalDestinationIsItsOwnAddress) {
   }
 }
 
+TEST(EpollSocket, TheDirectPeerIsTheKernelsWhateverAProxySays) {
+  time::SystemClock clock;
+  EpollLoop loop(clock);
+  Nobody nobody;
+  int error = 0;
+  const auto listening = loop.Listen(*Address::Parse("127.0.0.1", 0), nobody, &error);
+  const auto client = loop.Connect(listening->local(), nobody, &error);
+  std::unique_ptr<Socket> accepted;
+  while (accepted == nullptr) accepted = listening->Accept();
+  const Address before = accepted->peer();
+  EXPECT_EQ(before, client->own());
+  EXPECT_EQ(accepted->direct_peer(), before);
+  accepted->SetEnds(*Address::Parse("192.0.2.1", 1), *Address::Parse("192.0.2.2", 2));
+  EXPECT_EQ(accepted->peer(), *Address::Parse("192.0.2.1", 1));
+  EXPECT_EQ(accepted->direct_peer(), before);
+}
+
 TEST(EpollListenSocket, WithoutDescriptorsClientsAreClosedAlsoWhenTheReserveWasLost) {
   time::SystemClock clock;
   EpollLoop loop(clock);

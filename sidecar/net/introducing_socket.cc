@@ -40,6 +40,7 @@ class IntroducingSocket final : public Socket {
     raw_->SetEnds(client, destination);
   }
   const Address& local() const override { return raw_->local(); }
+  Address direct_peer() const override { return raw_->direct_peer(); }
   Address own() const override { return raw_->own(); }
   Address OriginalDestination() const override { return raw_->OriginalDestination(); }
   const Security* security() const override { return raw_->security(); }

@@ -78,6 +78,8 @@ class Socket {
   // A proxy before us told between whom the connection was: peer() and local() answer so from now on.
   virtual void SetEnds(const Address& client, const Address& destination) = 0;
   virtual const Address& local() const = 0;
+  // The other end, whatever SetEnds said; may cost a system call.
+  virtual Address direct_peer() const { return peer(); }
   // Our end, whatever SetEnds said; may cost a system call.
   virtual Address own() const { return local(); }
   // What the client dialled, where the kernel has redirected it to us (REDIRECT of iptables or nft); else

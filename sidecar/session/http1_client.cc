@@ -55,6 +55,9 @@ class Http1ClientSession::Exchanged final : public stream::ClientStream, public 
   net::Address local() const override {
     return session_ == nullptr ? net::Address() : session_->wire_.socket().local();
   }
+  net::Address direct_peer() const override {
+    return session_ == nullptr ? net::Address() : session_->wire_.socket().direct_peer();
+  }
   net::Address own() const override {
     return session_ == nullptr ? net::Address() : session_->wire_.socket().own();
   }

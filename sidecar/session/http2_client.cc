@@ -69,6 +69,9 @@ class Http2ClientSession::Exchanged final : public Http2StreamOf<stream::ClientS
   net::Address local() const override {
     return link_.session == nullptr ? net::Address() : link_.session->local();
   }
+  net::Address direct_peer() const override {
+    return link_.session == nullptr ? net::Address() : link_.session->direct_peer();
+  }
   net::Address own() const override {
     return link_.session == nullptr ? net::Address() : link_.session->own();
   }

@@ -45,6 +45,7 @@ class Http2Session {
   http2::Codec& codec() { return codec_; }
   const net::Address& peer() { return wire_.socket().peer(); }
   const net::Address& local() { return wire_.socket().local(); }
+  net::Address direct_peer() { return wire_.socket().direct_peer(); }
   net::Address own() { return wire_.socket().own(); }
   const net::Security* security() { return wire_.socket().security(); }
   void Dirty();

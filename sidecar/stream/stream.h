@@ -92,6 +92,9 @@ class ClientStream : public Stream {
   [[nodiscard]] virtual bool SendResponse(http::ResponseHead& head, bool end) = 0;
   // Where the client wanted to go; unset when its connection is gone, or there is none.
   virtual net::Address local() const { return {}; }
+  // The other end of its connection, whatever a proxy before us said; may then cost a system call. Unset as
+  // local().
+  virtual net::Address direct_peer() const { return {}; }
   // Our end of its connection, whatever a proxy before us said; may cost a system call. Unset as local().
   virtual net::Address own() const { return {}; }
   // The one endpoint that its request is for, whatever the balancer says; null: any. For health checks.

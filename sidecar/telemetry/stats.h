@@ -217,9 +217,14 @@ struct WorkerStats {
   Counter rate_limited;          // requests refused: more than a policy allows
   Counter rate_limit_overrun;    // and those that passed all the same: it is not enforced, or not for all
   Counter rate_limit_forgotten;  // clients that had to give their bucket up for others
-  Counter mirrors;               // copies of requests that were begun
-  Counter mirrors_left_out;      // and those that were not: too many at once
-  Counter mirrors_given_up;      // while their requests went on: their clusters did not take the content
+  Counter access_allowed;        // requests that rules of access judged
+  Counter access_denied;
+  Counter access_logged;          // of those that LOG rules allow, what a policy of theirs matched
+  Counter access_shadow_allowed;  // as shadow rules would have it
+  Counter access_shadow_denied;
+  Counter mirrors;           // copies of requests that were begun
+  Counter mirrors_left_out;  // and those that were not: too many at once
+  Counter mirrors_given_up;  // while their requests went on: their clusters did not take the content
   Counter turns;
   Counter certificate_loads;     // times that certificates, keys and lists were taken into use
   Counter certificate_failures;  // that they could not be used; those before, if any, stayed

@@ -44,6 +44,7 @@ class TlsSocket final : public net::Socket, public net::Observer, public Paced {
     raw_->SetEnds(client, destination);
   }
   const net::Address& local() const override { return raw_->local(); }
+  net::Address direct_peer() const override { return raw_->direct_peer(); }
   net::Address own() const override { return raw_->own(); }
   net::Address OriginalDestination() const override { return raw_->OriginalDestination(); }
   const net::Security* security() const override { return &security_; }

@@ -7,6 +7,7 @@
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
@@ -251,6 +252,26 @@ TEST_F(StoreTest, AnUnknownFieldIsRefusedByNumberAndNameOrTakenWithAWarning) {
   ResourceStore lenient(std::make_shared<config::Bootstrap>(), {.warn_unsupported = true});
   EXPECT_TRUE(lenient.Apply(Response("1", cluster), Type::kCluster, At(0), false).empty());
   EXPECT_EQ(lenient.warnings().size(), 1u);
+}
+
+TEST_F(StoreTest, WhatRulesOfAccessSayAndWeDoNotKnowIsRefusedInEitherCase) {
+  envoy::extensions::filters::http::rbac::v3::RBACPerRoute rbac;
+  auto& policy = (*rbac.mutable_rbac()->mutable_rules()->mutable_policies())["p"];
+  policy.add_permissions()->set_any(true);
+  policy.add_principals()->set_any(true);
+  policy.GetReflection()->MutableUnknownFields(&policy)->AddLengthDelimited(3, "");  // condition
+  auto table = Routes("r", "c");
+  auto& route = *table.mutable_virtual_hosts(0)->mutable_routes(0);
+  (*route.mutable_typed_per_filter_config())["rbac"].PackFrom(rbac);
+  ResourceStore lenient(std::make_shared<config::Bootstrap>(), {.warn_unsupported = true});
+  for (ResourceStore* store : {&store_, &lenient}) {
+    store->Apply(Response("1", RdsListener("l", "r", 80)), Type::kListener, At(0), false);
+    const auto rejected = store->Apply(Response("1", table), Type::kRoutes, At(0), false);
+    ASSERT_EQ(rejected.size(), 1u);
+    EXPECT_NE(rejected[0].reason.find("field condition of envoy.config.rbac.v3.Policy"), std::string::npos)
+        << rejected[0].reason;
+    EXPECT_EQ(rejected[0].reason.find("condition"), rejected[0].reason.rfind("condition")) << "said once";
+  }
 }
 
 // Bytes that no message of this type has, under a name that nobody can know.

@@ -261,6 +261,64 @@ class JsonByRoute(mesh.MeshTest):
         self.assertEqual(self.get(path="/v1/nothing").head().status, 404)
 
 
+_RBAC = "envoy.extensions.filters.http.rbac.v3.RBAC"
+
+
+class Access(mesh.MeshTest):
+    """What rules of access judge is said by where they stand in the list."""
+
+    GET = "/v1/books/7"  # is this call
+    CALL = "/%s/Get" % _LIBRARY
+    DELETE = "/%s/Delete" % _LIBRARY
+
+    def serve(self, *order, path=None, per_route=None):
+        """Only requests for this path are let through; `order`: of the filters."""
+        descriptors, message = descriptor_set()
+        library = Library(message)
+        self.addCleanup(lambda: library.server.stop(0).wait())
+        transcoder = mesh.typed(_FILTER, services=[_LIBRARY], proto_descriptor=descriptors, convert_grpc_status=True)
+        filters = {"json": transcoder, "rbac": mesh.typed(_RBAC, **self.rules(path))}
+        calls = {"match": {"prefix": "/%s/" % _LIBRARY}, "route": {"cluster": "app", "timeout": "0s"}}
+        if per_route is not None:
+            calls["typed_per_filter_config"] = {"rbac": mesh.typed(_RBAC + "PerRoute", rbac=self.rules(per_route))}
+        self.start(addresses=[library.address], http2_app=True, out={
+            "filters": [(name, filters[name]) for name in order],
+            "routes": [calls, {"match": {"prefix": "/v1/"}, "direct_response": {"status": 204}}]})
+        return library
+
+    def rules(self, path):
+        if path is None:
+            return {}
+        return {"rules": {"policies": {"p": {"permissions": [{"url_path": {"path": {"exact": path}}}],
+                                             "principals": [{"any": True}]}}}}
+
+    def asked(self, method, path):
+        client = self.ask("%s %s HTTP/1.1\r\nHost: shop\r\n\r\n" % (method, path))
+        head = client.head()
+        length = int(head.get("content-length") or 0)
+        return head.status, client.exactly(length) if length else client.chunks()[0]
+
+    def test_before_the_transcoder_they_judge_the_path_that_was_asked_for(self):
+        library = self.serve("rbac", "json", path=self.GET)
+        self.assertEqual(self.asked("GET", self.GET)[0], 200)
+        self.assertEqual(self.asked("GET", "/v1/books/8"), (403, b"RBAC: access denied"))
+        self.assertEqual(library.calls, 1)
+
+    def test_behind_it_they_judge_the_call(self):
+        library = self.serve("json", "rbac", path=self.CALL)
+        self.assertEqual(self.asked("GET", self.GET)[0], 200)
+        status, body = self.asked("DELETE", self.GET)
+        self.assertEqual((status, json.loads(body)["code"]), (403, 7))
+        self.assertEqual(library.calls, 1)
+
+    def test_behind_it_by_what_the_route_of_the_call_says(self):
+        library = self.serve("json", "rbac", per_route=self.DELETE)
+        status, body = self.asked("GET", self.GET)
+        self.assertEqual((status, json.loads(body)["code"]), (403, 7), "the route that was asked for says nothing")
+        self.assertEqual(self.asked("DELETE", self.GET)[0], 200)
+        self.assertEqual(library.calls, 1)
+
+
 class Upgrades(mesh.MeshTest):
     """Whatever else its client asks for, a request goes through the filters."""
 

@@ -149,12 +149,13 @@ def with_tls(made, socket_config):
 class Sidecar:
     """One pillion-sidecar process; ready when the constructor returns."""
 
-    def __init__(self, listeners, clusters, drain_s=10, concurrency=1, admin=False, flags=()):
+    def __init__(self, listeners, clusters, drain_s=10, concurrency=1, admin=False, flags=(), more=None):
         self.directory = tempfile.mkdtemp(dir=os.environ.get("TEST_TMPDIR"))
         config = os.path.join(self.directory, "bootstrap.json")
         with open(config, "w") as file:
             bootstrap = {"node": {"id": "test", "cluster": "test"},
                          "static_resources": {"listeners": listeners, "clusters": clusters}}
+            bootstrap.update(more or {})
             if admin:
                 self.admin_port = free_port()
                 bootstrap["admin"] = {"address": {"socket_address": {"address": HOST, "port_value": self.admin_port}}}

@@ -5,10 +5,15 @@ again in mode `shared`: token_shared_test.py, token_shared_keys_test.py."""
 
 import collections
 import json
+import socket
+import ssl
 import threading
 import time
 import unittest
 
+import h2.exceptions
+
+import certificates
 import mesh
 import token_rig
 from mesh import HOST
@@ -18,7 +23,6 @@ MISSING = {
     "3, 5, 18, 40-50": "//tests/integration:token_shared_test",
     "30, 32, 34-36, 56, 57, 61": "//tests/integration:token_keys_test",
     "31": "no principal: JWT are not verified",
-    "33": "no authorisation in the sidecar yet",
     "74": "a soak of a day",
     "20, 29, 38": "told by simulated tests: //sidecar/worker:token_mesh_test, //sidecar/idempotency/...",
     "58": "//sidecar/worker:token_test, //sidecar/filters/idempotency:idempotency_test",
@@ -287,6 +291,56 @@ class AtTheService(token_rig.AtTheService):
         self.assertEqual(set(said), {"tombstone", "replayed"}, "half of them")
         self.assertEqual(self.app.executions(order), len(tokens) - 1 + 1)
 
+    def test_row_33_the_caller_loses_its_permission(self):
+        names = {"ann": "spiffe://td/ann", "bob": "spiffe://td/bob"}
+        authority = certificates.Authority()
+        authority.issue("server", "DNS:a.example")
+        contexts = {}
+        for name, identity in names.items():
+            authority.issue(name, "URI:" + identity)
+            contexts[name] = ssl.create_default_context(cafile=authority.ca)
+            contexts[name].check_hostname = False
+            contexts[name].set_alpn_protocols(["h2"])
+            contexts[name].load_cert_chain(authority.path(name), authority.key(name))
+        ann, bob = (token_rig.proven(one) for one in names.values())
+        self.start_pushed(ann, bob, certificates=authority)
+
+        def is_told(name, status):
+            """Is it, on a new connection, for a request without a token? Not on one that is drained as it comes."""
+            try:
+                return self.connect(contexts[name]).ask(None, "probe", fields=[("pillion-h1", "2")]).status == status
+            except (h2.exceptions.ProtocolError, OSError, AssertionError):
+                return False
+
+        order, running = self.order(), self.order()
+        peer = self.connect(contexts["ann"])
+        token, other = peer.mint(), peer.mint()
+        self.expect(peer.ask(token, order), 201, "executed")
+        peer.post(other, running, "delay 1")
+        mesh.wait_until(lambda: self.app.executions(running) == 1, "it runs")
+        self.allow(bob)
+        mesh.wait_until(lambda: is_told("ann", 403), "the rules are in force")
+
+        again = self.connect(contexts["ann"])
+        plain = again.ask(again.mint(), self.order())
+        for known in (token, other):
+            answer = again.ask(known, order if known == token else running)
+            self.expect(answer, 403, "(none)")
+            self.assertEqual(answer.body, b"RBAC: access denied")
+            self.assertEqual(answer.fields, plain.fields, "as of a token that nobody knows")
+        grpc = again.ask(token, order, fields=[("content-type", "application/grpc")])
+        self.assertEqual((grpc.status, grpc.fields["grpc-status"]), (200, "7"))
+        self.expect(self.connect(contexts["bob"]).ask(again.mint(), self.order()), 201, "executed")
+        self.assertGreaterEqual(self.made[-1].metrics()['pillion_rbac_total{result="denied"}'], 4)
+
+        self.allow(ann, bob)
+        mesh.wait_until(lambda: is_told("ann", 201), "it may ask again")
+        last = self.connect(contexts["ann"])
+        self.expect(last.ask(token, order), 201, "replayed")
+        self.assertIn(verdict(last.ask(other, running, "delay 1")), ("coalesced", "replayed"))
+        self.ran(order)
+        self.ran(running)
+
     def test_row_53_a_large_answer(self):
         peer, order = self.start(), self.order()
         token = peer.mint()
@@ -456,6 +510,39 @@ class BetweenTwo(token_rig.BetweenTwo):
         self.assertEqual(head.status, 500)
         self.assertIn("verdict=executed", head.get("x-pillion-explain"))
         self.ran(order)
+
+    def test_row_33_an_answer_is_lost_and_then_the_permission(self):
+        self.start(allowed=[{"any": True}])
+        order, denied = self.order(), self.order()
+
+        def withdraw(number):
+            if number == 1:  # it has run, and its answer is on its way
+                self.allow()
+                mesh.wait_until(lambda: self.bare() == 403, "the rules are in force")
+            return number == 1
+
+        self.network.answers, self.network.lose = 0, withdraw
+        head = self.ask(order)
+        # The service's sidecar says 403; but that would tell the app that nothing has happened.
+        self.assertEqual(head.status, 500, self.body)
+        self.assertEqual(json.loads(self.body)["type"], "urn:pillion:idempotency:outcome-unknown")
+        self.assertIn("attempts=2;", head.get("x-pillion-explain"))
+        self.ran(order)
+        head = self.ask(denied)
+        self.assertEqual((head.status, self.body), (403, "RBAC: access denied"), "of the first attempt it is the answer")
+        self.assertIn("attempts=1;", head.get("x-pillion-explain"))
+        self.assertIsNotNone(self.token_of(head))
+        self.ran(denied, 0)
+
+    def bare(self):
+        """The status that whoever asks the service's sidecar without a token is told, on a new connection; none where that is drained."""
+        conversation = mesh.Conversation(socket.create_connection((HOST, self.inbound), timeout=mesh.WAIT))
+        self.peers.append(conversation)
+        try:
+            conversation.send("POST /pay HTTP/1.1\r\nHost: pay\r\nx-order: bare\r\nContent-Length: 0\r\n\r\n")
+            return conversation.head().status
+        except (OSError, AssertionError):
+            return None
 
     def test_row_54_a_large_request_has_no_token(self):
         self.start()

@@ -18,6 +18,7 @@ import h2.errors
 import h2.events
 
 import mesh
+import pushed
 from lossy import Lossy
 from mesh import HOST
 
@@ -56,9 +57,11 @@ class Process:
 class Peer:
     """A caller's sidecar, played: one HTTP/2 connection, and what came of its streams."""
 
-    def __init__(self, port):
+    def __init__(self, port, context=None):
         self.sock = socket.create_connection((HOST, port), timeout=mesh.WAIT)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is not None:
+            self.sock = context.wrap_socket(self.sock)
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False))
         self.h2.initiate_connection()
         self.heads, self.bodies, self.ended, self.resets = {}, collections.defaultdict(bytes), set(), set()
@@ -154,6 +157,17 @@ def domain(**more):
     return mesh.typed("pillion.sidecar.v1.Idempotency", domains=[{"id": str(DOMAIN), **more}])
 
 
+def allowing(*principals):
+    """A filter that lets these ask for anything, and nobody else."""
+    rules = {"policies": {"all": {"permissions": [{"any": True}], "principals": list(principals)}}} if principals else {}
+    return "envoy.filters.http.rbac", mesh.typed("envoy.extensions.filters.http.rbac.v3.RBAC", rules=rules)
+
+
+def proven(name):
+    """The principal whose certificate says this."""
+    return {"authenticated": {"principal_name": {"exact": name}}}
+
+
 def stamping(**more):
     """What a listener of callers is told: its `filters`, and its `per_filter`."""
     policy = mesh.typed("pillion.sidecar.v1.TokenPolicy", **{"domain": str(DOMAIN), **more})
@@ -184,6 +198,27 @@ class AtTheService(unittest.TestCase):
             concurrency=concurrency, drain_s=1, admin=True, flags=flags))
         self.settle(concurrency)
 
+    def start_pushed(self, *principals, certificates=None, **terms):
+        """A sidecar of the service whose listener is pushed: `allow` lets others ask. `certificates`: of an authority; it speaks TLS."""
+        plane = pushed.ControlPlane()
+        self.addCleanup(plane.stop)
+        self.inbound = mesh.free_port()
+        self.made.append(mesh.Sidecar([], [mesh.cluster("app", [(HOST, self.app.port)]), plane.cluster(), *self.clusters()],
+                                      drain_s=1, admin=True, more=plane.bootstrap()))
+
+        def allow(*principals):
+            made = mesh.listener("inbound", self.inbound, "app", direction="INBOUND", peer=True,
+                                 filters=[allowing(*principals), self.filter(**terms)])
+            if certificates is not None:
+                mesh.with_tls(made, mesh.server_tls({"tls_certificates": [certificates.files("server")],
+                                                     "validation_context": certificates.trusted(), "alpn_protocols": ["h2"]}))
+            plane.push(made)
+
+        self.allow = allow
+        self.allow(*principals)
+        mesh.wait_until(lambda: mesh.listens(self.inbound), "the pushed listener")
+        self.settle()
+
     def filter(self, **terms):
         return "pillion.idempotency", domain(**terms)
 
@@ -194,8 +229,8 @@ class AtTheService(unittest.TestCase):
     def settle(self, workers=1):
         """The sidecar that was made last serves tokens."""
 
-    def connect(self):
-        self.peers.append(Peer(self.inbound))
+    def connect(self, context=None):
+        self.peers.append(Peer(self.inbound, context))
         return self.peers[-1]
 
     def taker_of_none(self):
@@ -237,10 +272,14 @@ class BetweenTwo(AtTheService):
         self.addCleanup(made.close)
         return port, made
 
-    def start(self, route=None, policy=None, endpoints=None, more=(), stamps=True, **terms):
-        """`more`: ports of networks to other sidecars of the service; `stamps`: that requests have tokens is waited for."""
+    def start(self, route=None, policy=None, endpoints=None, more=(), stamps=True, allowed=None, **terms):
+        """`more`: ports of networks to other sidecars of the service; `stamps`: that requests have tokens is waited for; `allowed`:
+        principals that may ask, of a listener that is pushed."""
         self.inbound = mesh.free_port()
-        self.start_sidecar(**terms)
+        if allowed is None:
+            self.start_sidecar(**terms)
+        else:
+            self.start_pushed(*allowed, **terms)
         self.network_port, self.network = self.make_network()
         self.outbound = mesh.free_port()
         self.made.append(mesh.Sidecar(

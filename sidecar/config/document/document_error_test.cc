@@ -140,9 +140,10 @@ TEST(DocumentErrorTest, AnyNeedsAKnownType) {
 
 TEST(DocumentErrorTest, ATypeThatEnvoyHasIsUnimplemented) {
   EveryType message;
-  const auto errors = LoadDocument("any: {\"@type\": a/envoy.config.rbac.v3.RBAC}", "f", message);
+  const auto errors =
+      LoadDocument("any: {\"@type\": a/envoy.extensions.filters.network.rbac.v3.RBAC}", "f", message);
   ASSERT_EQ(errors.size(), 1u);
-  EXPECT_EQ(errors[0].message, "type envoy.config.rbac.v3.RBAC is not implemented");
+  EXPECT_EQ(errors[0].message, "type envoy.extensions.filters.network.rbac.v3.RBAC is not implemented");
   EXPECT_TRUE(errors[0].unimplemented);
 }
 
