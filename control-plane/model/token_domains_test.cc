@@ -85,7 +85,8 @@ TEST(TokenDomains, TheOlderOfTwoPoliciesOnARouteCounts) {
   const BuiltModel built = Build(mesh + PolicyYaml("young", OnRoute("r"), "retries: 1, validity: 10s") +
                                  PolicyYaml("old", OnRoute("r"), "retries: 2, validity: 20s", kOld));
   EXPECT_EQ(RetriesOf(built, 0), 2u);
-  EXPECT_EQ(ServiceOf(built, "a").enforced.size(), 1u);
+  ASSERT_EQ(ServiceOf(built, "a").enforced.size(), 1u);
+  EXPECT_EQ(ServiceOf(built, "a").enforced[0].rule.validity, std::chrono::seconds(20));
   EXPECT_EQ(Problems(built), Lines{"spec.targetRefs[0]: expected a target without a IdempotencyPolicy, an "
                                    "older one is attached to it"});
   EXPECT_EQ(Problems(Build(mesh + PolicyYaml("p", OnRoute("none")))),
