@@ -7,10 +7,10 @@
 namespace pillion::control {
 namespace {
 
-// Without what sidecars of the Service are not told.
+// Without what sidecars of the Service are not told. With keys they are told of methods too, but only the
+// Service's own policy may have keys, and it is one.
 TokenRule OfRecords(TokenRule rule) {
   rule.retries.reset();
-  if (rule.keeps_keys()) return rule;
   rule.methods.clear();
   rule.grpc_methods.clear();
   return rule;

@@ -94,7 +94,9 @@ TEST(RouteTokens, ABackendWithoutAPolicyIsNotStamped) {
   const auto domains = DomainsOfShares(FirstRoute(*set));
   EXPECT_EQ(domains[0], 0u);
   EXPECT_NE(domains[1], 0u);
-  EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(0).name(), kFilter) << "that one of its clusters needs";
+  EXPECT_EQ(ManagerOf(*set, "outbound").http_filters(0).name(), kFilter);
+  const auto by_shares_alone = Build(Split() + OnRoute());
+  EXPECT_EQ(ManagerOf(*by_shares_alone, "outbound").http_filters(0).name(), kFilter);
   EXPECT_EQ(DomainsOfShares(FirstRoute(*Build(Split()))), (std::vector<uint64_t>{0, 0}));
 }
 

@@ -464,6 +464,10 @@ TEST(ParseFilters, WhatIsSaidOfOneOfARoutesClustersComesBeforeTheRoute) {
   EXPECT_EQ(domain(route, 0), 7u);
   EXPECT_EQ(domain(route, 1), 8u);
   EXPECT_EQ(route.clusters[1].filters->front().place, "t/v/r/0/b");
+  const auto more = ParseWeighted("c: " + Typed("cors.v3.CorsPolicy") + ", " + TokenPolicyYaml("domain: 7"),
+                                  TokenPolicyYaml("domain: 8"));
+  ASSERT_TRUE(more.ok()) << ::testing::PrintToString(ToLines(more.errors));
+  EXPECT_EQ(more.value->virtual_hosts[0].routes[0].clusters[1].filters->size(), 2u) << "and the rest stays";
   const auto one = ParseWeighted("", "t: {\"@type\": a/envoy.config.route.v3.FilterConfig, config: " +
                                          TokenPolicyYaml("domain: 8").substr(3) + "}");
   ASSERT_TRUE(one.ok()) << ::testing::PrintToString(ToLines(one.errors));
