@@ -429,10 +429,20 @@ void Builder::EnforceTokens() {
 void Builder::EnforceTokensOf(MeshRoute& route, const IdempotencyPolicy& policy, const std::string& path) {
   if (!policy.rule.has_domain()) return;
   std::set<std::pair<ObjectName, uint16_t>> backends;
+  std::set<ObjectName> others;
   for (const MeshRule& rule : route.rules) {
     for (const MeshBackend& one : rule.backends) {
-      if (one.valid) backends.emplace(one.service, one.port);
+      if (one.valid && SpeaksFor(route, policy.rule, one.service)) {
+        backends.emplace(one.service, one.port);
+      } else if (one.valid) {
+        others.insert(one.service);
+      }
     }
+  }
+  for (const ObjectName& name : others) {
+    Report(policy.metadata, path,
+           "expected backends of namespace " + route.name.ns + ": at " + name.ToString() +
+               " the policy of that Service counts, if it has one");
   }
   for (const auto& [name, port] : backends) {
     if (HasRoomFor(*Find(name), policy.rule)) continue;

@@ -25,6 +25,10 @@ auto Find(auto& service, const TokenRule& rule) {
 
 bool SameRecords(const TokenRule& a, const TokenRule& b) { return OfRecords(a) == OfRecords(b); }
 
+bool SpeaksFor(const MeshRoute& route, const TokenRule& rule, const ObjectName& service) {
+  return !rule.has_domain() || route.name.ns == service.ns;
+}
+
 bool HasRoomFor(const MeshService& service, const TokenRule& rule) {
   return !rule.has_domain() || service.enforced.size() < kMaxTokenDomains ||
          Find(service, rule) != service.enforced.end();

@@ -19,6 +19,11 @@ inline constexpr size_t kMaxTokenDomains = 64;
 // differ.
 bool SameRecords(const TokenRule& a, const TokenRule& b);
 
+// Whether a route's policy is what counts at this backend. What pods keep in their memory, and which files of
+// theirs they read for a store, is for policies of their own namespace to say, whoever may send them
+// requests.
+bool SpeaksFor(const MeshRoute& route, const TokenRule& rule, const ObjectName& service);
+
 // Whether `service` enforces `rule` already, or may still.
 bool HasRoomFor(const MeshService& service, const TokenRule& rule);
 // From then on it does, at this port. `route`: whose requests are meant, "HTTPRoute shop/checkout"; "": all

@@ -148,6 +148,26 @@ TEST(TokenDomains, BackendsThatCannotEnforceAreNamed) {
             Lines{"spec.rules[0].backendRefs[1]: expected a Service, there is no default/none"});
 }
 
+// Else whoever may send pods of another namespace requests could fill their memory, and have their files
+// read.
+TEST(TokenDomains, PodsOfAnotherNamespaceKeepNoRecordsForARoute) {
+  const std::string other =
+      "--- {apiVersion: v1, kind: Service, metadata: {name: b, namespace: other}, spec: {ports: [{port: "
+      "80}]}}\n"
+      "--- {apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: g, "
+      "namespace: other}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: "
+      "default}], to: [{kind: Service}]}}\n" +
+      ServiceYaml("a") + RouteYaml("r", {To("a") + ", {name: b, namespace: other, port: 80}"});
+  const BuiltModel built = Build(other + PolicyYaml("p", OnRoute("r")));
+  EXPECT_EQ(Problems(built),
+            Lines{"spec.targetRefs[0]: expected backends of namespace default: at other/b the "
+                  "policy of that Service counts, if it has one"});
+  EXPECT_EQ(ServiceOf(built, "a").enforced.size(), 1u);
+  EXPECT_TRUE(built.model->FindService({"other", "b"})->enforced.empty());
+  EXPECT_EQ(Problems(Build(other + PolicyYaml("p", OnRoute("r"), "keySource: Passthrough"))), Lines{})
+      << "pods keep nothing for it";
+}
+
 TEST(TokenDomains, AServiceHasAKeyWhereAnyOfItsStoresNeedsOne) {
   const auto key = [](const std::string& more) {
     return ServiceOf(Build(ServiceYaml("a") + RouteYaml("r", {To("a")}) +

@@ -155,6 +155,25 @@ TEST(RouteTokens, SharesThatCannotBeServedHaveNone) {
   EXPECT_EQ(domains[1], 0u);
 }
 
+TEST(RouteTokens, AtABackendOfAnotherNamespaceItsServicesPolicyCounts) {
+  const std::string mesh =
+      "--- {apiVersion: v1, kind: Service, metadata: {name: b, namespace: other}, spec: {ports: [{port: "
+      "80}]}}\n"
+      "--- {apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant, metadata: {name: g, "
+      "namespace: other}, spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: "
+      "shop}], to: [{kind: Service}]}}\n" +
+      RouteYaml("{backendRefs: [{name: orders, port: 80}, {name: b, namespace: other, port: 80}]}");
+  const std::string of_b =
+      "--- {apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: b, namespace: "
+      "other}, spec: {targetRefs: [{kind: Service, name: b}], retries: 7}}\n";
+  EXPECT_EQ(DomainsOfShares(FirstRoute(*Build(mesh + OnRoute())))[1], 0u);
+  const Route route = FirstRoute(*Build(mesh + OnRoute(", retries: 1") + of_b));
+  EXPECT_EQ(Said(route.route().weighted_clusters().clusters(0))->max_retries().value(), 1u);
+  EXPECT_EQ(Said(route.route().weighted_clusters().clusters(1))->max_retries().value(), 7u);
+  const Route through = FirstRoute(*Build(mesh + OnRoute(", keySource: Passthrough") + of_b));
+  EXPECT_EQ(Said(through.route().weighted_clusters().clusters(1))->key_source(), sidecar::v1::PASSTHROUGH);
+}
+
 TEST(RouteTokens, CallsOfAGrpcRouteAreStamped) {
   const std::string yaml =
       "--- {apiVersion: gateway.networking.k8s.io/v1, kind: GRPCRoute, metadata: {name: g, namespace: shop}, "

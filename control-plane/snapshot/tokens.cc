@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "control-plane/model/token_domains.h"
 #include "control-plane/snapshot/content_hash.h"
 #include "control-plane/snapshot/parts.h"
 #include "control-plane/snapshot/token_store.h"
@@ -110,15 +111,12 @@ namespace {
 
 using PerFilter = google::protobuf::Map<std::string, google::protobuf::Any>;
 
-// Of requests to `service`. `of_route`: of their rule.
-void SayTokens(PerFilter& to, const std::optional<TokenRule>& of_route, const MeshService& service) {
-  const std::optional<TokenRule>& said = of_route.has_value() ? of_route : service.tokens;
-  if (!said.has_value()) return;
-  const TokenRule& rule = *said;
+// Of requests to a Service of that name.
+void SayTokens(PerFilter& to, const TokenRule& rule, const ObjectName& service) {
   sidecar::v1::TokenPolicy policy;
   policy.set_key_source(KeySourceOf(rule));
   policy.set_shared(rule.store.has_value());
-  if (rule.has_domain()) policy.set_domain(MakeTokenDomain(service.name, rule).id());
+  if (rule.has_domain()) policy.set_domain(MakeTokenDomain(service, rule).id());
   for (const std::string& method : rule.methods) policy.add_methods(method);
   for (const std::string& method : rule.grpc_methods) policy.add_grpc_methods(method);
   if (rule.request_bytes.has_value()) policy.mutable_max_request_bytes()->set_value(*rule.request_bytes);
@@ -138,19 +136,25 @@ void MayPause(PerFilter& said, const std::string& cluster, const Stamped& stampe
 }  // namespace
 
 void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service) {
-  SayTokens(*to.mutable_typed_per_filter_config(), std::nullopt, service);
+  if (service.tokens.has_value())
+    SayTokens(*to.mutable_typed_per_filter_config(), *service.tokens, service.name);
 }
 
-void SetTokens(envoy::config::route::v3::Route& to, const MeshRule& rule,
+void SetTokens(envoy::config::route::v3::Route& to, const RankedMatch& ranked,
                const std::vector<const MeshBackend*>& backends, const Model& model) {
-  const bool shares = to.route().has_weighted_clusters();
+  const std::optional<TokenRule>& of_route = ranked.rule->tokens;
   for (size_t i = 0; i < backends.size(); ++i) {
     const MeshService* const service = backends[i]->valid ? model.FindService(backends[i]->service) : nullptr;
     if (service == nullptr) continue;
-    auto* const clusters = shares ? to.mutable_route()->mutable_weighted_clusters() : nullptr;
-    SayTokens(shares ? *clusters->mutable_clusters(static_cast<int>(i))->mutable_typed_per_filter_config()
-                     : *to.mutable_typed_per_filter_config(),
-              rule.tokens, *service);
+    const bool by_route = of_route.has_value() && SpeaksFor(*ranked.route, *of_route, service->name);
+    const std::optional<TokenRule>& rule = by_route ? of_route : service->tokens;
+    if (!rule.has_value()) continue;
+    auto& action = *to.mutable_route();
+    PerFilter& said = action.has_weighted_clusters() ? *action.mutable_weighted_clusters()
+                                                            ->mutable_clusters(static_cast<int>(i))
+                                                            ->mutable_typed_per_filter_config()
+                                                     : *to.mutable_typed_per_filter_config();
+    SayTokens(said, *rule, service->name);
   }
 }
 

@@ -41,9 +41,9 @@ std::vector<ServiceDomain> DomainsOf(const MeshService& service);
 
 // For requests that all go to this Service, by no rule.
 void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service);
-// `backends`: those of `rule` that `to` leads to, in the order of its clusters. Each has a domain of its own,
-// or none.
-void SetTokens(envoy::config::route::v3::Route& to, const MeshRule& rule,
+// `backends`: those of the rule that `to` leads to, in the order of its clusters. Each has a domain of its
+// own, or none.
+void SetTokens(envoy::config::route::v3::Route& to, const RankedMatch& ranked,
                const std::vector<const MeshBackend*>& backends, const Model& model);
 // What is said of a cluster and a domain that are not in `stamped` is that there is no stamping: not nothing,
 // so that the listener keeps its filter, and its connections.
