@@ -9,7 +9,7 @@
 namespace pillion::control {
 namespace {
 
-constexpr int kMostMissing = 100;
+constexpr int kMostListed = 100;
 
 }  // namespace
 
@@ -48,8 +48,12 @@ grpc::ServerUnaryReactor* ControlService::GetStatus(grpc::CallbackServerContext*
     to.set_endpoints(static_cast<uint32_t>(rollout.endpoints));
     to.set_stamping(rollout.stamps());
     to.set_keys_refused(rollout.keys_refused);
+    to.set_of_service(rollout.of_service);
+    for (const std::string& route : rollout.routes) {
+      if (to.routes_size() < kMostListed) to.add_routes(route);
+    }
     for (const std::string& address : rollout.missing) {
-      if (to.missing_size() < kMostMissing) to.add_missing(address);
+      if (to.missing_size() < kMostListed) to.add_missing(address);
     }
   }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();

@@ -48,7 +48,12 @@ void AddNode(const v1::NodeStatus& node, int64_t now_seconds, std::vector<Row>& 
 }
 
 std::string TokenLine(const v1::TokenStatus& one) {
-  std::string line = "tokens of " + one.service() + " (domain " + one.domain() + "): ";
+  std::string line = "tokens of " + one.service();
+  if (one.routes_size() > 0) {
+    line += one.of_service() ? ", its own and by " : " by ";
+    for (int i = 0; i < one.routes_size(); ++i) line += (i > 0 ? ", " : "") + one.routes(i);
+  }
+  line += " (domain " + one.domain() + "): ";
   if (one.endpoints() == 0) {
     line += "no endpoint is ready, no request is stamped";
   } else if (one.stamping()) {

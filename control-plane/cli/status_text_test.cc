@@ -82,7 +82,18 @@ TEST(StatusTextTest, SaysHowFarPoliciesOfTokensHaveCome) {
   status.mutable_tokens(2)->add_missing("10.0.0.2:15006");
   add("shop/d", 2, true);
   status.mutable_tokens(3)->set_keys_refused(true);
+  add("shop/e", 1, true);
+  status.mutable_tokens(4)->add_routes("HTTPRoute shop/r");
+  status.mutable_tokens(4)->add_routes("GRPCRoute shop/s");
+  add("shop/f", 1, true);
+  status.mutable_tokens(5)->add_routes("HTTPRoute shop/r");
+  status.mutable_tokens(5)->set_of_service(true);
   const std::string text = StatusText(status, 1000);
+  EXPECT_NE(text.find("tokens of shop/e by HTTPRoute shop/r, GRPCRoute shop/s (domain 00000000000000ab): "),
+            std::string::npos);
+  EXPECT_NE(
+      text.find("tokens of shop/f, its own and by HTTPRoute shop/r (domain 00000000000000ab): stamping"),
+      std::string::npos);
   EXPECT_NE(
       text.find("tokens of shop/d (domain 00000000000000ab): stamping, all 2 endpoints enforce them; keys "
                 "of apps are refused (503) until one endpoint is ready, not several\n"),

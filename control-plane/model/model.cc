@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "control-plane/model/token_domains.h"
 #include "sidecar/config/field_path.h"
 
 namespace pillion::control {
@@ -37,6 +38,7 @@ class Builder {
     for (const RateLimitPolicy* policy : rate_limits_)
       AddToTargets(*policy, &MeshService::rate_limit, &MeshRule::rate_limit, "RateLimitPolicy");
     for (const auto* policy : tokens_) AddTokens(*policy);
+    EnforceTokens();
     MakeTokenKeys();
     for (const XdsOverride* policy : overrides_) {
       AddToTargets(*policy, &MeshService::override_, &MeshRule::override_, "XdsOverride");
@@ -68,6 +70,8 @@ class Builder {
   void AddToServices(const Policy& policy, std::optional<Rule> MeshService::* slot, const char* kind);
   void AddTokens(const IdempotencyPolicy& policy);
   void CheckKeys(const IdempotencyPolicy& policy);
+  void EnforceTokens();
+  void EnforceTokensOf(MeshRoute& route, const IdempotencyPolicy& policy, const std::string& path);
   void MakeTokenKeys();
   void AddTracing(const TracingPolicy& policy);
   void AddToMesh(const XdsOverride& policy);
@@ -105,6 +109,8 @@ class Builder {
   std::map<ObjectName, bool> ipv6_services_;  // whether their endpoints are the IPv6 ones
   std::map<std::pair<RouteKind, ObjectName>, std::shared_ptr<MeshRoute>> built_routes_;
   std::set<std::pair<std::string_view, const MeshRoute*>> routes_with_policy_;  // by the policy's kind
+  // The policy that counts for tokens of a route, and where it says so.
+  std::map<const MeshRoute*, std::pair<const IdempotencyPolicy*, std::string>> tokens_of_routes_;
   std::vector<Problem> problems_;
 };
 
@@ -167,6 +173,7 @@ void Builder::AddService(const Service& service) {
                    .fault = {},
                    .rate_limit = {},
                    .tokens = {},
+                   .enforced = {},
                    .token_key = {},
                    .override_ = {}};
   for (const ServicePort& port : service.ports) {
@@ -307,6 +314,7 @@ void Builder::AddRoute(const HttpRoute& route) {
         .retry = rule.retry,
         .fault = {},
         .rate_limit = {},
+        .tokens = {},
         .direct = FindDirect(route, rule),
         .override_ = {},
         .session = rule.session};
@@ -387,9 +395,6 @@ void Builder::AddToServices(const Policy& policy, std::optional<Rule> MeshServic
   }
 }
 
-// What needs a key of ours: it names no file of the sidecars.
-bool NeedsTokenKey(const TokenRule& rule) { return rule.store.has_value() && rule.store->key_file.empty(); }
-
 // A policy without a key is not there at all: what is half in force, at callers or at pods, protects nobody.
 void Builder::AddTokens(const IdempotencyPolicy& policy) {
   if (keys_ == nullptr && NeedsTokenKey(policy.rule)) {
@@ -398,13 +403,72 @@ void Builder::AddTokens(const IdempotencyPolicy& policy) {
         "expected keyFile, or a control plane with --token-key-file: answers would be stored as they "
         "are. The policy has no effect");
   }
-  AddToServices(policy, &MeshService::tokens, "IdempotencyPolicy");
+  AddToTargets(policy, &MeshService::tokens, &MeshRule::tokens, "IdempotencyPolicy");
+  for (const Target& target : policy.targets) {
+    const MeshRoute* const route = target.kind == TargetKind::kService ? nullptr : FindRoute(target);
+    if (route != nullptr) tokens_of_routes_.try_emplace(route, &policy, target.path);
+  }
   CheckKeys(policy);
+}
+
+// Services first, so that a route's policy is the one that there is no room for. Records are kept from the
+// moment that a route names a backend, whether it is attached yet and whatever the weight: they are enforced
+// when its requests come.
+void Builder::EnforceTokens() {
+  for (auto& [name, service] : model_->services) {
+    if (!service.tokens.has_value()) continue;
+    for (const MeshPort& port : service.ports) Enforce(service, *service.tokens, port.port, "");
+  }
+  for (const HttpRoute* route : routes_) {
+    MeshRoute& built = *built_routes_.at({route->kind, route->metadata.name});
+    const auto found = tokens_of_routes_.find(&built);
+    if (found != tokens_of_routes_.end()) EnforceTokensOf(built, *found->second.first, found->second.second);
+  }
+}
+
+void Builder::EnforceTokensOf(MeshRoute& route, const IdempotencyPolicy& policy, const std::string& path) {
+  if (!policy.rule.has_domain()) return;
+  std::set<std::pair<ObjectName, uint16_t>> backends;
+  std::set<ObjectName> others;
+  for (const MeshRule& rule : route.rules) {
+    for (const MeshBackend& one : rule.backends) {
+      if (one.valid && SpeaksFor(route, policy.rule, one.service)) {
+        backends.emplace(one.service, one.port);
+      } else if (one.valid) {
+        others.insert(one.service);
+      }
+    }
+  }
+  for (const ObjectName& name : others) {
+    Report(policy.metadata, path,
+           "expected backends of namespace " + route.name.ns + ": at " + name.ToString() +
+               " the policy of that Service counts, if it has one");
+  }
+  for (const auto& [name, port] : backends) {
+    if (HasRoomFor(*Find(name), policy.rule)) continue;
+    Report(policy.metadata, path,
+           "expected at most " + std::to_string(kMaxTokenDomains) +
+               " policies that differ for one Service, " + name.ToString() +
+               " has them: this one has no effect on the route");
+    for (MeshRule& rule : route.rules) rule.tokens.reset();
+    return;
+  }
+  const char* const kind = route.kind == RouteKind::kGrpc ? "GRPCRoute " : "HTTPRoute ";
+  for (const auto& [name, port] : backends) {
+    MeshService& service = *Find(name);
+    if (service.FindPort(port)->discovery != MeshPort::Discovery::kEndpoints) {
+      Report(policy.metadata, path,
+             "expected a route to Services whose endpoints are addresses: " + name.ToString() + ":" +
+                 std::to_string(port) + " is reached by a name, and its requests get no tokens");
+    }
+    Enforce(service, policy.rule, port, kind + route.name.ToString());
+  }
 }
 
 void Builder::MakeTokenKeys() {
   for (auto& [name, service] : model_->services) {
-    if (service.tokens.has_value() && NeedsTokenKey(*service.tokens)) service.token_key = keys_->Of(name);
+    const auto needs = [](const EnforcedTokens& one) { return NeedsTokenKey(one.rule); };
+    if (std::ranges::any_of(service.enforced, needs)) service.token_key = keys_->Of(name);
   }
 }
 
@@ -412,7 +476,7 @@ void Builder::MakeTokenKeys() {
 // can tell, and not let through.
 void Builder::CheckKeys(const IdempotencyPolicy& policy) {
   if (!policy.rule.keys_of_one_process()) return;
-  for (const Target& target : policy.targets) {
+  for (const Target& target : policy.targets) {  // Services: routes have no keys
     const MeshService* const service = Find(target.name);
     if (service == nullptr) continue;
     for (const MeshPort& port : service->ports) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,10 @@ struct MeshPort {
 };
 
 size_t ReadyEndpoints(const MeshPort& port);
+// What needs a key of the control plane's own: it names no file of the sidecars.
+inline bool NeedsTokenKey(const TokenRule& rule) {
+  return rule.store.has_value() && rule.store->key_file.empty();
+}
 
 struct MeshBackend {
   ObjectName service;
@@ -57,6 +62,7 @@ struct MeshRule {
   std::optional<RetryRule> retry;           // its own, else of the policy on its route
   std::optional<FaultRule> fault;           // of the policy on its route
   std::optional<RateLimitRule> rate_limit;  // likewise: what each caller's sidecar lets through
+  std::optional<TokenRule> tokens;          // likewise: at each backend, whatever its own policy says
   std::optional<DirectAnswer> direct;       // instead of backends
   std::optional<OverrideRule> override_;    // its route alone counts
   std::optional<SessionRule> session;
@@ -76,6 +82,14 @@ struct Attachment {
   std::optional<uint16_t> port;
 };
 
+// Records of tokens that the sidecars of a Service hold.
+struct EnforcedTokens {
+  TokenRule rule;  // with a domain
+  std::set<uint16_t> ports;
+  std::set<std::string> routes;  // whose policies say so, "HTTPRoute shop/checkout"
+  bool of_service = false;       // the Service's own does
+};
+
 struct MeshService {
   ObjectName name;
   bool prefers_ipv6 = false;             // where names have both
@@ -88,8 +102,10 @@ struct MeshService {
   std::optional<HealthRule> health;
   std::optional<FaultRule> fault;           // for requests whose rule has none
   std::optional<RateLimitRule> rate_limit;  // what each pod's sidecar takes
-  std::optional<TokenRule> tokens;          // requests run at most once
-  // Secret: what answers are sealed with in the store of `tokens`. "": the sidecars have a file, or no store.
+  std::optional<TokenRule> tokens;          // for requests whose rule has none: they run at most once
+  std::vector<EnforcedTokens> enforced;     // none twice, at most kMaxTokenDomains
+  // Secret: what answers are sealed with in the stores of `enforced`. "": the sidecars have files, or no
+  // store.
   std::string token_key;
   std::optional<OverrideRule> override_;  // its route also where a rule has none
 

@@ -445,6 +445,7 @@ struct StoreTls {
   std::string certificate_file;  // "": none, as the next
   std::string private_key_file;
   std::string server_name;  // "": one of the hosts
+  bool operator==(const StoreTls&) const = default;
 };
 
 // Where records are that all pods of a Service share. Files are the sidecars'. What is not said is the
@@ -461,9 +462,10 @@ struct TokenStoreRule {
   std::optional<std::chrono::milliseconds> unconfirmed_doubt;
   bool bypass = false;  // when it is down
   bool trust_unseen_settings = false;
+  bool operator==(const TokenStoreRule&) const = default;
 };
 
-// Of a Service whose requests run at most once. What is not said is the sidecar's default.
+// Of a Service, or a route, whose requests run at most once. What is not said is the sidecar's default.
 struct TokenRule {
   KeySource key_source = KeySource::kMint;
   bool require = false;
@@ -487,6 +489,7 @@ struct TokenRule {
   std::optional<uint32_t> records;
   std::optional<uint64_t> bytes;
   std::optional<uint32_t> retries;
+  bool operator==(const TokenRule&) const = default;
 };
 
 struct IdempotencyPolicy {

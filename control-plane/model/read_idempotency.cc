@@ -93,6 +93,19 @@ void ReadKeys(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& report
                "expected nothing but methods and retries with Passthrough: no records are kept");
 }
 
+// Which route a request took its Service's sidecars do not see. They would have to count keys of all
+// requests, also of those that are not meant, or miss those that no sidecar has stamped: what has run with a
+// key would run again with it.
+void CheckTargets(const IdempotencyPolicy& policy, Report& report) {
+  const bool routes = std::ranges::any_of(
+      policy.targets, [](const Target& target) { return target.kind != TargetKind::kService; });
+  if (routes && policy.rule.keeps_keys())
+    report.Add(
+        "spec.key_source",
+        "expected Mint or Passthrough where a target is a route: sidecars of a Service do not see which "
+        "route a request took, so that keys count for all of a Service's requests or for none");
+}
+
 void ReadLimits(const IdempotencyPolicySpec::Limits& limits, TokenRule& rule, Report& report) {
   constexpr int32_t kMiB = 1024 * 1024;
   const auto read = [&](bool said, int32_t value, int32_t least, int32_t most, const char* name,
@@ -136,7 +149,7 @@ std::optional<IdempotencyPolicy> Read(const kube::policy::v1alpha1::IdempotencyP
   IdempotencyPolicy policy;
   policy.metadata = ReadMetadata(message.metadata(), report);
   const IdempotencyPolicySpec& spec = message.spec();
-  policy.targets = ReadTargets(spec.target_refs(), policy.metadata.name.ns, false, report);
+  policy.targets = ReadTargets(spec.target_refs(), policy.metadata.name.ns, true, report);
   if (policy.targets.empty()) report.Add("spec", "expected targetRefs");
   TokenRule& rule = policy.rule;
   ReadMethods(spec, rule, report);
@@ -153,6 +166,7 @@ std::optional<IdempotencyPolicy> Read(const kube::policy::v1alpha1::IdempotencyP
   ReadWithin(spec.has_retries(), spec.retries(), 0, 10, "spec.retries", rule.retries, report);
   ReadLimits(spec.limits(), rule, report);
   ReadKeys(spec, rule, report);
+  CheckTargets(policy, report);
   ReadMode(spec, rule, report);
   if (report.failed()) return std::nullopt;
   return policy;

@@ -80,10 +80,11 @@ void AddInbound(ResourceSet& set, const Model& model, const NodeFacts& node, con
   set.Add(ResourceType::kRoutes, kInbound, MakeInboundRoutes(cluster, limit),
           {{ResourceType::kCluster, cluster}});
   std::vector<Reference> references = {{ResourceType::kRoutes, kInbound}};
-  if (own != nullptr && own->tokens.has_value() && own->tokens->store.has_value()) {
-    const auto store = MakeStoreCluster(own->name, *own->tokens->store);
-    set.Add(ResourceType::kCluster, store.name(), store);
-    references.push_back({ResourceType::kCluster, store.name()});
+  if (own != nullptr) {
+    for (const auto& store : MakeStoreClusters(*own)) {
+      set.Add(ResourceType::kCluster, store.name(), store);
+      references.push_back({ResourceType::kCluster, store.name()});
+    }
   }
   const MeshTracing* const tracing = model.TracingOf(node.service);
   AddListener(set, MakeInboundListener(node, local.inbound, tracing, limit != nullptr, own), tracing,

@@ -24,7 +24,8 @@
 
 namespace pillion::control {
 
-// `stamped`: the clusters to which requests may be stamped with tokens (rollout.h); null: all.
+// `stamped`: the clusters to which requests may be stamped with tokens, and of which domains (rollout.h);
+// null: all.
 std::shared_ptr<const ResourceSet> BuildSnapshot(const Model& model, const NodeFacts& node,
                                                  const Stamped* stamped = nullptr);
 

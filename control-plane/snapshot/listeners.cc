@@ -77,6 +77,9 @@ std::set<std::string> FiltersOf(const envoy::config::route::v3::RouteConfigurati
   for (const auto& host : routes.virtual_hosts()) {
     for (const auto& route : host.routes()) {
       for (const auto& [name, config] : route.typed_per_filter_config()) names.insert(name);
+      for (const auto& share : route.route().weighted_clusters().clusters()) {
+        for (const auto& [name, config] : share.typed_per_filter_config()) names.insert(name);
+      }
     }
   }
   return names;
@@ -228,14 +231,16 @@ Listener MakeInboundListener(const NodeFacts& node, const SocketAddress& address
   std::set<std::string> filters;
   if (limits) filters.insert(kRateLimitFilter);
   sidecar::v1::Idempotency tokens;
-  if (own != nullptr && own->tokens.has_value() && own->tokens->has_domain()) {
-    filters.insert(kTokenFilter);
-    sidecar::v1::TokenDomain& domain = *tokens.add_domains();
-    domain = MakeTokenDomain(own->name, *own->tokens);
-    if (!own->token_key.empty()) domain.mutable_store()->mutable_key()->set_inline_bytes(own->token_key);
+  if (own != nullptr) {
     const SocketAddress known_as =
         node.local.has_value() ? node.local->inbound_known_as.value_or(address) : address;
-    domain.set_keys_elsewhere(own->tokens->keys_of_one_process() && !KnowsKeys(*own, known_as));
+    for (ServiceDomain& one : DomainsOf(*own)) {
+      filters.insert(kTokenFilter);
+      sidecar::v1::TokenDomain& domain = *tokens.add_domains() = std::move(one.domain);
+      const TokenRule& rule = one.of->rule;
+      if (NeedsTokenKey(rule)) domain.mutable_store()->mutable_key()->set_inline_bytes(own->token_key);
+      domain.set_keys_elsewhere(rule.keys_of_one_process() && !KnowsKeys(*own, known_as));
+    }
   }
   Listener listener = MakeListener(kInbound, address,
                                    MakeManager(kInbound, kInbound, node, tracing, peering, filters, tokens));

@@ -13,10 +13,15 @@ namespace {
 using envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 
 // Of a port of `service`.
-Rollout RolloutOf(const ObjectName& service, const MeshPort& port, uint64_t domain,
+Rollout RolloutOf(const ObjectName& service, const MeshPort& port, const ServiceDomain& domain,
                   const Enforcers& enforcers, const TokenDomains& patient) {
-  Rollout rollout{
-      .service = service, .port = port.port, .domain = domain, .missing = {}, .keys_refused = false};
+  Rollout rollout{.service = service,
+                  .port = port.port,
+                  .domain = domain.domain.id(),
+                  .routes = domain.routes,
+                  .of_service = domain.of_service,
+                  .missing = {},
+                  .keys_refused = false};
   for (const MeshEndpoint& endpoint : port.endpoints) {
     if (endpoint.health != Health::kReady) continue;
     ++rollout.endpoints;
@@ -55,11 +60,12 @@ TokenDomains DomainsOf(const envoy::config::listener::v3::Listener& listener) {
 std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers, const TokenDomains& patient) {
   std::vector<Rollout> rollouts;
   for (const auto& [name, service] : model.services) {
-    if (!service.tokens.has_value() || !service.tokens->has_domain()) continue;
-    const uint64_t domain = MakeTokenDomain(name, *service.tokens).id();
-    for (const MeshPort& port : service.ports) {
-      rollouts.push_back(RolloutOf(name, port, domain, enforcers, patient));
-      rollouts.back().keys_refused = service.tokens->keys_of_one_process() && rollouts.back().endpoints > 1;
+    for (const ServiceDomain& domain : DomainsOf(service)) {
+      for (const MeshPort& port : service.ports) {
+        if (!domain.ports.contains(port.port)) continue;
+        Rollout& made = rollouts.emplace_back(RolloutOf(name, port, domain, enforcers, patient));
+        made.keys_refused = domain.of->rule.keys_of_one_process() && made.endpoints > 1;
+      }
     }
   }
   return rollouts;
@@ -68,7 +74,7 @@ std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers, 
 Stamped StampedOf(const std::vector<Rollout>& rollouts) {
   Stamped clusters;
   for (const Rollout& rollout : rollouts) {
-    if (rollout.stamps()) clusters.insert(OutboundCluster(rollout.service, rollout.port));
+    if (rollout.stamps()) clusters.emplace(OutboundCluster(rollout.service, rollout.port), rollout.domain);
   }
   return clusters;
 }
@@ -76,8 +82,7 @@ Stamped StampedOf(const std::vector<Rollout>& rollouts) {
 TokenDomains DomainsOf(const Model& model) {
   TokenDomains domains;
   for (const auto& [name, service] : model.services) {
-    if (service.tokens.has_value() && service.tokens->has_domain())
-      domains.insert(MakeTokenDomain(name, *service.tokens).id());
+    for (const ServiceDomain& one : DomainsOf(service)) domains.insert(one.domain.id());
   }
   return domains;
 }
@@ -85,7 +90,7 @@ TokenDomains DomainsOf(const Model& model) {
 void Forget(const Model& model, Enforcers& enforcers) {
   std::set<EnforcerKey> there;
   for (const auto& [name, service] : model.services) {
-    if (!service.tokens.has_value()) continue;
+    if (service.enforced.empty()) continue;
     for (const MeshPort& port : service.ports) {
       for (const MeshEndpoint& endpoint : port.endpoints)
         there.emplace(name, EnforcerAddress(endpoint.host, endpoint.port));

@@ -30,11 +30,13 @@ std::string EnforcerAddress(const std::string& ip, uint16_t port);
 // That it enforces.
 TokenDomains DomainsOf(const envoy::config::listener::v3::Listener& listener);
 
-// Of one port of a Service with a policy.
+// Of one domain at one port of a Service.
 struct Rollout {
   ObjectName service;
   uint16_t port = 0;
   uint64_t domain = 0;
+  std::set<std::string> routes;      // whose policies it is for, "HTTPRoute shop/checkout"
+  bool of_service = false;           // the Service's own
   size_t endpoints = 0;              // that are ready
   std::vector<std::string> missing;  // of those, "host:port": they do not enforce it, as far as is known
   bool keys_refused = false;         // of apps: they are known to one process, and there are several
@@ -44,9 +46,9 @@ struct Rollout {
 // `patient`: domains whose endpoints of which nothing is known yet count as enforcing.
 std::vector<Rollout> RolloutsOf(const Model& model, const Enforcers& enforcers,
                                 const TokenDomains& patient = {});
-// Names of clusters.
-using Stamped = std::set<std::string, std::less<>>;
-// To which requests may be stamped.
+// Names of clusters, each with a domain.
+using Stamped = std::set<std::pair<std::string, uint64_t>>;
+// To which requests may be stamped, for which.
 Stamped StampedOf(const std::vector<Rollout>& rollouts);
 // Of all policies.
 TokenDomains DomainsOf(const Model& model);

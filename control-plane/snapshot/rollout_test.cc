@@ -42,7 +42,7 @@ TEST(Rollout, StampingBeginsWhenAllThatAreReadyEnforce) {
   enforcers[{greeter, "10.0.0.3:15006"}] = {domain, domain + 1};
   rollouts = RolloutsOf(*model, enforcers);
   EXPECT_TRUE(rollouts[0].stamps());
-  EXPECT_EQ(StampedOf(rollouts), Stamped{"outbound|50051||greeter.shop.svc.cluster.local"});
+  EXPECT_EQ(StampedOf(rollouts), (Stamped{{"outbound|50051||greeter.shop.svc.cluster.local", domain}}));
   // Nothing is known of one: those who stamp already go on for a while.
   enforcers.erase({greeter, "10.0.0.1:15006"});
   EXPECT_FALSE(RolloutsOf(*model, enforcers)[0].stamps());
@@ -61,7 +61,8 @@ TEST(Rollout, EachPortIsOneByItself) {
   const auto model = ModelOf(slice + Policy("orders"));
   const Enforcers enforcers = {{{{"shop", "orders"}, "10.0.0.1:15006"}, DomainsOf(*model)}};
   const auto rollouts = RolloutsOf(*model, enforcers);
-  EXPECT_EQ(StampedOf(rollouts), Stamped{kOrdersCluster}) << "there is no sidecar before the other";
+  EXPECT_EQ(StampedOf(rollouts), (Stamped{{kOrdersCluster, *DomainsOf(*model).begin()}}))
+      << "there is no sidecar before the other";
 }
 
 TEST(Rollout, AServiceWithoutEndpointsIsNotStamped) {
@@ -117,7 +118,7 @@ TEST(Rollout, UntilThenRoutesPauseAndListenersStayAsTheyWillBe) {
   };
   const auto whole = BuildSnapshot(*model, node);
   const Stamped none;
-  const Stamped one = {"outbound|50051||greeter.shop.svc.cluster.local"};
+  const Stamped one = {{"outbound|50051||greeter.shop.svc.cluster.local", RolloutsOf(*model, {})[0].domain}};
   const auto before = BuildSnapshot(*model, node, &none);
   const auto between = BuildSnapshot(*model, node, &one);
   const std::string greeter_host = "greeter.shop.svc.cluster.local:50051";

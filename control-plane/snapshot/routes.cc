@@ -205,12 +205,7 @@ void SetAction(Route& route, const RankedMatch& ranked, const MeshService& servi
   SetBackends(route, rule, service, model, clusters);
   const std::optional<FaultRule>& fault = rule.fault.has_value() ? rule.fault : service.fault;
   if (fault.has_value()) SetFault(route, *fault);
-  const std::vector<const MeshBackend*> backends = Weighted(rule);
-  const bool one_service = !backends.empty() && std::ranges::all_of(backends, [&](const MeshBackend* one) {
-    return one->valid && one->service == backends.front()->service;
-  });
-  const MeshService* const to = one_service ? model.FindService(backends.front()->service) : nullptr;
-  if (to != nullptr) SetTokens(route, *to);
+  SetTokens(route, ranked, Weighted(rule), model);
   if (rule.session.has_value()) SetSession(route, *rule.session, rule.name, ranked.match->path);
   SetMirrors(*route.mutable_route(), rule.filters.mirrors, clusters);
   if (rule.filters.rewrite.has_value())

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <set>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "control-plane/snapshot/cluster_policy.h"
+#include "control-plane/snapshot/content_hash.h"
 #include "control-plane/snapshot/parts.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "sidecar/base/serialize_in_order.h"
 
 namespace pillion::control {
 namespace {
@@ -77,13 +81,11 @@ void SetDns(Cluster& cluster) {
   SetDuration(cluster.mutable_dns_jitter(), kDnsJitter);
 }
 
-}  // namespace
+std::string OwnCluster(const ObjectName& service) { return "token-store|" + FullName(service); }
 
-std::string StoreCluster(const ObjectName& service) { return "token-store|" + FullName(service); }
-
-Cluster MakeStoreCluster(const ObjectName& service, const TokenStoreRule& rule) {
+Cluster MakeCluster(const std::string& name, const TokenStoreRule& rule) {
   Cluster cluster;
-  cluster.set_name(StoreCluster(service));
+  cluster.set_name(name);
   cluster.set_type(Cluster::STATIC);
   if (std::ranges::any_of(rule.addresses, &StoreAddress::is_name)) SetDns(cluster);
   cluster.set_lb_policy(Cluster::ROUND_ROBIN);
@@ -102,9 +104,34 @@ Cluster MakeStoreCluster(const ObjectName& service, const TokenStoreRule& rule) 
   return cluster;
 }
 
+bool ReachedAlike(const TokenStoreRule& a, const TokenStoreRule& b) {
+  return a.addresses == b.addresses && a.tls == b.tls;
+}
+
+}  // namespace
+
+std::string StoreCluster(const MeshService& service, const TokenRule& rule) {
+  const std::string own = OwnCluster(service.name);
+  const std::optional<TokenRule>& first = service.tokens;
+  if (first.has_value() && first->store.has_value() && ReachedAlike(*first->store, *rule.store)) return own;
+  const std::string content = SerializeInOrder(MakeCluster(own, *rule.store));
+  return own + absl::StrCat("|", absl::Hex(HashOf(content), absl::kZeroPad16));
+}
+
+std::vector<Cluster> MakeStoreClusters(const MeshService& service) {
+  std::vector<Cluster> clusters;
+  std::set<std::string> seen;
+  for (const EnforcedTokens& one : service.enforced) {
+    if (!one.rule.store.has_value()) continue;
+    const std::string name = StoreCluster(service, one.rule);
+    if (seen.insert(name).second) clusters.push_back(MakeCluster(name, *one.rule.store));
+  }
+  return clusters;
+}
+
 sidecar::v1::TokenStore MakeTokenStore(const ObjectName& service, const TokenStoreRule& rule) {
   sidecar::v1::TokenStore store;
-  store.set_cluster(StoreCluster(service));
+  store.set_cluster(OwnCluster(service));
   store.set_service(service.ToString());
   store.set_user(rule.user);
   if (!rule.password_file.empty()) store.mutable_password()->set_filename(rule.password_file);

@@ -3,6 +3,7 @@
 #define PILLION_CONTROL_PLANE_SNAPSHOT_TOKEN_STORE_H_
 
 #include <string>
+#include <vector>
 
 #include "control-plane/model/model.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
@@ -10,11 +11,14 @@
 
 namespace pillion::control {
 
-// "token-store|payments.shop.svc.cluster.local": only sidecars of the Service are told of it.
-std::string StoreCluster(const ObjectName& service);
-// Of that name: all addresses, and TLS.
-envoy::config::cluster::v3::Cluster MakeStoreCluster(const ObjectName& service, const TokenStoreRule& rule);
-// Without a key that the control plane makes.
+// "token-store|payments.shop.svc.cluster.local": only sidecars of the Service are told of it. `rule`, which
+// has a store: one that is enforced there. A store that is reached in another way than that of the Service's
+// own policy has a name of its own behind it.
+std::string StoreCluster(const MeshService& service, const TokenRule& rule);
+// Of all stores of the Service, each once: all addresses, and TLS.
+std::vector<envoy::config::cluster::v3::Cluster> MakeStoreClusters(const MeshService& service);
+// With the cluster of the Service's own policy, which is part of what domains are told apart by. Without a
+// key that the control plane makes.
 sidecar::v1::TokenStore MakeTokenStore(const ObjectName& service, const TokenStoreRule& rule);
 // Which server `rule` means: equal where its addresses are the same, whatever their order.
 std::string StoreIdentity(const TokenStoreRule& rule);

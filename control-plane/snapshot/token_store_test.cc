@@ -264,7 +264,7 @@ TEST(TokenStore, CallersAreToldThatAnyPodWillDo) {
   EXPECT_TRUE(policy_of(yaml, &stamped).paused());
   enforcers[{{"shop", "orders"}, "10.0.0.2:15006"}] = DomainsOf(*model);
   stamped = StampedOf(RolloutsOf(*model, enforcers));
-  EXPECT_EQ(stamped, Stamped{kOrdersCluster});
+  EXPECT_EQ(stamped, (Stamped{{kOrdersCluster, *DomainsOf(*model).begin()}}));
   EXPECT_FALSE(policy_of(yaml, &stamped).paused());
 }
 

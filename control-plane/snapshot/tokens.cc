@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
+#include <utility>
 
+#include "control-plane/model/token_domains.h"
+#include "control-plane/snapshot/content_hash.h"
 #include "control-plane/snapshot/parts.h"
 #include "control-plane/snapshot/token_store.h"
 #include "sidecar/base/serialize_in_order.h"
@@ -12,13 +17,6 @@ namespace pillion::control {
 namespace {
 
 using sidecar::v1::TokenDomain;
-
-// FNV-1a. 0 is no domain.
-uint64_t HashOf(const std::string& text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash == 0 ? 1 : hash;
-}
 
 sidecar::v1::KeySource KeySourceOf(const TokenRule& rule) {
   switch (rule.key_source) {
@@ -89,34 +87,86 @@ bool KnowsKeys(const MeshService& service, const SocketAddress& address) {
   return alone;
 }
 
-void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service) {
-  if (!service.tokens.has_value()) return;
-  const TokenRule& rule = *service.tokens;
+std::vector<ServiceDomain> DomainsOf(const MeshService& service) {
+  std::map<uint64_t, ServiceDomain> domains;
+  for (const EnforcedTokens& one : service.enforced) {
+    sidecar::v1::TokenDomain domain = MakeTokenDomain(service.name, one.rule);
+    // Those that differ only in who one is to their store are one, for whom the first speaks.
+    ServiceDomain& into = domains[domain.id()];
+    if (into.of == nullptr) {
+      into.of = &one;
+      if (one.rule.store.has_value()) domain.mutable_store()->set_cluster(StoreCluster(service, one.rule));
+      into.domain = std::move(domain);
+    }
+    into.ports.insert(one.ports.begin(), one.ports.end());
+    into.routes.insert(one.routes.begin(), one.routes.end());
+    into.of_service = into.of_service || one.of_service;
+  }
+  std::vector<ServiceDomain> all;
+  for (auto& [id, domain] : domains) all.push_back(std::move(domain));
+  return all;
+}
+
+namespace {
+
+using PerFilter = google::protobuf::Map<std::string, google::protobuf::Any>;
+
+// Of requests to a Service of that name.
+void SayTokens(PerFilter& to, const TokenRule& rule, const ObjectName& service) {
   sidecar::v1::TokenPolicy policy;
   policy.set_key_source(KeySourceOf(rule));
   policy.set_shared(rule.store.has_value());
-  if (rule.has_domain()) policy.set_domain(MakeTokenDomain(service.name, rule).id());
+  if (rule.has_domain()) policy.set_domain(MakeTokenDomain(service, rule).id());
   for (const std::string& method : rule.methods) policy.add_methods(method);
   for (const std::string& method : rule.grpc_methods) policy.add_grpc_methods(method);
   if (rule.request_bytes.has_value()) policy.mutable_max_request_bytes()->set_value(*rule.request_bytes);
   if (rule.retries.has_value()) policy.mutable_max_retries()->set_value(*rule.retries);
-  (*to.mutable_typed_per_filter_config())[kTokenFilter].PackFrom(policy);
+  to[kTokenFilter].PackFrom(policy);
+}
+
+void MayPause(PerFilter& said, const std::string& cluster, const Stamped& stamped) {
+  const auto found = said.find(kTokenFilter);
+  sidecar::v1::TokenPolicy policy;
+  if (found == said.end() || !found->second.UnpackTo(&policy)) return;
+  if (policy.key_source() == sidecar::v1::PASSTHROUGH) return;  // nobody's word is waited for
+  policy.set_paused(!stamped.contains({cluster, policy.domain()}));
+  found->second.PackFrom(policy);
+}
+
+}  // namespace
+
+void SetTokens(envoy::config::route::v3::Route& to, const MeshService& service) {
+  if (service.tokens.has_value())
+    SayTokens(*to.mutable_typed_per_filter_config(), *service.tokens, service.name);
+}
+
+void SetTokens(envoy::config::route::v3::Route& to, const RankedMatch& ranked,
+               const std::vector<const MeshBackend*>& backends, const Model& model) {
+  const std::optional<TokenRule>& of_route = ranked.rule->tokens;
+  for (size_t i = 0; i < backends.size(); ++i) {
+    const MeshService* const service = backends[i]->valid ? model.FindService(backends[i]->service) : nullptr;
+    if (service == nullptr) continue;
+    const bool by_route = of_route.has_value() && SpeaksFor(*ranked.route, *of_route, service->name);
+    const std::optional<TokenRule>& rule = by_route ? of_route : service->tokens;
+    if (!rule.has_value()) continue;
+    auto& action = *to.mutable_route();
+    PerFilter& said = action.has_weighted_clusters() ? *action.mutable_weighted_clusters()
+                                                            ->mutable_clusters(static_cast<int>(i))
+                                                            ->mutable_typed_per_filter_config()
+                                                     : *to.mutable_typed_per_filter_config();
+    SayTokens(said, *rule, service->name);
+  }
 }
 
 void PauseTokens(envoy::config::route::v3::VirtualHost& host, const Stamped& stamped) {
   for (auto& route : *host.mutable_routes()) {
-    const auto found = route.mutable_typed_per_filter_config()->find(kTokenFilter);
-    sidecar::v1::TokenPolicy policy;
-    if (found == route.mutable_typed_per_filter_config()->end() || !found->second.UnpackTo(&policy)) continue;
-    if (policy.key_source() == sidecar::v1::PASSTHROUGH) continue;  // nobody's word is waited for
-    const auto& action = route.route();
-    const auto& shares = action.weighted_clusters().clusters();
-    const bool all =
-        action.has_weighted_clusters()
-            ? std::ranges::all_of(shares, [&](const auto& one) { return stamped.contains(one.name()); })
-            : stamped.contains(action.cluster());
-    policy.set_paused(!all);
-    found->second.PackFrom(policy);
+    if (!route.has_route()) continue;
+    if (!route.route().has_weighted_clusters()) {
+      MayPause(*route.mutable_typed_per_filter_config(), route.route().cluster(), stamped);
+      continue;
+    }
+    for (auto& share : *route.mutable_route()->mutable_weighted_clusters()->mutable_clusters())
+      MayPause(*share.mutable_typed_per_filter_config(), share.name(), stamped);
   }
 }
 

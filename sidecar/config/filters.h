@@ -95,7 +95,9 @@ struct FilterEntry {
 };
 
 // What holds for this filter on this route (which may be null); null when it does not run there.
-const FilterOptions* OptionsOf(FilterKind kind, const HttpOptions& http, const Route* route);
+// `of_cluster`: WeightedCluster::filters, where the filter has options for one of the route's clusters.
+const FilterOptions* OptionsOf(FilterKind kind, const HttpOptions& http, const Route* route,
+                               const std::vector<FilterEntry>* of_cluster = nullptr);
 
 // That the listener enforces; null: none.
 const TokenDomains* TokenDomainsOf(const HttpOptions& http);

@@ -257,7 +257,20 @@ struct Row {
   bool at_listener;
   bool below;
   Read read;
+  bool of_clusters = false;  // and below routes: the filter asks what holds for the cluster that was chosen
 };
+
+bool IsFor(FilterLevel level, const Row& row) {
+  switch (level) {
+    case FilterLevel::kListener:
+      return row.at_listener;
+    case FilterLevel::kRoute:
+      return row.below;
+    case FilterLevel::kCluster:
+      return row.of_clusters;
+  }
+  return false;
+}
 
 const std::array<Row, 15>& Catalogue() {
   static const auto* const rows = new std::array<Row, 15>{{
@@ -294,7 +307,8 @@ const std::array<Row, 15>& Catalogue() {
       {FilterKind::kIdempotency, sidecar::v1::TokenPolicy::descriptor()->full_name(), false, true,
        [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) -> FilterOptions {
          return ReadTokenPolicy(any, path, errors);
-       }},
+       },
+       true},
       {FilterKind::kStatefulSession, StatefulSession::descriptor()->full_name(), true, false,
        [](const Any& any, const std::string& path, bool&, ConfigErrors& errors) {
          return ReadStickySession(any, path, errors);
@@ -305,11 +319,11 @@ const std::array<Row, 15>& Catalogue() {
   return *rows;
 }
 
-std::optional<FilterEntry> ReadEntry(const std::string& name, const Any& any, bool at_listener,
+std::optional<FilterEntry> ReadEntry(const std::string& name, const Any& any, FilterLevel level,
                                      const std::string& path, ConfigErrors& errors) {
   const std::string type = TypeName(any);
   for (const Row& row : Catalogue()) {
-    if (row.type != type || !(at_listener ? row.at_listener : row.below)) continue;
+    if (row.type != type || !IsFor(level, row)) continue;
     FilterEntry entry{name, false, row.kind, nullptr};
     entry.options = std::make_shared<const FilterOptions>(row.read(any, path, entry.disabled, errors));
     return entry;
@@ -318,24 +332,29 @@ std::optional<FilterEntry> ReadEntry(const std::string& name, const Any& any, bo
 }
 
 // A FilterConfig, or the options themselves.
-std::optional<FilterEntry> ReadOverride(const std::string& name, const Any& any, const std::string& path,
-                                        ConfigErrors& errors) {
+std::optional<FilterEntry> ReadOverride(const std::string& name, const Any& any, FilterLevel level,
+                                        const std::string& path, ConfigErrors& errors) {
   using envoy::config::route::v3::FilterConfig;
   if (TypeName(any) != FilterConfig::descriptor()->full_name()) {
-    auto entry = ReadEntry(name, any, false, path, errors);
+    auto entry = ReadEntry(name, any, level, path, errors);
     if (!entry)
       Add(errors, path, "expected options that are implemented at this level, found " + TypeName(any));
     return entry;
   }
   const auto config = Unpack<FilterConfig>(any, path, errors);
   if (config == nullptr) return std::nullopt;
-  if (config->disabled()) return FilterEntry{name, true, std::nullopt, nullptr};
+  if (config->disabled()) {
+    // Of which filter it is the listener alone knows; most do not ask what their cluster says.
+    if (level == FilterLevel::kCluster)
+      Add(errors, FieldPath(path, "disabled"), "expected false for one of a route's clusters");
+    return FilterEntry{name, true, std::nullopt, nullptr};
+  }
   const std::string config_path = FieldPath(path, "config");
   if (!config->has_config()) {
     Add(errors, config_path, "expected options, or disabled");
     return std::nullopt;
   }
-  auto entry = ReadEntry(name, config->config(), false, config_path, errors);
+  auto entry = ReadEntry(name, config->config(), level, config_path, errors);
   if (!entry && !config->is_optional()) {
     Add(errors, config_path,
         "expected options that are implemented at this level, found " + TypeName(config->config()));
@@ -347,19 +366,19 @@ std::optional<FilterEntry> ReadOverride(const std::string& name, const Any& any,
 
 std::optional<FilterEntry> ReadFilter(const std::string& name, const Any& typed_config,
                                       const std::string& path, ConfigErrors& errors) {
-  return ReadEntry(name, typed_config, true, path, errors);
+  return ReadEntry(name, typed_config, FilterLevel::kListener, path, errors);
 }
 
 std::shared_ptr<const std::vector<FilterEntry>> ReadPerFilterConfig(
     const PerFilterConfig& proto, std::shared_ptr<const std::vector<FilterEntry>> above,
-    const std::string& place, const std::string& path, ConfigErrors& errors) {
+    const std::string& place, const std::string& path, ConfigErrors& errors, FilterLevel level) {
   if (proto.empty()) return above;
   auto entries = std::make_shared<std::vector<FilterEntry>>();
   // Sorted, so that errors come in one order.
   std::map<std::string, const Any*> sorted;
   for (const auto& [name, any] : proto) sorted.emplace(name, &any);
   for (const auto& [name, any] : sorted) {
-    auto entry = ReadOverride(name, *any, EntryPath(path, name), errors);
+    auto entry = ReadOverride(name, *any, level, EntryPath(path, name), errors);
     if (!entry) continue;
     entry->place = place;
     entries->push_back(*std::move(entry));

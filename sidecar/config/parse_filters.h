@@ -22,12 +22,16 @@ inline constexpr size_t kMaxDescriptorSetBytes = size_t{16} * 1024 * 1024;
 std::optional<FilterEntry> ReadFilter(const std::string& name, const google::protobuf::Any& typed_config,
                                       const std::string& path, ConfigErrors& errors);
 
+// Where something is said of a filter: kRoute stands for routes, their hosts and tables.
+enum class FilterLevel : uint8_t { kListener, kRoute, kCluster };
+
 using PerFilterConfig = google::protobuf::Map<std::string, google::protobuf::Any>;
-// What a route, virtual host or table says, over what the level above it says (which may be null). `place`:
-// its own, by names that stay when others come and go.
+// What a route, virtual host or table says, or a route of one of its clusters, over what the level above it
+// says (which may be null). `place`: its own, by names that stay when others come and go.
 std::shared_ptr<const std::vector<FilterEntry>> ReadPerFilterConfig(
     const PerFilterConfig& proto, std::shared_ptr<const std::vector<FilterEntry>> above,
-    const std::string& place, const std::string& path, ConfigErrors& errors);
+    const std::string& place, const std::string& path, ConfigErrors& errors,
+    FilterLevel level = FilterLevel::kRoute);
 
 }  // namespace pillion::config
 

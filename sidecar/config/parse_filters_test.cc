@@ -5,6 +5,7 @@
 #include <string>
 
 #include "sidecar/config/parse_listener.h"
+#include "sidecar/config/parse_route.h"
 #include "sidecar/config/parse_test_yaml.h"
 
 namespace pillion::config {
@@ -486,6 +487,60 @@ TEST(ParseFilters, WhichRequestsGetATokenIsRead) {
   const auto both =
       Parse(Filter("t", Tokens("")), "", "", TokenPolicyYaml("key_source: PASSTHROUGH, domain: 7"));
   EXPECT_EQ(Errors(both).size(), 1u) << ::testing::PrintToString(Errors(both));
+}
+
+// A table whose first route leads to two clusters; what it says of filters, and the second cluster.
+Validated<RouteTable> ParseWeighted(const std::string& route, const std::string& cluster) {
+  const auto also = [](const std::string& fields) {
+    return fields.empty() ? "" : ", typed_per_filter_config: {" + fields + "}";
+  };
+  return ParseRouteTable(
+      FromYaml<envoy::config::route::v3::RouteConfiguration>(
+          "{name: t, virtual_hosts: [{name: v, domains: ['*'], routes: [{name: r, match: {prefix: /}, route: "
+          "{weighted_clusters: {clusters: [{name: a, weight: 1}, {name: b, weight: 1" +
+          also(cluster) + "}]}}" + also(route) + "}]}]}"),
+      "1", Origin::kPushed);
+}
+
+TEST(ParseFilters, WhatIsSaidOfOneOfARoutesClustersComesBeforeTheRoute) {
+  const auto listener = Parse(Filter("t", Tokens("")));
+  const HttpOptions& http = listener.value->chain(0).http->http;
+  const auto domain = [&](const Route& route, size_t cluster) -> uint64_t {
+    const FilterOptions* const options =
+        OptionsOf(FilterKind::kIdempotency, http, &route, route.clusters.at(cluster).filters.get());
+    const auto* const policy = std::get_if<TokenPolicy>(options);
+    return policy == nullptr ? 0 : policy->domain;
+  };
+  const auto both = ParseWeighted(TokenPolicyYaml("domain: 7"), TokenPolicyYaml("domain: 8"));
+  ASSERT_TRUE(both.ok()) << ::testing::PrintToString(ToLines(both.errors));
+  const Route& route = both.value->virtual_hosts[0].routes[0];
+  EXPECT_EQ(domain(route, 0), 7u);
+  EXPECT_EQ(domain(route, 1), 8u);
+  EXPECT_EQ(route.clusters[1].filters->front().place, "t/v/r/0/b");
+  const auto more = ParseWeighted("c: " + Typed("cors.v3.CorsPolicy") + ", " + TokenPolicyYaml("domain: 7"),
+                                  TokenPolicyYaml("domain: 8"));
+  ASSERT_TRUE(more.ok()) << ::testing::PrintToString(ToLines(more.errors));
+  EXPECT_EQ(more.value->virtual_hosts[0].routes[0].clusters[1].filters->size(), 2u) << "and the rest stays";
+  const auto one = ParseWeighted("", "t: {\"@type\": a/envoy.config.route.v3.FilterConfig, config: " +
+                                         TokenPolicyYaml("domain: 8").substr(3) + "}");
+  ASSERT_TRUE(one.ok()) << ::testing::PrintToString(ToLines(one.errors));
+  EXPECT_EQ(one.value->virtual_hosts[0].routes[0].clusters[0].filters, nullptr);
+  EXPECT_EQ(domain(one.value->virtual_hosts[0].routes[0], 0), 0u);
+  EXPECT_EQ(domain(one.value->virtual_hosts[0].routes[0], 1), 8u);
+}
+
+TEST(ParseFilters, WhatAFilterDoesNotAskOfAClusterIsRefusedThere) {
+  const std::string path =
+      "virtual_hosts[0].routes[0].route.weighted_clusters.clusters[1].typed_per_filter_config[\"t\"]";
+  EXPECT_EQ(ToLines(ParseWeighted("", "t: " + Typed("cors.v3.CorsPolicy")).errors),
+            Lines{path + ": expected options that are implemented at this level, found "
+                         "envoy.extensions.filters.http.cors.v3.CorsPolicy"});
+  EXPECT_EQ(
+      ToLines(
+          ParseWeighted("", "t: {\"@type\": a/envoy.config.route.v3.FilterConfig, disabled: true}").errors),
+      Lines{path + ".disabled: expected false for one of a route's clusters"});
+  EXPECT_EQ(ToLines(ParseWeighted("", TokenPolicyYaml("methods: [PUT]")).errors),
+            Lines{path + ".domain: expected a number other than 0"});
 }
 
 TEST(ParseFilters, ALimitKnowsWhereItIsStated) {

@@ -17,6 +17,7 @@ namespace {
 namespace route = envoy::config::route::v3;
 
 constexpr std::string_view kMirrors = "request_mirror_policies";
+constexpr std::string_view kFilters = "typed_per_filter_config";
 
 // What one level says.
 struct Level {
@@ -237,6 +238,19 @@ Route ReadRoute(const route::Route& proto, const std::string& path, const Levels
   return result;
 }
 
+// What the clusters of a route say of filters: read when it is known what the route says.
+void ReadClusterFilters(const route::WeightedCluster& proto, const std::string& path,
+                        const std::string& place, Route& result, ConfigErrors& errors) {
+  for (int i = 0; i < proto.clusters_size(); ++i) {
+    const auto& filters = proto.clusters(i).typed_per_filter_config();
+    const auto index = static_cast<size_t>(i);
+    if (filters.empty()) continue;
+    result.clusters[index].filters = ReadPerFilterConfig(
+        filters, result.filters, place + "/" + proto.clusters(i).name(),
+        FieldPath(ElementPath(FieldPath(path, "clusters"), index), kFilters), errors, FilterLevel::kCluster);
+  }
+}
+
 // `*` alone, at the start or at the end, and nowhere else.
 bool IsDomain(std::string_view domain) {
   const size_t star = domain.find('*');
@@ -265,7 +279,6 @@ using Overrides = std::shared_ptr<const std::vector<FilterEntry>>;
 VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& table_name,
                             const std::string& path, const Overrides& above, const Mirrors& table_mirrors,
                             const Levels& table, std::set<std::string>& all_domains, ConfigErrors& errors) {
-  constexpr std::string_view kFilters = "typed_per_filter_config";
   VirtualHost result;
   result.name = proto.name();
   RequireText(proto.name(), FieldPath(path, "name"), errors);
@@ -284,13 +297,16 @@ VirtualHost ReadVirtualHost(const route::VirtualHost& proto, const std::string& 
   for (int i = 0; i < proto.routes_size(); ++i) {
     const std::string route_path = ElementPath(FieldPath(path, "routes"), static_cast<size_t>(i));
     Route one = ReadRoute(proto.routes(i), route_path, levels, errors);
-    one.filters = ReadPerFilterConfig(proto.routes(i).typed_per_filter_config(), filters,
-                                      place + "/" + one.name + "/" + std::to_string(seen[one.name]++),
+    const std::string route_place = place + "/" + one.name + "/" + std::to_string(seen[one.name]++);
+    one.filters = ReadPerFilterConfig(proto.routes(i).typed_per_filter_config(), filters, route_place,
                                       FieldPath(route_path, kFilters), errors);
+    const route::RouteAction& action = proto.routes(i).route();
+    ReadClusterFilters(action.weighted_clusters(),
+                       FieldPath(FieldPath(route_path, "route"), "weighted_clusters"), route_place, one,
+                       errors);
     if (one.name.empty()) one.name = result.name + "/" + std::to_string(i);
     // As a whole, not field by field, and only where there is something to retry.
     if (!one.retry && !one.answers()) one.retry = retry;
-    const route::RouteAction& action = proto.routes(i).route();
     const auto& hedge = action.has_hedge_policy() ? action.hedge_policy() : proto.hedge_policy();
     if (one.retry) one.retry->hedge.on_per_try_timeout = hedge.hedge_on_per_try_timeout();
     if (one.mirrors == nullptr && !one.answers()) one.mirrors = mirrors;

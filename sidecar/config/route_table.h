@@ -161,6 +161,8 @@ struct WeightedCluster {
   uint32_t weight = 0;
   Edits edits = {};
   std::shared_ptr<const LabelMatch> labels = nullptr;  // that its endpoints must have; null: none
+  // As the route's, of requests that go there, and with all that the route says; null: no more than that.
+  std::shared_ptr<const std::vector<FilterEntry>> filters = nullptr;
 };
 
 // What of a request decides which endpoint it goes to, where the cluster's balancer hashes.

@@ -21,10 +21,10 @@ RouteScope::RouteScope(const config::HttpServer& listener, std::shared_ptr<const
       first_.push_back(static_cast<uint32_t>(targets_.size()));
       if (route.answers()) {
         targets_.push_back(
-            {nullptr, OrNone(route.edits), nullptr, stats.Route({listener.name, route.name, ""})});
+            {nullptr, OrNone(route.edits), nullptr, nullptr, stats.Route({listener.name, route.name, ""})});
       }
       for (const config::WeightedCluster& one : route.clusters) {
-        targets_.push_back({&one.cluster, OrNone(one.edits), one.labels.get(),
+        targets_.push_back({&one.cluster, OrNone(one.edits), one.labels.get(), one.filters.get(),
                             stats.Route({listener.name, route.name, one.cluster})});
       }
     }

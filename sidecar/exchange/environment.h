@@ -55,9 +55,10 @@ class RouteScope : public LocalCounted {
   const route::RouteIndex& index() const { return *index_; }
   // Where a route sends its requests.
   struct Target {
-    const std::string* cluster;        // null: the route answers by itself
-    const config::Edits* edits;        // of the messages that take it; null: none
-    const config::LabelMatch* labels;  // that endpoints must have; null: none
+    const std::string* cluster;                       // null: the route answers by itself
+    const config::Edits* edits;                       // of the messages that take it; null: none
+    const config::LabelMatch* labels;                 // that endpoints must have; null: none
+    const std::vector<config::FilterEntry>* filters;  // that it says more of than its route; null: none
     telemetry::RouteStats& stats;
   };
   // The next request's, of a route that matched: smooth weighted round robin, which begins at a random place,

@@ -254,7 +254,8 @@ filter::RequestView Exchange::FilterView(const filter::Caller* caller) {
           env_.random,
           local_head_,
           local_body_,
-          caller};
+          caller,
+          target_ == nullptr ? nullptr : target_->filters};
 }
 
 std::optional<time::MonotonicTime> Exchange::GoesOnUntil() const {
@@ -290,12 +291,14 @@ Next Exchange::RequestFilters() {
     caller.emplace(filter::Caller{env_.turn.now(), env_.turn.wall(), env_.stats.worker, client_->peer(),
                                   client_->security(), refusal, session, ends ? &*ends : nullptr});
   }
-  const filter::RequestView view = FilterView(configured ? &*caller : nullptr);
+  filter::RequestView view = FilterView(configured ? &*caller : nullptr);
   while (next_filter_ < listener_->filters.size()) {
     const filter::Decision decision = listener_->filters[next_filter_++]->OnRequestHead(view);
     if (session) {
       leads_ = std::make_unique<Leads>();
       leads_->session = std::exchange(session, std::nullopt);
+      FollowSession();
+      if (target_ != nullptr) view.of_cluster = target_->filters;
     }
     if (tunnel_ && filter_state_.chain != nullptr) {
       if (const RequestError error = KeepFromTunnel(*filter_state_.chain)) return AnswerLocally(error);
@@ -338,7 +341,6 @@ Next Exchange::LeaveFilters() {
     Continue();
     grpc_ = grpc_ || http::IsGrpc(client_->request().headers);
   }
-  if (leads_ != nullptr) FollowSession();
   if (error_) return AnswerLocally(error_);
   if (route_->answers()) return AnswerByRoute();
   if (tunnel_) {

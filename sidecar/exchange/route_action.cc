@@ -94,6 +94,7 @@ RequestError Exchange::ApplyRoute() {
 
 // A session comes before the weights of a route's clusters (GEP-1619), also of one that would fail. The turn
 // that it had no use for is the next request's: those that begin sessions are shared out by the weights.
+// Once per exchange, as soon as the filter of sessions has spoken: those behind it go by the cluster.
 void Exchange::FollowSession() {
   if (route_ == nullptr || route_->clusters.size() < 2) return;
   const std::optional<filter::StickySession>& session = leads_->session;

@@ -167,6 +167,8 @@ struct RequestView {
   SliceQueue& response_body;     // and its content
   // Null but in OnRequestHead, of filters that not every request passes.
   const Caller* caller = nullptr;
+  // What the cluster that the request goes to says beside its route (config::OptionsOf); null: nothing.
+  const std::vector<config::FilterEntry>* of_cluster = nullptr;
 };
 
 // Content on its way through one Transform. It takes from the front of `in` what it can use; what it leaves

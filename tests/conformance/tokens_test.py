@@ -199,6 +199,113 @@ class Keys(gateway.Gateway):
         self.assertEqual(self.apps["v1"].server.counts[other], 1)
 
 
+def on_route(name, **spec):
+    """An IdempotencyPolicy on the HTTPRoute of that name."""
+    return "---\n" + json.dumps({"apiVersion": "policy.pillion.dev/v1alpha1", "kind": "IdempotencyPolicy", "metadata": {"name": "on-" + name},
+                                 "spec": {"targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name}], **spec}}) + "\n"
+
+
+class SeveralBackends(gateway.Gateway):
+    """A route with two of them, and policies on routes."""
+
+    behind_sidecars = True
+    clients = {"explain": True}
+    status = Keys.status
+    both = "backendRefs: [{name: echo-v1, port: 80}, {name: echo-v2, port: 80}]"
+
+    def post(self, path, **more):
+        """(status, has it a token?)"""
+        status, seen = self.ask(path, "POST", x_pillion_explain="1", **more)
+        stamped = "token=" in (self.answer.getheader("x-pillion-explain") or "")
+        return status, (seen or {}).get("backend"), stamped
+
+    def stamped(self, path):
+        """Which backends' requests have tokens, of those that several in a row come to."""
+        seen = {}
+        for _ in range(4):
+            status, backend, stamped = self.post(path)
+            self.assertEqual(status, 200)
+            seen.setdefault(backend, set()).add(stamped)
+        return {backend: found == {True} for backend, found in seen.items()}
+
+    def wait_stamped(self, path, **expected):
+        mesh.wait_until(lambda: self.stamped(path) == expected, f"{path}: {expected}")
+
+    def lines(self):
+        return sorted(re.sub("[0-9a-f]{16}", "D", line) for line in self.status().splitlines() if line.startswith("tokens of"))
+
+    def ask_and_lose(self, path, times):
+        """{(status, has it a token?)} of requests whose app breaks off; each has come to an app once."""
+        told = set()
+        for _ in range(times):
+            identity = self.fresh()
+            status, _, stamped = self.post(path, x_reset=f"1 {identity}")
+            told.add((status, stamped))
+            self.assertEqual(sum(app.server.counts[identity] for app in self.apps.values()), 1)
+        return told
+
+    def test_each_backend_has_the_policy_of_its_service(self):
+        self.apply(route("r", ["{%s}" % self.both]), TOKENS)
+        self.wait_stamped("/pay", v1=True, v2=False)
+        self.assertEqual(self.ask_and_lose("/pay", 4), {(500, True), (502, False)}, "what may have run, and what policy says nothing of")
+
+    def test_a_policy_on_a_route_is_for_its_requests_alone(self):
+        pay = route("pay", ["{matches: [{path: {value: /pay}}], %s}" % self.both])
+        rest = route("rest", ["{matches: [{path: {value: /rest}}], %s}" % self.both])
+        self.apply(pay, rest, on_route("pay", validity="1m"))
+        self.wait_stamped("/pay", v1=True, v2=True)
+        self.wait_stamped("/rest", v1=False, v2=False)
+        self.assertEqual(self.ask_and_lose("/pay", 4), {(500, True)})
+        stamping = "stamping, all 1 endpoints enforce them"
+        of_route = [f"tokens of default/echo-{one}:80 by HTTPRoute default/pay (domain D): {stamping}" for one in self.names]
+        self.assertEqual(self.lines(), of_route)
+        # A Service's own policy is for the rest, and another domain.
+        self.apply(pay, rest, on_route("pay", validity="1m"), policy("IdempotencyPolicy", "echo-v1", validity="2m"))
+        self.wait_stamped("/rest", v1=True, v2=False)
+        self.wait_stamped("/pay", v1=True, v2=True)
+        self.assertEqual(self.lines(), sorted(of_route + [f"tokens of default/echo-v1:{port} (domain D): {stamping}" for port in (80, 8080)]))
+        domains = {one: set(re.findall(f"tokens of default/{one}:80 .*domain ([0-9a-f]{{16}})", self.status())) for one in ("echo-v1", "echo-v2")}
+        self.assertEqual({one: len(found) for one, found in domains.items()}, {"echo-v1": 2, "echo-v2": 1})
+        for one, found in domains.items():
+            self.assertLessEqual(found, set(re.findall("(?m)^[0-9a-f]{16}", Tokens.tokens(self, one))), "it has records of each")
+
+    def test_a_backend_is_paused_by_itself(self):
+        self.apply(route("r", ["{%s}" % self.both]), on_route("r"))
+        self.wait_stamped("/pay", v1=True, v2=True)
+        try:
+            # Ready, and nobody's who enforces anything; what is sent there is tried again at the other.
+            more = mesh.free_port()
+            self.write("services", self.service("echo", [(self.inbound["v1"], True)]) + self.service("echo-v1", [(self.inbound["v1"], True)]) +
+                       self.service("echo-v2", [(self.inbound["v2"], True), (more, True)]) + "".join(
+                           self.service("echo-" + one, [(self.inbound[one], True)], "other") for one in self.names))
+            self.wait_stamped("/pay", v1=True, v2=False)
+            self.assertEqual(self.lines(), [
+                "tokens of default/echo-v1:80 by HTTPRoute default/r (domain D): stamping, all 1 endpoints enforce them",
+                f"tokens of default/echo-v2:80 by HTTPRoute default/r (domain D): not stamping yet, of 2 endpoints some do not enforce them: {HOST}:{more}"])
+        finally:
+            self.write_services({one: (port, True) for one, port in self.inbound.items()})
+        self.wait_stamped("/pay", v1=True, v2=True)
+
+    def test_what_cannot_be_is_said(self):
+        def problems(*yaml):
+            path = os.path.join(self.directory, "checked")
+            os.makedirs(path, exist_ok=True)
+            with open(os.path.join(path, "all.yaml"), "w", encoding="utf-8") as file:
+                file.write("".join(gateway.service("echo-" + one, []) for one in self.names) + gateway.service("echo", []) + "".join(yaml))
+            done = subprocess.run([PILLIONCTL, "validate", path], capture_output=True, text=True)
+            return done.returncode, done.stdout + done.stderr
+
+        both = route("r", ["{%s}" % self.both])
+        code, said = problems(both, on_route("r"))
+        self.assertEqual(code, 0, said)
+        code, said = problems(both, on_route("r", keySource="App"))
+        self.assertEqual(code, 1)
+        self.assertIn("spec.keySource: expected Mint or Passthrough where a target is a route", said)
+        code, said = problems(both, on_route("s"))
+        self.assertEqual(code, 1)
+        self.assertIn("spec.targetRefs[0]: expected an HTTPRoute, there is no default/s", said)
+
+
 class SharedRecords(gateway.Gateway):
     """mode: Shared, with a real Redis server and its replica, and keys that the control plane makes."""
 

@@ -360,6 +360,35 @@ TEST(DecodePolicyTest, AnIdempotencyPolicyIsChecked) {
                    "spec.limits.bytes: expected 65536 to 1125899906842624"}));
 }
 
+TEST(DecodePolicyTest, AnIdempotencyPolicyOnRoutesCountsNoKeys) {
+  const auto problems = [](const std::string& targets, const std::string& more) {
+    Lines lines = Problems(
+        "{apiVersion: policy.pillion.dev/v1alpha1, kind: IdempotencyPolicy, metadata: {name: p}, spec: "
+        "{targetRefs: [" +
+        targets + "], " + more + "}}");
+    for (std::string& line : lines) line.erase(0, line.find(": ") + 2);
+    return lines;
+  };
+  const std::string service = "{kind: Service, name: a}";
+  for (const std::string kind : {"HTTPRoute", "GRPCRoute"}) {
+    const std::string route = "{group: gateway.networking.k8s.io, kind: " + kind + ", name: r}";
+    for (const std::string& targets : {route, service + ", " + route}) {
+      EXPECT_EQ(problems(targets, "retries: 1"), Lines{});
+      EXPECT_EQ(problems(targets, "keySource: Passthrough"), Lines{});
+      for (const char* const source : {"App", "AppOrMint"}) {
+        EXPECT_EQ(problems(targets, std::string("keySource: ") + source),
+                  Lines{"spec.keySource: expected Mint or Passthrough where a target is a route: sidecars of "
+                        "a Service do not see which route a request took, so that keys count for all of a "
+                        "Service's requests or for none"});
+      }
+    }
+  }
+  EXPECT_EQ(problems(service, "keySource: App"), Lines{});
+  EXPECT_EQ(problems("{kind: HTTPRoute, name: r}", "retries: 1"),
+            Lines{"spec.targetRefs[0]: expected kind: Service, or kind: HTTPRoute or GRPCRoute of group "
+                  "gateway.networking.k8s.io"});
+}
+
 TEST(DecodePolicyTest, KeysOfAnIdempotencyPolicyAreChecked) {
   const auto problems = [](const std::string& spec) { return PolicyProblems("IdempotencyPolicy", spec); };
   EXPECT_EQ(problems("keySource: App, require: true, appValidity: 24h"), Lines{});

@@ -51,7 +51,7 @@ time::MonotonicTime DeadlineOf(const filter::RequestView& request) {
 // Null: it is none of those.
 const config::TokenPolicy* PolicyFor(const filter::RequestView& request) {
   const config::FilterOptions* const options =
-      config::OptionsOf(config::FilterKind::kIdempotency, request.options, request.route);
+      config::OptionsOf(config::FilterKind::kIdempotency, request.options, request.route, request.of_cluster);
   const auto* const policy = options == nullptr ? nullptr : std::get_if<config::TokenPolicy>(options);
   if (policy == nullptr || policy->paused) return nullptr;
   const http::RequestHead& head = request.head;
