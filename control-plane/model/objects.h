@@ -463,11 +463,21 @@ struct TokenStoreRule {
   bool trust_unseen_settings = false;
 };
 
+// The end user that requests with a key must prove to be.
+struct KeyPrincipalRule {
+  std::string claim = "sub";
+  std::string issuer;
+  std::vector<std::string> audiences;
+  std::string jwks;       // one of the two is ""
+  std::string jwks_file;  // at the sidecars
+};
+
 // Of a Service whose requests run at most once. What is not said is the sidecar's default.
 struct TokenRule {
   KeySource key_source = KeySource::kMint;
   bool require = false;
   std::optional<std::chrono::milliseconds> app_validity;
+  std::optional<KeyPrincipalRule> principal;
   // Keys count, and sidecars keep records of them.
   bool keeps_keys() const { return key_source == KeySource::kApp || key_source == KeySource::kAppOrMint; }
   bool has_domain() const { return key_source != KeySource::kPassthrough; }
