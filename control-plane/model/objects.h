@@ -465,11 +465,22 @@ struct TokenStoreRule {
   bool operator==(const TokenStoreRule&) const = default;
 };
 
+// The end user that requests with a key must prove to be.
+struct KeyPrincipalRule {
+  std::string claim = "sub";
+  std::string issuer;
+  std::vector<std::string> audiences;
+  std::string jwks;       // one of the two is ""
+  std::string jwks_file;  // at the sidecars
+  bool operator==(const KeyPrincipalRule&) const = default;
+};
+
 // Of a Service, or a route, whose requests run at most once. What is not said is the sidecar's default.
 struct TokenRule {
   KeySource key_source = KeySource::kMint;
   bool require = false;
   std::optional<std::chrono::milliseconds> app_validity;
+  std::optional<KeyPrincipalRule> principal;
   // Keys count, and sidecars keep records of them.
   bool keeps_keys() const { return key_source == KeySource::kApp || key_source == KeySource::kAppOrMint; }
   bool has_domain() const { return key_source != KeySource::kPassthrough; }

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "control-plane/model/read.h"
+#include "control-plane/model/read_key_principal.h"
 #include "control-plane/model/read_token_store.h"
 #include "sidecar/config/field_path.h"
 
@@ -82,8 +83,8 @@ void ReadKeys(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& report
   ReadTime(spec.has_app_validity(), spec.app_validity(), std::chrono::hours(168), "spec.app_validity",
            rule.app_validity, report, std::chrono::minutes(1));
   if (spec.has_principal()) {
-    report.Add("spec.principal",
-               "expected none: sidecars verify no JWT, so that anybody's claim would open another's answers");
+    rule.principal = ReadKeyPrincipal(spec.principal(), report);
+    if (!rule.keeps_keys()) report.Add("spec.principal", "expected keySource App or AppOrMint with it");
   }
   const bool of_records = spec.has_validity() || spec.has_max_execution() || spec.on_concurrent() != 0 ||
                           spec.retain() != 0 || spec.release_on_size() > 0 || spec.has_unknown_status() ||

@@ -32,6 +32,21 @@ sidecar::v1::KeySource KeySourceOf(const TokenRule& rule) {
   return sidecar::v1::MINT;
 }
 
+// Of what makes a key another user's; the keys that JWT are verified with do not.
+std::string UsersOf(const KeyPrincipalRule& rule) {
+  return "|" + std::to_string(rule.claim.size()) + ' ' + rule.claim + ' ' + rule.issuer;
+}
+
+sidecar::v1::Principal MakePrincipal(const KeyPrincipalRule& rule) {
+  sidecar::v1::Principal principal;
+  principal.set_claim(rule.claim);
+  principal.set_issuer(rule.issuer);
+  for (const std::string& one : rule.audiences) principal.add_audiences(one);
+  if (!rule.jwks.empty()) principal.mutable_jwks()->set_inline_string(rule.jwks);
+  if (!rule.jwks_file.empty()) principal.mutable_jwks()->set_filename(rule.jwks_file);
+  return principal;
+}
+
 void SetKeys(TokenDomain& domain, const ObjectName& service, const TokenRule& rule) {
   if (!rule.keeps_keys()) return;
   domain.set_key_source(KeySourceOf(rule));
@@ -39,14 +54,18 @@ void SetKeys(TokenDomain& domain, const ObjectName& service, const TokenRule& ru
   if (rule.app_validity.has_value()) SetDuration(domain.mutable_app_validity(), *rule.app_validity);
   for (const std::string& method : rule.methods) domain.add_methods(method);
   for (const std::string& method : rule.grpc_methods) domain.add_grpc_methods(method);
-  // Of the Service alone: what was promised of a key holds though the policy changes.
-  domain.set_keys(HashOf(service.ToString() + (rule.store.has_value() ? "|shared keys" : "|local keys")));
+  // Of the Service alone, and whose a key is: what was promised of it holds though the policy changes.
+  domain.set_keys(HashOf(service.ToString() + (rule.store.has_value() ? "|shared keys" : "|local keys") +
+                         (rule.principal.has_value() ? UsersOf(*rule.principal) : "")));
+  if (rule.principal.has_value()) *domain.mutable_principal() = MakePrincipal(*rule.principal);
 }
 
-// Of all that `domain` says but who one is to the server: whoever that is, the records are the same.
+// Of all that `domain` says but who one is to the server, and which keys an issuer has today: whatever they
+// are, the records are the same.
 uint64_t IdOf(const TokenDomain& domain, const ObjectName& service, const TokenRule& rule) {
-  if (!rule.store.has_value()) return HashOf(service.ToString() + "|local|" + SerializeInOrder(domain));
   TokenDomain said = domain;
+  if (said.has_principal()) said.mutable_principal()->clear_jwks();
+  if (!rule.store.has_value()) return HashOf(service.ToString() + "|local|" + SerializeInOrder(said));
   said.mutable_store()->clear_user();
   said.mutable_store()->clear_password();
   return HashOf(service.ToString() + "|shared|" + StoreIdentity(*rule.store) + '|' + SerializeInOrder(said));

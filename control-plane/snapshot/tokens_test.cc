@@ -83,6 +83,50 @@ TEST(Tokens, AnotherVersionOfThePolicyGoesOnWithTheKeysOfTheOneBefore) {
       << "sidecars name requests alone";
 }
 
+constexpr char kUsers[] =
+    R"(issuer: 'https://a', jwks: '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}')";
+
+TEST(Tokens, WhoseKeysAreOneIsForTheServicesSide) {
+  const auto domain = DomainAt(
+      "10.0.0.1", KeysYaml("keySource: App, principal: {audiences: [b, c], " + std::string(kUsers) + "}") +
+                      Slice({"10.0.0.1"}));
+  EXPECT_EQ(domain.principal().claim(), "sub");
+  EXPECT_EQ(domain.principal().issuer(), "https://a");
+  EXPECT_EQ(domain.principal().audiences(1), "c");
+  EXPECT_TRUE(domain.principal().jwks().inline_string().starts_with("{\"keys\":["));
+  const auto file = DomainAt(
+      "10.0.0.1", KeysYaml("keySource: App, principal: {issuer: i, jwksFile: /j}") + Slice({"10.0.0.1"}));
+  EXPECT_EQ(file.principal().jwks().filename(), "/j");
+}
+
+TEST(Tokens, AnotherUsersKeysAreOthersAndOtherKeysOfTheirIssuerAreNot) {
+  const auto domain = [&](const std::string& more) {
+    return DomainAt("10.0.0.1", KeysYaml("keySource: App" + more) + Slice({"10.0.0.1"}));
+  };
+  const auto none = domain("");
+  const auto first = domain(", principal: {" + std::string(kUsers) + "}");
+  EXPECT_NE(first.keys(), none.keys());
+  EXPECT_NE(first.id(), none.id());
+  const auto same = domain(", principal: {claim: sub, issuer: 'https://a', jwksFile: /j}");
+  EXPECT_EQ(first.keys(), same.keys());
+  EXPECT_EQ(first.id(), same.id());
+  const auto other_audience = domain(", principal: {issuer: 'https://a', audiences: [b], jwksFile: /j}");
+  EXPECT_EQ(first.keys(), other_audience.keys()) << "the users are the same";
+  EXPECT_NE(first.id(), other_audience.id());
+  for (const char* const other : {"{claim: oid, issuer: 'https://a', jwksFile: /j}",
+                                  "{claim: sub, issuer: 'https://b', jwksFile: /j}"}) {
+    EXPECT_NE(first.keys(), domain(std::string(", principal: ") + other).keys()) << other;
+    EXPECT_NE(first.id(), domain(std::string(", principal: ") + other).id()) << other;
+  }
+}
+
+TEST(Tokens, NumbersOfPoliciesWithoutAPrincipalAreWhatTheyWere) {
+  const auto domain = DomainAt("10.0.0.1", KeysYaml("keySource: App") + Slice({"10.0.0.1"}));
+  // Of the version before: a control plane that is replaced by this one makes nobody forget a key.
+  EXPECT_EQ(domain.id(), 0xb24103b990ca85e1u);
+  EXPECT_EQ(domain.keys(), 0x6bff79d78b30163cu);
+}
+
 TEST(Tokens, OnlyTheOneEndpointThatIsReadyKnowsKeys) {
   const auto refuses = [](const std::string& ip, const std::vector<std::string>& ready) {
     return DomainAt(ip, KeysYaml("keySource: App") + Slice(ready)).keys_elsewhere();

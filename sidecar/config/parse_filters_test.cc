@@ -7,6 +7,7 @@
 #include "sidecar/config/parse_listener.h"
 #include "sidecar/config/parse_route.h"
 #include "sidecar/config/parse_test_yaml.h"
+#include "sidecar/jwt/key_set.h"
 
 namespace pillion::config {
 namespace {
@@ -383,6 +384,62 @@ TEST(ParseFilters, WhereRecordsAreSharedIsRead) {
   EXPECT_EQ(other.terms.replicas, 0u);
   EXPECT_EQ(other.terms.replica_wait.count() + other.terms.unconfirmed_doubt.count(), 1);
   EXPECT_EQ(domains.all[2].store, nullptr);
+}
+
+// RFC 8037 appendix A.2.
+const char kJwks[] =
+    R"({"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})";
+
+TEST(ParseFilters, WhoseKeysAreOneIsRead) {
+  const auto parsed = Parse(Filter(
+      "t",
+      Tokens(
+          "{id: 7, key_source: APP, keys: 8, principal: {claim: sub, issuer: 'https://a', audiences: [b, c], "
+          "jwks: {inline_string: '" +
+          std::string(kJwks) +
+          "'}}}, {id: 9, key_source: APP_OR_MINT, keys: 10, principal: {claim: oid, issuer: i, jwks: "
+          "{filename: "
+          "/j}}}, {id: 11, key_source: APP, keys: 12}")));
+  ASSERT_EQ(Errors(parsed), Lines{});
+  const TokenDomains& domains = *TokenDomainsOf(parsed.value->chain(0).http->http);
+  const KeyPrincipal& inlined = *domains.all[0].keys.principal;
+  EXPECT_EQ(inlined.terms.claim, "sub");
+  EXPECT_EQ(inlined.terms.issuer, "https://a");
+  EXPECT_EQ(inlined.terms.audiences, (std::vector<std::string>{"b", "c"}));
+  ASSERT_NE(inlined.keys->Get(), nullptr);
+  EXPECT_EQ(inlined.keys->Get()->size(), 1u);
+  const KeyPrincipal& file = *domains.all[1].keys.principal;
+  EXPECT_EQ(file.jwks.file, "/j");
+  EXPECT_TRUE(file.terms.audiences.empty());
+  EXPECT_EQ(file.keys->Get(), nullptr) << "it is the main loop's to read";
+  EXPECT_EQ(domains.all[2].keys.principal, nullptr);
+}
+
+TEST(ParseFilters, WhatSaysNotWhoseKeysAreOneIsRefused) {
+  const auto errors = [](const std::string& principal,
+                         const std::string& source = "key_source: APP, keys: 2") {
+    Lines lines =
+        Errors(Parse(Filter("t", Tokens("{id: 1, " + source + ", principal: {" + principal + "}}"))));
+    for (std::string& line : lines) {
+      const std::string common = "http_filters[0].typed_config.domains[0].principal";
+      if (line.starts_with(common)) line.erase(0, common.size());
+    }
+    return lines;
+  };
+  const std::string good = "claim: sub, issuer: i, jwks: {filename: /j}";
+  EXPECT_EQ(errors(good), Lines{});
+  EXPECT_EQ(errors(good, "key_source: MINT"),
+            Lines{": expected none where key_source is MINT: it has no keys"});
+  EXPECT_EQ(errors("").size(), 3u);
+  EXPECT_EQ(errors("issuer: i, jwks: {filename: /j}"), Lines{".claim: expected 1 to 256 bytes"});
+  EXPECT_EQ(errors("claim: " + std::string(257, 'c') + ", issuer: i, jwks: {filename: /j}"),
+            Lines{".claim: expected 1 to 256 bytes"});
+  EXPECT_EQ(errors("claim: sub, jwks: {filename: /j}"), Lines{".issuer: expected 1 to 1024 bytes"});
+  EXPECT_EQ(errors(good + ", audiences: [a, '']"), Lines{".audiences[1]: expected a name"});
+  EXPECT_EQ(errors("claim: sub, issuer: i, jwks: {inline_string: '{\"keys\":[{\"kty\":\"oct\"}]}'}"),
+            Lines{".jwks: keys[0]: expected a public key: this is a secret, and signs"});
+  EXPECT_EQ(errors("claim: sub, issuer: i, jwks: {inline_string: 'https://a/keys'}"),
+            Lines{".jwks: expected a JWK set: a JSON object with no member twice in it"});
 }
 
 TEST(ParseFilters, WhatIsNoStoreIsRefused) {

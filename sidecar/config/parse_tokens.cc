@@ -5,12 +5,14 @@
 #include <set>
 
 #include "pillion/sidecar/v1/idempotency.pb.h"
+#include "sidecar/base/text.h"
 #include "sidecar/config/field_path.h"
 #include "sidecar/config/fields.h"
 #include "sidecar/config/parse_tls.h"
 #include "sidecar/http/head.h"
 #include "sidecar/idempotency/hello.h"
 #include "sidecar/idempotency/shared/record_key.h"
+#include "sidecar/jwt/key_set.h"
 
 namespace pillion::config {
 namespace {
@@ -22,6 +24,9 @@ constexpr int kMaxReleases = 8;
 constexpr size_t kMaxServiceBytes = 253;
 constexpr uint32_t kMaxReplicas = 8;
 constexpr uint64_t kLeastBytes = uint64_t{64} * 1024;
+constexpr size_t kMaxClaimBytes = 256;
+constexpr size_t kMaxIssuerBytes = 1024;
+constexpr int kMaxAudiences = 32;
 
 // Where it is said: within [least, most], in whole milliseconds.
 void ReadTime(bool said, const google::protobuf::Duration& proto, const std::string& path, DomainTime least,
@@ -92,6 +97,39 @@ void ReadMethods(const Message& proto, const std::string& path, TokenedMethods& 
   }
 }
 
+// Null: none is wanted.
+std::shared_ptr<const KeyPrincipal> ReadPrincipal(const Proto& domain, const std::string& domain_path,
+                                                  ConfigErrors& errors) {
+  if (!domain.has_principal()) return nullptr;
+  const sidecar::v1::Principal& proto = domain.principal();
+  const std::string path = FieldPath(domain_path, "principal");
+  const auto text = [&](const std::string& value, std::string_view field, size_t most) {
+    if (value.empty() || value.size() > most)
+      Add(errors, FieldPath(path, field), "expected 1 to " + std::to_string(most) + " bytes");
+    return value;
+  };
+  auto result = std::make_shared<KeyPrincipal>();
+  result->terms.claim = text(proto.claim(), "claim", kMaxClaimBytes);
+  result->terms.issuer = text(proto.issuer(), "issuer", kMaxIssuerBytes);
+  if (proto.audiences_size() > kMaxAudiences)
+    Add(errors, FieldPath(path, "audiences"), "expected at most " + std::to_string(kMaxAudiences));
+  for (int i = 0; i < proto.audiences_size(); ++i) {
+    const std::string one = ElementPath(FieldPath(path, "audiences"), static_cast<size_t>(i));
+    if (proto.audiences(i).empty()) Add(errors, one, "expected a name");
+    result->terms.audiences.push_back(proto.audiences(i));
+  }
+  const std::string jwks_path = FieldPath(path, "jwks");
+  result->jwks = ReadDataSource(proto.jwks(), jwks_path, errors, true);
+  if (result->jwks.text.empty()) return result;
+  auto keys = jwt::KeySet::Parse(result->jwks.text);
+  if (keys.ok()) {
+    result->keys->Set(std::make_shared<const jwt::KeySet>(*std::move(keys)));
+  } else {
+    Add(errors, jwks_path, std::string(FromAbsl(keys.status().message())));
+  }
+  return result;
+}
+
 void ReadKeys(const Proto& proto, const std::string& path, TokenDomain& domain, ConfigErrors& errors) {
   using std::chrono::hours;
   KeyTerms& keys = domain.keys;
@@ -108,6 +146,9 @@ void ReadKeys(const Proto& proto, const std::string& path, TokenDomain& domain, 
   ReadTime(proto.has_app_validity(), proto.app_validity(), FieldPath(path, "app_validity"),
            std::chrono::seconds(60), hours(168), domain.terms.app_validity, errors);
   ReadMethods(proto, path, keys.of, errors);
+  keys.principal = ReadPrincipal(proto, path, errors);
+  if (keys.principal != nullptr && !keys.counts())
+    Add(errors, FieldPath(path, "principal"), "expected none where key_source is MINT: it has no keys");
 }
 
 void ReadLimits(const Proto& proto, const std::string& path, TokenDomain& result, ConfigErrors& errors) {

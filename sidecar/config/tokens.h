@@ -19,11 +19,16 @@
 #include "sidecar/http/head.h"
 #include "sidecar/idempotency/shared/terms.h"
 #include "sidecar/idempotency/terms.h"
+#include "sidecar/jwt/terms.h"
 
 namespace pillion::idempotency {
 class LocalTable;
 class SharedTally;
 }  // namespace pillion::idempotency
+
+namespace pillion::jwt {
+class KeySet;
+}  // namespace pillion::jwt
 
 namespace pillion::config {
 
@@ -67,6 +72,14 @@ struct TokenedMethods {
   }
 };
 
+// The end user that a JWT must name for a key to count.
+struct KeyPrincipal {
+  jwt::Terms terms;
+  DataSource jwks;
+  // Of the set that stands there itself; of a file, filled by the main loop, and changed when it is.
+  std::shared_ptr<tls::Holder<jwt::KeySet>> keys = std::make_shared<tls::Holder<jwt::KeySet>>();
+};
+
 // What a domain says of the keys of applications.
 struct KeyTerms {
   KeySource source = KeySource::kMint;
@@ -75,6 +88,7 @@ struct KeyTerms {
   TokenedMethods of;
   idempotency::DomainId records = 0;
   std::shared_ptr<TableHolder> holder = std::make_shared<TableHolder>();
+  std::shared_ptr<const KeyPrincipal> principal;  // null: a key is its caller's, whoever the user is
   bool counts() const { return source != KeySource::kMint; }
 };
 

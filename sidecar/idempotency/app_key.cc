@@ -55,9 +55,10 @@ AppKey ReadAppKey(const http::HeaderList& headers) {
   return read;
 }
 
-std::array<uint8_t, 16> BytesOfKey(std::string_view key) {
+std::array<uint8_t, 16> BytesOfKey(std::string_view key, std::string_view principal) {
   Digester digester;
-  digester.Part("Idempotency-Key");
+  digester.Part(principal.empty() ? "Idempotency-Key" : "Idempotency-Key of a user");
+  if (!principal.empty()) digester.Part(principal);
   digester.Part(key);
   return digester.End().bytes;
 }

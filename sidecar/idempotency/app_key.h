@@ -39,8 +39,9 @@ AppKey ReadAppKey(const http::HeaderList& headers);
 // In pillion-token, where the request's key is its token.
 inline constexpr std::string_view kKeyForToken = "app";
 
-// What stands for a key where a token has its 16 bytes: of the key alone, so that all sidecars have the same.
-std::array<uint8_t, 16> BytesOfKey(std::string_view key);
+// What stands for a key where a token has its 16 bytes: of the key alone, so that all sidecars have the same;
+// and of the user whose it is, where policy names one ("": it does not). It is another user's then.
+std::array<uint8_t, 16> BytesOfKey(std::string_view key, std::string_view principal = {});
 
 }  // namespace pillion::idempotency
 

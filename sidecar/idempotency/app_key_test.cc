@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "sidecar/base/random.h"
 
@@ -116,6 +119,17 @@ TEST(AppKeyTest, EachPrintableTextComesBackFromItsQuotes) {
       ASSERT_EQ(*bare, key.substr(trimmed, key.find_last_not_of(' ') + 1 - trimmed));
     }
   }
+}
+
+TEST(AppKeyTest, EachUsersKeyIsAnother) {
+  const auto plain = BytesOfKey("k");
+  EXPECT_EQ(BytesOfKey("k", ""), plain);
+  std::set<std::array<uint8_t, 16>> all = {plain};
+  // Whoever chooses one of the two texts finds nobody else's.
+  for (const auto& [user, key] :
+       {std::pair("ann", "k"), {"bob", "k"}, {"an", "nk"}, {"k", "ann"}, {"a", "nnk"}})
+    EXPECT_TRUE(all.insert(BytesOfKey(key, user)).second) << user << key;
+  EXPECT_EQ(BytesOfKey("k", "ann"), BytesOfKey("k", "ann"));
 }
 
 TEST(AppKeyTest, OneByteThatIsNotPrintableSpoilsIt) {

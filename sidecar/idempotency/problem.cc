@@ -28,7 +28,7 @@ constexpr std::string_view kForSidecars = "A sidecar sent it; the request was no
 constexpr std::string_view kAskAgain = "The request was not run, and may be sent again.";
 
 // gRPC statuses: 3 INVALID_ARGUMENT, 9 FAILED_PRECONDITION, 10 ABORTED, 14 UNAVAILABLE, 2 UNKNOWN, 8
-// RESOURCE_EXHAUSTED, 4 DEADLINE_EXCEEDED.
+// RESOURCE_EXHAUSTED, 4 DEADLINE_EXCEEDED, 16 UNAUTHENTICATED.
 constexpr Row kRows[] = {
     {TokenProblem::kNoToken, Verdict::kBadToken, 400, 3, "bad-token", "what stands for a token is none",
      kForSidecars},
@@ -72,6 +72,13 @@ constexpr Row kRows[] = {
     {TokenProblem::kDoubt, Verdict::kDoubt, 503, 14, "records-lost",
      "records of tokens and keys may have been lost a moment ago",
      "The request was not run now. If it was sent before, find out what has become of it.", "5"},
+    {TokenProblem::kNoUser, Verdict::kBadToken, 401, 16, "user-required",
+     "the request does not say whose its key is",
+     "A request with a key is run only with one JWT, Authorization: Bearer."},
+    {TokenProblem::kBadUser, Verdict::kBadToken, 401, 16, "bad-user",
+     "the JWT that says whose the key is does not count", "The request was not run."},
+    {TokenProblem::kUsersUnknown, Verdict::kNotExecuted, 503, 14, "users-unknown",
+     "no JWT can be verified now", kAskAgain, "5"},
 };
 
 constexpr bool InOrder() {
@@ -82,18 +89,24 @@ constexpr bool InOrder() {
 }
 static_assert(InOrder());
 
+std::string DetailOf(const Row& row, const TokenAnswer& answer) {
+  std::string detail(row.detail);
+  if (!answer.why.empty()) detail.append(" Why: ").append(answer.why).append(".");
+  return detail;
+}
+
 // For people and programs that speak HTTP. Names of members are of letters, digits and underscores (RFC 9457
 // section 3.2).
-std::string DetailsAsJson(const Row& row, uint16_t status, uint16_t ran) {
+std::string DetailsAsJson(const Row& row, uint16_t status, const TokenAnswer& answer) {
   std::string text;
   JsonWriter json(text);
   json.BeginObject();
   json.Field("type", "urn:pillion:idempotency:" + std::string(row.name));
   json.Field("title", row.title);
   json.NumberField("status", status);
-  json.Field("detail", row.detail);
+  json.Field("detail", DetailOf(row, answer));
   json.Field("verdict", ToString(row.verdict));
-  if (ran != 0) json.NumberField("original_status", ran);
+  if (answer.ran != 0) json.NumberField("original_status", answer.ran);
   json.EndObject();
   return text + '\n';
 }
@@ -106,14 +119,14 @@ std::string ReasonOf(std::string_view name) {
 }
 
 // For gRPC clients: grpc-status-details-bin.
-std::string DetailsAsStatus(const Row& row, uint16_t ran) {
+std::string DetailsAsStatus(const Row& row, const TokenAnswer& answer) {
   google::rpc::ErrorInfo info;
   info.set_reason(ReasonOf(row.name));
   info.set_domain("pillion");
   auto& metadata = *info.mutable_metadata();
   metadata["verdict"] = ToString(row.verdict);
-  metadata["detail"] = row.detail;
-  if (ran != 0) metadata["original_status"] = std::to_string(ran);
+  metadata["detail"] = DetailOf(row, answer);
+  if (answer.ran != 0) metadata["original_status"] = std::to_string(answer.ran);
   google::rpc::Status status;
   status.set_code(row.grpc_status);
   status.set_message(std::string(row.title));
@@ -132,7 +145,7 @@ void FillGrpc(const Row& row, const TokenAnswer& answer, std::string_view type, 
   head.headers.Add(http::Known::kContentType, type);
   head.headers.Add(http::Known::kGrpcStatus, std::to_string(row.grpc_status));
   head.headers.Add(http::Known::kGrpcMessage, filter::EncodeGrpcMessage(row.title));
-  head.headers.Add("grpc-status-details-bin", DetailsAsStatus(row, answer.ran));
+  head.headers.Add("grpc-status-details-bin", DetailsAsStatus(row, answer));
   if (!row.retry_after.empty())
     head.headers.Add("grpc-retry-pushback-ms", std::string(row.retry_after) + "000");
 }
@@ -148,9 +161,12 @@ Verdict FillAnswer(const TokenAnswer& answer, std::string_view grpc, http::Respo
     FillGrpc(row, answer, grpc, head);
   } else {
     head.status = answer.problem == TokenProblem::kUnknown ? answer.unknown_status : row.status;
-    const std::string text = DetailsAsJson(row, head.status, answer.ran);
+    const std::string text = DetailsAsJson(row, head.status, answer);
     head.headers.Add(http::Known::kContentType, "application/problem+json");
     if (!row.retry_after.empty()) head.headers.Add("retry-after", row.retry_after);
+    // RFC 9110 section 15.5.2, RFC 6750 section 3.
+    if (head.status == 401)
+      head.headers.Add("www-authenticate", answer.why.empty() ? "Bearer" : R"(Bearer error="invalid_token")");
     head.content = {http::ContentLength::Kind::kSized, text.size()};
     body.AppendCopy(text);
   }

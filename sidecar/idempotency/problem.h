@@ -34,14 +34,19 @@ enum class TokenProblem : uint8_t {
   kKeysElsewhere,  // this is not the one process that knows the service's keys
   kStoreDown,      // the records cannot be asked
   kDoubt,          // they may have been lost: not run now, and whether it was before is not known
+  kNoUser,         // policy wants a JWT that says whose the key is, and there is none
+  kBadUser,        // it is not believed
+  kUsersUnknown,   // nothing is there that JWT could be verified with
 };
-inline constexpr size_t kTokenProblems = static_cast<size_t>(TokenProblem::kDoubt) + 1;
+inline constexpr size_t kTokenProblems = static_cast<size_t>(TokenProblem::kUsersUnknown) + 1;
 
-// `ran`: the status of the answer that was not kept; else 0. `unknown_status`: of kUnknown, by policy.
+// `ran`: the status of the answer that was not kept; else 0. `unknown_status`: of kUnknown, by policy. `why`:
+// of kBadUser, for people; it lives for ever.
 struct TokenAnswer {
   TokenProblem problem;
   uint16_t ran = 0;
   uint16_t unknown_status = 500;
+  std::string_view why = {};
 };
 
 // The content type of a gRPC request; "": it is none.

@@ -41,6 +41,9 @@ const Case kCases[] = {
     {TokenProblem::kKeysElsewhere, "keys-elsewhere", 503, 14, "not-executed", "5"},
     {TokenProblem::kStoreDown, "store-down", 503, 14, "not-executed", "1"},
     {TokenProblem::kDoubt, "records-lost", 503, 14, "doubt", "5"},
+    {TokenProblem::kNoUser, "user-required", 401, 16, "bad-token", "(none)"},
+    {TokenProblem::kBadUser, "bad-user", 401, 16, "bad-token", "(none)"},
+    {TokenProblem::kUsersUnknown, "users-unknown", 503, 14, "not-executed", "5"},
 };
 static_assert(std::size(kCases) == kTokenProblems);
 
@@ -127,6 +130,22 @@ TEST(ProblemTest, OverGrpcEachIsAStatusWithAnErrorInfo) {
     for (char& c : reason) c = c == '-' ? '_' : static_cast<char>(c - 32);
     EXPECT_EQ(info.reason(), reason);
   }
+}
+
+TEST(ProblemTest, WhoIsNotKnownIsToldHowAndWhy) {
+  http::ResponseHead head;
+  SliceQueue body;
+  FillAnswer({TokenProblem::kNoUser}, "", head, body);
+  EXPECT_EQ(Field(head, "www-authenticate"), "Bearer");
+  const TokenAnswer bad = {.problem = TokenProblem::kBadUser, .why = "it has expired"};
+  FillAnswer(bad, "", head, body);
+  EXPECT_EQ(Field(head, "www-authenticate"), "Bearer error=\"invalid_token\"");
+  EXPECT_EQ(Member(body.ToString(), "detail"), "The request was not run. Why: it has expired.");
+  FillAnswer(bad, "application/grpc", head, body);
+  EXPECT_EQ(InfoOf(StatusOf(head)).metadata().at("detail"), "The request was not run. Why: it has expired.");
+  EXPECT_EQ(Field(head, "www-authenticate"), "(none)");
+  FillAnswer({TokenProblem::kNoKey}, "", head, body);
+  EXPECT_EQ(Field(head, "www-authenticate"), "(none)");
 }
 
 TEST(ProblemTest, WhatHasRunIsToldWithTheStatusThatItHad) {

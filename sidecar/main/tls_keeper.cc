@@ -15,6 +15,7 @@
 #include "sidecar/config/tokens.h"
 #include "sidecar/idempotency/hello.h"
 #include "sidecar/idempotency/shared/record_key.h"
+#include "sidecar/jwt/key_set.h"
 #include "sidecar/worker/find_tables.h"
 
 namespace pillion {
@@ -249,15 +250,19 @@ TlsKeeper::TlsKeeper(time::MonotonicTime now, std::function<void(const std::stri
       next_poll_(now + kPollInterval) {}
 TlsKeeper::~TlsKeeper() = default;
 
+bool TlsKeeper::KeepOn(const std::string& owner, const void* config,
+                       std::map<const void*, std::unique_ptr<Kept>>& before) {
+  auto known = before.extract(config);
+  if (!known) return false;
+  known.mapped()->owner = owner;  // a chain's number changes when another one is put in front of it
+  kept_[owner] = std::move(known.mapped());
+  return true;
+}
+
 template <typename Tls>
 void TlsKeeper::Keep(const std::string& owner, const std::shared_ptr<const Tls>& tls,
                      std::map<const void*, std::unique_ptr<Kept>>& before) {
-  if (tls == nullptr) return;
-  if (auto known = before.extract(tls.get())) {
-    known.mapped()->owner = owner;  // a chain's number changes when another one is put in front of it
-    kept_[owner] = std::move(known.mapped());
-    return;
-  }
+  if (tls == nullptr || KeepOn(owner, tls.get(), before)) return;
   auto kept = std::make_unique<Kept>();
   kept->owner = owner;
   kept->config = tls.get();
@@ -292,11 +297,7 @@ void TlsKeeper::Keep(const std::string& owner, const std::shared_ptr<const Tls>&
 
 void TlsKeeper::KeepStore(const std::string& owner, const std::shared_ptr<const config::TokenStore>& store,
                           std::map<const void*, std::unique_ptr<Kept>>& before) {
-  if (auto known = before.extract(store.get())) {
-    known.mapped()->owner = owner;
-    kept_[owner] = std::move(known.mapped());
-    return;
-  }
+  if (KeepOn(owner, store.get(), before)) return;
   auto kept = std::make_unique<Kept>();
   kept->owner = owner;
   kept->config = store.get();
@@ -322,6 +323,35 @@ void TlsKeeper::KeepStore(const std::string& owner, const std::shared_ptr<const 
   kept_[owner] = std::move(kept);
 }
 
+void TlsKeeper::KeepUsers(const std::string& owner,
+                          const std::shared_ptr<const config::KeyPrincipal>& principal,
+                          std::map<const void*, std::unique_ptr<Kept>>& before) {
+  if (KeepOn(owner, principal.get(), before)) return;
+  auto kept = std::make_unique<Kept>();
+  kept->owner = owner;
+  kept->config = principal.get();
+  auto last = std::make_shared<std::string>();  // the text of what is in use
+  kept->read = [principal, last](const config::Snapshot& snapshot, std::vector<std::string>& files) {
+    Kept::Outcome outcome;
+    Reader reader(snapshot);
+    std::string text = reader.Take(principal->jwks);
+    files = std::move(reader.files());
+    outcome.failure = reader.failure();
+    outcome.tried = !outcome.failure.empty() || principal->keys->Get() == nullptr || *last != text;
+    if (!outcome.tried || !outcome.failure.empty()) return outcome;
+    auto keys = jwt::KeySet::Parse(text);
+    if (!keys.ok()) {
+      outcome.failure = principal->jwks.file + ": " + Words(keys.status());
+      return outcome;
+    }
+    principal->keys->Set(std::make_shared<const jwt::KeySet>(*std::move(keys)));
+    *last = std::move(text);
+    return outcome;
+  };
+  kept->in_use = [principal] { return principal->keys->Get() != nullptr; };
+  kept_[owner] = std::move(kept);
+}
+
 void TlsKeeper::Update(const std::shared_ptr<const config::Snapshot>& snapshot) {
   const bool secrets_changed = snapshot_ == nullptr || snapshot_->secrets != snapshot->secrets;
   snapshot_ = snapshot;
@@ -338,6 +368,8 @@ void TlsKeeper::Update(const std::shared_ptr<const config::Snapshot>& snapshot) 
   worker::ForEachTokenDomain(*snapshot, [&](const config::TokenDomain& domain) {
     if (domain.store != nullptr)
       KeepStore("token store of domain " + idempotency::ToHex(domain.id), domain.store, before);
+    if (domain.keys.principal != nullptr && !domain.keys.principal->jwks.file.empty())
+      KeepUsers("users of domain " + idempotency::ToHex(domain.id), domain.keys.principal, before);
   });
   for (const auto& [owner, kept] : kept_) {
     const bool fresh = kept->stamps.empty() && kept->rotations == 0;

@@ -1,5 +1,6 @@
-// Keeps the credentials of every listener and cluster in use current, and what opens stores of tokens: reads
-// their files and secrets, makes credentials of them, and puts those into the holders that workers look into.
+// Keeps the credentials of every listener and cluster in use current, and with them what opens stores of
+// tokens, and the keys that JWT are verified with: reads their files and secrets, makes credentials of them,
+// and puts those into the holders that workers look into.
 //
 //   snapshot --Update--> sources read --changed--> credentials made --good--> holder
 //   files    --Poll----> (every second) ^                             --bad--> the old ones stay, told once
@@ -41,7 +42,8 @@ class TlsKeeper {
   time::MonotonicTime next_poll() const { return next_poll_; }
 
   struct Entry {
-    std::string owner;  // "listener a, filter chain 0", "cluster b", "token store of domain 1"
+    std::string
+        owner;  // "listener a, filter chain 0", "cluster b", "token store of domain 1", "users of domain 1"
     bool in_use = false;
     std::string failure;  // of the last try; "": it was good
     uint64_t rotations = 0;
@@ -62,9 +64,14 @@ class TlsKeeper {
   template <typename Tls>
   void Keep(const std::string& owner, const std::shared_ptr<const Tls>& tls,
             std::map<const void*, std::unique_ptr<Kept>>& before);
-  // What opens a store of tokens comes and changes as certificates do.
+  // What opens a store of tokens, or says who users are, comes and changes as certificates do.
   void KeepStore(const std::string& owner, const std::shared_ptr<const config::TokenStore>& store,
                  std::map<const void*, std::unique_ptr<Kept>>& before);
+  void KeepUsers(const std::string& owner, const std::shared_ptr<const config::KeyPrincipal>& principal,
+                 std::map<const void*, std::unique_ptr<Kept>>& before);
+  // Of what was kept before under that configuration, under its owner's new name. False: nothing.
+  bool KeepOn(const std::string& owner, const void* config,
+              std::map<const void*, std::unique_ptr<Kept>>& before);
   void Refresh(Kept& kept, bool also_unchanged);
   void Forget();
 

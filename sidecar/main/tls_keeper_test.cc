@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "sidecar/config/filters.h"
+#include "sidecar/jwt/key_set.h"
+#include "sidecar/jwt/test_signer.h"
 #include "sidecar/tls/test_certificates.h"
 #include "sidecar/tls/test_pair.h"
 
@@ -102,14 +104,11 @@ TEST_F(TlsKeeperTest, AChainThatIsPutInFrontLeavesTheOthersAlone) {
   EXPECT_EQ(entries[1].failure, "");
 }
 
-TEST_F(TlsKeeperTest, WhatOpensAStoreOfTokensIsReadAndFollowed) {
-  auto store = std::make_shared<config::TokenStore>();
-  store->password = File("password");
-  store->key = File("key");
-  config::TokenDomains domains;
-  domains.all.emplace_back().id = 7;
-  domains.all[0].store = store;
+// A listener that enforces one.
+std::shared_ptr<config::Snapshot> WithDomain(const config::TokenDomain& domain) {
   auto http = std::make_shared<config::HttpServer>();
+  config::TokenDomains domains;
+  domains.all = {domain};
   http->http.filters = std::make_shared<const std::vector<config::FilterEntry>>(
       std::vector<config::FilterEntry>{{.name = "t",
                                         .kind = config::FilterKind::kIdempotency,
@@ -118,6 +117,58 @@ TEST_F(TlsKeeperTest, WhatOpensAStoreOfTokensIsReadAndFollowed) {
   listener->chains.emplace_back().http = http;
   auto snapshot = std::make_shared<config::Snapshot>();
   snapshot->listeners["l"] = {listener, {}};
+  return snapshot;
+}
+
+TEST_F(TlsKeeperTest, TheKeysOfUsersAreReadAndFollowed) {
+  auto principal = std::make_shared<config::KeyPrincipal>();
+  principal->jwks = File("jwks");
+  config::TokenDomain domain;
+  domain.id = 7;
+  domain.keys.principal = principal;
+  keeper_.Update(WithDomain(domain));
+  EXPECT_EQ(principal->keys->Get(), nullptr);
+  ASSERT_EQ(told_.size(), 1u);
+  EXPECT_EQ(told_[0].find("users of domain 0000000000000007: "), 0u) << told_[0];
+  EXPECT_NE(told_[0].find("No such file"), std::string::npos) << told_[0];
+  const jwt::TestSigner signer(jwt::KeyKind::kP256);
+  Write("jwks", signer.Set());
+  Poll();
+  const auto first = principal->keys->Get();
+  ASSERT_NE(first, nullptr);
+  Poll();
+  keeper_.Update(WithDomain(domain));
+  EXPECT_EQ(principal->keys->Get(), first);
+  Write("jwks", R"({"keys":[]})");
+  Poll();
+  ASSERT_EQ(told_.size(), 2u);
+  EXPECT_NE(told_[1].find("jwks: keys: expected one that verifies signatures"), std::string::npos)
+      << told_[1];
+  EXPECT_NE(told_[1].find("; what was there before stays in use"), std::string::npos) << told_[1];
+  EXPECT_EQ(principal->keys->Get(), first);
+  Write("jwks", R"({"keys":[)" + signer.Jwk() + ',' + signer.Jwk() + "]}");
+  Poll();
+  EXPECT_EQ(principal->keys->Get()->size(), 2u);
+  EXPECT_EQ(told_.size(), 2u);
+}
+
+TEST_F(TlsKeeperTest, KeysOfUsersThatStandInTheConfigurationAreNotKept) {
+  auto principal = std::make_shared<config::KeyPrincipal>();
+  principal->jwks.text = "read when it was parsed";
+  config::TokenDomain domain;
+  domain.keys.principal = principal;
+  keeper_.Update(WithDomain(domain));
+  EXPECT_TRUE(keeper_.entries().empty());
+}
+
+TEST_F(TlsKeeperTest, WhatOpensAStoreOfTokensIsReadAndFollowed) {
+  auto store = std::make_shared<config::TokenStore>();
+  store->password = File("password");
+  store->key = File("key");
+  config::TokenDomain domain;
+  domain.id = 7;
+  domain.store = store;
+  const auto snapshot = WithDomain(domain);
   Write("password", "secret\n");
   keeper_.Update(snapshot);
   EXPECT_EQ(store->secrets->Get(), nullptr);

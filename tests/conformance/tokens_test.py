@@ -14,6 +14,7 @@ import urllib.request
 import gateway
 import mesh
 import token_redis
+import web_tokens
 from gateway import policy, route
 from mesh import HOST
 
@@ -119,9 +120,9 @@ class Keys(gateway.Gateway):
     behind_sidecars = True
     clients = {"explain": True}
 
-    def post(self, path, key=None):
+    def post(self, path, key=None, **fields):
         """(status, what the app saw, or the problem that is told, has it been told again?)"""
-        status, seen = self.ask(path, "POST", x_pillion_explain="1", **({"idempotency_key": key} if key else {}))
+        status, seen = self.ask(path, "POST", x_pillion_explain="1", **({"idempotency_key": key} if key else {}), **fields)
         return status, seen, self.answer.getheader("idempotent-replayed") == "true"
 
     def apply_keys(self, **spec):
@@ -158,6 +159,31 @@ class Keys(gateway.Gateway):
         mesh.wait_until(lambda: self.post("/plain")[0] == 200, "no key is required any more")
         self.assertEqual(self.post(path, key), (200, seen, True))
         self.assertEqual(self.seen_by("v1", path), 1)
+
+    def test_row_31_keys_that_are_a_users(self):
+        issuer, next_one = web_tokens.Issuer(), web_tokens.Issuer(kid="two", rsa=True)
+        file = os.path.join(issuer.folder, "jwks.json")
+        self.apply_keys(keySource="App", principal={"issuer": issuer.name, "audiences": ["pay"], "jwksFile": file})
+        key, path = self.fresh(), "/" + self.fresh()
+
+        def as_user(user, by=issuer):
+            return self.post(path, key, authorization=by.bearer(user, aud="pay"))
+
+        self.assertEqual(as_user("ann")[1]["type"], "urn:pillion:idempotency:users-unknown", "the file is not there yet")
+        with open(file, "w", encoding="utf-8") as out:
+            out.write(issuer.jwks())
+        mesh.wait_until(lambda: as_user("ann")[0] == 200, "the file is read")
+        self.assertEqual([as_user("ann")[2], as_user("bob")[2], as_user("bob")[2]], [True, False, True])
+        self.assertEqual(self.seen_by("v1", path), 2)
+        for refused, name in ((self.post(path, key), "user-required"), (as_user("ann", next_one), "bad-user"),
+                              (self.post(path, key, authorization=issuer.bearer("ann", aud="pay", valid_s=-120)), "bad-user")):
+            self.assertEqual((refused[0], refused[1]["type"]), (401, "urn:pillion:idempotency:" + name))
+        # The issuer has other keys, which stand in the policy now: the users are the same.
+        self.apply_keys(keySource="App", principal={"issuer": issuer.name, "audiences": ["pay"], "jwks": next_one.jwks()})
+        mesh.wait_until(lambda: as_user("ann", next_one)[0] == 200, "the keys are the new ones")
+        self.assertEqual([as_user(user, next_one)[2] for user in ("ann", "bob")], [True, True])
+        self.assertEqual(as_user("ann")[0], 401)
+        self.assertEqual(self.seen_by("v1", path), 2)
 
     def test_row_61_a_service_that_gets_another_endpoint(self):
         self.apply_keys(keySource="App")

@@ -1,7 +1,7 @@
 """The rows of the test matrix of specs/idempotency.md 4.4 that mode `local` and minted tokens have, by their numbers: real sidecars,
 an app that is a process of its own and counts executions, and callers' sidecars that are real or played here, stream by stream.
-Rows that are elsewhere, or nowhere yet, are listed in MISSING, which is printed; those of keys are token_keys_test.py. All of them run
-again in mode `shared`: token_shared_test.py, token_shared_keys_test.py."""
+Rows that are elsewhere, or nowhere yet, are listed in MISSING, which is printed; those of keys are token_keys_test.py and
+token_users_test.py. All of them run again in mode `shared`: token_shared_test.py, token_shared_keys_test.py, token_shared_users_test.py."""
 
 import collections
 import json
@@ -22,7 +22,7 @@ from token_rig import DOMAIN, verdict
 MISSING = {
     "3, 5, 18, 40-50": "//tests/integration:token_shared_test",
     "30, 32, 34-36, 56, 57, 61": "//tests/integration:token_keys_test",
-    "31": "no principal: JWT are not verified",
+    "31": "//tests/integration:token_users_test",
     "74": "a soak of a day",
     "20, 29, 38": "told by simulated tests: //sidecar/worker:token_mesh_test, //sidecar/idempotency/...",
     "58": "//sidecar/worker:token_test, //sidecar/filters/idempotency:idempotency_test",

@@ -400,9 +400,6 @@ TEST(DecodePolicyTest, KeysOfAnIdempotencyPolicyAreChecked) {
   EXPECT_EQ(problems("require: true, appValidity: 1h"), needs_keys);
   EXPECT_EQ(problems("keySource: Passthrough, require: true, appValidity: 1h"), needs_keys);
   EXPECT_EQ(problems("keySource: App, appValidity: 59s"), Lines{"spec.appValidity: expected 60s to 604800s"});
-  EXPECT_EQ(problems("keySource: App, principal: 'jwt_claim(sub)'"),
-            Lines{"spec.principal: expected none: sidecars verify no JWT, so that anybody's claim would open "
-                  "another's answers"});
   for (const char* const more :
        {"validity: 2m", "maxExecution: 5s", "onConcurrent: Conflict", "retain: Tombstone", "releaseOn: [503]",
         "unknownStatus: 504", "limits: {records: 5}"}) {
@@ -412,6 +409,37 @@ TEST(DecodePolicyTest, KeysOfAnIdempotencyPolicyAreChecked) {
               "kept"})
         << more;
   }
+}
+
+TEST(DecodePolicyTest, ThePrincipalOfAnIdempotencyPolicyIsChecked) {
+  const auto of = [](const std::string& principal, const std::string& source = "keySource: App, ") {
+    return PolicyProblems("IdempotencyPolicy", source + "principal: " + principal);
+  };
+  const std::string jwks =
+      R"('{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}')";
+  EXPECT_EQ(of("{claim: oid, issuer: 'https://a', audiences: [pay, ship], jwks: " + jwks + "}"), Lines{});
+  EXPECT_EQ(of("{issuer: i, jwksFile: /j}", "keySource: AppOrMint, "), Lines{});
+  const Lines needs_keys = {"spec.principal: expected keySource App or AppOrMint with it"};
+  EXPECT_EQ(of("{issuer: i, jwksFile: /j}", ""), needs_keys);
+  EXPECT_EQ(of("{issuer: i, jwksFile: /j}", "keySource: Passthrough, "), needs_keys);
+  EXPECT_EQ(of("{jwksFile: /j}"),
+            Lines{"spec.principal: expected issuer: the same claim of another issuer is another user"});
+  const Lines one_of = {"spec.principal: expected jwks or jwksFile, one of them"};
+  EXPECT_EQ(of("{issuer: i}"), one_of);
+  EXPECT_EQ(of("{issuer: i, jwksFile: /j, jwks: " + jwks + "}"), one_of);
+  EXPECT_EQ(of("{issuer: i, jwks: 'https://i/keys'}"),
+            Lines{"spec.principal.jwks: expected a JWK set: a JSON object with no member twice in it"});
+  EXPECT_EQ(of(R"({issuer: i, jwks: '{"keys":[{"kty":"oct","k":"AA"}]}'})"),
+            Lines{"spec.principal.jwks: keys[0]: expected a public key: this is a secret, and signs"});
+  EXPECT_EQ(of("{claim: " + std::string(257, 'c') + ", issuer: i, jwksFile: /j}"),
+            Lines{"spec.principal.claim: expected at most 256 bytes"});
+  EXPECT_EQ(of("{issuer: " + std::string(1025, 'i') + ", jwksFile: /j}"),
+            Lines{"spec.principal.issuer: expected at most 1024 bytes"});
+  EXPECT_EQ(of("{issuer: i, jwksFile: /j, audiences: [a, '']}"),
+            Lines{"spec.principal.audiences[1]: expected a name"});
+  EXPECT_EQ(of("{issuer: i, jwksFile: \"/\\0\"}"),
+            Lines{"spec.principal.jwksFile: expected the path of a file at the sidecars"});
+  EXPECT_EQ(of("'jwt_claim(sub)'").size(), 1u) << "how it was written when nobody could use it";
 }
 
 TEST(DecodePolicyTest, TheStoreOfAnIdempotencyPolicyIsChecked) {

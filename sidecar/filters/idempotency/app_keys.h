@@ -4,6 +4,7 @@
 #ifndef PILLION_SIDECAR_FILTERS_IDEMPOTENCY_APP_KEYS_H_
 #define PILLION_SIDECAR_FILTERS_IDEMPOTENCY_APP_KEYS_H_
 
+#include <chrono>
 #include <string>
 #include <variant>
 
@@ -25,9 +26,16 @@ std::variant<std::string, idempotency::TokenProblem> TakeKey(const config::KeyTe
 // one: the app may use it again, which sidecars could not know.
 bool TakesMinted(const config::KeyTerms& terms, const http::HeaderList& headers);
 
+// The user that a request with a key proves to be, by its only `authorization` field; or why there is none
+// (2.9). What the field says beside, a signature that is renewed, counts for nothing.
+std::variant<std::string, idempotency::TokenAnswer> TakeUser(const config::KeyPrincipal& wanted,
+                                                             const http::HeaderList& headers,
+                                                             std::chrono::sys_seconds now);
+
 // Of an answer that is told again for a key: says so, and leaves out what was meant for one client alone. Who
-// knows the key need not be the user that it was answered to (2.12).
-void FinishKeyedReplay(http::HeaderList& headers, telemetry::WorkerStats& stats);
+// knows the key need not be the user that it was answered to, where nobody had to prove that (2.12).
+void FinishKeyedReplay(const config::KeyTerms& terms, http::HeaderList& headers,
+                       telemetry::WorkerStats& stats);
 
 }  // namespace pillion::filters
 

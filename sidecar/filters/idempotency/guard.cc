@@ -211,7 +211,7 @@ Decision Guard::Replay(const filter::RequestBodyView& body, const idempotency::C
     caller.stats.token_replay_ages.Record(Now(body.request) - replay_.execution().at);
   }
   FillReplay(replay_, *told_.verdict, Now(body.request), answer.execution, body.response, body.response_body);
-  if (!request_.minted) FinishKeyedReplay(body.response.headers, caller.stats);
+  if (!request_.minted) FinishKeyedReplay(domain_.keys, body.response.headers, caller.stats);
   return Decision::kRespond;
 }
 

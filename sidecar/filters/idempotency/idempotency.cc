@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -78,10 +79,26 @@ std::unique_ptr<filter::TokenState> MakeState(const config::TokenPolicy& policy,
   return state;
 }
 
-Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
+Decision Refuse(const filter::RequestView& request, const TokenAnswer& answer) {
   request.state.token->verdict =
-      FillAnswer({problem}, GrpcTypeOf(request.head.headers), request.response, request.response_body);
+      FillAnswer(answer, GrpcTypeOf(request.head.headers), request.response, request.response_body);
   return Decision::kRespond;
+}
+Decision Refuse(const filter::RequestView& request, TokenProblem problem) {
+  return Refuse(request, TokenAnswer{problem});
+}
+
+// The key takes the token's place, beside the user whose it is where policy names one. kContinue: it has.
+Decision NameByKey(const filter::RequestView& request, const config::KeyTerms& terms, std::string_view key) {
+  std::string user;
+  if (terms.principal != nullptr) {
+    const auto now = std::chrono::floor<std::chrono::seconds>(request.caller->wall);
+    auto taken = TakeUser(*terms.principal, request.head.headers, now);
+    if (const auto* const answer = std::get_if<TokenAnswer>(&taken)) return Refuse(request, *answer);
+    user = std::get<std::string>(std::move(taken));
+  }
+  request.state.token->taken = idempotency::BytesOfKey(key, user);
+  return Decision::kContinue;
 }
 
 }  // namespace
@@ -129,7 +146,8 @@ Decision Idempotency::TakeStamped(const filter::RequestView& request) const {
   if (fields.says == Says::kAppKey) {
     auto key = TakeKey(domain->keys, request.head.headers, true);
     if (const auto* const problem = std::get_if<TokenProblem>(&key)) return Refuse(request, *problem);
-    fields.taken = idempotency::BytesOfKey(std::get<std::string>(key));
+    const Decision named = NameByKey(request, domain->keys, std::get<std::string>(key));
+    if (named != Decision::kContinue) return named;
   } else {
     if (fields.says != Says::kToken || !TakesMinted(domain->keys, request.head.headers))
       return Refuse(request, TokenProblem::kNoToken);
@@ -146,7 +164,8 @@ Decision Idempotency::TakeUnstamped(const filter::RequestView& request,
   if (problem == nullptr && std::get<std::string>(key).empty()) return Decision::kContinue;
   request.state.token = std::make_unique<filter::TokenState>();
   if (problem != nullptr) return Refuse(request, *problem);
-  request.state.token->taken = idempotency::BytesOfKey(std::get<std::string>(key));
+  const Decision named = NameByKey(request, domain.keys, std::get<std::string>(key));
+  if (named != Decision::kContinue) return named;
   return Guarded(request, domain, {});
 }
 
