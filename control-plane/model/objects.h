@@ -492,6 +492,8 @@ struct TokenRule {
   std::optional<std::chrono::milliseconds> max_execution;
   bool conflict = false;
   bool tombstone = false;
+  bool reexecutes = false;            // what nobody knows
+  bool compares_key_contents = true;  // of requests with the same key
   std::vector<uint32_t> release_on;
   std::optional<uint32_t> unknown_status;
   std::optional<uint32_t> request_bytes;

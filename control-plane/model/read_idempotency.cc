@@ -78,6 +78,9 @@ void ReadKeys(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& report
   rule.require = spec.require();
   if (rule.require && !rule.keeps_keys())
     report.Add("spec.require", "expected keySource App or AppOrMint with it");
+  rule.compares_key_contents = spec.fingerprint() != IdempotencyPolicySpec::Head;
+  if (!rule.compares_key_contents && !rule.keeps_keys())
+    report.Add("spec.fingerprint", "expected keySource App or AppOrMint with Head");
   if (spec.has_app_validity() && !rule.keeps_keys())
     report.Add("spec.app_validity", "expected keySource App or AppOrMint with it");
   ReadTime(spec.has_app_validity(), spec.app_validity(), std::chrono::hours(168), "spec.app_validity",
@@ -88,7 +91,7 @@ void ReadKeys(const IdempotencyPolicySpec& spec, TokenRule& rule, Report& report
   }
   const bool of_records = spec.has_validity() || spec.has_max_execution() || spec.on_concurrent() != 0 ||
                           spec.retain() != 0 || spec.release_on_size() > 0 || spec.has_unknown_status() ||
-                          spec.has_limits() || spec.mode() != 0 || spec.has_store();
+                          spec.has_limits() || spec.mode() != 0 || spec.has_store() || spec.on_unknown() != 0;
   if (!rule.has_domain() && of_records)
     report.Add("spec.key_source",
                "expected nothing but methods and retries with Passthrough: no records are kept");
@@ -160,6 +163,11 @@ std::optional<IdempotencyPolicy> Read(const kube::policy::v1alpha1::IdempotencyP
            rule.max_execution, report);
   rule.conflict = spec.on_concurrent() == IdempotencyPolicySpec::Conflict;
   rule.tombstone = spec.retain() == IdempotencyPolicySpec::Tombstone;
+  rule.reexecutes = spec.on_unknown() == IdempotencyPolicySpec::Reexecute;
+  if (rule.reexecutes != spec.accept_at_least_once())
+    report.Add("spec.accept_at_least_once",
+               rule.reexecutes ? "expected true with onUnknown: Reexecute, which may run a request twice"
+                               : "expected only with onUnknown: Reexecute");
   if (spec.release_on_size() > kMaxReleases) report.Add("spec.release_on", "expected at most 8");
   rule.release_on = ReadStatusCodes(spec.release_on(), "spec.release_on", report);
   ReadWithin(spec.has_unknown_status(), spec.unknown_status(), 400, 599, "spec.unknown_status",

@@ -54,7 +54,9 @@ void SetKeys(TokenDomain& domain, const ObjectName& service, const TokenRule& ru
   if (rule.app_validity.has_value()) SetDuration(domain.mutable_app_validity(), *rule.app_validity);
   for (const std::string& method : rule.methods) domain.add_methods(method);
   for (const std::string& method : rule.grpc_methods) domain.add_grpc_methods(method);
-  // Of the Service alone, and whose a key is: what was promised of it holds though the policy changes.
+  if (!rule.compares_key_contents) domain.set_fingerprint(TokenDomain::HEAD);
+  // Of the Service alone, and whose a key is: what was promised of it holds though the policy changes. Where
+  // it compares requests in another way those of keys that are known are refused, which runs nothing twice.
   domain.set_keys(HashOf(service.ToString() + (rule.store.has_value() ? "|shared keys" : "|local keys") +
                          (rule.principal.has_value() ? UsersOf(*rule.principal) : "")));
   if (rule.principal.has_value()) *domain.mutable_principal() = MakePrincipal(*rule.principal);
@@ -78,6 +80,7 @@ TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule) {
   if (rule.validity.has_value()) SetDuration(domain.mutable_validity(), *rule.validity);
   if (rule.max_execution.has_value()) SetDuration(domain.mutable_max_execution(), *rule.max_execution);
   domain.set_on_concurrent(rule.conflict ? TokenDomain::CONFLICT : TokenDomain::WAIT);
+  if (rule.reexecutes) domain.set_on_unknown(TokenDomain::RUN_AGAIN);
   domain.set_retain(rule.tombstone ? TokenDomain::TOMBSTONE : TokenDomain::RESPONSE);
   for (const uint32_t status : rule.release_on) domain.add_release_on(status);
   if (rule.unknown_status.has_value()) domain.mutable_unknown_status()->set_value(*rule.unknown_status);
@@ -135,6 +138,7 @@ void SayTokens(PerFilter& to, const TokenRule& rule, const ObjectName& service) 
   sidecar::v1::TokenPolicy policy;
   policy.set_key_source(KeySourceOf(rule));
   policy.set_shared(rule.store.has_value());
+  policy.set_runs_unknown_again(rule.reexecutes);
   if (rule.has_domain()) policy.set_domain(MakeTokenDomain(service, rule).id());
   for (const std::string& method : rule.methods) policy.add_methods(method);
   for (const std::string& method : rule.grpc_methods) policy.add_grpc_methods(method);

@@ -83,6 +83,28 @@ TEST(Tokens, AnotherVersionOfThePolicyGoesOnWithTheKeysOfTheOneBefore) {
       << "sidecars name requests alone";
 }
 
+TEST(Tokens, WhatIsUnknownRunsAgainByPolicyAlone) {
+  const std::string slice = Slice({"10.0.0.1"});
+  const std::string again = KeysYaml("onUnknown: Reexecute, acceptAtLeastOnce: true") + slice;
+  const auto domain = DomainAt("10.0.0.1", again);
+  EXPECT_EQ(domain.on_unknown(), sidecar::v1::TokenDomain::RUN_AGAIN);
+  EXPECT_TRUE(PolicyOf(again).runs_unknown_again());
+  const auto usual = DomainAt("10.0.0.1", KeysYaml("retries: 2") + slice);
+  EXPECT_EQ(usual.on_unknown(), sidecar::v1::TokenDomain::TELL);
+  EXPECT_FALSE(PolicyOf(KeysYaml("retries: 2")).runs_unknown_again());
+  EXPECT_NE(usual.id(), domain.id()) << "another promise is another domain";
+}
+
+TEST(Tokens, HowRequestsOfAKeyAreComparedIsAnotherDomainWithTheSameKeys) {
+  const std::string slice = Slice({"10.0.0.1"});
+  const auto head = DomainAt("10.0.0.1", KeysYaml("keySource: App, fingerprint: Head") + slice);
+  const auto whole = DomainAt("10.0.0.1", KeysYaml("keySource: App") + slice);
+  EXPECT_EQ(head.fingerprint(), sidecar::v1::TokenDomain::HEAD);
+  EXPECT_EQ(whole.fingerprint(), sidecar::v1::TokenDomain::REQUEST);
+  EXPECT_NE(head.id(), whole.id());
+  EXPECT_EQ(head.keys(), whole.keys());
+}
+
 constexpr char kUsers[] =
     R"(issuer: 'https://a', jwks: '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}')";
 

@@ -181,7 +181,7 @@ absl::StatusOr<KeySet> KeySet::Parse(std::string_view json) {
   for (int i = 0; i < jwks.size(); ++i) {
     const std::string where = "keys[" + std::to_string(i) + ']';
     if (jwks[i].kind_case() != Value::kStructValue) return Error(where, "expected an object");
-    const absl::Status read = KeyReader(jwks[i].struct_value(), where).Read(set.keys_);
+    absl::Status read = KeyReader(jwks[i].struct_value(), where).Read(set.keys_);
     if (!read.ok()) return read;
   }
   if (set.keys_.empty())

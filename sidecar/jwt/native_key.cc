@@ -95,13 +95,13 @@ bool IsPss(Algorithm algorithm) {
 // As OpenSSL has it, DER; "": it is of another length.
 std::string EcSignature(std::string_view signature, size_t bytes) {
   if (signature.size() != 2 * bytes) return "";
+  const EcSignaturePtr both(ECDSA_SIG_new());
   NumberPtr r = NumberOf(signature.substr(0, bytes));
   NumberPtr s = NumberOf(signature.substr(bytes));
-  const EcSignaturePtr both(ECDSA_SIG_new());
-  if (r == nullptr || s == nullptr || both == nullptr || ECDSA_SIG_set0(both.get(), r.get(), s.get()) != 1)
-    return "";
-  static_cast<void>(r.release());  // they are its own now
-  static_cast<void>(s.release());
+  if (both == nullptr || r == nullptr || s == nullptr) return "";
+  BIGNUM* const its_r = r.release();  // it takes both; nothing of it fails with two numbers
+  BIGNUM* const its_s = s.release();
+  ECDSA_SIG_set0(both.get(), its_r, its_s);
   uint8_t* der = nullptr;
   const int length = i2d_ECDSA_SIG(both.get(), &der);
   if (length <= 0) return "";

@@ -23,7 +23,7 @@ MISSING = {
     "3, 5, 18, 40-50": "//tests/integration:token_shared_test",
     "30, 32, 34-36, 56, 57, 61": "//tests/integration:token_keys_test",
     "31": "//tests/integration:token_users_test",
-    "74": "a soak of a day",
+    "74": "//tests/integration:token_soak_test",
     "20, 29, 38": "told by simulated tests: //sidecar/worker:token_mesh_test, //sidecar/idempotency/...",
     "58": "//sidecar/worker:token_test, //sidecar/filters/idempotency:idempotency_test",
     "68": "//tests/integration:tls_test",

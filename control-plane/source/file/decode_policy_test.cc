@@ -353,6 +353,16 @@ TEST(DecodePolicyTest, AnIdempotencyPolicyIsChecked) {
   EXPECT_EQ(problems("maxExecution: 61s"), Lines{"spec.maxExecution: expected 1s to 60s"});
   EXPECT_EQ(problems("releaseOn: [503, 600]").size(), 1u);
   EXPECT_EQ(problems("unknownStatus: 200"), Lines{"spec.unknownStatus: expected 400 to 599"});
+  EXPECT_EQ(problems("onUnknown: Fail"), Lines{});
+  EXPECT_EQ(problems("onUnknown: Reexecute, acceptAtLeastOnce: true"), Lines{});
+  EXPECT_EQ(problems("onUnknown: Reexecute"),
+            Lines{"spec.acceptAtLeastOnce: expected true with onUnknown: Reexecute, which may run a request "
+                  "twice"});
+  EXPECT_EQ(problems("acceptAtLeastOnce: true"),
+            Lines{"spec.acceptAtLeastOnce: expected only with onUnknown: Reexecute"});
+  EXPECT_EQ(problems("fingerprint: Head"),
+            Lines{"spec.fingerprint: expected keySource App or AppOrMint with Head"});
+  EXPECT_EQ(problems("fingerprint: Head, keySource: App"), Lines{});
   EXPECT_EQ(problems("retries: 11"), Lines{"spec.retries: expected 0 to 10"});
   EXPECT_EQ(problems("limits: {requestBytes: 1048577, records: 0, bytes: 65535}"),
             (Lines{"spec.limits.requestBytes: expected 1 to 1048576",
