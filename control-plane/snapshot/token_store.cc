@@ -110,12 +110,15 @@ bool ReachedAlike(const TokenStoreRule& a, const TokenStoreRule& b) {
 
 }  // namespace
 
-std::string StoreCluster(const MeshService& service, const TokenRule& rule) {
-  const std::string own = OwnCluster(service.name);
-  const std::optional<TokenRule>& first = service.tokens;
-  if (first.has_value() && first->store.has_value() && ReachedAlike(*first->store, *rule.store)) return own;
-  const std::string content = SerializeInOrder(MakeCluster(own, *rule.store));
-  return own + absl::StrCat("|", absl::Hex(HashOf(content), absl::kZeroPad16));
+std::string StoreCluster(const MeshService& service, const TokenStoreRule& store) {
+  std::string name = OwnCluster(service.name);
+  if (service.tokens.has_value()) {
+    const std::optional<TokenStoreRule>& own = service.tokens->store;
+    if (own.has_value() && ReachedAlike(*own, store)) return name;
+  }
+  const std::string content = SerializeInOrder(MakeCluster(name, store));
+  absl::StrAppend(&name, "|", absl::Hex(HashOf(content), absl::kZeroPad16));
+  return name;
 }
 
 std::vector<Cluster> MakeStoreClusters(const MeshService& service) {
@@ -123,7 +126,7 @@ std::vector<Cluster> MakeStoreClusters(const MeshService& service) {
   std::set<std::string> seen;
   for (const EnforcedTokens& one : service.enforced) {
     if (!one.rule.store.has_value()) continue;
-    const std::string name = StoreCluster(service, one.rule);
+    const std::string name = StoreCluster(service, *one.rule.store);
     if (seen.insert(name).second) clusters.push_back(MakeCluster(name, *one.rule.store));
   }
   return clusters;

@@ -11,10 +11,10 @@
 
 namespace pillion::control {
 
-// "token-store|payments.shop.svc.cluster.local": only sidecars of the Service are told of it. `rule`, which
-// has a store: one that is enforced there. A store that is reached in another way than that of the Service's
-// own policy has a name of its own behind it.
-std::string StoreCluster(const MeshService& service, const TokenRule& rule);
+// "token-store|payments.shop.svc.cluster.local": only sidecars of the Service are told of it. `store`: of a
+// policy that they enforce. One that is reached in another way than that of the Service's own policy has a
+// name of its own behind it.
+std::string StoreCluster(const MeshService& service, const TokenStoreRule& store);
 // Of all stores of the Service, each once: all addresses, and TLS.
 std::vector<envoy::config::cluster::v3::Cluster> MakeStoreClusters(const MeshService& service);
 // With the cluster of the Service's own policy, which is part of what domains are told apart by. Without a

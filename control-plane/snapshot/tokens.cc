@@ -117,7 +117,8 @@ std::vector<ServiceDomain> DomainsOf(const MeshService& service) {
     ServiceDomain& into = domains[domain.id()];
     if (into.of == nullptr) {
       into.of = &one;
-      if (one.rule.store.has_value()) domain.mutable_store()->set_cluster(StoreCluster(service, one.rule));
+      if (one.rule.store.has_value())
+        domain.mutable_store()->set_cluster(StoreCluster(service, *one.rule.store));
       into.domain = std::move(domain);
     }
     into.ports.insert(one.ports.begin(), one.ports.end());
@@ -125,6 +126,7 @@ std::vector<ServiceDomain> DomainsOf(const MeshService& service) {
     into.of_service = into.of_service || one.of_service;
   }
   std::vector<ServiceDomain> all;
+  all.reserve(domains.size());
   for (auto& [id, domain] : domains) all.push_back(std::move(domain));
   return all;
 }

@@ -382,7 +382,8 @@ TEST(DecodePolicyTest, AnIdempotencyPolicyOnRoutesCountsNoKeys) {
   const std::string service = "{kind: Service, name: a}";
   for (const std::string kind : {"HTTPRoute", "GRPCRoute"}) {
     const std::string route = "{group: gateway.networking.k8s.io, kind: " + kind + ", name: r}";
-    for (const std::string& targets : {route, service + ", " + route}) {
+    for (const std::string& before : {std::string(), service + ", "}) {
+      const std::string targets = before + route;
       EXPECT_EQ(problems(targets, "retries: 1"), Lines{});
       EXPECT_EQ(problems(targets, "keySource: Passthrough"), Lines{});
       for (const char* const source : {"App", "AppOrMint"}) {
