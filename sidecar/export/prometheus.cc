@@ -309,7 +309,8 @@ void TablePart(Page& page, const TokenRecords& tokens) {
   }
   page.Family(
       "pillion_token_double_execution_suspected_total", "counter",
-      "Executions that ended when another one of their token had begun or ended. More than 0 is a bug.");
+      "Executions that ended when another one of their token had begun or ended. More than 0 is a bug, but "
+      "where policy runs again what nobody knows.");
   for (const auto& [id, counts] : tables) page.Sample(domain(id), counts.fenced);
   for (const auto& [id, view] : tokens.stores) page.Sample(domain(id), view.totals.fenced);
 }

@@ -75,6 +75,8 @@ class SectionFields {
 
 Parsed ReadHeadFields(Cursor& cursor, const Limits& limits, bool request, http::HeaderList& headers,
                       Facts& facts, ParseError& error) {
+  constexpr size_t kUsualFields = 8;  // room for these is taken at once
+  headers.Reserve(kUsualFields, 0);
   SectionFields section(cursor.at, headers);
   const auto take = [&](std::string_view name, std::string_view value) {
     const Known known = http::Lookup(name);
