@@ -19,9 +19,9 @@ namespace pillion::control {
 inline constexpr char kTokenFilter[] = "pillion.idempotency";
 
 // `rule`: the Service's, or of a route that leads to it. Its number is made of all that it says, so that
-// another version is another domain, and the same one again the same; of a principal not of the issuer's keys;
-// of a store not of who one is to it, nor of the key that answers are sealed with, which is not in it where
-// the control plane makes it (MeshService::token_key).
+// another version is another domain, and the same one again the same; of a principal not of the issuer's
+// keys; of a store not of who one is to it, nor of the key that answers are sealed with, which is not in it
+// where the control plane makes it (MeshService::token_key).
 sidecar::v1::TokenDomain MakeTokenDomain(const ObjectName& service, const TokenRule& rule);
 // Whether the process behind this address is the one that knows the Service's keys: the only endpoint that is
 // ready. A pod that comes does not count while another is ready. One that goes takes itself for the one until

@@ -43,38 +43,36 @@ inline std::string ToHex(std::span<const uint8_t> bytes) {
 }
 
 // What digits stand for; less than 0: they are none.
-using HexValues = std::array<int8_t, 256>;
+using HexValues = std::array<int16_t, 256>;
 constexpr HexValues MakeHexValues(bool upper_too) {
   HexValues values{};
   values.fill(-1);
   for (size_t i = 0; i < kHexDigits.size(); ++i) {
     const auto digit = static_cast<unsigned char>(kHexDigits[i]);
-    values[digit] = static_cast<int8_t>(i);
-    if (upper_too && digit >= 'a') values[digit - 'a' + 'A'] = static_cast<int8_t>(i);
+    values[digit] = static_cast<int16_t>(i);
+    if (upper_too && digit >= 'a') values[digit - 'a' + 'A'] = static_cast<int16_t>(i);
   }
   return values;
 }
 inline constexpr HexValues kHexValues = MakeHexValues(true);  // of either case
 inline constexpr HexValues kLowerHexValues = MakeHexValues(false);
 
-// As many bytes as there is room for, of twice as many digits. False: there are others among these; the bytes
-// are undefined then.
-inline bool ReadHex(const char* digits, std::span<uint8_t> bytes, const HexValues& values = kHexValues) {
+// `digits`: two for each of `bytes`. False: there are others among them; the bytes are undefined then.
+inline bool ReadHex(std::string_view digits, std::span<uint8_t> bytes, const HexValues& values = kHexValues) {
   int all = 0;
-  for (uint8_t& byte : bytes) {
-    const int high = values[static_cast<unsigned char>(digits[0])];
-    const int low = values[static_cast<unsigned char>(digits[1])];
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const int high = values[static_cast<unsigned char>(digits[2 * i])];
+    const int low = values[static_cast<unsigned char>(digits[2 * i + 1])];
     const int both = high * 16 | low;
     all |= both;
-    byte = static_cast<uint8_t>(both);
-    digits += 2;
+    bytes[i] = static_cast<uint8_t>(both);
   }
   return all >= 0;
 }
 
 // False: it is not exactly as many digits, in lower case, as `bytes` has. They are undefined then.
 inline bool ParseHex(std::string_view text, std::span<uint8_t> bytes) {
-  return text.size() == 2 * bytes.size() && ReadHex(text.data(), bytes, kLowerHexValues);
+  return text.size() == 2 * bytes.size() && ReadHex(text, bytes, kLowerHexValues);
 }
 
 }  // namespace pillion

@@ -16,7 +16,7 @@ class Bell {
  public:
   // `wake`: called on any thread, when numbers are here and none were before; `wake_here` in its place on the
   // worker's own, by RingHere. Neither may ring.
-  explicit Bell(std::function<void()> wake) : Bell(wake, wake) {}
+  explicit Bell(const std::function<void()>& wake) : Bell(wake, wake) {}
   Bell(std::function<void()> wake, std::function<void()> wake_here)
       : wake_(std::move(wake)), wake_here_(std::move(wake_here)) {}
   void Ring(uint64_t number) { Ring(number, wake_); }

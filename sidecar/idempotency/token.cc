@@ -34,7 +34,8 @@ std::optional<Token> Token::Parse(std::string_view text) {
   Token token;
   for (const Group& group : kGroups) {
     if (group.text != 0 && text[group.text - 1] != '-') return std::nullopt;
-    if (!ReadHex(text.data() + group.text, {&token.bytes_[group.first], group.bytes})) return std::nullopt;
+    if (!ReadHex(text.substr(group.text, 2 * group.bytes), {&token.bytes_[group.first], group.bytes}))
+      return std::nullopt;
   }
   if (token.bytes_[6] >> 4 != 7 || token.bytes_[8] >> 6 != 2) return std::nullopt;
   return token;
