@@ -71,10 +71,17 @@ AccessCondition ReadPath(const envoy::type::matcher::v3::PathMatcher& proto, con
 AccessCondition ReadServerName(envoy::type::matcher::v3::StringMatcher proto, const std::string& path,
                                ConfigErrors& errors) {
   if (proto.has_safe_regex()) {
-    ReadStringMatch(proto, path, errors);
+    ConfigErrors said;
+    ReadStringMatch(proto, path, said);
     proto.mutable_safe_regex()->set_regex("(?i:" + proto.safe_regex().regex() + ")");
-    ConfigErrors told;
-    return {access::ServerName{ReadStringMatch(proto, path, told)}};
+    ConfigErrors folded;
+    config::StringMatch match = ReadStringMatch(proto, path, folded);
+    if (said.empty() && !folded.empty()) {
+      Add(errors, FieldPath(FieldPath(path, "safe_regex"), "regex"),
+          "expected an expression that is one within (?i:...) too: for host names case does not matter");
+    }
+    errors.insert(errors.end(), said.begin(), said.end());
+    return {access::ServerName{std::move(match)}};
   }
   proto.set_ignore_case(true);
   return {access::ServerName{ReadStringMatch(proto, path, errors)}};

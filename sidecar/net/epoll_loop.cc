@@ -117,7 +117,10 @@ class EpollSocket : public Socket {
 
   const Address& peer() const override { return peer_; }
   void SetEnds(const Address& client, const Address& destination) override {
-    other_peer_ = other_peer_ || client != peer_;
+    if (!other_peer_ && client != peer_) {
+      other_peer_ = true;
+      direct_peer_ = peer_;
+    }
     peer_ = client;
     local_ = destination;
     told_ = true;
@@ -126,13 +129,7 @@ class EpollSocket : public Socket {
     if (local_.family() == AF_UNSPEC) local_ = own();
     return local_;
   }
-  Address direct_peer() const override {
-    if (!other_peer_) return peer_;
-    sockaddr_storage peer = {};
-    socklen_t size = sizeof(peer);
-    if (getpeername(fd_, reinterpret_cast<sockaddr*>(&peer), &size) != 0) return {};
-    return Address::FromSockaddr(reinterpret_cast<sockaddr*>(&peer)).Unmapped();
-  }
+  Address direct_peer() const override { return other_peer_ ? direct_peer_ : peer_; }
   Address own() const override {
     if (!told_ && local_.family() != AF_UNSPEC) return local_;
     sockaddr_storage local = {};
@@ -159,7 +156,8 @@ class EpollSocket : public Socket {
   EpollWatch watch_;
   Address peer_;
   mutable Address local_;
-  bool other_peer_ = false;  // peer_ is another than the kernel knows
+  Address direct_peer_;
+  bool other_peer_ = false;  // peer_ is another than that
   bool told_ = false;        // peer_ and local_ are a proxy's word
 };
 

@@ -107,7 +107,7 @@ TEST(EpollSocket, TheDirectPeerIsTheKernelsWhateverAProxySays) {
   Nobody nobody;
   int error = 0;
   const auto listening = loop.Listen(*Address::Parse("127.0.0.1", 0), nobody, &error);
-  const auto client = loop.Connect(listening->local(), nobody, &error);
+  auto client = loop.Connect(listening->local(), nobody, &error);
   std::unique_ptr<Socket> accepted;
   while (accepted == nullptr) accepted = listening->Accept();
   const Address before = accepted->peer();
@@ -115,6 +115,13 @@ TEST(EpollSocket, TheDirectPeerIsTheKernelsWhateverAProxySays) {
   EXPECT_EQ(accepted->direct_peer(), before);
   accepted->SetEnds(*Address::Parse("192.0.2.1", 1), *Address::Parse("192.0.2.2", 2));
   EXPECT_EQ(accepted->peer(), *Address::Parse("192.0.2.1", 1));
+  EXPECT_EQ(accepted->direct_peer(), before);
+  // And known when the kernel knows nobody any more.
+  client->ResetOnClose();
+  client.reset();
+  std::array<char, 8> room;
+  while (accepted->Read(room).kind != IoResult::Kind::kReset) {
+  }
   EXPECT_EQ(accepted->direct_peer(), before);
 }
 

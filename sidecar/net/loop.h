@@ -78,7 +78,8 @@ class Socket {
   // A proxy before us told between whom the connection was: peer() and local() answer so from now on.
   virtual void SetEnds(const Address& client, const Address& destination) = 0;
   virtual const Address& local() const = 0;
-  // The other end, whatever SetEnds said; may cost a system call.
+  // The other end, whatever SetEnds said; also when it has reset the connection, of which the kernel knows
+  // nobody any more.
   virtual Address direct_peer() const { return peer(); }
   // Our end, whatever SetEnds said; may cost a system call.
   virtual Address own() const { return local(); }

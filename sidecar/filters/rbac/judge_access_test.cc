@@ -360,7 +360,7 @@ class RandomRules {
 };
 
 // As a listener of these rules reads them.
-std::shared_ptr<const config::Listener> Parse(const envoy::config::rbac::v3::RBAC& rules) {
+config::Validated<config::Listener> Read(const envoy::config::rbac::v3::RBAC& rules) {
   envoy::extensions::filters::http::rbac::v3::RBAC filter;
   *filter.mutable_rules() = rules;
   envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager manager;
@@ -380,7 +380,10 @@ std::shared_ptr<const config::Listener> Parse(const envoy::config::rbac::v3::RBA
   auto& chain = *listener.add_filter_chains()->add_filters();
   chain.set_name("http");
   chain.mutable_typed_config()->PackFrom(manager);
-  const auto parsed = config::ParseListener(listener, "1", config::Origin::kPushed);
+  return config::ParseListener(listener, "1", config::Origin::kPushed);
+}
+std::shared_ptr<const config::Listener> Parse(const envoy::config::rbac::v3::RBAC& rules) {
+  const auto parsed = Read(rules);
   for (const auto& error : parsed.errors) ADD_FAILURE() << error.path << ": " << error.message;
   return parsed.value;
 }
@@ -410,6 +413,21 @@ TEST(JudgeAccess, RandomRulesSayWhatAPlainReadingOfThemSays) {
   }
   EXPECT_GT(said[0], 5000) << "both answers are common";
   EXPECT_GT(said[1], 5000);
+}
+
+// Names of hosts have no case, so that their expressions are read without; what they say then must hold.
+TEST(JudgeAccess, AnExpressionOfServerNamesThatCannotBeReadWithoutCaseIsRefused) {
+  const auto rules = [](const std::string& regex) {
+    envoy::config::rbac::v3::RBAC rules;
+    auto& policy = (*rules.mutable_policies())["p"];
+    policy.add_permissions()->mutable_requested_server_name()->mutable_safe_regex()->set_regex(regex);
+    policy.add_principals()->set_any(true);
+    return rules;
+  };
+  EXPECT_EQ(Read(rules("\\Qa.example")).errors.size(), 1U) << "the quotation would not end";
+  EXPECT_EQ(Read(rules(std::string(4096, 'a'))).errors.size(), 1U) << "too long then";
+  EXPECT_NE(Parse(rules("\\Qa.example\\E")), nullptr);
+  EXPECT_NE(Parse(rules(std::string(4000, 'a'))), nullptr);
 }
 
 }  // namespace

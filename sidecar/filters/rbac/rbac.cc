@@ -1,5 +1,7 @@
 #include "sidecar/filters/rbac/rbac.h"
 
+#include <sys/socket.h>
+
 #include <variant>
 
 #include "sidecar/config/filters.h"
@@ -27,7 +29,10 @@ Decision Rbac::OnRequestHead(const filter::RequestView& request) const {
   if (!control->rules) return Decision::kContinue;
   const bool matches = Matches(*control->rules, facts);
   if (control->rules->action == Action::kLog && matches) stats.access_logged.Add();
-  if (Allows(*control->rules, matches)) {
+  // Of a connection that is gone nobody knows the ends: a rule that denies by them would let it pass.
+  const bool known = facts.direct_peer.family() != AF_UNSPEC && facts.destination.family() != AF_UNSPEC;
+  const bool judged = known || control->rules->action == Action::kLog;
+  if (judged && Allows(*control->rules, matches)) {
     stats.access_allowed.Add();
     return Decision::kContinue;
   }
@@ -36,7 +41,9 @@ Decision Rbac::OnRequestHead(const filter::RequestView& request) const {
   // As an answer of what it protects: nobody is told that the request was not processed, and may be tried
   // again.
   refusal.error = {ErrorKind::kAccessDenied, Side::kLocal, Outcome::kAnswered,
-                   matches ? "a policy denies it" : "no policy allows it"};
+                   !known    ? "its connection is gone"
+                   : matches ? "a policy denies it"
+                             : "no policy allows it"};
   refusal.status = 403;
   refusal.grpc_status = 7;
   return Decision::kRefuse;

@@ -107,6 +107,20 @@ TEST_F(RbacTest, RequestsAreJudgedAtOnePlaceAlone) {
   }
 }
 
+TEST_F(RbacTest, WhoseConnectionIsGoneIsDeniedAlsoByRulesThatDenyOthers) {
+  AccessRules rules;
+  rules.action = AccessRules::Action::kDeny;
+  const access::Address others{access::Address::Whose::kDirectPeer, *net::CidrRange::Parse("10.0.0.2")};
+  rules.policies = {{{{AccessCondition{access::Always{}}}}, {{AccessCondition{others}}}}};
+  filter::FilterDrive drive(filter_, config::FilterKind::kRbac, AccessControl{.rules = rules, .shadow = {}});
+  drive.JudgeAccess(AccessJudged::kAsTheyCome);
+  drive.Request("", 0);
+  EXPECT_FALSE(drive.refused);
+  drive.ends = {};
+  drive.Request("", 0);
+  EXPECT_TRUE(drive.refused);
+}
+
 TEST_F(RbacTest, WhatAddressesAreIsTakenFromTheConnection) {
   AccessRules rules;
   const auto one = [](access::Address::Whose whose, const char* ip) {
