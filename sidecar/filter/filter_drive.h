@@ -193,7 +193,8 @@ class FilterDrive {
   time::MonotonicTime now{};
   time::WallTime wall{};
   net::Address peer;
-  Ends ends = {*net::Address::Parse("192.0.2.1", 80), *net::Address::Parse("192.0.2.2", 1000)};
+  Ends ends = {net::Address::Parse("192.0.2.1", 80).value_or(net::Address()),
+               net::Address::Parse("192.0.2.2", 1000).value_or(net::Address())};
   const net::Security* security = nullptr;
   std::unique_ptr<telemetry::WorkerStats> stats = std::make_unique<telemetry::WorkerStats>();
   std::string sent;  // to the upstream
