@@ -3,6 +3,7 @@
 #ifndef PILLION_SIDECAR_JWT_KEY_SET_H_
 #define PILLION_SIDECAR_JWT_KEY_SET_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -73,12 +74,14 @@ class KeySet {
   // none that is left, has one that is broken, too weak or too large, or one that is a secret.
   static absl::StatusOr<KeySet> Parse(std::string_view json);
 
-  // Calls use(key) for each that may have made a signature of `algorithm`: of that `id`, or without one;
-  // with `id` null, all. As long as it returns true.
+  // Calls use(key) for each that may have made a signature of `algorithm`: those of that `id`, or, where
+  // there are none, those without one; with `id` null, all. As long as it returns true.
   template <typename Use>
   void ForEach(Algorithm algorithm, const std::string* id, Use use) const {
+    const auto has_id = [&](const Key& key) { return key.Fits(algorithm) && key.id() == *id; };
+    const bool known = id != nullptr && std::ranges::any_of(keys_, has_id);
     for (const Key& key : keys_) {
-      const bool named = id == nullptr || key.id().empty() || key.id() == *id;
+      const bool named = id == nullptr || key.id() == (known ? *id : std::string());
       if (named && key.Fits(algorithm) && !use(key)) return;
     }
   }

@@ -9,16 +9,11 @@
 
 #include <utility>
 
+#include "sidecar/base/freed.h"
+
 namespace pillion::jwt {
 namespace {
 
-template <auto Free>
-struct Freed {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 using NumberPtr = std::unique_ptr<BIGNUM, Freed<BN_free>>;
 using ParamsPtr = std::unique_ptr<OSSL_PARAM, Freed<OSSL_PARAM_free>>;
 using BuilderPtr = std::unique_ptr<OSSL_PARAM_BLD, Freed<OSSL_PARAM_BLD_free>>;

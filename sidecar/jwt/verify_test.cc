@@ -257,7 +257,8 @@ TEST(VerifyTest, TheKeyIsTheOneThatTheTokenNames) {
   EXPECT_EQ(WhyNot(named, set(R"("kid":"a")", R"("kid":"b")")), Words(Problem::kSignature));
   EXPECT_EQ(WhyNot(named, set(R"("kid":"b")", R"("kid":"c")")), Words(Problem::kNoKey));
   EXPECT_EQ(WhyNot(named, set(R"("kid":"a")", R"("kid":"a")")), "") << "both are tried";
-  EXPECT_EQ(WhyNot(named, set(R"("kid":"a")", "")), "") << "one without a name may be it";
+  EXPECT_EQ(WhyNot(named, set(R"("kid":"b")", "")), "") << "one without a name may be it";
+  EXPECT_EQ(WhyNot(named, set(R"("kid":"a")", "")), Words(Problem::kSignature)) << "but where one has it";
   EXPECT_EQ(WhyNot(unnamed, set(R"("kid":"a")", R"("kid":"b")")), "");
   EXPECT_EQ(WhyNot(signer.Token(Algorithm::kEs256, Header("ES256", R"(,"kid":7)"), "{}"), set("", "")),
             Words(Problem::kHeader));
@@ -272,6 +273,12 @@ TEST(VerifyTest, NotAllKeysOfALargeSetAreTried) {
   EXPECT_EQ(WhyNot(unnamed, Keys(R"({"keys":[)" + keys + "]}")), "");
   EXPECT_EQ(WhyNot(unnamed, Keys(R"({"keys":[)" + keys + ',' + signer.Jwk() + "]}")),
             Words(Problem::kManyKeys));
+  // Who names one of them is not told that there are many without a name.
+  std::string unnamed_keys = signer.Jwk();
+  for (size_t i = 1; i <= kMaxKeysTried; ++i) unnamed_keys.append(",").append(signer.Jwk());
+  const std::string named = signer.Token(Algorithm::kEs256, Header("ES256", R"(,"kid":"a")"), "{}");
+  EXPECT_EQ(WhyNot(named, Keys(R"({"keys":[)" + unnamed_keys + ',' + signer.Jwk(R"("kid":"a")") + "]}")), "");
+  EXPECT_EQ(WhyNot(named, Keys(R"({"keys":[)" + unnamed_keys + "]}")), Words(Problem::kManyKeys));
 }
 
 TEST(VerifyTest, HeadersThatSayTwoThingsOrMoreThanIsUnderstoodAreRefused) {

@@ -323,32 +323,57 @@ void TlsKeeper::KeepStore(const std::string& owner, const std::shared_ptr<const 
   kept_[owner] = std::move(kept);
 }
 
-void TlsKeeper::KeepUsers(const std::string& owner,
-                          const std::shared_ptr<const config::KeyPrincipal>& principal,
-                          std::map<const void*, std::unique_ptr<Kept>>& before) {
-  if (KeepOn(owner, principal.get(), before)) return;
-  auto kept = std::make_unique<Kept>();
-  kept->owner = owner;
-  kept->config = principal.get();
-  auto last = std::make_shared<std::string>();  // the text of what is in use
-  kept->read = [principal, last](const config::Snapshot& snapshot, std::vector<std::string>& files) {
+// A file of keys, and all who verify with them: domains of several listeners, and those of configurations
+// that are no more, for the connections that they serve still. What is taken back is taken back for them too,
+// and who comes while the file cannot be read gets what there was.
+struct TlsKeeper::UsersFile {
+  config::DataSource jwks;
+  std::string text;  // of what is in use
+  std::shared_ptr<const jwt::KeySet> keys;
+  std::vector<std::weak_ptr<const config::KeyPrincipal>> principals;
+
+  void Forget() {
+    std::erase_if(principals, [](const auto& one) { return one.expired(); });
+  }
+  void Add(const std::shared_ptr<const config::KeyPrincipal>& principal) {
+    const auto is_it = [&](const auto& one) { return one.lock() == principal; };
+    if (std::ranges::any_of(principals, is_it)) return;
+    principals.push_back(principal);
+    if (keys != nullptr) principal->keys->Set(keys);
+  }
+  Kept::Outcome Read(const config::Snapshot& snapshot, std::vector<std::string>& files) {
     Kept::Outcome outcome;
     Reader reader(snapshot);
-    std::string text = reader.Take(principal->jwks);
+    std::string read = reader.Take(jwks);
     files = std::move(reader.files());
     outcome.failure = reader.failure();
-    outcome.tried = !outcome.failure.empty() || principal->keys->Get() == nullptr || *last != text;
+    outcome.tried = !outcome.failure.empty() || keys == nullptr || read != text;
     if (!outcome.tried || !outcome.failure.empty()) return outcome;
-    auto keys = jwt::KeySet::Parse(text);
-    if (!keys.ok()) {
-      outcome.failure = principal->jwks.file + ": " + Words(keys.status());
+    auto parsed = jwt::KeySet::Parse(read);
+    if (!parsed.ok()) {
+      outcome.failure = Words(parsed.status());
       return outcome;
     }
-    principal->keys->Set(std::make_shared<const jwt::KeySet>(*std::move(keys)));
-    *last = std::move(text);
+    keys = std::make_shared<const jwt::KeySet>(*std::move(parsed));
+    text = std::move(read);
+    for (const auto& one : principals) {
+      if (const auto principal = one.lock()) principal->keys->Set(keys);
+    }
     return outcome;
+  }
+};
+
+void TlsKeeper::KeepUsers(const std::shared_ptr<UsersFile>& file,
+                          std::map<const void*, std::unique_ptr<Kept>>& before) {
+  const std::string owner = "keys of users in " + file->jwks.file;
+  if (KeepOn(owner, file.get(), before)) return;
+  auto kept = std::make_unique<Kept>();
+  kept->owner = owner;
+  kept->config = file.get();
+  kept->read = [file](const config::Snapshot& snapshot, std::vector<std::string>& files) {
+    return file->Read(snapshot, files);
   };
-  kept->in_use = [principal] { return principal->keys->Get() != nullptr; };
+  kept->in_use = [file] { return file->keys != nullptr; };
   kept_[owner] = std::move(kept);
 }
 
@@ -366,11 +391,23 @@ void TlsKeeper::Update(const std::shared_ptr<const config::Snapshot>& snapshot) 
   }
   for (const auto& [name, entry] : snapshot->clusters) Keep("cluster " + name, entry.cluster->tls, before);
   worker::ForEachTokenDomain(*snapshot, [&](const config::TokenDomain& domain) {
-    if (domain.store != nullptr)
-      KeepStore("token store of domain " + idempotency::ToHex(domain.id), domain.store, before);
-    if (domain.keys.principal != nullptr && !domain.keys.principal->jwks.file.empty())
-      KeepUsers("users of domain " + idempotency::ToHex(domain.id), domain.keys.principal, before);
+    if (domain.store != nullptr) {
+      // Several listeners may enforce a domain, each by a configuration of its own.
+      const std::string name = "token store of domain " + idempotency::ToHex(domain.id);
+      std::string owner = name;
+      for (size_t n = 2; kept_.contains(owner); ++n) owner = name + " (" + std::to_string(n) + ")";
+      KeepStore(owner, domain.store, before);
+    }
+    const auto& principal = domain.keys.principal;
+    if (principal == nullptr || principal->jwks.file.empty()) return;
+    std::shared_ptr<UsersFile>& file = users_[principal->jwks.file];
+    if (file == nullptr) file = std::make_shared<UsersFile>();
+    file->jwks = principal->jwks;
+    file->Add(principal);
   });
+  for (const auto& [name, file] : users_) file->Forget();
+  std::erase_if(users_, [](const auto& one) { return one.second->principals.empty(); });
+  for (const auto& [name, file] : users_) KeepUsers(file, before);
   for (const auto& [owner, kept] : kept_) {
     const bool fresh = kept->stamps.empty() && kept->rotations == 0;
     if (fresh || secrets_changed) Refresh(*kept, true);

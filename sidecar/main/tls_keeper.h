@@ -43,7 +43,7 @@ class TlsKeeper {
 
   struct Entry {
     std::string
-        owner;  // "listener a, filter chain 0", "cluster b", "token store of domain 1", "users of domain 1"
+        owner;  // "listener a, filter chain 0", "cluster b", "token store of domain 1", "keys of users in /f"
     bool in_use = false;
     std::string failure;  // of the last try; "": it was good
     uint64_t rotations = 0;
@@ -60,6 +60,7 @@ class TlsKeeper {
   struct FileStamp;
   struct Kept;
   struct Shared;
+  struct UsersFile;
   // `before`: what is kept, by its configuration.
   template <typename Tls>
   void Keep(const std::string& owner, const std::shared_ptr<const Tls>& tls,
@@ -67,7 +68,7 @@ class TlsKeeper {
   // What opens a store of tokens, or says who users are, comes and changes as certificates do.
   void KeepStore(const std::string& owner, const std::shared_ptr<const config::TokenStore>& store,
                  std::map<const void*, std::unique_ptr<Kept>>& before);
-  void KeepUsers(const std::string& owner, const std::shared_ptr<const config::KeyPrincipal>& principal,
+  void KeepUsers(const std::shared_ptr<UsersFile>& file,
                  std::map<const void*, std::unique_ptr<Kept>>& before);
   // Of what was kept before under that configuration, under its owner's new name. False: nothing.
   bool KeepOn(const std::string& owner, const void* config,
@@ -80,6 +81,7 @@ class TlsKeeper {
   std::shared_ptr<Shared> shared_;  // what there is, by its settings
   std::shared_ptr<const config::Snapshot> snapshot_;
   std::map<std::string, std::unique_ptr<Kept>> kept_;
+  std::map<std::string, std::shared_ptr<UsersFile>> users_;  // by file, while anybody verifies with it
   time::MonotonicTime next_poll_;
   uint64_t rotations_ = 0;
   uint64_t failures_ = 0;

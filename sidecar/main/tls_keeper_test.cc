@@ -129,7 +129,7 @@ TEST_F(TlsKeeperTest, TheKeysOfUsersAreReadAndFollowed) {
   keeper_.Update(WithDomain(domain));
   EXPECT_EQ(principal->keys->Get(), nullptr);
   ASSERT_EQ(told_.size(), 1u);
-  EXPECT_EQ(told_[0].find("users of domain 0000000000000007: "), 0u) << told_[0];
+  EXPECT_EQ(told_[0].find("keys of users in "), 0u) << told_[0];
   EXPECT_NE(told_[0].find("No such file"), std::string::npos) << told_[0];
   const jwt::TestSigner signer(jwt::KeyKind::kP256);
   Write("jwks", signer.Set());
@@ -150,6 +150,70 @@ TEST_F(TlsKeeperTest, TheKeysOfUsersAreReadAndFollowed) {
   Poll();
   EXPECT_EQ(principal->keys->Get()->size(), 2u);
   EXPECT_EQ(told_.size(), 2u);
+}
+
+config::TokenDomain DomainOf(const std::shared_ptr<config::KeyPrincipal>& principal) {
+  config::TokenDomain domain;
+  domain.id = 7;
+  domain.keys.principal = principal;
+  return domain;
+}
+
+TEST_F(TlsKeeperTest, AllListenersOfADomainGetWhatIsInItsFiles) {
+  const std::string digits(64, 'a');
+  Write("jwks", jwt::TestSigner(jwt::KeyKind::kP256).Set());
+  Write("key", digits);
+  const auto make = [&] {
+    auto principal = std::make_shared<config::KeyPrincipal>();
+    principal->jwks = File("jwks");
+    config::TokenDomain domain = DomainOf(principal);
+    auto store = std::make_shared<config::TokenStore>();
+    store->key = File("key");
+    domain.store = store;
+    return domain;
+  };
+  const config::TokenDomain first = make();
+  const config::TokenDomain second = make();
+  auto snapshot = WithDomain(first);
+  snapshot->listeners["m"] = WithDomain(second)->listeners["l"];
+  keeper_.Update(snapshot);
+  for (const config::TokenDomain* domain : {&first, &second}) {
+    EXPECT_NE(domain->keys.principal->keys->Get(), nullptr);
+    EXPECT_NE(domain->store->secrets->Get(), nullptr);
+  }
+  EXPECT_EQ(keeper_.entries().size(), 3u) << "one file of users' keys, and two stores";
+}
+
+// Connections that were there when a listener was pushed keep its old configuration while they drain.
+TEST_F(TlsKeeperTest, KeysThatAreTakenBackAreTakenBackForConnectionsThatDrainToo) {
+  const jwt::TestSigner signer(jwt::KeyKind::kP256);
+  Write("jwks", signer.Set());
+  auto before = std::make_shared<config::KeyPrincipal>();
+  auto after = std::make_shared<config::KeyPrincipal>();
+  before->jwks = after->jwks = File("jwks");
+  keeper_.Update(WithDomain(DomainOf(before)));
+  keeper_.Update(WithDomain(DomainOf(after)));
+  Write("jwks", R"({"keys":[)" + signer.Jwk() + ',' + signer.Jwk() + "]}");
+  Poll();
+  EXPECT_EQ(after->keys->Get()->size(), 2u);
+  EXPECT_EQ(before->keys->Get()->size(), 2u);
+  after.reset();
+  before.reset();
+  keeper_.Update(std::make_shared<config::Snapshot>());
+  EXPECT_TRUE(keeper_.entries().empty()) << "nobody verifies any more";
+}
+
+TEST_F(TlsKeeperTest, APushWhileTheFileOfUsersCannotBeReadGoesOnWithWhatThereWas) {
+  Write("jwks", jwt::TestSigner(jwt::KeyKind::kP256).Set());
+  auto before = std::make_shared<config::KeyPrincipal>();
+  auto after = std::make_shared<config::KeyPrincipal>();
+  before->jwks = after->jwks = File("jwks");
+  keeper_.Update(WithDomain(DomainOf(before)));
+  Write("jwks", "{");
+  Poll();
+  keeper_.Update(WithDomain(DomainOf(after)));
+  EXPECT_NE(after->keys->Get(), nullptr);
+  EXPECT_EQ(after->keys->Get(), before->keys->Get());
 }
 
 TEST_F(TlsKeeperTest, KeysOfUsersThatStandInTheConfigurationAreNotKept) {

@@ -476,6 +476,39 @@ class BetweenTwo(token_rig.BetweenTwo):
             self.ran(order)
             time.sleep(0.1)  # what the budget gives back
 
+    def test_row_72_by_policy_what_is_unknown_is_sent_again(self):
+        self.start(policy={"runs_unknown_again": True}, on_unknown="RUN_AGAIN")
+        order = self.order()
+        self.assertEqual(self.ask(order, "reset").status, 500)
+        self.ran(order, 3)
+
+    def after_another_has_taken_its_place(self, **policy):
+        """What a request is told whose first attempt ran at a process that is not there any more when the second comes."""
+        self.start(policy={"runs_unknown_again": True} if policy else {}, **policy)
+        first, self.inbound = self.inbound, mesh.free_port()
+        self.start_sidecar(**policy)
+
+        def lose(number):
+            if number == 1:
+                self.network.to = (HOST, self.inbound)
+            return number == 1
+        self.network.answers, self.network.lose = 0, lose
+        order = self.order()
+        head = self.ask(order)
+        self.inbound = first
+        return order, head
+
+    def test_row_60_another_process_does_not_run_what_the_first_may_have(self):
+        order, head = self.after_another_has_taken_its_place()
+        self.assertEqual(head.status, 500)
+        self.ran(order)
+
+    def test_row_72_by_policy_another_process_runs_it(self):
+        order, head = self.after_another_has_taken_its_place(on_unknown="RUN_AGAIN")
+        self.assertEqual(head.status, 201)
+        self.assertIn("verdict=executed", head.get("x-pillion-explain"))
+        self.ran(order, 2)
+
     def test_row_12_an_attempt_is_too_slow_and_its_execution_is_waited_for(self):
         self.start(route={"timeout": "2s", "retry_policy": {"retry_on": "5xx", "num_retries": 3, "per_try_timeout": "0.15s",
                                                             "retry_back_off": {"base_interval": "0.001s"}}})

@@ -373,6 +373,18 @@ class BetweenTwo(Shared, rows.BetweenTwo):
     def start(self, policy=None, **more):
         super().start(policy={"shared": True, **(policy or {})}, **more)
 
+    def test_row_60_another_process_does_not_run_what_the_first_may_have(self):
+        order, head = self.after_another_has_taken_its_place()
+        self.assertEqual(head.status, 201, "it knows what became of it")
+        self.assertIn("verdict=replayed", head.get("x-pillion-explain"))
+        self.ran(order)
+
+    def test_row_72_by_policy_another_process_runs_it(self):
+        order, head = self.after_another_has_taken_its_place(on_unknown="RUN_AGAIN")
+        self.assertEqual(head.status, 201, "nothing is unknown")
+        self.assertIn("verdict=replayed", head.get("x-pillion-explain"))
+        self.ran(order)
+
     def test_row_15_the_services_sidecar_is_killed_and_comes_back(self):
         self.start(store={"lease": "1s"}, route={"timeout": "10s", "retry_policy": {
             "retry_on": "5xx", "num_retries": 10, "retry_back_off": {"base_interval": "0.2s", "max_interval": "1s"}}})
