@@ -6,6 +6,7 @@
 
 #include "sidecar/filter/filter_drive.h"
 #include "sidecar/filters/idempotency/idempotency.h"
+#include "sidecar/filters/idempotency/keys_fixture.h"
 #include "sidecar/idempotency/bell.h"
 #include "sidecar/idempotency/hello.h"
 #include "sidecar/idempotency/local_table.h"
@@ -16,68 +17,18 @@ namespace {
 
 using config::KeySource;
 using filter::FilterDrive;
-using filter::Passage;
-using idempotency::DomainTime;
 using idempotency::LocalTable;
 
-constexpr DomainTime kStart{1'700'000'000'000};
-constexpr idempotency::DomainId kDomain = 7;
-
-class AppKeysTest : public ::testing::Test {
+class AppKeysTest : public KeysFixture {
  protected:
-  AppKeysTest() {
-    domain_.id = kDomain;
-    domain_.keys.source = KeySource::kApp;
-    domain_.keys.records = 8;
-    domain_.keys.of.grpc_methods = {"/pay.Pay/Charge"};
-    domain_.holder->incarnation = {1, 2, 3};
-    domain_.holder->table = std::make_shared<LocalTable>(domain_.terms);
-    domain_.keys.holder->table = std::make_shared<LocalTable>(domain_.terms);
-  }
-  // One of an app's, without a sidecar's word.
+  AppKeysTest() : KeysFixture(KeySource::kApp) {}
   std::unique_ptr<FilterDrive> Request(const std::string& key, const char* method = "POST") {
-    auto drive = std::make_unique<FilterDrive>(filter_, config::FilterKind::kIdempotency,
-                                               config::TokenDomains{{domain_}});
-    drive->head.method = http::ParseMethod(method);
-    drive->head.method_text = method;
-    if (key != "(none)") drive->head.headers.Add("Idempotency-Key", key);
-    drive->now = time::MonotonicTime(now_ - kStart);
-    drive->wall = time::WallTime(now_);
-    return drive;
+    return WithKey(key == "(none)" ? std::nullopt : std::optional(key), method);
   }
-  // The same with one, of `token`.
   std::unique_ptr<FilterDrive> Stamped(const std::string& key,
                                        const std::optional<idempotency::Token>& token = {}) {
-    using Says = filter::TokenState::Says;
-    auto drive = Request(key);
-    auto fields = std::make_unique<filter::TokenState>();
-    fields->says = token ? Says::kToken : Says::kAppKey;
-    if (token) fields->taken = token->array();
-    fields->domain = kDomain;
-    drive->state.token = std::move(fields);
-    return drive;
+    return Stamp(Request(key), token);
   }
-  // "executed", or what it is told instead: status and verdict; "passed": nothing protects it.
-  std::string Outcome(FilterDrive& drive, std::string_view body = "body") {
-    drive.Request(body, 0);
-    if (drive.passage == Passage::kAnswered) {
-      const std::string verdict = drive.LocalField("pillion-dedup");
-      return std::to_string(drive.local_response.status) + " " + verdict.substr(0, verdict.find(';'));
-    }
-    EXPECT_EQ(drive.sent, body);
-    if (drive.state.chain == nullptr) return "passed";
-    drive.Response(201, {{"content-type", "text/plain"}, {"set-cookie", "a=1"}, {"set-cookie", "b=2"}},
-                   "done", 0);
-    return drive.ResponseField("pillion-dedup");
-  }
-  std::string Outcome(std::unique_ptr<FilterDrive> drive, std::string_view body = "body") {
-    return Outcome(*drive, body);
-  }
-  config::TokenDomain domain_;
-  DomainTime now_ = kStart;
-  Random random_{1};
-  idempotency::WorkerStores stores_;
-  Idempotency filter_{stores_};
 };
 
 TEST_F(AppKeysTest, AKeyCountsWhoeverBringsIt) {

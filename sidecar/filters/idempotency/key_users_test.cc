@@ -8,6 +8,7 @@
 
 #include "sidecar/filter/filter_drive.h"
 #include "sidecar/filters/idempotency/idempotency.h"
+#include "sidecar/filters/idempotency/keys_fixture.h"
 #include "sidecar/idempotency/app_key.h"
 #include "sidecar/idempotency/local_table.h"
 #include "sidecar/idempotency/token.h"
@@ -18,22 +19,10 @@ namespace {
 
 using config::KeySource;
 using filter::FilterDrive;
-using filter::Passage;
-using idempotency::DomainTime;
-using idempotency::LocalTable;
 
-constexpr DomainTime kStart{1'700'000'000'000};
-constexpr idempotency::DomainId kDomain = 7;
-
-class KeyUsersTest : public ::testing::Test {
+class KeyUsersTest : public KeysFixture {
  protected:
-  KeyUsersTest() {
-    domain_.id = kDomain;
-    domain_.keys.source = KeySource::kAppOrMint;
-    domain_.keys.records = 8;
-    domain_.keys.of.grpc_methods = {"/pay.Pay/Charge"};
-    domain_.holder->table = std::make_shared<LocalTable>(domain_.terms);
-    domain_.keys.holder->table = std::make_shared<LocalTable>(domain_.terms);
+  KeyUsersTest() : KeysFixture(KeySource::kAppOrMint) {
     principal_->terms = {.claim = "sub", .issuer = "https://a", .audiences = {}};
     SetKeys(signer_.Set());
     domain_.keys.principal = principal_;
@@ -50,39 +39,10 @@ class KeyUsersTest : public ::testing::Test {
   }
   // With a key; "" is no field.
   std::unique_ptr<FilterDrive> Request(const std::string& authorization, const std::string& key = "k") {
-    auto drive = std::make_unique<FilterDrive>(filter_, config::FilterKind::kIdempotency,
-                                               config::TokenDomains{{domain_}});
-    drive->head.method = http::Method::kPost;
-    drive->head.method_text = "POST";
-    if (!key.empty()) drive->head.headers.Add("idempotency-key", key);
+    auto drive = WithKey(key.empty() ? std::nullopt : std::optional(key));
     if (!authorization.empty()) drive->head.headers.Add("Authorization", authorization);
-    drive->now = time::MonotonicTime(now_ - kStart);
-    drive->wall = time::WallTime(now_);
     return drive;
   }
-  std::unique_ptr<FilterDrive> Stamped(std::unique_ptr<FilterDrive> drive,
-                                       const std::optional<idempotency::Token>& token = {}) const {
-    using Says = filter::TokenState::Says;
-    auto fields = std::make_unique<filter::TokenState>();
-    fields->says = token ? Says::kToken : Says::kAppKey;
-    if (token) fields->taken = token->array();
-    fields->domain = kDomain;
-    drive->state.token = std::move(fields);
-    return drive;
-  }
-  // "executed", or what it is told instead: status and verdict; "passed": nothing protects it.
-  std::string Outcome(FilterDrive& drive) {
-    drive.Request("body", 0);
-    if (drive.passage == Passage::kAnswered) {
-      const std::string verdict = drive.LocalField("pillion-dedup");
-      return std::to_string(drive.local_response.status) + " " + verdict.substr(0, verdict.find(';'));
-    }
-    EXPECT_EQ(drive.sent, "body");
-    if (drive.state.chain == nullptr) return "passed";
-    drive.Response(201, {{"set-cookie", "a=1"}, {"set-cookie", "b=2"}}, "done", 0);
-    return drive.ResponseField("pillion-dedup");
-  }
-  std::string Outcome(std::unique_ptr<FilterDrive> drive) { return Outcome(*drive); }
   // The detail of what it is told; it has not run.
   std::string Refusal(const std::string& authorization) {
     auto drive = Request(authorization);
@@ -94,11 +54,6 @@ class KeyUsersTest : public ::testing::Test {
   }
   jwt::TestSigner signer_{jwt::KeyKind::kEd25519};
   std::shared_ptr<config::KeyPrincipal> principal_ = std::make_shared<config::KeyPrincipal>();
-  config::TokenDomain domain_;
-  DomainTime now_ = kStart;
-  Random random_{1};
-  idempotency::WorkerStores stores_;
-  Idempotency filter_{stores_};
 };
 
 TEST_F(KeyUsersTest, Row31TheSameKeyOfAnotherUserIsAnother) {
@@ -121,11 +76,11 @@ TEST_F(KeyUsersTest, Row32ATokenThatIsRenewedNamesTheSameUser) {
 }
 
 TEST_F(KeyUsersTest, StampedRequestsAreHeldToTheSame) {
-  EXPECT_EQ(Outcome(Stamped(Request(Bearer("ann")))), "executed");
+  EXPECT_EQ(Outcome(Stamp(Request(Bearer("ann")))), "executed");
   EXPECT_EQ(Outcome(Request(Bearer("ann"))), "201 replayed");
-  EXPECT_EQ(Outcome(Stamped(Request(Bearer("bob")))), "executed");
-  EXPECT_EQ(Outcome(Stamped(Request(""))), "401 bad-token");
-  EXPECT_EQ(Outcome(Stamped(Request(Bearer("ann", 1)))), "401 bad-token");
+  EXPECT_EQ(Outcome(Stamp(Request(Bearer("bob")))), "executed");
+  EXPECT_EQ(Outcome(Stamp(Request(""))), "401 bad-token");
+  EXPECT_EQ(Outcome(Stamp(Request(Bearer("ann", 1)))), "401 bad-token");
 }
 
 TEST_F(KeyUsersTest, AUserIsOneAtEachCallerAlone) {
@@ -205,7 +160,7 @@ TEST_F(KeyUsersTest, WhatHasNoKeyNeedsNoToken) {
   EXPECT_EQ(Outcome(Request("", "")), "passed");
   EXPECT_EQ(Outcome(Request("Bearer a", "")), "passed") << "it is the app's to say what it is";
   const auto token = idempotency::Token::Mint(now_, random_);
-  EXPECT_EQ(Outcome(Stamped(Request("", ""), token)), "executed");
+  EXPECT_EQ(Outcome(Stamp(Request("", ""), token)), "executed");
   auto get = Request("");
   get->head.method = http::Method::kGet;
   get->head.method_text = "GET";
