@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "sidecar/base/random.h"
+#include "sidecar/base/recycled.h"
 #include "sidecar/base/request_error.h"
 #include "sidecar/base/slice.h"
 #include "sidecar/config/filters.h"
@@ -75,7 +76,7 @@ struct Await {
 };
 
 // Of a request that has a token, or may get one.
-struct TokenState {
+struct TokenState : Recycled<TokenState> {
   // Of the service's side: what a sidecar has said of it in the head, which it was taken off.
   enum class Says : uint8_t { kNothing, kToken, kAppKey, kNonsense };
   Says says = Says::kNothing;

@@ -66,9 +66,14 @@ class SectionFields {
                      static_cast<uint32_t>(value.data() - start_), static_cast<uint32_t>(value.size()));
   }
   // `end` is behind the section.
-  void Finish(const char* end) { headers_.TakeText({start_, static_cast<size_t>(end - start_)}); }
+  void Finish(const char* end) {
+    const std::string_view text(start_, static_cast<size_t>(end - start_));
+    headers_.Reserve(0, text.size() + kUsuallyAdded);
+    headers_.TakeText(text);
+  }
 
  private:
+  static constexpr size_t kUsuallyAdded = 96;  // bytes of fields that come to it on its way
   const char* start_;
   http::HeaderList& headers_;
 };

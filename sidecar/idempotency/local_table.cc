@@ -13,13 +13,17 @@ namespace {
 using Lock = std::lock_guard<std::mutex>;
 using Kind = ClaimAnswer::Kind;
 using State = RecordSlab::State;
-using By = RecordSlab::By;
+using Of = RecordSlab::Of;
 constexpr uint32_t kNone = RecordSlab::kNone;
 
-// Records that are over and that one claim drops, so that none costs much and they do not pile up.
-constexpr size_t kDropsPerClaim = 4;
+// Batches that are over and that one claim drops, so that none costs much and they do not pile up.
+constexpr size_t kDropsPerClaim = 2;
 // So many answers may at least be waited for at once, as far as bytes go.
 constexpr uint64_t kLeastReservations = 16;
+// Of several workers: two of them seldom meet at one.
+constexpr unsigned kShardsPerWorker = 4;
+// A batch has what comes in such a part of a record's life, where that is little.
+constexpr int kSpansPerLife = 16;
 
 size_t ClassOf(uint64_t bytes) { return static_cast<size_t>(std::bit_width(bytes)); }
 
@@ -33,32 +37,31 @@ void RingAll(const std::vector<Waiter>& waiters) {
 struct LocalTable::Shard {
   std::mutex mutex;
   RecordSlab records;
-  // In the order in which they are over: of tokens, and of keys without a time, which live longer.
-  std::array<RecordSlab::List, 2> by_age;
-  std::array<RecordSlab::List, kSizeClasses> by_size;  // those with an answer
   absl::flat_hash_map<TokenKey, std::vector<Waiter>> waiters;
   std::array<uint64_t, RecordSlab::kStates> states{};  // how many are in each
   uint64_t kept_bytes = 0;                             // of answers
-  AnswerPages pages;
   AnswerSizes sizes;
   TableTerms terms;
   DomainTime latest{};  // what it was told last: claims of several threads may come in another order
 };
 
-LocalTable::LocalTable(const TableTerms& terms)
+LocalTable::LocalTable(const TableTerms& terms, unsigned workers)
     : most_bytes_(terms.room.bytes),
       room_(terms.room),
-      shards_(std::make_unique<std::array<Shard, kShards>>()) {
+      shard_count_(workers <= 1 ? 1 : std::bit_ceil(workers * kShardsPerWorker)),
+      shards_(std::make_unique<Shard[]>(shard_count_)) {
   Adopt(terms);
 }
 LocalTable::~LocalTable() = default;
 
-LocalTable::Shard& LocalTable::ShardOf(size_t hash) const { return (*shards_)[hash % kShards]; }
+std::span<LocalTable::Shard> LocalTable::shards() const { return {shards_.get(), shard_count_}; }
+
+LocalTable::Shard& LocalTable::ShardOf(size_t hash) const { return shards_[hash & (shard_count_ - 1)]; }
 
 void LocalTable::Adopt(const TableTerms& terms) {
   most_bytes_.store(terms.room.bytes, std::memory_order_relaxed);
   room_.Adopt(terms.room);
-  for (Shard& shard : *shards_) {
+  for (Shard& shard : shards()) {
     const Lock lock(shard.mutex);
     shard.terms = terms;
   }
@@ -107,7 +110,7 @@ std::optional<ClaimAnswer> LocalTable::FindAnswer(Shard& shard, const idempotenc
     if (late && !Mutated(Mutant::kNoMintCheck)) return ClaimAnswer{Kind::kExpired};
   }
   Expire(shard, now, kDropsPerClaim);
-  if (const uint32_t place = shard.records.Find(claim.key, hash); place != kNone)
+  if (const uint32_t place = shard.records.Find(claim.key, hash, claim.minted); place != kNone)
     return Answer(shard, place, claim);
   if (claim.of_another_incarnation) return ClaimAnswer{Kind::kUnknown};
   return std::nullopt;
@@ -115,23 +118,28 @@ std::optional<ClaimAnswer> LocalTable::FindAnswer(Shard& shard, const idempotenc
 
 ClaimAnswer LocalTable::Begin(Shard& shard, const idempotency::Claim& claim, size_t hash,
                               const Room::Taken& taken, uint32_t bytes) {
-  const uint32_t place = shard.records.Add(claim.key, hash);
+  const TableTerms& terms = shard.terms;
+  // A token is refused after its validity and the skew, whatever the client's clock said, and what began
+  // until then ends after as long again as it may run.
+  const DomainTime life =
+      (claim.minted ? terms.validity : terms.app_validity) + 3 * terms.skew + terms.max_execution;
+  RecordSlab::Entry entry{claim.minted ? Of::kTokens : Of::kKeys, claim.minted.value_or(shard.latest)};
+  entry.over = entry.time + life;
+  entry.span = life / kSpansPerLife;
+  if (Mutated(Mutant::kShortRecords))
+    entry.over = shard.latest + (claim.minted ? terms.validity : terms.app_validity) / 2;
+  const uint32_t place = shard.records.Add(claim.key, hash, entry);
   RecordSlab::Record& record = shard.records[place];
-  ++shard.states[static_cast<size_t>(record.state)];
   record.fingerprint = claim.fingerprint;
   record.execution = executions_.fetch_add(1, std::memory_order_relaxed) + 1;
   record.caller = taken.caller;
   record.bytes = bytes;
-  record.list = claim.minted ? 0 : 1;
-  const DomainTime validity = claim.minted ? shard.terms.validity : shard.terms.app_validity;
-  // Its token is refused after the validity and twice the skew, whatever the client's clock said.
-  record.over = shard.latest + validity + 3 * shard.terms.skew + shard.terms.max_execution;
-  // They go in the order in which they came, also when policy has shortened their time meanwhile.
-  RecordSlab::List& by_age = shard.by_age[record.list];
-  if (!by_age.empty()) record.over = std::max(record.over, shard.records[by_age.last].over);
-  if (Mutated(Mutant::kShortRecords)) record.over = shard.latest + validity / 2;
-  shard.records.Append(by_age, By::kAge, place);
-  return {.kind = Kind::kClaimed, .execution = record.execution};
+  RecordSlab::Tally& tally = shard.records.BatchOf(place).tally;
+  tally.Count(record.caller, 1);
+  tally.bytes += bytes;
+  ++tally.states[static_cast<size_t>(record.state)];
+  ++shard.states[static_cast<size_t>(record.state)];
+  return {.kind = Kind::kClaimed, .execution = record.execution, .place = place};
 }
 
 ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::Claim& claim) {
@@ -140,13 +148,14 @@ ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::
     return {Kind::kMismatch};
   switch (record.state) {
     case State::kInFlight:
-      if (Mutated(Mutant::kCheckThenSet)) return {.kind = Kind::kClaimed, .execution = record.execution};
+      if (Mutated(Mutant::kCheckThenSet))
+        return {.kind = Kind::kClaimed, .execution = record.execution, .place = place};
       return Join(shard, claim);
     case State::kCompleted:
       return {.kind = Kind::kReplay,
               .execution = record.execution,
               .status = record.status,
-              .answer = record.answer};
+              .answer = shard.records.BatchOf(place).pages.Share(record.answer)};
     case State::kTombstone:
       return {.kind = Kind::kTombstone, .status = record.status};
     case State::kUnknown:
@@ -155,7 +164,7 @@ ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::
   if (!claim.runs_again && !Mutated(Mutant::kTakeover)) return {Kind::kUnknown};
   record.execution = executions_.fetch_add(1, std::memory_order_relaxed) + 1;
   Put(shard, place, State::kInFlight);
-  return {.kind = Kind::kClaimed, .execution = record.execution};
+  return {.kind = Kind::kClaimed, .execution = record.execution, .place = place};
 }
 
 ClaimAnswer LocalTable::Join(Shard& shard, const idempotency::Claim& claim) {
@@ -172,8 +181,11 @@ ClaimAnswer LocalTable::Join(Shard& shard, const idempotency::Claim& claim) {
 
 void LocalTable::Put(Shard& shard, uint32_t place, State state) const {
   State& now = shard.records[place].state;
-  --shard.states[static_cast<size_t>(now)];
-  ++shard.states[static_cast<size_t>(state)];
+  RecordSlab::Tally& tally = shard.records.BatchOf(place).tally;
+  for (auto* const states : {&shard.states, &tally.states}) {
+    --(*states)[static_cast<size_t>(now)];
+    ++(*states)[static_cast<size_t>(state)];
+  }
   now = state;
 }
 
@@ -182,6 +194,7 @@ ClaimAnswer LocalTable::Claim(Held& held, const idempotency::Claim& claim) {
   held.waiter.reset();
   held.key = claim.key;
   ClaimAnswer answer = Claim(claim);
+  held.place = answer.place;
   if (answer.kind == ClaimAnswer::Kind::kClaimed) held.number = answer.execution;
   if (answer.kind == ClaimAnswer::Kind::kWaits) held.waiter = claim.waiter;
   return answer;
@@ -214,21 +227,21 @@ std::vector<Waiter> LocalTable::TakeWaiters(Shard& shard, const TokenKey& key) {
   return waiters;
 }
 
-uint32_t LocalTable::FindOpen(const Shard& shard, const TokenKey& key, size_t hash, uint64_t execution,
-                              Ended& why) {
-  const uint32_t place = shard.records.Find(key, hash);
+uint32_t LocalTable::FindOpen(const Shard& shard, const Execution& execution, size_t hash, Ended& why) {
+  const bool there = shard.records.Is(execution.place, execution.key);
+  const uint32_t place = there ? execution.place : shard.records.Find(execution.key, hash);
   why = Ended::kGone;
   if (place == kNone) return kNone;
   const RecordSlab::Record& record = shard.records[place];
   why = Ended::kFenced;
-  if (record.execution != execution && !Mutated(Mutant::kUnfencedCompletion)) return kNone;
+  if (record.execution != execution.number && !Mutated(Mutant::kUnfencedCompletion)) return kNone;
   why = Ended::kAlready;
   if (record.state != State::kInFlight && record.state != State::kUnknown) return kNone;
   why = Ended::kDone;
   return place;
 }
 
-LocalTable::Ended LocalTable::Complete(const TokenKey& key, uint64_t execution, std::string_view written,
+LocalTable::Ended LocalTable::Complete(const Execution& execution, std::string_view written,
                                        uint16_t status) {
   // One that would not find room if it had all of it is not worth what others would lose for it.
   const uint64_t most = std::min<uint64_t>(most_bytes_.load(std::memory_order_relaxed), UINT32_MAX / 2);
@@ -236,7 +249,7 @@ LocalTable::Ended LocalTable::Complete(const TokenKey& key, uint64_t execution, 
   for (;;) {
     Ended ended = Ended::kDone;
     std::vector<Waiter> waiters;
-    if (TryComplete(key, execution, written, status, ended, waiters)) {
+    if (TryComplete(execution, written, status, ended, waiters)) {
       RingAll(waiters);
       if (ended == Ended::kFenced || ended == Ended::kAlready)
         fenced_.fetch_add(1, std::memory_order_relaxed);
@@ -247,55 +260,59 @@ LocalTable::Ended LocalTable::Complete(const TokenKey& key, uint64_t execution, 
 }
 
 // False, and nothing is done: there is no room for the answer.
-bool LocalTable::TryComplete(const TokenKey& key, uint64_t execution, std::string_view written,
-                             uint16_t status, Ended& ended, std::vector<Waiter>& waiters) {
-  const size_t hash = key.Hash();
+bool LocalTable::TryComplete(const Execution& execution, std::string_view written, uint16_t status,
+                             Ended& ended, std::vector<Waiter>& waiters) {
+  const size_t hash = execution.key.Hash();
   Shard& shard = ShardOf(hash);
   const Lock lock(shard.mutex);
-  const uint32_t place = FindOpen(shard, key, hash, execution, ended);
+  const uint32_t place = FindOpen(shard, execution, hash, ended);
   if (place == kNone) return true;
-  RecordSlab::Record& record = shard.records[place];
   const auto bytes = static_cast<uint32_t>(written.size());
-  if (!Resize(record, bytes)) return false;
+  if (!Resize(shard, place, bytes)) return false;
+  RecordSlab::Record& record = shard.records[place];
   record.status = status;
   if (record.state == State::kUnknown) late_.fetch_add(1, std::memory_order_relaxed);
   Put(shard, place, written.empty() ? State::kTombstone : State::kCompleted);
   if (!written.empty()) {
-    record.answer = shard.pages.Keep(written);
-    record.size_list = static_cast<uint8_t>(std::min(ClassOf(bytes), kSizeClasses - 1));
-    shard.records.Append(shard.by_size[record.size_list], By::kSize, place);
-    answers_[record.size_list].fetch_add(1, std::memory_order_relaxed);
+    RecordSlab::Batch& batch = shard.records.BatchOf(place);
+    record.answer = batch.pages.Keep(written);
+    const size_t size = std::min(ClassOf(bytes), kSizeClasses - 1);
+    shard.records.NoteSize(place, static_cast<uint8_t>(size));
+    answers_[size].fetch_add(1, std::memory_order_relaxed);
+    ++batch.tally.answers[size];
+    batch.tally.answer_bytes += bytes;
     shard.kept_bytes += bytes;
     shard.sizes.Note(bytes);
   }
-  waiters = TakeWaiters(shard, key);
+  waiters = TakeWaiters(shard, execution.key);
   return true;
 }
 
 template <typename Change>
-LocalTable::Ended LocalTable::EndWithout(const TokenKey& key, uint64_t execution, Change change) {
+LocalTable::Ended LocalTable::EndWithout(const Execution& execution, Change change) {
   Ended ended = Ended::kDone;
   std::vector<Waiter> waiters;
   {
-    const size_t hash = key.Hash();
+    const size_t hash = execution.key.Hash();
     Shard& shard = ShardOf(hash);
     const Lock lock(shard.mutex);
-    const uint32_t place = FindOpen(shard, key, hash, execution, ended);
+    const uint32_t place = FindOpen(shard, execution, hash, ended);
     if (place == kNone) return ended;
-    change(shard, place);
-    waiters = TakeWaiters(shard, key);
+    change(shard, place, hash);
+    waiters = TakeWaiters(shard, execution.key);
   }
   RingAll(waiters);
   return ended;
 }
 
-LocalTable::Ended LocalTable::Release(const TokenKey& key, uint64_t execution) {
-  return EndWithout(key, execution, [this](Shard& shard, uint32_t place) { Drop(shard, place); });
+LocalTable::Ended LocalTable::Release(const Execution& execution) {
+  return EndWithout(execution,
+                    [this](Shard& shard, uint32_t place, size_t hash) { Drop(shard, place, hash); });
 }
 
-LocalTable::Ended LocalTable::Abandon(const TokenKey& key, uint64_t execution) {
-  return EndWithout(key, execution, [this](Shard& shard, uint32_t place) {
-    (void)Resize(shard.records[place], 0);
+LocalTable::Ended LocalTable::Abandon(const Execution& execution) {
+  return EndWithout(execution, [this](Shard& shard, uint32_t place, size_t) {
+    (void)Resize(shard, place, 0);
     Put(shard, place, State::kUnknown);
   });
 }
@@ -303,63 +320,86 @@ LocalTable::Ended LocalTable::Abandon(const TokenKey& key, uint64_t execution) {
 void LocalTable::DropAnswer(Shard& shard, uint32_t place) {
   RecordSlab::Record& record = shard.records[place];
   if (!record.answer) return;
-  shard.records.Remove(shard.by_size[record.size_list], By::kSize, place);
-  answers_[record.size_list].fetch_sub(1, std::memory_order_relaxed);
-  shard.kept_bytes -= record.bytes - kRecordBytes;
+  RecordSlab::Batch& batch = shard.records.BatchOf(place);
+  batch.pages.Drop(record.answer);
+  batch.tally.answer_bytes -= record.answer.bytes;
+  shard.kept_bytes -= record.answer.bytes;
+  --batch.tally.answers[record.size_class];
+  answers_[record.size_class].fetch_sub(1, std::memory_order_relaxed);
   record.answer = {};
 }
 
-void LocalTable::Drop(Shard& shard, uint32_t place) {
+void LocalTable::Drop(Shard& shard, uint32_t place, size_t hash) {
   DropAnswer(shard, place);
   const RecordSlab::Record& record = shard.records[place];
-  room_.Give(record.caller, record.bytes);
+  RecordSlab::Tally& tally = shard.records.BatchOf(place).tally;
+  room_.Give(record.caller, 1, record.bytes);
+  tally.Count(record.caller, -1);
+  tally.bytes -= record.bytes;
+  --tally.states[static_cast<size_t>(record.state)];
   --shard.states[static_cast<size_t>(record.state)];
-  shard.records.Remove(shard.by_age[record.list], By::kAge, place);
-  shard.records.Drop(place);
+  shard.records.Drop(place, hash);
 }
 
-void LocalTable::Expire(Shard& shard, DomainTime now, size_t most) {
-  for (const RecordSlab::List& list : shard.by_age) {
-    for (size_t i = 0; i < most && !list.empty() && shard.records[list.first].over <= now; ++i) {
-      TakeWaiters(shard, shard.records[list.first].key);  // who waited has given up long ago
-      Drop(shard, list.first);
+bool LocalTable::Expire(Shard& shard, DomainTime now, size_t most) {
+  const bool any = shard.records.DropOver(now, most, [&](RecordSlab::Batch& batch) {
+    RecordSlab::Tally& tally = batch.tally;
+    tally.ForEachCaller([&](uint32_t caller, uint64_t records) { room_.Give(caller, records, 0); });
+    room_.GiveBytes(tally.bytes);
+    shard.kept_bytes -= tally.answer_bytes;
+    for (size_t i = 0; i < tally.states.size(); ++i) shard.states[i] -= tally.states[i];
+    for (size_t i = 0; i < tally.answers.size(); ++i) {
+      if (tally.answers[i] > 0) answers_[i].fetch_sub(tally.answers[i], std::memory_order_relaxed);
     }
-  }
+  });
+  if (!any || shard.waiters.empty()) return any;
+  // Who waited for what is gone has given up long ago.
+  absl::erase_if(shard.waiters, [&](const auto& of) {
+    const auto& [key, waiters] = of;
+    if (shard.records.Find(key, key.Hash()) != kNone) return false;
+    room_.GiveWaiters(waiters.size());
+    return true;
+  });
+  return true;
 }
 
 void LocalTable::Sweep(DomainTime now) {
-  for (Shard& shard : *shards_) {
-    const Lock lock(shard.mutex);
-    shard.latest = std::max(shard.latest, now);
-    Expire(shard, shard.latest, SIZE_MAX);
+  for (Shard& shard : shards()) {
+    bool more = true;
+    while (more) {  // nobody is to wait for all of it
+      const Lock lock(shard.mutex);
+      shard.latest = std::max(shard.latest, now);
+      more = Expire(shard, shard.latest, kDropsPerClaim);
+    }
   }
 }
 
 // To so many beside the record itself. False, and nothing is changed: there is no room; never where it is
 // less than before.
-bool LocalTable::Resize(RecordSlab::Record& record, uint32_t bytes) {
+bool LocalTable::Resize(Shard& shard, uint32_t place, uint32_t bytes) {
+  RecordSlab::Record& record = shard.records[place];
   const uint32_t before = record.bytes - kRecordBytes;
   if (bytes > before && !room_.TakeBytes(bytes - before)) return false;
   if (bytes < before) room_.GiveBytes(before - bytes);
   record.bytes = kRecordBytes + bytes;
+  uint64_t& of_batch = shard.records.BatchOf(place).tally.bytes;
+  of_batch = of_batch - before + bytes;
   return true;
 }
 
 uint64_t LocalTable::ShedOne() {
   for (size_t size = kSizeClasses; size-- > 0;) {
     if (answers_[size].load(std::memory_order_relaxed) == 0) continue;
-    for (size_t i = 0; i < kShards; ++i) {
-      Shard& shard = (*shards_)[shed_at_.fetch_add(1, std::memory_order_relaxed) % kShards];
+    for (size_t i = 0; i < shard_count_; ++i) {
+      Shard& shard = shards_[shed_at_.fetch_add(1, std::memory_order_relaxed) % shard_count_];
       const Lock lock(shard.mutex);
-      const RecordSlab::List& list = shard.by_size[size];
-      if (list.empty()) continue;
-      const uint32_t place = list.first;
-      RecordSlab::Record& record = shard.records[place];
-      const uint64_t bytes = record.bytes - kRecordBytes;
+      const uint32_t place = shard.records.TakeOfSize(static_cast<uint8_t>(size));
+      if (place == kNone) continue;
+      const uint64_t bytes = shard.records[place].bytes - kRecordBytes;
       DropAnswer(shard, place);
-      (void)Resize(record, 0);
+      (void)Resize(shard, place, 0);
       Put(shard, place, State::kTombstone);
-      if (Mutated(Mutant::kShedDropsRecord)) Drop(shard, place);
+      if (Mutated(Mutant::kShedDropsRecord)) Drop(shard, place, shard.records[place].key.Hash());
       shed_.fetch_add(1, std::memory_order_relaxed);
       return bytes;
     }
@@ -381,15 +421,15 @@ std::vector<LocalTable::View> LocalTable::Find(const std::array<uint8_t, 8>& has
   // So many tokens are hashed under a lock: some tens of microseconds.
   constexpr uint32_t kAtOnce = 128;
   std::vector<View> views;
-  const auto look = [&](const RecordSlab::Record& record) {
-    if (ShortHash(record.key.token) != hash) return;
-    views.push_back({.state = kWords[static_cast<size_t>(record.state)],
-                     .execution = record.execution,
-                     .status = record.status,
-                     .answer_bytes = record.answer.bytes(),
-                     .over = record.over});
-  };
-  for (Shard& shard : *shards_) {
+  for (Shard& shard : shards()) {
+    const auto look = [&](uint32_t place, const RecordSlab::Record& record) {
+      if (ShortHash(record.key.token) != hash) return;
+      views.push_back({.state = kWords[static_cast<size_t>(record.state)],
+                       .execution = record.execution,
+                       .status = record.status,
+                       .answer_bytes = record.answer.bytes,
+                       .over = shard.records.BatchOf(place).over});
+    };
     for (uint32_t place = 0; place != kNone;) {
       const Lock lock(shard.mutex);
       place = shard.records.ForSome(place, kAtOnce, look);
@@ -400,7 +440,7 @@ std::vector<LocalTable::View> LocalTable::Find(const std::array<uint8_t, 8>& has
 
 LocalTable::Counts LocalTable::Count() const {
   Counts counts;
-  for (Shard& shard : *shards_) {
+  for (Shard& shard : shards()) {
     const Lock lock(shard.mutex);
     const auto in = [&](State state) { return shard.states[static_cast<size_t>(state)]; };
     counts.in_flight += in(State::kInFlight);

@@ -9,8 +9,8 @@
 //     +---- its time is over, long after its token is refused
 //
 // A record is never dropped before its time: its token would run again. When the table is full new tokens are
-// refused. Sharded by key, each shard under a lock that is held for one look-up; waiters are rung outside of
-// it. Any thread.
+// refused. Sharded by key where there are several threads, each shard under a lock that is held for one
+// look-up; waiters are rung outside of it. Any thread.
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_LOCAL_TABLE_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_LOCAL_TABLE_H_
 
@@ -20,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -39,15 +40,17 @@ namespace pillion::idempotency {
 class LocalTable final : public Store {
  public:
   // What a record costs beside its answer.
-  static constexpr uint32_t kRecordBytes = 144;
+  static constexpr uint32_t kRecordBytes = 128;
 
-  explicit LocalTable(const TableTerms& terms);
+  // For so many threads that claim.
+  explicit LocalTable(const TableTerms& terms, unsigned workers = 4);
   ~LocalTable() override;
   LocalTable(const LocalTable&) = delete;
   LocalTable& operator=(const LocalTable&) = delete;
 
   // From now on; records that are there keep the time that they were given, and none goes before an older one
-  // of its shard.
+  // of its shard. What has come at about the same time goes together, so that some live a little longer: by a
+  // 16th of their time at most.
   void Adopt(const TableTerms& terms);
 
   ClaimAnswer Claim(const idempotency::Claim& claim);
@@ -55,13 +58,24 @@ class LocalTable final : public Store {
   void StopWaiting(const TokenKey& key, const Waiter& waiter);
 
   using Ended = idempotency::Ended;  // never kLater
+  struct Execution {
+    const TokenKey& key;
+    uint64_t number;
+    uint32_t place = kNowhere;  // of its record, as its claim was told; else it is looked for
+  };
+  static constexpr uint32_t kNowhere = RecordSlab::kNone;
   // The execution was answered. `written` (WriteAnswer) empty, or too large for the room that is left: only
   // `status` is kept. What memory is short of is taken from the largest answers first.
-  Ended Complete(const TokenKey& key, uint64_t execution, std::string_view written, uint16_t status);
+  Ended Complete(const Execution& execution, std::string_view written, uint16_t status);
+  Ended Complete(const TokenKey& key, uint64_t execution, std::string_view written, uint16_t status) {
+    return Complete({key, execution}, written, status);
+  }
   // It provably never ran.
-  Ended Release(const TokenKey& key, uint64_t execution);
+  Ended Release(const Execution& execution);
+  Ended Release(const TokenKey& key, uint64_t execution) { return Release({key, execution}); }
   // It may have run, and no answer came.
-  Ended Abandon(const TokenKey& key, uint64_t execution);
+  Ended Abandon(const Execution& execution);
+  Ended Abandon(const TokenKey& key, uint64_t execution) { return Abandon({key, execution}); }
 
   // Drops what is over; for a timer, as claims do so by and by.
   void Sweep(DomainTime now);
@@ -72,11 +86,11 @@ class LocalTable final : public Store {
   ClaimAnswer Claim(Held& held, const idempotency::Claim& claim) override;
   std::optional<Ended> Complete(Held& held, std::string_view written, uint16_t status,
                                 const std::optional<Waiter>&) override {
-    return Complete(held.key, std::exchange(held.number, 0), written, status);
+    return Complete(TakeExecution(held), written, status);
   }
   std::optional<Ended> HowEnded(const Held&) const override { return Ended::kDone; }
-  void Release(Held& held) override { Release(held.key, std::exchange(held.number, 0)); }
-  void Abandon(Held& held) override { Abandon(held.key, std::exchange(held.number, 0)); }
+  void Release(Held& held) override { Release(TakeExecution(held)); }
+  void Abandon(Held& held) override { Abandon(TakeExecution(held)); }
   void Leave(Held& held) override;
   Detached& detached() override { return detached_; }
 
@@ -104,9 +118,12 @@ class LocalTable final : public Store {
 
  private:
   struct Shard;
-  static constexpr size_t kShards = 16;
-  static constexpr size_t kSizeClasses = 32;  // of answers: by the number of bits of their size
+  static Execution TakeExecution(Held& held) {
+    return {held.key, std::exchange(held.number, 0), std::exchange(held.place, kNowhere)};
+  }
+  static constexpr size_t kSizeClasses = RecordSlab::kSizeClasses;  // by the number of bits of their size
 
+  std::span<Shard> shards() const;
   Shard& ShardOf(size_t hash) const;
   ClaimAnswer Refused(Room::Answer why);
   void Put(Shard& shard, uint32_t place, RecordSlab::State state) const;
@@ -117,19 +134,19 @@ class LocalTable final : public Store {
   ClaimAnswer Begin(Shard& shard, const idempotency::Claim& claim, size_t hash, const Room::Taken& taken,
                     uint32_t bytes);
   ClaimAnswer Join(Shard& shard, const idempotency::Claim& claim);
-  void Expire(Shard& shard, DomainTime now, size_t most);
-  void Drop(Shard& shard, uint32_t place);
+  // True: something was over.
+  bool Expire(Shard& shard, DomainTime now, size_t most);
+  void Drop(Shard& shard, uint32_t place, size_t hash);
   void DropAnswer(Shard& shard, uint32_t place);
   // The place of the execution's record, where it may still be ended; else kNone, and `why` not.
-  static uint32_t FindOpen(const Shard& shard, const TokenKey& key, size_t hash, uint64_t execution,
-                           Ended& why);
+  static uint32_t FindOpen(const Shard& shard, const Execution& execution, size_t hash, Ended& why);
   std::vector<Waiter> TakeWaiters(Shard& shard, const TokenKey& key);
   // An execution ends with no answer: `change` its record, then who waits is rung.
   template <typename Change>
-  Ended EndWithout(const TokenKey& key, uint64_t execution, Change change);
-  bool TryComplete(const TokenKey& key, uint64_t execution, std::string_view written, uint16_t status,
-                   Ended& ended, std::vector<Waiter>& waiters);
-  bool Resize(RecordSlab::Record& record, uint32_t bytes);
+  Ended EndWithout(const Execution& execution, Change change);
+  bool TryComplete(const Execution& execution, std::string_view written, uint16_t status, Ended& ended,
+                   std::vector<Waiter>& waiters);
+  bool Resize(Shard& shard, uint32_t place, uint32_t bytes);
   // 0: there is nothing to shed.
   uint64_t ShedOne();
 
@@ -144,7 +161,9 @@ class LocalTable final : public Store {
   std::atomic<uint64_t> fenced_{0};
   std::atomic<uint64_t> full_{0};
   std::atomic<uint64_t> quota_{0};
-  std::unique_ptr<std::array<Shard, kShards>> shards_;
+  // A power of two of them. One thread has one: what it writes for one token is in its cache for the next.
+  const size_t shard_count_;
+  std::unique_ptr<Shard[]> shards_;
 };
 
 }  // namespace pillion::idempotency

@@ -5,6 +5,7 @@
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_PLACE_INDEX_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_PLACE_INDEX_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -31,10 +32,15 @@ class PlaceIndex {
     ++size_;
     Put({tag, place});
   }
+  // Its memory stays.
+  void Clear() {
+    std::ranges::fill(entries_, Entry());
+    size_ = 0;
+  }
   // It is there.
   void Erase(uint32_t tag, uint32_t place) {
     size_t hole = tag & mask_;
-    while (entries_[hole].place != place) hole = (hole + 1) & mask_;
+    while (entries_[hole].place != place || entries_[hole].tag != tag) hole = (hole + 1) & mask_;
     --size_;
     for (size_t at = (hole + 1) & mask_; entries_[at].place != kNone; at = (at + 1) & mask_) {
       // It may not move to before where one looks for it first.

@@ -40,11 +40,12 @@ Room::Taken Room::Take(CallerId caller, uint64_t bytes) {
   return {Answer::kTaken, place};
 }
 
-void Room::Give(uint32_t caller, uint64_t bytes) {
+void Room::Give(uint32_t caller, uint64_t records, uint64_t bytes) {
+  if (records == 0) return;
   const Lock lock(mutex_);
   bytes_ -= bytes;
-  --records_;
-  if (--callers_[caller].records > 0) return;
+  records_ -= records;
+  if ((callers_[caller].records -= records) > 0) return;
   by_caller_.erase(callers_[caller].who);
   free_.push_back(caller);
 }

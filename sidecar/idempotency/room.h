@@ -31,7 +31,8 @@ class Room {
   void Adopt(const RoomLimits& limits);
   // One more record of that caller, and the bytes that it may come to need.
   [[nodiscard]] Taken Take(CallerId caller, uint64_t bytes);
-  void Give(uint32_t caller, uint64_t bytes);
+  // So many of its records, and what they took together.
+  void Give(uint32_t caller, uint64_t records, uint64_t bytes);
   [[nodiscard]] bool TakeBytes(uint64_t bytes);
   void GiveBytes(uint64_t bytes);
   [[nodiscard]] bool TakeWaiter();

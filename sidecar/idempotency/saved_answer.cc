@@ -1,7 +1,5 @@
 #include "sidecar/idempotency/saved_answer.h"
 
-#include <algorithm>
-#include <bit>
 #include <cstring>
 #include <new>
 
@@ -28,9 +26,6 @@ char* Put(const http::HeaderList::Field& field, char* out) {
 size_t BytesOf(const http::HeaderList* fields) {
   return fields == nullptr ? 0 : fields->text_bytes() + fields->size() * sizeof(Lengths);
 }
-
-// The next answer of a page begins where its numbers can be read.
-constexpr size_t RoundUp(size_t bytes) { return (bytes + 7) / 8 * 8; }
 
 }  // namespace
 
@@ -74,27 +69,6 @@ void SavedAnswer::AddTo(http::HeaderList& out, size_t from, size_t to) const {
     out.Add(text.substr(from, lengths.name), text.substr(from + lengths.name, lengths.value));
     from += size_t{lengths.name} + lengths.value;
   }
-}
-
-AnswerPages::~AnswerPages() {
-  for (SavedAnswer::Page* const page : open_) {
-    if (page != nullptr) page->Release();
-  }
-}
-
-SavedAnswer AnswerPages::Keep(std::string_view written) {
-  const auto number = static_cast<size_t>(std::bit_width((written.size() - 1) / kSmallest));
-  if (number >= kClasses) return SavedAnswer(written);
-  SavedAnswer::Page*& page = open_[number];
-  if (page == nullptr || page->capacity - page->used < written.size()) {
-    if (page != nullptr) page->Release();
-    page = SavedAnswer::Page::New(kPageBytes);
-  }
-  char* const at = page->bytes() + page->used;
-  Put(written, at);
-  page->used = static_cast<uint32_t>(std::min<size_t>(page->used + RoundUp(written.size()), page->capacity));
-  page->users.fetch_add(1, std::memory_order_relaxed);
-  return SavedAnswer(page, at);
 }
 
 }  // namespace pillion::idempotency

@@ -2,9 +2,7 @@
 //
 //   Written | status ... | fields of the head | fields of the trailers | content |     one text
 //
-// each field as its two lengths, its name and its value. A table holds hundreds of thousands of them, which
-// come and go in the same order: they stand behind each other in pages, those of one size with each other, so
-// that memory comes back whole when the oldest go, or the largest do.
+// each field as its two lengths, its name and its value.
 #ifndef PILLION_SIDECAR_IDEMPOTENCY_SAVED_ANSWER_H_
 #define PILLION_SIDECAR_IDEMPOTENCY_SAVED_ANSWER_H_
 
@@ -104,23 +102,6 @@ class SavedAnswer {
  public:
   // Of each, beside its fields and content.
   static constexpr size_t kOwnBytes = sizeof(Start);
-};
-
-// Where answers are put. Not locked.
-class AnswerPages {
- public:
-  AnswerPages() = default;
-  ~AnswerPages();
-  AnswerPages(const AnswerPages&) = delete;
-  AnswerPages& operator=(const AnswerPages&) = delete;
-  SavedAnswer Keep(std::string_view written);
-
- private:
-  static constexpr size_t kPageBytes = size_t{16} * 1024;
-  // Sizes up to 256, 512 ... 4096 bytes; what is larger has memory of its own.
-  static constexpr size_t kClasses = 5;
-  static constexpr size_t kSmallest = 256;
-  std::array<SavedAnswer::Page*, kClasses> open_{};
 };
 
 }  // namespace pillion::idempotency

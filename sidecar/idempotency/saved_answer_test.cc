@@ -2,12 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "sidecar/base/random.h"
 #include "sidecar/idempotency/test_answer.h"
 
 namespace pillion::idempotency {
@@ -71,31 +69,6 @@ TEST(SavedAnswer, AnEmptyTrailerSectionIsNotNone) {
   EXPECT_EQ(without.bytes(), SavedAnswer::kOwnBytes);
   EXPECT_FALSE(SavedAnswer());
   EXPECT_EQ(SavedAnswer().bytes(), 0u);
-}
-
-// Sizes around those of the classes and of a page; old ones go, and some in between, and some are still held
-// by whoever tells them.
-TEST(SavedAnswer, PagesHoldWhatWasPutThere) {
-  Random random(1);
-  std::deque<std::pair<std::string, SavedAnswer>> kept;
-  std::vector<std::pair<std::string, SavedAnswer>> held;
-  {
-    AnswerPages pages;
-    for (int i = 0; i < 20'000; ++i) {
-      const size_t around = size_t{256} << Below(random.Next(), 8);
-      const size_t size = around - SavedAnswer::kOwnBytes + Below(random.Next(), 5) - 2;
-      const std::string written = AnswerOf(std::string(size, static_cast<char>('a' + i % 26)));
-      kept.emplace_back(written, pages.Keep(written));
-      if (random.Percent(1)) held.push_back(kept.back());
-      if (kept.size() > 100) kept.pop_front();
-      if (random.Percent(20)) kept.erase(kept.begin() + static_cast<long>(Below(random.Next(), kept.size())));
-      if (kept.empty()) continue;
-      const auto& [was, is] = kept[Below(random.Next(), kept.size())];
-      ASSERT_EQ(is.written(), was);
-    }
-  }
-  for (const auto& [was, is] : kept) ASSERT_EQ(is.written(), was) << "also when nobody adds any more";
-  for (const auto& [was, is] : held) ASSERT_EQ(is.written(), was);
 }
 
 }  // namespace

@@ -67,7 +67,8 @@ struct ClaimAnswer {
   };
   static constexpr size_t kKinds = static_cast<size_t>(Kind::kRefused) + 1;
   Kind kind = Kind::kFull;
-  uint64_t execution = 0;  // of kReplay: the one that was answered
+  uint64_t execution = 0;       // of kReplay: the one that was answered
+  uint32_t place = UINT32_MAX;  // of its record, where the store has it in memory and it was claimed
   uint16_t status = 0;
   bool waited = false;  // kReplay: for its end, as far as this store knows that
   SavedAnswer answer = {};
@@ -97,6 +98,7 @@ class Store {
   struct Held {
     TokenKey key;
     uint64_t number = 0;           // of its execution, or claim
+    uint32_t place = UINT32_MAX;   // as ClaimAnswer's
     std::optional<Waiter> waiter;  // that may be rung
     bool runs = false;             // it was told kClaimed
   };

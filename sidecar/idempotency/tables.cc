@@ -10,7 +10,7 @@ std::shared_ptr<LocalTable> Tables::Find(DomainId domain, const TableTerms& term
   const Lock lock(mutex_);
   std::shared_ptr<LocalTable>& table = tables_[domain];
   if (table == nullptr || Mutated(Mutant::kTableLostByConfiguration))
-    table = std::make_shared<LocalTable>(terms);
+    table = std::make_shared<LocalTable>(terms, workers_);
   return table;
 }
 

@@ -16,7 +16,9 @@ namespace pillion::idempotency {
 
 class Tables {
  public:
-  explicit Tables(const Incarnation& incarnation) : incarnation_(incarnation) {}
+  // For so many workers.
+  explicit Tables(const Incarnation& incarnation, unsigned workers = 4)
+      : incarnation_(incarnation), workers_(workers) {}
   const Incarnation& incarnation() const { return incarnation_; }
   // The terms are those of the first who names it: another version of them is another domain.
   std::shared_ptr<LocalTable> Find(DomainId domain, const TableTerms& terms);
@@ -35,6 +37,7 @@ class Tables {
 
  private:
   const Incarnation incarnation_;
+  const unsigned workers_;
   mutable std::mutex mutex_;
   std::map<DomainId, std::shared_ptr<LocalTable>> tables_;
   std::map<DomainId, std::shared_ptr<SharedTally>> tallies_;

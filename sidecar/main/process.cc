@@ -138,7 +138,7 @@ class Process {
   TlsKeeper tls_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   ledger::Limits limits_;
-  idempotency::Tables tables_{Drawn<idempotency::Incarnation>()};
+  idempotency::Tables tables_{Drawn<idempotency::Incarnation>(), options_.concurrency};
   time::MonotonicTime sweep_tables_at_{};
   std::shared_ptr<const worker::PreparedSnapshot> prepared_;
   std::unique_ptr<xds::AdsClient> ads_;  // null: a static configuration
