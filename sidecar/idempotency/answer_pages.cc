@@ -59,8 +59,7 @@ AnswerPages::Kept AnswerPages::Keep(std::string_view written) {
     if (open.page == kNone || pages_[open.page].page->capacity - pages_[open.page].page->used < bytes) {
       const size_t least = begins_ == Begins::kLarge ? kPageBytes : std::min(2 * bytes, kPageBytes);
       open.capacity = std::clamp(2 * open.capacity, least, kPageBytes);
-      const uint32_t full = std::exchange(open.page, AddPage(open.capacity));
-      if (full != kNone && pages_[full].kept == 0) std::exchange(pages_[full].page, nullptr)->Release();
+      open.page = AddPage(open.capacity);
     }
     at = open.page;
   }
@@ -78,8 +77,10 @@ AnswerPages::Kept AnswerPages::Keep(std::string_view written) {
 void AnswerPages::Drop(const Kept& kept) {
   Own& own = pages_[kept.page];
   if (--own.kept > 0) return;
-  const bool is_open = std::ranges::any_of(open_, [&](const Open& open) { return open.page == kept.page; });
-  if (!is_open) std::exchange(own.page, nullptr)->Release();
+  // Also one that others could follow in: of each batch there are a few.
+  const auto open = std::ranges::find(open_, kept.page, &Open::page);
+  if (open != open_.end()) open->page = kNone;
+  std::exchange(own.page, nullptr)->Release();
 }
 
 SavedAnswer AnswerPages::Share(const Kept& kept) const {

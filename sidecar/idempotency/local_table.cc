@@ -35,9 +35,13 @@ void RingAll(const std::vector<Waiter>& waiters) {
 }  // namespace
 
 struct LocalTable::Shard {
+  struct Waiting {
+    uint32_t place = kNone;  // of the record whose end they wait for
+    std::vector<Waiter> waiters;
+  };
   std::mutex mutex;
   RecordSlab records;
-  absl::flat_hash_map<TokenKey, std::vector<Waiter>> waiters;
+  absl::flat_hash_map<TokenKey, Waiting> waiters;
   std::array<uint64_t, RecordSlab::kStates> states{};  // how many are in each
   uint64_t kept_bytes = 0;                             // of answers
   AnswerSizes sizes;
@@ -150,7 +154,7 @@ ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::
     case State::kInFlight:
       if (Mutated(Mutant::kCheckThenSet))
         return {.kind = Kind::kClaimed, .execution = record.execution, .place = place};
-      return Join(shard, claim);
+      return Join(shard, place, claim);
     case State::kCompleted:
       return {.kind = Kind::kReplay,
               .execution = record.execution,
@@ -167,9 +171,11 @@ ClaimAnswer LocalTable::Answer(Shard& shard, uint32_t place, const idempotency::
   return {.kind = Kind::kClaimed, .execution = record.execution, .place = place};
 }
 
-ClaimAnswer LocalTable::Join(Shard& shard, const idempotency::Claim& claim) {
+ClaimAnswer LocalTable::Join(Shard& shard, uint32_t place, const idempotency::Claim& claim) {
   if (!claim.waiter) return {Kind::kInFlight};
-  std::vector<Waiter>& waiters = shard.waiters[claim.key];
+  Shard::Waiting& waiting = shard.waiters[claim.key];
+  waiting.place = place;
+  std::vector<Waiter>& waiters = waiting.waiters;
   const bool has_room = waiters.size() < shard.terms.waiters || Mutated(Mutant::kWaiterLimitIgnored);
   if (has_room && room_.TakeWaiter()) {
     waiters.push_back(*claim.waiter);
@@ -211,17 +217,17 @@ void LocalTable::StopWaiting(const TokenKey& key, const Waiter& waiter) {
   const Lock lock(shard.mutex);
   const auto found = shard.waiters.find(key);
   if (found == shard.waiters.end()) return;
-  room_.GiveWaiters(std::erase_if(found->second, [&](const Waiter& one) {
+  room_.GiveWaiters(std::erase_if(found->second.waiters, [&](const Waiter& one) {
     return one.bell == waiter.bell && one.number == waiter.number;
   }));
-  if (found->second.empty()) shard.waiters.erase(found);
+  if (found->second.waiters.empty()) shard.waiters.erase(found);
 }
 
 std::vector<Waiter> LocalTable::TakeWaiters(Shard& shard, const TokenKey& key) {
   if (shard.waiters.empty()) return {};
   const auto found = shard.waiters.find(key);
   if (found == shard.waiters.end()) return {};
-  std::vector<Waiter> waiters = std::move(found->second);
+  std::vector<Waiter> waiters = std::move(found->second.waiters);
   shard.waiters.erase(found);
   room_.GiveWaiters(waiters.size());
   return waiters;
@@ -353,11 +359,12 @@ bool LocalTable::Expire(Shard& shard, DomainTime now, size_t most) {
     }
   });
   if (!any || shard.waiters.empty()) return any;
-  // Who waited for what is gone has given up long ago.
+  // Who waited for what is gone has given up long ago. All of a thousand keys are looked at, so that none may
+  // cost a look into every batch.
   absl::erase_if(shard.waiters, [&](const auto& of) {
-    const auto& [key, waiters] = of;
-    if (shard.records.Find(key, key.Hash()) != kNone) return false;
-    room_.GiveWaiters(waiters.size());
+    const auto& [key, waiting] = of;
+    if (shard.records.Is(waiting.place, key)) return false;
+    room_.GiveWaiters(waiting.waiters.size());
     return true;
   });
   return true;

@@ -133,7 +133,7 @@ class LocalTable final : public Store {
   std::optional<ClaimAnswer> FindAnswer(Shard& shard, const idempotency::Claim& claim, size_t hash);
   ClaimAnswer Begin(Shard& shard, const idempotency::Claim& claim, size_t hash, const Room::Taken& taken,
                     uint32_t bytes);
-  ClaimAnswer Join(Shard& shard, const idempotency::Claim& claim);
+  ClaimAnswer Join(Shard& shard, uint32_t place, const idempotency::Claim& claim);
   // True: something was over.
   bool Expire(Shard& shard, DomainTime now, size_t most);
   void Drop(Shard& shard, uint32_t place, size_t hash);

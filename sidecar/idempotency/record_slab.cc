@@ -63,12 +63,18 @@ RecordSlab::Batch& RecordSlab::MakeBatch(const Entry& entry) {
   return begins->second;
 }
 
-uint32_t RecordSlab::TakePlace(Batch& batch) {
-  if (!batch.released.empty()) {
+uint32_t RecordSlab::TakeReleased(Batch& batch) {
+  while (!batch.released.empty()) {
     const uint32_t place = batch.released.back();
     batch.released.pop_back();
-    return place;
+    const Block& block = blocks_[place / kBlock];
+    if (block.batch == &batch && place % kBlock < block.made && !IsLive(place)) return place;
   }
+  return kNone;
+}
+
+uint32_t RecordSlab::TakePlace(Batch& batch) {
+  if (const uint32_t released = TakeReleased(batch); released != kNone) return released;
   if (batch.blocks.empty() || blocks_[batch.blocks.back()].made == kBlock) {
     if (free_blocks_.empty()) {
       free_blocks_.push_back(static_cast<uint32_t>(blocks_.size()));
@@ -94,6 +100,7 @@ uint32_t RecordSlab::Add(const TokenKey& key, size_t hash, const Entry& entry) {
   record = Record();
   record.key = key;
   record.live = true;
+  ++blocks_[place / kBlock].live;
   IndexOf(batch).Insert(TagOf(hash), place);
   return place;
 }
@@ -103,19 +110,35 @@ void RecordSlab::Drop(uint32_t place, size_t hash) {
   IndexOf(batch).Erase(TagOf(hash), place);
   (*this)[place].live = false;
   batch.released.push_back(place);
+  if (--blocks_[place / kBlock].live == 0) GiveUp(batch, place / kBlock);
+}
+
+void RecordSlab::FreeBlock(uint32_t number) {
+  blocks_[number].batch = nullptr;
+  blocks_[number].made = blocks_[number].live = 0;
+  free_blocks_.push_back(number);
+}
+
+// What is claimed and released all the time must not take memory until it would have been over: nobody counts
+// it against what there is room for.
+void RecordSlab::GiveUp(Batch& batch, uint32_t number) {
+  std::erase(batch.blocks, number);
+  FreeBlock(number);
+  if (!batch.blocks.empty()) return;
+  Batches& batches = BatchesOf(batch.of);
+  const auto empty = std::prev(batches.upper_bound(batch.latest));
+  if (std::next(empty) != batches.end()) batches.erase(empty);
 }
 
 void RecordSlab::DropOldest(Of of) {
   const auto oldest = BatchesOf(of).begin();
   for (const uint32_t number : oldest->second.blocks) {
-    Block& block = blocks_[number];
+    const Block& block = blocks_[number];
     for (uint32_t i = 0; of == Of::kKeys && i < block.made; ++i) {
       const Record& record = (*block.records)[i];
       if (record.live) keys_.Erase(TagOf(record.key.Hash()), number * kBlock + i);
     }
-    block.batch = nullptr;
-    block.made = 0;
-    free_blocks_.push_back(number);
+    FreeBlock(number);
   }
   if (newest_ == &oldest->second) newest_ = nullptr;
   auto node = BatchesOf(of).extract(oldest);

@@ -89,8 +89,9 @@ class RecordSlab {
     DomainTime latest{};  // of the times of its records
     PlaceIndex index;     // of tokens
     std::vector<uint32_t> blocks;
-    std::vector<uint32_t> released;  // places whose record was dropped before its time
-    std::vector<OfSize> sizes;       // a few
+    // Places whose record was dropped before its time; some of them are in use again, or another batch's.
+    std::vector<uint32_t> released;
+    std::vector<OfSize> sizes;  // a few
   };
   // A record of a token that was made at `time`, always the same one; or of a key, which comes then and has
   // no time of its own. Its batch, whose records' times are `span` apart at most as a rule, is dropped at
@@ -162,6 +163,7 @@ class RecordSlab {
     std::unique_ptr<std::array<Record, kBlock>> records;
     Batch* batch = nullptr;  // null: it is free
     uint32_t made = 0;       // the places from it on have no record
+    uint32_t live = 0;
   };
   // By the earliest time that theirs may have: each has the times up to the next one's.
   using Batches = std::map<DomainTime, Batch>;
@@ -190,6 +192,11 @@ class RecordSlab {
   Batch& MakeBatch(const Entry& entry);
   Batch& Open(const Entry& entry, AnswerPages::Begins begins);
   uint32_t TakePlace(Batch& batch);
+  // kNone: there is none.
+  uint32_t TakeReleased(Batch& batch);
+  void FreeBlock(uint32_t number);
+  // The batch, which may go too, has no record in that block any more.
+  void GiveUp(Batch& batch, uint32_t number);
   void DropOldest(Of of);
   // No batch in front of it has answers of that class.
   DomainTime& OldestOf(Of of, uint8_t size_class) { return oldest_[static_cast<size_t>(of)][size_class]; }

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sidecar/base/random.h"
@@ -175,6 +177,30 @@ TEST(RecordSlab, APlaceThatIsUsedAgainIsAnothers) {
   EXPECT_EQ(add(2, kLife), first);
   EXPECT_FALSE(slab.Is(first, was));
   EXPECT_TRUE(slab.Is(first, key));
+}
+
+// Room is given back with them: what they took must be too, long before their time.
+TEST(RecordSlab, ReleasedOnesTakeNoMemory) {
+  for (const Of of : {Of::kTokens, Of::kKeys}) {
+    RecordSlab slab;
+    std::deque<std::pair<TokenKey, uint32_t>> under_way;
+    uint32_t last = 0;
+    for (uint64_t number = 0; number < 100'000; ++number) {
+      const DomainTime time(static_cast<int64_t>(number / 20));
+      TokenKey key;
+      key.caller = number;
+      const uint32_t place = slab.Add(key, key.Hash(), {of, time, time + kLife, kSpan});
+      last = std::max(last, place);
+      under_way.emplace_back(key, place);
+      if (under_way.size() < 700) continue;
+      const auto& [first, at] = under_way.front();
+      ASSERT_TRUE(slab.Is(at, first));
+      slab.Drop(at, first.Hash());
+      under_way.pop_front();
+    }
+    EXPECT_LT(last, 1'500u);
+    for (const auto& [key, place] : under_way) EXPECT_EQ(slab.Find(key, key.Hash()), place);
+  }
 }
 
 }  // namespace
