@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <utility>
@@ -28,6 +29,7 @@ TEST(AnswerPages, TheyHoldWhatWasPutThere) {
         const std::string written = AnswerOf(std::string(size, static_cast<char>('a' + i % 26)));
         kept.emplace_back(written, pages.Keep(written));
         EXPECT_EQ(kept.back().second.bytes, written.size());
+        ASSERT_EQ(reinterpret_cast<uintptr_t>(kept.back().second.at) % 8, 0u) << "its numbers are read there";
         if (random.Percent(1)) held.emplace_back(written, pages.Share(kept.back().second));
         const auto drop = [&](size_t at) {
           pages.Drop(kept[at].second);
@@ -41,6 +43,17 @@ TEST(AnswerPages, TheyHoldWhatWasPutThere) {
       }
     }
     for (const auto& [was, is] : held) ASSERT_EQ(is.written(), was) << "also when the pages are gone";
+  }
+}
+
+TEST(AnswerPages, WhatIsStillToldIsNotWrittenOver) {
+  AnswerPages pages(AnswerPages::Begins::kLarge);
+  const std::string was = AnswerOf("was");
+  const SavedAnswer held = pages.Share(pages.Keep(was));
+  for (int i = 0; i < 100; ++i) {
+    pages.Clear();
+    pages.Keep(AnswerOf("is"));
+    ASSERT_EQ(held.written(), was);
   }
 }
 

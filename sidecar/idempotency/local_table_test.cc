@@ -292,6 +292,23 @@ TEST_F(LocalTableTest, WhoHasStoppedWaitingIsNotWoken) {
   EXPECT_EQ(bell_->Take(), std::vector<uint64_t>{2});
 }
 
+// Each batch that is dropped ends the waiting for its records alone.
+TEST_F(LocalTableTest, WhoWaitsForWhatIsOverWaitsNoMoreAndOthersDo) {
+  ASSERT_EQ(Claim(1).kind, Kind::kClaimed);
+  ASSERT_EQ(ClaimWaiting(1, 1).kind, Kind::kWaits);
+  now_ += DomainTime(100'000);
+  minted_ = now_;
+  const ClaimAnswer claimed = Claim(2);
+  ASSERT_EQ(ClaimWaiting(2, 2).kind, Kind::kWaits);
+  EXPECT_EQ(table().Count().room.waiters, 2u);
+  table().Sweep(kStart + DomainTime(190'000));
+  EXPECT_EQ(table().Count().room.records, 1u);
+  EXPECT_EQ(table().Count().room.waiters, 1u);
+  table().Complete(Named(2), claimed.execution, AnswerOf(1), 201);
+  EXPECT_EQ(bell_->Take(), std::vector<uint64_t>{2});
+  EXPECT_EQ(table().Count().room.waiters, 0u);
+}
+
 TEST_F(LocalTableTest, AFullTableRefusesNewTokensAndForgetsNone) {
   terms_.room.records = 10;
   terms_.room.caller_percent = 100;
