@@ -14,20 +14,29 @@ constexpr size_t kLine = 64;  // of memory
 
 }  // namespace
 
-AnswerPages::~AnswerPages() {
-  Clear();
-  for (SavedAnswer::Page* const page : spare_) page->Release();
+SparePages::~SparePages() {
+  for (SavedAnswer::Page* const page : pages_) page->Release();
+}
+
+SavedAnswer::Page* SparePages::Take() {
+  if (pages_.empty()) return SavedAnswer::Page::New(kPageBytes);
+  SavedAnswer::Page* const page = pages_.back();
+  pages_.pop_back();
+  return page;
+}
+
+void SparePages::Keep(SavedAnswer::Page* page) {
+  if (pages_.size() == kMost) return page->Release();
+  page->used = 0;
+  pages_.push_back(page);
 }
 
 void AnswerPages::Clear() {
-  constexpr size_t kMostSpare = 8;
   for (const Own& own : pages_) {
     if (own.page == nullptr) continue;
-    // Nobody else has it, or can come to have it.
     const bool alone = own.page->users.load(std::memory_order_acquire) == 1;
-    if (alone && own.page->capacity == kPageBytes && spare_.size() < kMostSpare) {
-      own.page->used = 0;
-      spare_.push_back(own.page);
+    if (alone && own.page->capacity == kPageBytes) {
+      spare_.Keep(own.page);
     } else {
       own.page->Release();
     }
@@ -37,14 +46,7 @@ void AnswerPages::Clear() {
 }
 
 uint32_t AnswerPages::AddPage(size_t capacity) {
-  SavedAnswer::Page* page = nullptr;
-  if (capacity == kPageBytes && !spare_.empty()) {
-    page = spare_.back();
-    spare_.pop_back();
-  } else {
-    page = SavedAnswer::Page::New(capacity);
-  }
-  pages_.push_back({page, 0});
+  pages_.push_back({capacity == kPageBytes ? spare_.Take() : SavedAnswer::Page::New(capacity), 0});
   return static_cast<uint32_t>(pages_.size() - 1);
 }
 
@@ -57,8 +59,8 @@ AnswerPages::Kept AnswerPages::Keep(std::string_view written) {
   } else {
     Open& open = open_[number];
     if (open.page == kNone || pages_[open.page].page->capacity - pages_[open.page].page->used < bytes) {
-      const size_t least = begins_ == Begins::kLarge ? kPageBytes : std::min(2 * bytes, kPageBytes);
-      open.capacity = std::clamp(2 * open.capacity, least, kPageBytes);
+      // What no answer takes of it is counted nowhere, and is no more than what they take.
+      open.capacity = std::clamp(2 * open.capacity, std::min(2 * bytes, kPageBytes), kPageBytes);
       open.page = AddPage(open.capacity);
     }
     at = open.page;

@@ -13,13 +13,31 @@
 
 namespace pillion::idempotency {
 
+// Pages that nobody uses, for those of one slab. Not locked.
+class SparePages {
+ public:
+  SparePages() = default;
+  ~SparePages();
+  SparePages(const SparePages&) = delete;
+  SparePages& operator=(const SparePages&) = delete;
+  // Of kPageBytes.
+  SavedAnswer::Page* Take();
+  // One that nobody else has, or can come to have.
+  void Keep(SavedAnswer::Page* page);
+
+  static constexpr size_t kPageBytes = size_t{16} * 1024;
+
+ private:
+  // What stays here is counted nowhere.
+  static constexpr size_t kMost = 8;
+  std::vector<SavedAnswer::Page*> pages_;
+};
+
 // Not locked. What was shared (Share) lives on.
 class AnswerPages {
  public:
-  // kLarge: as much is expected as fills pages.
-  enum class Begins : bool { kSmall, kLarge };
-  explicit AnswerPages(Begins begins) : begins_(begins) {}
-  ~AnswerPages();
+  explicit AnswerPages(SparePages& spare) : spare_(spare) {}
+  ~AnswerPages() { Clear(); }
   AnswerPages(const AnswerPages&) = delete;
   AnswerPages& operator=(const AnswerPages&) = delete;
 
@@ -34,11 +52,11 @@ class AnswerPages {
   // Nobody asks for it any more.
   void Drop(const Kept& kept);
   SavedAnswer Share(const Kept& kept) const;
-  // All are dropped; some of the memory stays, for others.
+  // All are dropped.
   void Clear();
 
  private:
-  static constexpr size_t kPageBytes = size_t{16} * 1024;
+  static constexpr size_t kPageBytes = SparePages::kPageBytes;
   // Sizes up to 256, 512 ... 4096 bytes; what is larger has a page of its own.
   static constexpr size_t kClasses = 5;
   static constexpr size_t kSmallest = 256;
@@ -53,8 +71,7 @@ class AnswerPages {
   };
   uint32_t AddPage(size_t capacity);
 
-  const Begins begins_;
-  std::vector<SavedAnswer::Page*> spare_;  // of kPageBytes
+  SparePages& spare_;
   std::vector<Own> pages_;
   std::array<Open, kClasses> open_;
 };

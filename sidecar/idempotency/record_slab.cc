@@ -24,14 +24,14 @@ bool RecordSlab::Batch::Renew() {
   return true;
 }
 
-RecordSlab::Batch& RecordSlab::Open(const Entry& entry, AnswerPages::Begins begins) {
+RecordSlab::Batch& RecordSlab::Open(const Entry& entry, Expected expected) {
   Batches& batches = BatchesOf(entry.of);
   auto opened = batches.end();
-  if (entry.of == Of::kTokens && begins == AnswerPages::Begins::kLarge && !spare_.empty()) {
+  if (entry.of == Of::kTokens && expected == Expected::kMany && !spare_.empty()) {
     spare_.key() = entry.time;
     opened = batches.insert(std::move(spare_)).position;
   } else {
-    opened = batches.try_emplace(entry.time, entry.of, begins).first;
+    opened = batches.try_emplace(entry.time, entry.of, spare_pages_).first;
   }
   if (entry.of == Of::kTokens && std::next(opened) == batches.end())
     std::tie(newest_from_, newest_) = std::pair(entry.time, &opened->second);
@@ -51,10 +51,10 @@ RecordSlab::Batch& RecordSlab::MakeBatch(const Entry& entry) {
   if (next != batches.begin()) {
     auto& [from, batch] = *std::prev(next);
     if (!EndsBefore(entry, from, batch)) return batch;
-    return Open(entry, IsFull(batch) ? AnswerPages::Begins::kLarge : AnswerPages::Begins::kSmall);
+    return Open(entry, IsFull(batch) ? Expected::kMany : Expected::kFew);
   }
   if (next == batches.end() || next->second.latest >= entry.time + entry.span)
-    return Open(entry, AnswerPages::Begins::kSmall);
+    return Open(entry, Expected::kFew);
   // The oldest one's times begin with it.
   auto oldest = batches.extract(next);
   oldest.key() = entry.time;

@@ -72,7 +72,7 @@ class RecordSlab {
     absl::flat_hash_map<uint32_t, int64_t> others_;
   };
   struct Batch {
-    Batch(Of kind, AnswerPages::Begins begins) : pages(begins), of(kind) {}
+    Batch(Of kind, SparePages& spare) : pages(spare), of(kind) {}
     Tally tally;
     AnswerPages pages;
     DomainTime over{};  // when it is dropped
@@ -190,7 +190,9 @@ class RecordSlab {
   static bool EndsBefore(const Entry& entry, DomainTime from, const Batch& batch);
   // Where a record of that time belongs, which begins one where none does.
   Batch& MakeBatch(const Entry& entry);
-  Batch& Open(const Entry& entry, AnswerPages::Begins begins);
+  // kMany: as many as fill one are expected.
+  enum class Expected : bool { kFew, kMany };
+  Batch& Open(const Entry& entry, Expected expected);
   uint32_t TakePlace(Batch& batch);
   // kNone: there is none.
   uint32_t TakeReleased(Batch& batch);
@@ -203,6 +205,7 @@ class RecordSlab {
 
   std::vector<Block> blocks_;
   std::vector<uint32_t> free_blocks_;
+  SparePages spare_pages_;  // before those who have pages of it
   std::array<Batches, 2> batches_;
   Batches::node_type spare_;  // of tokens; or there is none
   PlaceIndex keys_;

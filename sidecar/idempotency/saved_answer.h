@@ -68,6 +68,7 @@ class SavedAnswer {
 
  private:
   friend class AnswerPages;
+  friend class SparePages;
   friend void WriteAnswer(uint16_t, const http::HeaderList&, KeepsField, const SliceQueue&,
                           const http::HeaderList*, const ExecutionSpan&, std::string&);
   // Counted by its answers, and by who still adds to it. What stands behind it begins where an answer may.
