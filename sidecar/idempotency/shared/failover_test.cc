@@ -185,9 +185,10 @@ TEST_F(FailoverTest, APrimaryThatBecameAReplicaIsLeft) {
   replica->Ask({"CONFIG", "SET", "min-replicas-to-write", "0"});
   primary->Ask({"REPLICAOF", "127.0.0.1", std::to_string(replica->port())});
   one->commands.SetAddresses({replica->address()});
-  // Where that took so long that the first one was left already, the second one knows that it is too young.
+  // What was the primary takes no writes; when it follows the other one already its data have another
+  // history, and it says that it knows nothing. Either way nothing ran.
   const Kind kind = Claim(*one, 2).kind;
-  EXPECT_EQ(kind, one->commands.generation() == 2 && kind != Kind::kRefused ? Kind::kDoubt : Kind::kRefused);
+  EXPECT_TRUE(kind == Kind::kRefused || kind == Kind::kDoubt) << static_cast<int>(kind);
   ASSERT_TRUE(worker.RunUntil([&] { return one->commands.generation() == 2; }));
   EXPECT_EQ(Claim(*one, 1).kind, Kind::kReplay);
   EXPECT_EQ(Claim(*one, 3).kind, Kind::kDoubt);
