@@ -45,7 +45,8 @@ void Room::Give(uint32_t caller, uint64_t records, uint64_t bytes) {
   const Lock lock(mutex_);
   bytes_ -= bytes;
   records_ -= records;
-  if ((callers_[caller].records -= records) > 0) return;
+  callers_[caller].records -= records;
+  if (callers_[caller].records > 0) return;
   by_caller_.erase(callers_[caller].who);
   free_.push_back(caller);
 }
