@@ -40,7 +40,7 @@ class PlaceIndex {
   // It is there.
   void Erase(uint32_t tag, uint32_t place) {
     size_t hole = tag & mask_;
-    while (entries_[hole].place != place || entries_[hole].tag != tag) hole = (hole + 1) & mask_;
+    while (entries_[hole].place != place) hole = (hole + 1) & mask_;
     --size_;
     for (size_t at = (hole + 1) & mask_; entries_[at].place != kNone; at = (at + 1) & mask_) {
       // It may not move to before where one looks for it first.
