@@ -166,9 +166,10 @@ uint32_t RecordSlab::TakeOfSize(uint8_t size_class) {
       while (found != batch->second.sizes.end() && !found->places.empty()) {
         const uint32_t place = found->places.back();
         found->places.pop_back();
+        // It may have been dropped, and its place be another's, or nobody's.
+        if (!IsLive(place) || &BatchOf(place) != &batch->second) continue;
         const Record& record = (*this)[place];
-        // It may have been dropped, and its place be another's.
-        if (record.live && record.answer && record.size_class == size_class) return place;
+        if (record.answer && record.size_class == size_class) return place;
       }
     }
     from = DomainTime::max();

@@ -203,5 +203,28 @@ TEST(RecordSlab, ReleasedOnesTakeNoMemory) {
   }
 }
 
+// The memory of a batch that is gone says still that records with answers are there.
+TEST(RecordSlab, NoAnswerIsFoundWhereAnotherBatchHadOne) {
+  RecordSlab slab;
+  uint64_t number = 0;
+  const auto add = [&](DomainTime time) {
+    TokenKey key;
+    key.caller = ++number;
+    const uint32_t place = slab.Add(key, key.Hash(), {Of::kTokens, time, time + kLife, kSpan});
+    slab[place].answer = slab.BatchOf(place).pages.Keep("x");
+    slab.NoteSize(place, 1);
+    return place;
+  };
+  add(DomainTime(0));
+  const uint32_t dropped = add(5 * kSpan);
+  const TokenKey key = slab[dropped].key;
+  slab[dropped].answer = {};
+  slab.Drop(dropped, key.Hash());
+  // The older batch comes to have its place, and goes.
+  while (add(DomainTime(0)) != dropped) ASSERT_LT(number, 1'000u);
+  EXPECT_TRUE(slab.DropOver(kLife, 1, [](RecordSlab::Batch&) {}));
+  EXPECT_EQ(slab.TakeOfSize(1), kNone);
+}
+
 }  // namespace
 }  // namespace pillion::idempotency
